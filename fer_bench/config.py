@@ -1,0 +1,252 @@
+"""Everything that can be configured: recipes, runs and sweeps, as validated YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from fer_bench.emotions import emotion_set
+from fer_bench.errors import FerBenchError, suggest
+from fer_bench.types import Mode, Split
+
+Protocol = Literal["official", "kaggle"]
+VoteMode = Literal["majority", "probability", "multi-target"]
+RECIPES_DIR = Path(__file__).parent / "training" / "recipes"
+
+
+class Config(BaseModel):
+    """Base of all configs: immutable, keyword-only, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Augmentation(Config):
+    """Random changes to a training batch; each image draws its own. All zero means none."""
+
+    flip: bool = Field(False, description="mirror left-right with probability 1/2")
+    rotate: float = Field(0.0, ge=0, le=180, description="degrees, uniform in ±rotate")
+    scale: tuple[float, float] = Field((1.0, 1.0), description="zoom factor, uniform in the range")
+    translate: float = Field(0.0, ge=0, le=0.5, description="share of the side, uniform in ±")
+    brightness: float = Field(0.0, ge=0, le=1, description="pixels times 1 ± brightness")
+    contrast: float = Field(
+        0.0, ge=0, le=1, description="distance from the mean times 1 ± contrast"
+    )
+    erase: float = Field(0.0, ge=0, le=1, description="probability of one erased rectangle")
+
+    @field_validator("scale")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError(f"expected 0 < low <= high, got {value}")
+        return value
+
+
+class Optimizer(Config):
+    name: Literal["sgd", "adam", "adamw", "nadam"] = "adam"
+    lr: float = Field(1e-3, gt=0, description="peak learning rate at the recipe's batch size")
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    nesterov: bool = True
+
+
+class Schedule(Config):
+    name: Literal["constant", "cosine", "one-cycle", "plateau"] = "constant"
+    warmup_epochs: float = Field(0.0, ge=0, description="linear warm-up (constant and cosine)")
+    factor: float = Field(0.5, gt=0, lt=1, description="plateau: lr is multiplied by this")
+    patience: int = Field(3, ge=0, description="plateau: epochs without improvement on val")
+
+
+class Recipe(Config):
+    """How a model is trained; everything but the model, the data and the seed."""
+
+    name: str
+    description: str = ""
+    modes: tuple[Mode, ...] = Field(("full", "lora"), description="modes it is meant for")
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(64, gt=1)
+    optimizer: Optimizer = Optimizer()
+    learning_rates: dict[str, float] = Field(
+        default_factory=dict, description="lr of single models, where it differs"
+    )
+    schedule: Schedule = Schedule()
+    augmentation: Augmentation = Augmentation()
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: bool = Field(False, description="weigh classes by inverse frequency in train")
+    mixup: float = Field(0.0, ge=0, description="Beta parameter; 0 = off (arXiv 1710.09412)")
+    cutmix: float = Field(0.0, ge=0, description="Beta parameter; 0 = off (arXiv 1905.04899)")
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="moving average of weights; 0 = off")
+    clip_grad: float = Field(0.0, ge=0, description="maximum gradient norm; 0 = off")
+    early_stopping: int = Field(0, ge=0, description="epochs without a better val; 0 = off")
+    checkpoint: Literal["best", "last"] = Field(
+        "best", description="which epoch is kept: best val accuracy, or the last"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    tta: Literal["none", "flip", "five-crop", "ten-crop"] = Field(
+        "flip", description="views averaged in the *_tta metrics"
+    )
+    head: tuple[int, ...] = Field((), description="hidden widths between backbone and output")
+    head_dropout: float = Field(0.0, ge=0, lt=1)
+    input_size: int | None = Field(None, description="overrides the model's input size, pixels")
+    emotions: tuple[str, ...] | None = Field(None, description="class subset the recipe is for")
+
+    def learning_rate(self, model: str) -> float:
+        """The peak learning rate for a model."""
+        return self.learning_rates.get(model, self.optimizer.lr)
+
+
+class RunSpec(Config):
+    """One run, in full: with the data, this reproduces it."""
+
+    model: str
+    mode: Mode = "full"
+    recipe: Recipe
+    protocol: Protocol = "official"
+    emotions: tuple[str, ...] | None = Field(None, description="class subset, in this order")
+    votes: VoteMode | None = Field(None, description="FER+ labels instead of FER2013's")
+    pretraining: str = Field("imagenet", description="none, imagenet, a hub id or a local path")
+    model_options: dict[str, int | float | str | bool] = Field(default_factory=dict)
+    seed: int = 0
+    limit: int | None = Field(None, gt=0, description="images per split; marks the run `limit`")
+    selection_split: Split = "val"
+    test_split: Split = "test"
+
+    @field_validator("emotions", mode="before")
+    @classmethod
+    def _known_emotions(cls, value: Any) -> Any:
+        return None if value is None else emotion_set(value)
+
+    @model_validator(mode="after")
+    def _never_select_on_test(self) -> RunSpec:
+        if self.selection_split == self.test_split:
+            raise ValueError(
+                f"the selection split and the test split are both {self.test_split!r}: choose the "
+                "checkpoint on `val`; a test split that was selected on measures nothing"
+            )
+        return self
+
+    @property
+    def name(self) -> str:
+        """A readable, file-safe name: model-mode-recipe, what deviates, seed."""
+        parts = [self.model.replace(":", "-").replace("/", "-"), self.mode, self.recipe.name]
+        if self.pretraining == "none":
+            parts.append("scratch")
+        if "input_size" in self.model_options:
+            parts.append(f"{self.model_options['input_size']}px")
+        if self.votes:
+            parts.append(f"ferplus-{self.votes}")
+        if self.emotions:
+            parts.append(f"{len(self.emotions)}-classes")
+        if self.protocol != "official":
+            parts.append(self.protocol)
+        if self.limit:
+            parts.append(f"limit{self.limit}")
+        return "-".join([*parts, f"s{self.seed}"]).lower()
+
+
+class SweepEntry(Config):
+    """Models x modes x recipes x seeds; a plain value stands for a list of one."""
+
+    models: tuple[str, ...]
+    modes: tuple[Mode, ...]
+    recipes: tuple[str, ...]
+    seeds: tuple[int, ...] = (0,)
+    pretraining: str | None = None
+    model_options: dict[str, int | float | str | bool] = Field(default_factory=dict)
+    limit: int | None = None
+    epochs: int | None = Field(None, gt=0, description="overrides the recipes' epochs")
+
+    @field_validator("models", "modes", "recipes", "seeds", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return value if isinstance(value, (list, tuple)) else (value,)
+
+
+class Sweep(Config):
+    """A benchmark: data protocol and a list of entries."""
+
+    name: str
+    description: str = ""
+    data: str | None = Field(None, description="default source; `synthetic` needs no files")
+    protocol: Protocol = "official"
+    emotions: tuple[str, ...] | None = None
+    votes: VoteMode | None = None
+    pretraining: str = "imagenet"
+    runs: tuple[SweepEntry, ...] = Field(min_length=1)
+
+
+AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
+
+
+def _allowed_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed at an error's place, found by walking the nested models."""
+    for step in path:
+        field = model.model_fields.get(str(step))
+        nested = (
+            [
+                t
+                for t in (field.annotation, *getattr(field.annotation, "__args__", ()))
+                if isinstance(t, type) and issubclass(t, BaseModel)
+            ]
+            if field
+            else []
+        )
+        if nested:
+            model = nested[0]
+    return list(model.model_fields)
+
+
+def validate(model: type[AnyConfig], values: Any, where: str) -> AnyConfig:
+    """`values` as a config; the first problem becomes one sentence that names `where`.
+
+    Raises:
+        FerBenchError: values do not fit; unknown keys come with a suggestion.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = first["loc"]
+        place = ".".join(str(p) for p in path) or "the document"
+        if first["type"] == "extra_forbidden":
+            hint = suggest(str(path[-1]), _allowed_keys(model, path[:-1]))
+            raise FerBenchError(f"{where}: unknown key {place!r}; {hint}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise FerBenchError(f"{where}: {place}: {message}, got {first['input']!r:.80}") from None
+
+
+def load_yaml(model: type[AnyConfig], path: Path) -> AnyConfig:
+    """Reads and validates one YAML file.
+
+    Raises:
+        FerBenchError: no such file, not YAML, or values that do not fit.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise FerBenchError(f"cannot read {path}: {error}") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise FerBenchError(f"{path} is not valid YAML: {reason}") from None
+    return validate(model, values, str(path))
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(p.stem for p in RECIPES_DIR.glob("*.yaml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """A shipped recipe by name, or any recipe by the path of its YAML file.
+
+    Raises:
+        FerBenchError: unknown name (near ones suggested) or an invalid file.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        path = RECIPES_DIR / f"{name}.yaml"
+        if name not in recipe_names():
+            raise FerBenchError(f"unknown recipe {name!r}: {suggest(name, recipe_names())}")
+    return load_yaml(Recipe, path)

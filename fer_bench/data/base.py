@@ -1,0 +1,152 @@
+"""What the rest of the library knows of data: `SourceData` as read, `FaceDataset` as used."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_bench.errors import FerBenchError
+from fer_bench.types import SPLITS, Split
+
+UNASSIGNED = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A sample that could not be used, and why; never dropped silently."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceData:
+    """Everything a source holds, decoded once, before any protocol is applied.
+
+    images: uint8 `(N, H, W)` gray or `(N, H, W, 3)` RGB; may be memory-mapped.
+    labels: int64 `(N,)`, indices into `emotions`; -1 where only votes exist.
+    ids: str `(N,)`, the source's own file name or row, never a machine path.
+    parts: str `(N,)`, the source's own partition: `Training`, `PublicTest`, `PrivateTest`,
+        `train`, `val`, `test`, or empty where it names none.
+    hashes: uint64 `(N,)`, a hash of each image's pixels; equal for exact duplicates.
+    """
+
+    name: str
+    source: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    ids: NDArray[np.str_]
+    parts: NDArray[np.str_]
+    hashes: NDArray[np.uint64]
+    emotions: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    comparable: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceDataset:
+    """Faces with labels and splits; the one thing that training and evaluation read.
+
+    images, labels, ids, hashes: as in `SourceData`.
+    splits: int8 `(N,)`, index into `fer_bench.types.SPLITS`, or -1 for no split.
+    votes: float32 `(N, C)`, rows sum to 1, only for FER+ soft targets.
+    comparable: False for synthetic data: its numbers say nothing about real faces.
+    """
+
+    name: str
+    source: str
+    protocol: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    ids: NDArray[np.str_]
+    hashes: NDArray[np.uint64]
+    splits: NDArray[np.int8]
+    emotions: tuple[str, ...]
+    votes: NDArray[np.float32] | None = None
+    left_out: tuple[LeftOut, ...] = ()
+    comparable: bool = True
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def indices(self, split: Split) -> NDArray[np.int64]:
+        """Positions of a split's samples, ascending.
+
+        Raises:
+            FerBenchError: the split is empty.
+        """
+        found = np.flatnonzero(self.splits == SPLITS.index(split))
+        if not len(found):
+            raise FerBenchError(
+                f"the {split} split of {self.source} is empty: expected images there; "
+                "check the folders' names or choose another protocol"
+            )
+        return found
+
+    def split_sizes(self) -> dict[str, int]:
+        """Samples per split."""
+        return {s: int((self.splits == i).sum()) for i, s in enumerate(SPLITS)}
+
+    def class_counts(self, split: Split) -> dict[str, int]:
+        """Samples per emotion in a split, in label order."""
+        here = self.labels[self.splits == SPLITS.index(split)]
+        counts = np.bincount(here, minlength=len(self.emotions))
+        return {e: int(n) for e, n in zip(self.emotions, counts, strict=True)}
+
+    @cached_property
+    def clean_test(self) -> NDArray[np.bool_]:
+        """bool `(N,)`: test samples whose pixels stand nowhere in train (nor in val)."""
+        test = self.splits == SPLITS.index("test")
+        seen = self.hashes[(self.splits >= 0) & ~test]
+        clean: NDArray[np.bool_] = test & ~np.isin(self.hashes, seen)
+        return clean
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over pixels (by their hashes), labels, votes, splits and emotion names."""
+        digest = hashlib.sha256()
+        digest.update("\n".join(self.emotions).encode())
+        for array in (self.hashes, self.labels, self.splits, self.votes):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def select_emotions(self, emotions: Sequence[str]) -> FaceDataset:
+        """Only the samples of these emotions, relabelled in the given order.
+
+        Samples of other classes leave every split (they stay in the arrays with split -1).
+
+        Raises:
+            FerBenchError: an emotion that the data do not have.
+        """
+        missing = [e for e in emotions if e not in self.emotions]
+        if missing:
+            raise FerBenchError(
+                f"{self.source} has no class {', '.join(missing)}: "
+                f"it has {', '.join(self.emotions)}"
+            )
+        new_label = np.full(len(self.emotions), UNASSIGNED, dtype=np.int64)
+        for position, emotion in enumerate(emotions):
+            new_label[self.emotions.index(emotion)] = position
+        labels = np.where(self.labels >= 0, new_label[self.labels], UNASSIGNED)
+        splits = np.where(labels >= 0, self.splits, UNASSIGNED).astype(np.int8)
+        votes = self.votes
+        if votes is not None:
+            votes = votes[:, [self.emotions.index(e) for e in emotions]]
+            votes = votes / np.maximum(votes.sum(1, keepdims=True), 1e-9)
+        return replace(self, labels=labels, splits=splits, emotions=tuple(emotions), votes=votes)
+
+    def limited(self, per_split: int, seed: int = 0) -> FaceDataset:
+        """At most `per_split` random samples in each split; the draw depends on the seed alone."""
+        splits = np.full_like(self.splits, UNASSIGNED)
+        for number in range(len(SPLITS)):
+            here = np.flatnonzero(self.splits == number)
+            rng = np.random.default_rng([seed, number])
+            keep = rng.permutation(here)[:per_split]
+            splits[keep] = number
+        return replace(self, splits=splits)

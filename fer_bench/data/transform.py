@@ -1,0 +1,51 @@
+"""Faces to model input: the single implementation that training and every later use share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fer_bench.types import InputSpec
+
+#: ITU-R 601-2 luma, the weights of Pillow's `convert("L")`.
+LUMA = (0.299, 0.587, 0.114)
+
+
+def to_unit(images: NDArray[np.uint8] | Tensor, channels: int) -> Tensor:
+    """uint8 `(B, H, W)` gray or `(B, H, W, 3)` RGB to float32 `(B, C', H, W)` in [0, 1].
+
+    C' is 1 for gray faces even where the model wants 3 channels: they are expanded after resizing,
+    which is a third of the work and the same result.
+    """
+    x = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images)
+    x = x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2)
+    x = x.float().div_(255)
+    if x.shape[1] == 3 and channels == 1:
+        weights = x.new_tensor(LUMA).view(1, 3, 1, 1)
+        x = (x * weights).sum(1, keepdim=True)
+    return x
+
+
+def resize(x: Tensor, spec: InputSpec) -> Tensor:
+    """`(B, C, H, W)` resized to the spec's square with antialiasing, as Pillow does."""
+    if x.shape[-2:] == (spec.size, spec.size):
+        return x
+    resized = F.interpolate(
+        x, size=(spec.size, spec.size), mode=spec.interpolation, antialias=True, align_corners=False
+    )
+    return resized.clamp_(0, 1) if spec.interpolation == "bicubic" else resized
+
+
+def normalise(x: Tensor, spec: InputSpec) -> Tensor:
+    """`(x - mean) / std` per channel; a gray batch is expanded to the spec's channels here."""
+    mean = x.new_tensor(spec.mean).view(1, -1, 1, 1)
+    std = x.new_tensor(spec.std).view(1, -1, 1, 1)
+    return (x - mean) / std
+
+
+def to_input(images: NDArray[np.uint8] | Tensor, spec: InputSpec) -> Tensor:
+    """uint8 faces `(B, H, W)` or `(B, H, W, 3)` RGB to float32 `(B, channels, size, size)`."""
+    return normalise(resize(to_unit(images, spec.channels), spec), spec)

@@ -1,0 +1,97 @@
+"""The machine and the library versions behind a number."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import BaseModel
+
+import fer_bench
+
+RECORDED_PACKAGES = (
+    "torch", "torchvision", "timm", "transformers", "accelerate", "peft", "numpy",
+    "scikit-learn", "openvino", "onnxruntime", "opencv-python-headless", "pillow",
+)  # fmt: skip
+
+
+class Environment(BaseModel):
+    """Hardware and software of a run; recorded with every number."""
+
+    fer_bench: str
+    git_commit: str | None
+    python: str
+    system: str
+    cpu: str
+    cpu_cores: int
+    cpu_flags: list[str]
+    memory_gib: float
+    gpu: str | None
+    packages: dict[str, str]
+
+
+def cpu_info() -> tuple[str, set[str]]:
+    """The CPU's model name and its feature flags (Linux; elsewhere the name alone)."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return platform.processor() or platform.machine(), set()
+    fields: dict[str, str] = {}
+    for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    return fields.get("model name", platform.machine()), set(fields.get("flags", "").split())
+
+
+#: The flags that decide which precision pays.
+RELEVANT_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+
+
+def git_commit() -> str | None:
+    """The commit of the source tree this package runs from; None outside a git checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(fer_bench.__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def capture() -> Environment:
+    """This process's environment; read once."""
+    import torch
+
+    cpu, flags = cpu_info()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return Environment(
+        fer_bench=fer_bench.__version__,
+        git_commit=git_commit(),
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        cpu=cpu,
+        cpu_cores=os.cpu_count() or 1,
+        cpu_flags=[f for f in RELEVANT_FLAGS if f in flags],
+        memory_gib=round(memory, 1),
+        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        packages=_versions(),
+    )

@@ -1,0 +1,78 @@
+"""The interface of every classifier, and what a model file must provide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from fer_bench.types import InputSpec, Mode, Provenance
+
+Option = int | float | str | bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRequest:
+    """What `build_model` asks of a model's builder.
+
+    name: as the user wrote it (`resnet18`, `timm:convnext_tiny`).
+    pretraining: `none`, `imagenet`, a hub id, or the path of a weights file or folder.
+    options: the builder's own (`input_size`, `tiny`, ...); unknown ones are refused.
+    head, head_dropout: hidden widths between features and logits (usually none).
+    """
+
+    name: str
+    emotions: tuple[str, ...]
+    mode: Mode = "full"
+    pretraining: str = "none"
+    options: dict[str, Option] = field(default_factory=dict)
+    head: tuple[int, ...] = ()
+    head_dropout: float = 0.0
+
+
+class Classifier(nn.Module):
+    """A backbone that yields features and a head that yields one logit per emotion.
+
+    backbone: `(B, channels, size, size)` float to `(B, D)` features.
+    head: `(B, D)` to `(B, C)` logits.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        head: nn.Module,
+        feature_size: int,
+        input_spec: InputSpec,
+        request: ModelRequest,
+        provenance: Provenance,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.feature_size = feature_size
+        self.input_spec = input_spec
+        self.request = request
+        self.provenance = provenance
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Class names in logit order."""
+        return self.request.emotions
+
+    def features(self, x: Tensor) -> Tensor:
+        """`(B, channels, size, size)` to `(B, D)`."""
+        out: Tensor = self.backbone(x)
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, channels, size, size)`, as `data.transform.to_input` gives, to `(B, C)` logits."""
+        out: Tensor = self.head(self.features(x))
+        return out
+
+
+class Builder(Protocol):
+    """A model file's entry point, named in the registry."""
+
+    def __call__(self, request: ModelRequest) -> Classifier: ...

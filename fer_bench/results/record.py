@@ -1,0 +1,116 @@
+"""The record of a run: one self-contained JSON document that every page and command reads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fer_bench.config import RunSpec
+from fer_bench.environment import Environment
+from fer_bench.types import InputSpec, Provenance
+
+SCHEMA_VERSION = 1
+Status = Literal["running", "done", "failed"]
+
+
+class Part(BaseModel):
+    """Base of a record's parts: unknown keys refused, so a misspelt one cannot hide."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClassMetrics(Part):
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class Metrics(Part):
+    """Metrics on one set of images. Rates are in [0, 1]."""
+
+    n: int = Field(description="images measured")
+    n_left_out: int = Field(0, description="images of classes the model does not know")
+    accuracy: float
+    accuracy_ci95: tuple[float, float] = Field(description="95 % bootstrap interval")
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    balanced_accuracy: float
+    roc_auc: float | None = Field(description="one-vs-rest, macro; None with a class missing")
+    ece: float = Field(description="expected calibration error, 15 equal-width bins")
+    log_loss: float
+    per_class: dict[str, ClassMetrics]
+    confusion: list[list[int]] = Field(description="[true][predicted], in the emotions' order")
+
+
+class DatasetInfo(Part):
+    name: str
+    source: str = Field(description="file or folder name, without its path")
+    fingerprint: str = Field(description="SHA-256 over pixels, labels and splits")
+    protocol: str
+    emotions: tuple[str, ...]
+    split_sizes: dict[str, int]
+    clean_test_size: int = Field(description="test images that stand nowhere in train or val")
+    class_counts: dict[str, dict[str, int]] = Field(description="split -> emotion -> images")
+    n_left_out: int = Field(description="images that could not be read or labelled")
+
+
+class ModelInfo(Part):
+    parameters: int
+    trainable_parameters: int
+    flops: int | None = Field(description="per image, multiply and add counted as two")
+    input_spec: InputSpec
+    provenance: Provenance
+    has_weights: bool = Field(False, description="model.safetensors lies beside the record")
+
+
+class TrainingInfo(Part):
+    epochs_run: int
+    best_epoch: int = Field(description="the epoch kept, from 1; 0 where nothing was trained")
+    seconds: float
+    images_per_second: float
+    device: str
+    precision: str
+    precision_reason: str = Field("", description="why this precision: the measurement")
+    stopped_early: bool = False
+    batch_size: int
+    extractor: str | None = Field(None, description="back end that extracted frozen features")
+
+
+class RunRecord(Part):
+    """Everything about a run. Stored as `results/<dataset>/<run>/record.json`.
+
+    metrics: keys `val`, `test`, `test_clean`, and the same with `_tta`.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    status: Status
+    error: str | None = None
+    started_at: datetime
+    finished_at: datetime | None = None
+    spec: RunSpec
+    environment: Environment
+    dataset: DatasetInfo
+    model: ModelInfo | None = None
+    training: TrainingInfo | None = None
+    metrics: dict[str, Metrics] = Field(default_factory=dict)
+    not_comparable_because: list[str] = Field(
+        default_factory=list, description="`synthetic data`, `limit`: keep it out of rankings"
+    )
+
+    @property
+    def comparable(self) -> bool:
+        """Whether its numbers may stand beside others'."""
+        return not self.not_comparable_because
+
+    @model_validator(mode="after")
+    def _complete(self) -> RunRecord:
+        if self.status == "done" and not (self.metrics and self.model and self.training):
+            raise ValueError("a finished run needs its metrics, model and training parts")
+        if self.status == "failed" and not self.error:
+            raise ValueError("a failed run needs its error")
+        return self
