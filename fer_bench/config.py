@@ -109,6 +109,7 @@ class RunSpec(Config):
     pretraining: str = Field("imagenet", description="none, imagenet, a hub id or a local path")
     model_options: dict[str, int | float | str | bool] = Field(default_factory=dict)
     seed: int = 0
+    epochs: int | None = Field(None, gt=0, description="what `recipe.epochs` was overridden with")
     limit: int | None = Field(None, gt=0, description="images per split; marks the run `limit`")
     selection_split: Split = "val"
     test_split: Split = "test"
@@ -131,8 +132,12 @@ class RunSpec(Config):
     def name(self) -> str:
         """A readable, file-safe name: model-mode-recipe, what deviates, seed."""
         parts = [self.model.replace(":", "-").replace("/", "-"), self.mode, self.recipe.name]
+        if self.epochs:
+            parts.append(f"{self.epochs}ep")
         if self.pretraining == "none":
             parts.append("scratch")
+        if self.model_options.get("tiny"):
+            parts.append("tiny")
         if "input_size" in self.model_options:
             parts.append(f"{self.model_options['input_size']}px")
         if self.votes:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Mode = Literal["frozen", "full", "lora", "zero-shot"]
+Precision = Literal["fp32", "bf16"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 

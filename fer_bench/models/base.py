@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from torch import Tensor, nn
 
@@ -20,6 +20,8 @@ class ModelRequest:
     pretraining: `none`, `imagenet`, a hub id, or the path of a weights file or folder.
     options: the builder's own (`input_size`, `tiny`, ...); unknown ones are refused.
     head, head_dropout: hidden widths between features and logits (usually none).
+    architecture: the network's own configuration where its name alone does not tell it
+        (`clip:...`); the builder fills it in, so that a saved model opens without the hub.
     """
 
     name: str
@@ -29,6 +31,7 @@ class ModelRequest:
     options: dict[str, Option] = field(default_factory=dict)
     head: tuple[int, ...] = ()
     head_dropout: float = 0.0
+    architecture: dict[str, Any] = field(default_factory=dict)
 
 
 class Classifier(nn.Module):
@@ -60,6 +63,17 @@ class Classifier(nn.Module):
     def emotions(self) -> tuple[str, ...]:
         """Class names in logit order."""
         return self.request.emotions
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch, but a backbone that is not trained stays in eval mode.
+
+        Else its batch norms would go on learning the data's statistics, and its dropout would blur
+        the features, while `frozen` says that it is fixed.
+        """
+        super().train(mode)
+        if self.request.mode in ("frozen", "zero-shot"):
+            self.backbone.eval()
+        return self
 
     def features(self, x: Tensor) -> Tensor:
         """`(B, channels, size, size)` to `(B, D)`."""

@@ -64,7 +64,6 @@ class ModelInfo(Part):
     flops: int | None = Field(description="per image, multiply and add counted as two")
     input_spec: InputSpec
     provenance: Provenance
-    has_weights: bool = Field(False, description="model.safetensors lies beside the record")
 
 
 class TrainingInfo(Part):

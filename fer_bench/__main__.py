@@ -1,0 +1,5 @@
+"""`python -m fer_bench`."""
+
+from fer_bench.cli.main import main
+
+main()

@@ -1,0 +1,84 @@
+"""What commands print: progress and remarks on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+err = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout; NaN is written as null, which JSON knows."""
+    sys.stdout.write(json.dumps(_plain(document), indent=2, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and value != value:
+        return None
+    return value
+
+
+class ConsoleProgress:
+    """Draws a `fer_bench.types.Progress`: a bar for the stage at work, a line per epoch."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._stage = ""
+        self._task: TaskID | None = None
+
+    def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        if stage == "epochs":
+            self._bars.console.print(f"epoch {done}/{total}  {_epoch_line(figures)}")
+            return
+        if stage != self._stage or self._task is None:
+            if self._task is not None:
+                self._bars.remove_task(self._task)
+            self._stage, self._task = stage, self._bars.add_task(stage, total=total)
+        speed = figures.get("images_per_second")
+        text = f"{speed:,.0f} images/s" if speed else ""
+        self._bars.update(self._task, completed=done, total=total, speed=text)
+
+
+def _epoch_line(figures: Mapping[str, float]) -> str:
+    shown = [
+        ("train loss", "train_loss", "{:.3f}"),
+        ("train", "train_accuracy", "{:.1%}"),
+        ("val", "val_accuracy", "{:.1%}"),
+        ("", "images_per_second", "{:,.0f} images/s"),
+    ]
+    return "  ".join(
+        f"{name} {form.format(figures[key])}".strip() for name, key, form in shown if key in figures
+    )
+
+
+@contextmanager
+def progress_bars() -> Iterator[ConsoleProgress]:
+    """Progress bars with the time left, on stderr; gone when the work is done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[speed]}"),
+    )
+    with Progress(*columns, console=err, transient=True) as bars:
+        yield ConsoleProgress(bars)

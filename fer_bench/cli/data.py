@@ -1,0 +1,110 @@
+"""`data check` and `data audit`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_bench.cli.console import err, out, print_json, progress_bars
+from fer_bench.cli.options import Json, RowsFile, VotesFile, as_protocol, as_votes
+
+if TYPE_CHECKING:
+    from fer_bench.data.audit import Audit
+    from fer_bench.data.check import DataCheck
+
+app = typer.Typer(help="Look at a data set before trusting it.", no_args_is_help=True)
+SourceArgument = Annotated[str, typer.Argument(help="Folder, zip or CSV; or `synthetic`.")]
+#: So many unreadable images are named on the screen; `--json` names all.
+SHOWN = 20
+
+
+@app.command()
+def check(
+    source: SourceArgument,
+    protocol: Annotated[str, typer.Option(help="`official` or `kaggle`.")] = "official",
+    votes: Annotated[str | None, typer.Option(help="FER+ labels by this rule.")] = None,
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Format, counts per split and class, unreadable images, warnings.
+
+    Example: python -m fer_bench data check fer2013.zip
+    """
+    from fer_bench.data.check import check as check_source
+
+    with progress_bars() as progress:
+        found = check_source(
+            source,
+            protocol=as_protocol(protocol),
+            votes=as_votes(votes),
+            votes_file=votes_file,
+            rows_file=rows_file,
+            progress=progress,
+        )
+    if as_json:
+        print_json(asdict(found))
+    else:
+        _print_check(found)
+
+
+def _print_check(found: DataCheck) -> None:
+    from rich.table import Table
+
+    width, height = found.image_size
+    kind = "colour" if found.colour else "gray"
+    out.print(
+        f"{found.source}: {found.n_images:,} {kind} images of {width} x {height}, "
+        f"format {found.format}, protocol {found.protocol}",
+        markup=False,
+    )
+    table = Table("emotion")
+    for split in found.counts:
+        table.add_column(split, justify="right")
+    for emotion in found.emotions:
+        table.add_row(emotion, *(f"{counts[emotion]:,}" for counts in found.counts.values()))
+    table.add_section()
+    table.add_row("all", *(f"{n:,}" for n in found.split_sizes.values()))
+    out.print(table)
+    for warning in found.warnings:
+        err.print(f"warning: {warning}", markup=False)
+    for sample in found.left_out[:SHOWN]:
+        err.print(f"left out: {sample.id}: {sample.reason}", markup=False)
+    if len(found.left_out) > SHOWN:
+        err.print(f"… and {len(found.left_out) - SHOWN:,} more: see --json")
+
+
+@app.command()
+def audit(source: SourceArgument, as_json: Json = False) -> None:
+    """Exact and near duplicates, conflicting labels, test images that stand in train.
+
+    Example: python -m fer_bench data audit fer2013.zip --json
+    """
+    from fer_bench.data.audit import audit as audit_source
+    from fer_bench.data.loading import read_source
+
+    with progress_bars() as progress:
+        found = audit_source(read_source(source, progress=progress), progress)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        _print_audit(found)
+
+
+def _print_audit(found: Audit) -> None:
+    lines = [
+        ("images", found.n),
+        ("distinct images", found.n_distinct),
+        ("groups of exact duplicates", found.exact.n_groups),
+        ("  with conflicting labels", found.exact.n_conflicting),
+        ("held-out images that stand in train", found.exact.n_held_out_in_train),
+        ("test images that stand in val", found.exact.n_test_in_val),
+        ("groups of near duplicates", found.near.n_groups),
+        ("  with conflicting labels", found.near.n_conflicting),
+        ("further held-out images nearly in train", found.near.n_held_out_in_train),
+        ("further test images nearly in val", found.near.n_test_in_val),
+    ]
+    for name, count in lines:
+        out.print(f"{name:<40} {count:>8,}")

@@ -1,0 +1,103 @@
+"""`list models|datasets|recipes|emotions` and `results`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from fer_bench.cli.console import out, print_json
+from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
+
+list_app = typer.Typer(help="What there is to choose from.", no_args_is_help=True)
+
+
+def _show(items: Mapping[str, str], as_json: bool) -> None:
+    if as_json:
+        print_json([{"name": name, "summary": summary} for name, summary in items.items()])
+        return
+    width = max(map(len, items))
+    for name, summary in items.items():
+        out.print(f"{name:<{width}}  {summary}", markup=False, soft_wrap=True)
+
+
+@list_app.command()
+def models(as_json: Json = False) -> None:
+    """The networks; any `timm:NAME` and `clip:HF_ID` works too."""
+    from fer_bench.models.catalogue import MODELS
+
+    _show({name: MODELS.entry(name).summary for name in MODELS}, as_json)
+
+
+@list_app.command()
+def datasets(as_json: Json = False) -> None:
+    """The formats that --data accepts."""
+    from fer_bench.data.catalogue import DATASETS
+
+    _show({name: DATASETS.entry(name).summary for name in DATASETS}, as_json)
+
+
+@list_app.command()
+def recipes(as_json: Json = False) -> None:
+    """The ways of training; a path of your own YAML file works too."""
+    from fer_bench.config import load_recipe, recipe_names
+
+    _show({name: load_recipe(name).description for name in recipe_names()}, as_json)
+
+
+@list_app.command()
+def emotions(as_json: Json = False) -> None:
+    """The label sets, in label order."""
+    from fer_bench.emotions import EMOTION_SETS
+
+    _show({name: ", ".join(labels) for name, labels in EMOTION_SETS.items()}, as_json)
+
+
+def results(
+    sort: Annotated[str, typer.Option(help="`accuracy`, `name` or `date`.")] = "accuracy",
+    folder: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
+) -> None:
+    """The stored runs, one line each, the comparable ones first."""
+    from rich.table import Table
+
+    from fer_bench.errors import FerBenchError, suggest
+    from fer_bench.results.describe import summary_table
+    from fer_bench.results.store import ResultsStore
+
+    columns = {"accuracy": "test_accuracy", "name": "run", "date": "finished_at"}
+    if sort not in columns:
+        raise FerBenchError(f"unknown sort {sort!r}: {suggest(sort, columns)}")
+    runs = ResultsStore(folder).runs()
+    table = summary_table(runs).sort_values(
+        ["comparable", columns[sort]], ascending=[False, sort == "name"], na_position="last"
+    )
+    unreadable = {f"{r.dataset}/{r.name}": r.problem for r in runs if r.problem}
+    if as_json:
+        import json
+
+        rows = json.loads(table.to_json(orient="records", date_format="iso"))
+        print_json({"runs": rows, "unreadable": unreadable})
+        return
+    shown = Table()
+    for heading in ("run", "data", "status", "test", "95 %", "clean", "macro F1", "comparable"):
+        shown.add_column(heading, justify="left" if heading in ("run", "data") else "right")
+    for row in table.to_dict("records"):
+        shown.add_row(
+            row["run"],
+            f"{row['dataset']}/{row['protocol']}",
+            row["status"],
+            _percent(row["test_accuracy"]),
+            f"{_percent(row['ci_low'])}–{_percent(row['ci_high'])}",
+            _percent(row["test_clean_accuracy"]),
+            _percent(row["test_macro_f1"]),
+            "yes" if row["comparable"] else row["why_not_comparable"],
+        )
+    out.print(shown)
+    for name, problem in unreadable.items():
+        out.print(f"unreadable: {name}: {problem}", markup=False)
+
+
+def _percent(value: float) -> str:
+    return "–" if value != value else f"{value:.2%}"

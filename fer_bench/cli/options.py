@@ -1,0 +1,127 @@
+"""Options that several commands share, so that they are spelt and explained alike."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+
+import typer
+
+from fer_bench.errors import FerBenchError, suggest
+
+if TYPE_CHECKING:
+    from fer_bench.benchmark import Source
+    from fer_bench.config import Protocol, VoteMode
+    from fer_bench.models.base import Option
+    from fer_bench.types import Mode, Split
+
+DEFAULT_RESULTS = Path(os.environ.get("FER_BENCH_RESULTS", "results"))
+
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="FER2013 as folder, zip or CSV; AffectNet, RAF-DB, CK+48; any folder tree by emotion; "
+        "or `synthetic`. Default: the variable FER_BENCH_DATA."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Results = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Images per split; marks the run `limit`.")]
+Device = Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")]
+VotesFile = Annotated[Path | None, typer.Option(help="FER+ votes: fer2013new.csv.")]
+RowsFile = Annotated[
+    Path | None, typer.Option(help="Table `row,file`: which CSV row each Kaggle file is.")
+]
+
+
+def data_source(data: str | None, fallback: str | None = None) -> str:
+    """The source given on the command line, by the variable, or by the specification.
+
+    Raises:
+        FerBenchError: none of them.
+    """
+    source = data or fallback or os.environ.get("FER_BENCH_DATA")
+    if not source:
+        raise FerBenchError(
+            "no data given: say --data PATH (a folder, a zip or a CSV) or --data synthetic, or set "
+            "the variable FER_BENCH_DATA"
+        )
+    return source
+
+
+def open_source(data: str, votes_file: Path | None, rows_file: Path | None) -> Source:
+    """The source as the benchmark wants it."""
+    from fer_bench.benchmark import Source
+
+    return Source(data=data, votes_file=votes_file, rows_file=rows_file)
+
+
+def choose_device(device: str) -> str:
+    """`auto` becomes the GPU where there is one.
+
+    Raises:
+        FerBenchError: an unknown device, or a GPU that is not there.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise FerBenchError(f"expected --device auto, cpu or cuda, got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise FerBenchError("PyTorch sees no GPU here: use --device cpu")
+    return device
+
+
+def parse_options(pairs: list[str]) -> dict[str, Option]:
+    """`["input_size=48", "tiny=true"]` as typed values.
+
+    Raises:
+        FerBenchError: a word without `=`.
+    """
+    import yaml
+
+    options: dict[str, Option] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        value = yaml.safe_load(text) if equals else None
+        if not isinstance(value, (int, float, str, bool)):
+            raise FerBenchError(f"expected --option KEY=VALUE, got {pair!r}")
+        options[key] = value
+    return options
+
+
+def _one_of(option: str, value: str, choices: Any) -> str:
+    """A value of a `Literal`; else an error that suggests the near ones."""
+    if value not in get_args(choices):
+        raise FerBenchError(f"unknown --{option} {value!r}: {suggest(value, get_args(choices))}")
+    return value
+
+
+def as_mode(value: str) -> Mode:
+    """Raises FerBenchError for an unknown mode."""
+    from fer_bench.types import Mode
+
+    return cast(Mode, _one_of("mode", value, Mode))
+
+
+def as_split(value: str) -> Split:
+    """Raises FerBenchError for an unknown split."""
+    from fer_bench.types import Split
+
+    return cast(Split, _one_of("split", value, Split))
+
+
+def as_protocol(value: str) -> Protocol:
+    """Raises FerBenchError for an unknown protocol."""
+    from fer_bench.config import Protocol
+
+    return cast(Protocol, _one_of("protocol", value, Protocol))
+
+
+def as_votes(value: str | None) -> VoteMode | None:
+    """Raises FerBenchError for an unknown rule of FER+."""
+    from fer_bench.config import VoteMode
+
+    return None if value is None else cast(VoteMode, _one_of("votes", value, VoteMode))

@@ -1,0 +1,166 @@
+"""`train` (one run) and `run` (a whole benchmark)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_bench.cli.console import err, print_json, progress_bars
+from fer_bench.cli.options import (
+    DEFAULT_RESULTS,
+    Data,
+    Device,
+    Json,
+    Limit,
+    Results,
+    RowsFile,
+    VotesFile,
+    as_mode,
+    as_protocol,
+    as_votes,
+    choose_device,
+    data_source,
+    open_source,
+    parse_options,
+)
+from fer_bench.errors import FerBenchError, RunFailed
+
+if TYPE_CHECKING:
+    from fer_bench.config import RunSpec
+    from fer_bench.results.record import RunRecord
+
+Weights = Annotated[bool, typer.Option(help="Keep the trained weights beside the record.")]
+
+
+def train(
+    model: Annotated[str, typer.Option(help="See `list models`.")],
+    mode: Annotated[str, typer.Option(help="frozen, full, lora or zero-shot.")] = "full",
+    recipe: Annotated[str, typer.Option(help="See `list recipes`; or a YAML file.")] = "strong",
+    data: Data = None,
+    protocol: Annotated[str, typer.Option(help="`official` or `kaggle`.")] = "official",
+    emotions: Annotated[str | None, typer.Option(help="Class subset: happy,sad,…")] = None,
+    votes: Annotated[str | None, typer.Option(help="FER+ labels by this rule.")] = None,
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    pretraining: Annotated[
+        str, typer.Option(help="none, imagenet, a hub id, or a local path.")
+    ] = "imagenet",
+    option: Annotated[
+        list[str] | None, typer.Option(help="Model option KEY=VALUE, such as input_size=48.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.")] = None,
+    limit: Limit = None,
+    results: Results = DEFAULT_RESULTS,
+    device: Device = "auto",
+    extractor: Annotated[str, typer.Option(help="Back end of frozen features.")] = "auto",
+    weights: Weights = True,
+    resume: Annotated[bool, typer.Option(help="Go on after the last finished epoch.")] = False,
+    force: Annotated[bool, typer.Option(help="Train again though it is finished.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train one model, evaluate it, and write its record.
+
+    Example: python -m fer_bench train --model resnet18 --mode full --recipe finetune-5
+    --data fer2013.zip --pretraining none --option input_size=48
+    """
+    from fer_bench.benchmark import Runner, specify
+    from fer_bench.results.store import ResultsStore
+
+    spec = specify(
+        model=model,
+        mode=as_mode(mode),
+        recipe=recipe,
+        protocol=as_protocol(protocol),
+        emotions=emotions,
+        votes=as_votes(votes),
+        pretraining=pretraining,
+        model_options=parse_options(option or []),
+        seed=seed,
+        epochs=epochs,
+        limit=limit,
+    )
+    source = open_source(data_source(data), votes_file, rows_file)
+    dataset = source.load(spec)
+    store = ResultsStore(results)
+    if store.exists_done(dataset.name, spec.name) and not force:
+        raise FerBenchError(
+            f"run {spec.name} is already finished in {results}: say --force to train it again, or "
+            "choose another --seed"
+        )
+    with progress_bars() as progress:
+        runner = Runner(
+            store=store,
+            device=choose_device(device),
+            extractor=extractor,
+            keep_weights=weights,
+            resume=resume,
+            progress=progress,
+        )
+        record = runner.run(spec, dataset)
+    _report([record], as_json, results)
+
+
+def run(
+    spec: Annotated[Path, typer.Argument(help="YAML file of a benchmark.")],
+    data: Data = None,
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    only: Annotated[str | None, typer.Option(help="Only runs whose name has this.")] = None,
+    limit: Limit = None,
+    results: Results = DEFAULT_RESULTS,
+    device: Device = "auto",
+    extractor: Annotated[str, typer.Option(help="Back end of frozen features.")] = "auto",
+    weights: Weights = True,
+    as_json: Json = False,
+) -> None:
+    """Carry out a benchmark: models x modes x recipes x seeds; finished runs are skipped.
+
+    A killed benchmark goes on where it was. Exit code 1 if any run failed; its record has the
+    error, and the others are done all the same.
+
+    Example: python -m fer_bench run benchmarks/specs/demo.yaml
+    """
+    from fer_bench.benchmark import Runner, plan, run_sweep
+    from fer_bench.config import Sweep, load_yaml
+    from fer_bench.results.store import ResultsStore
+
+    sweep = load_yaml(Sweep, spec)
+    specs = plan(sweep, only, limit)
+    source = open_source(data_source(data, sweep.data), votes_file, rows_file)
+
+    def on_run(one: RunSpec, what: str) -> None:
+        err.print(f"[{specs.index(one) + 1}/{len(specs)}] {one.name}: {what}", markup=False)
+
+    with progress_bars() as progress:
+        runner = Runner(
+            store=ResultsStore(results),
+            device=choose_device(device),
+            extractor=extractor,
+            keep_weights=weights,
+            progress=progress,
+        )
+        records = run_sweep(specs, source, runner, on_run)
+    _report(records, as_json, results)
+    failed = [r.name for r in records if r.status != "done"]
+    if failed:
+        raise RunFailed(f"{len(failed)} of {len(records)} runs failed: {', '.join(failed)}")
+
+
+def _report(records: list[RunRecord], as_json: bool, results: Path) -> None:
+    if as_json:
+        print_json([r.model_dump(mode="json") for r in records])
+        return
+    for record in records:
+        test = record.metrics.get("test")
+        if test is None:
+            err.print(f"{record.name}: {record.status}: {record.error}", markup=False)
+            continue
+        low, high = test.accuracy_ci95
+        line = f"{record.name}: test {test.accuracy:.2%} (95 %: {low:.2%} to {high:.2%})"
+        if not record.comparable:
+            line += f", not comparable: {', '.join(record.not_comparable_because)}"
+        err.print(line, markup=False)
+    err.print(f"records in {results}; look at them with: streamlit run app.py", markup=False)

@@ -1,0 +1,109 @@
+"""What a source holds and what is wrong with it, counted: `data check`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fer_bench.config import Protocol, VoteMode
+from fer_bench.data.base import FaceDataset, LeftOut
+from fer_bench.data.loading import load_source, split_source
+from fer_bench.types import SPLITS, Progress, silent
+
+#: Fewer test images than this give intervals too wide to compare models by.
+TINY_SPLIT = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCheck:
+    """counts: images per split and emotion; image_size: (width, height), pixels.
+
+    n_images: images read, whether in a split or not; n_unassigned: those in none.
+    duplicates_across_splits: test images whose pixels also stand in train or val.
+    """
+
+    name: str
+    source: str
+    format: str
+    protocol: str
+    n_images: int
+    n_unassigned: int
+    image_size: tuple[int, int]
+    colour: bool
+    emotions: tuple[str, ...]
+    counts: dict[str, dict[str, int]]
+    split_sizes: dict[str, int]
+    duplicates_across_splits: int
+    left_out: tuple[LeftOut, ...]
+    warnings: tuple[str, ...]
+    comparable: bool
+
+
+def check(
+    source: str | Path,
+    *,
+    protocol: Protocol = "official",
+    format: str | None = None,
+    image_size: int | None = None,
+    votes: VoteMode | None = None,
+    votes_file: Path | None = None,
+    rows_file: Path | None = None,
+    progress: Progress = silent,
+) -> DataCheck:
+    """Reads a source and counts it; what would stop a training is a warning here.
+
+    Raises:
+        FerBenchError: the source cannot be read at all.
+    """
+    loaded = load_source(source, format=format, image_size=image_size, progress=progress)
+    dataset = split_source(
+        loaded, protocol=protocol, votes=votes, votes_file=votes_file, rows_file=rows_file
+    )
+    return summarise(dataset, loaded.format)
+
+
+def summarise(dataset: FaceDataset, format: str) -> DataCheck:
+    """The check of a data set that is loaded already."""
+    height, width = dataset.images.shape[1:3]
+    in_test = dataset.splits == SPLITS.index("test")
+    leaked = int(in_test.sum() - dataset.clean_test.sum())
+    return DataCheck(
+        name=dataset.name,
+        source=dataset.source,
+        format=format,
+        protocol=dataset.protocol,
+        n_images=len(dataset),
+        n_unassigned=int((dataset.splits < 0).sum()),
+        image_size=(width, height),
+        colour=dataset.images.ndim == 4,
+        emotions=dataset.emotions,
+        counts={split: dataset.class_counts(split) for split in SPLITS},
+        split_sizes=dataset.split_sizes(),
+        duplicates_across_splits=leaked,
+        left_out=dataset.left_out,
+        warnings=tuple(_warnings(dataset, leaked)),
+        comparable=dataset.comparable,
+    )
+
+
+def _warnings(dataset: FaceDataset, leaked: int) -> list[str]:
+    found = []
+    for split in SPLITS:
+        size = dataset.split_sizes()[split]
+        missing = [e for e, n in dataset.class_counts(split).items() if not n]
+        if not size:
+            found.append(f"the {split} split is empty")
+        elif missing:
+            found.append(f"the {split} split has no image of {', '.join(missing)}")
+        if 0 < size < TINY_SPLIT:
+            found.append(f"the {split} split has only {size} images: its numbers say little")
+    if leaked:
+        found.append(f"{leaked:,} test images also stand in train or val (same pixels)")
+    if dataset.left_out:
+        found.append(f"{len(dataset.left_out):,} samples are left out")
+    if np.unique(dataset.hashes).size < len(dataset):
+        copies = len(dataset) - np.unique(dataset.hashes).size
+        found.append(f"{copies:,} images are exact copies of another")
+    return found

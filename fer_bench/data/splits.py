@@ -1,0 +1,109 @@
+"""Which sample is trained on, chosen by and tested on: the protocols `official` and `kaggle`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_bench.config import Protocol
+from fer_bench.data.base import UNASSIGNED, FaceDataset, SourceData
+from fer_bench.errors import FerBenchError
+from fer_bench.types import SPLITS
+
+TRAIN, VAL, TEST = range(3)
+#: A source's own partition names.
+PART_SPLITS = {
+    "Training": TRAIN, "PublicTest": VAL, "PrivateTest": TEST,
+    "train": TRAIN, "val": VAL, "test": TEST,
+}  # fmt: skip
+HELD_OUT = 0.1
+
+
+def assign(
+    data: SourceData,
+    protocol: Protocol,
+    seed: int = 0,
+    groups: NDArray[np.int64] | None = None,
+) -> NDArray[np.int8]:
+    """int8 `(N,)`: each sample's index into `SPLITS`.
+
+    official: Training / PublicTest / PrivateTest, or train / val / test, as they stand. Without a
+        val part a tenth of train is held out; without a test part val becomes the test.
+    kaggle: a tenth of train is held out as val; the test is all that is not train
+        (PublicTest + PrivateTest), which most projects call "test".
+    A source without parts is split 80 / 10 / 10 under both. What is held out is stratified by
+    label and depends on the seed alone; exact duplicates, and samples of one of `groups` (int64
+    `(N,)`, persons), stay together.
+    """
+    splits = np.array([PART_SPLITS.get(str(p), UNASSIGNED) for p in data.parts], dtype=np.int8)
+    has = {split: bool((splits == split).any()) for split in (TRAIN, VAL, TEST)}
+    units = _units(data.hashes, groups)
+    rng = np.random.default_rng(seed)
+    if not (has[VAL] or has[TEST]):
+        splits[:] = TRAIN
+        splits[_held_out(splits == TRAIN, data.labels, units, rng, of=len(splits))] = TEST
+    elif protocol == "kaggle" or not has[TEST]:
+        splits[splits == VAL] = TEST
+    if not (splits == VAL).any():
+        pool = splits == TRAIN
+        whole = len(splits) if not (has[VAL] or has[TEST]) else int(pool.sum())
+        splits[_held_out(pool, data.labels, units, rng, of=whole)] = VAL
+    return splits
+
+
+def _units(hashes: NDArray[np.uint64], groups: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """int64 `(N,)`: what stays together: a person, or else the copies of one image."""
+    whole = hashes if groups is None else groups
+    _, units = np.unique(whole, return_inverse=True)
+    return units.astype(np.int64).reshape(-1)
+
+
+def _held_out(
+    pool: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    units: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    of: int,
+) -> NDArray[np.int64]:
+    """Positions of about a tenth of `of` samples from the pool, whole units, class by class.
+
+    The rarest class goes first: a person held out for it brings samples of the common ones along.
+    Each class gives at least one unit; a class with a single unit keeps it, so that training does
+    not lose it.
+    """
+    here = np.flatnonzero(pool)
+    share = HELD_OUT * of / max(1, len(here))
+    _, compact = np.unique(units[here], return_inverse=True)
+    classes, label = np.unique(labels[here], return_inverse=True)
+    n_units = int(compact.max(initial=-1)) + 1
+    counts = np.zeros((n_units, len(classes)), dtype=np.int64)
+    np.add.at(counts, (compact, label), 1)
+    order = rng.permutation(n_units)
+    taken = np.zeros(n_units, dtype=bool)
+    for column in np.argsort(counts.sum(0), kind="stable"):
+        bearing = counts[:, column] > 0
+        wanted = max(1, round(share * counts[:, column].sum()))
+        missing = wanted - counts[taken, column].sum()
+        candidates = order[(bearing & ~taken)[order]]
+        if missing <= 0 or bearing.sum() < 2:
+            continue
+        enough = int(np.searchsorted(counts[candidates, column].cumsum(), missing)) + 1
+        taken[candidates[: min(enough, len(candidates) - 1)]] = True
+    return here[taken[compact]]
+
+
+def require_complete(data: FaceDataset) -> None:
+    """Checks that a data set can be trained on and tested.
+
+    Raises:
+        FerBenchError: a split is empty, or a class has no sample in train.
+    """
+    for split in SPLITS:
+        data.indices(split)
+    missing = [emotion for emotion, n in data.class_counts("train").items() if not n]
+    if missing:
+        raise FerBenchError(
+            f"{data.source} has no training image of {', '.join(missing)}: expected images of "
+            "every class in train; add some, or name the classes to use (emotions)"
+        )

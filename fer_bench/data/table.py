@@ -1,0 +1,44 @@
+"""CSV files, plain or gzipped, with errors that say what is wrong with them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO, cast
+
+from fer_bench.errors import FerBenchError
+
+
+def open_text(path: Path) -> TextIO:
+    """A text file, or a gzipped one by its name, opened for reading."""
+    if path.suffix.lower() == ".gz":
+        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a CSV file, the header first.
+
+    Raises:
+        FerBenchError: the file cannot be read, is cut short, or is no text.
+    """
+    try:
+        with open_text(path) as file:
+            yield from csv.reader(file)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        raise FerBenchError(
+            f"{path.name} cannot be read as CSV: {error}; expected a whole text file or .csv.gz"
+        ) from error
+
+
+def header(path: Path) -> list[str]:
+    """The column names of a CSV file, without the spaces around them; empty for an empty file."""
+    return [column.strip() for column in next(rows(path), [])]
+
+
+def is_csv(path: Path) -> bool:
+    """Whether a path is a CSV file by its name."""
+    return path.is_file() and path.name.lower().endswith((".csv", ".csv.gz"))

@@ -1,0 +1,92 @@
+"""Numbers and foreign text as people read them; the same words on every page."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from fer_bench.results.record import Metrics
+
+#: Keeps a number and its unit on one line.
+NBSP = "\N{NO-BREAK SPACE}"
+
+
+def escape(text: object) -> str:
+    """Text from a record or a user as harmless Markdown: no links, images, HTML or formulae."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
+
+
+def percent(value: float | None) -> str:
+    """`0.7312` as `73.1 %`, a dash for nothing."""
+    return "–" if value is None or math.isnan(value) else f"{value:.1%}".replace("%", f"{NBSP}%")
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """`0.7312, 0.75` as `73.1 – 75.0 %`, a dash for nothing."""
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return "–"
+    return f"{low * 100:.1f} – {high * 100:.1f}{NBSP}%"
+
+
+def as_percents(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """A copy with these columns, where present, in percent instead of shares of 1."""
+    present = [c for c in columns if c in frame]
+    return frame.assign(**{c: frame[c] * 100 for c in present})
+
+
+def file_size(file: Path) -> str:
+    """`12 kB`, `44.8 MB`."""
+    size = file.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(size / 1e3, 1):.0f} kB"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One figure in a box: its name, its value, a line below it and a line on hovering."""
+
+    name: str
+    value: str
+    below: str | None = None
+    explanation: str | None = None
+
+
+def _accuracy(name: str, metrics: Metrics, explanation: str) -> Tile:
+    return Tile(
+        name=name,
+        value=percent(metrics.accuracy),
+        below=interval(*metrics.accuracy_ci95),
+        explanation=f"{explanation}; below, its 95 % bootstrap interval",
+    )
+
+
+def headline(metrics: Metrics, *, clean: Metrics | None, tta: Metrics | None) -> list[Tile]:
+    """The figures that come first about one set of images; `clean` and `tta` where there are."""
+    shown = [_accuracy("Accuracy", metrics, f"{metrics.n:,} images")]
+    if clean:
+        shown.append(_accuracy("On clean test", clean, f"{clean.n:,} images not seen in training"))
+    if tta:
+        shown.append(_accuracy("With TTA", tta, "test-time augmentation: several views averaged"))
+    return [
+        *shown,
+        Tile(name="Macro F1", value=percent(metrics.macro_f1), explanation="mean over emotions"),
+        Tile(
+            name="Balanced accuracy",
+            value=percent(metrics.balanced_accuracy),
+            explanation="mean recall over emotions",
+        ),
+        Tile(
+            name="ROC-AUC",
+            value="–" if metrics.roc_auc is None else f"{metrics.roc_auc:.3f}",
+            explanation="each emotion against the rest, mean",
+        ),
+        Tile(
+            name="ECE",
+            value=f"{metrics.ece:.3f}",
+            explanation="expected calibration error, 15 bins; less is better",
+        ),
+    ]

@@ -1,0 +1,56 @@
+"""Does a probability of 0.8 mean right four times in five? Reliability and its summary, ECE."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+#: The usual number of bins (Guo et al. 2017, arXiv 1706.04599).
+N_BINS = 15
+
+
+def reliability(
+    labels: NDArray[np.int64], probabilities: NDArray[np.floating], n_bins: int = N_BINS
+) -> pd.DataFrame:
+    """How often the model is right at each level of confidence (its largest probability).
+
+    Own code because scikit-learn's `calibration_curve` is binary only and drops empty bins.
+
+    Args:
+        labels: int64 `(N,)`, class numbers.
+        probabilities: float `(N, C)`, rows sum to 1.
+        n_bins: number of equal-width bins over [0, 1]; a bin holds its upper edge.
+
+    Returns:
+        One row per bin, empty ones too: `low, high` (edges), `count`, `confidence` and `accuracy`
+        (means over the bin's images, in [0, 1]; NaN in an empty bin).
+    """
+    confidence = probabilities.max(1).astype(np.float64)
+    right = probabilities.argmax(1) == labels
+    edges = np.linspace(0, 1, n_bins + 1)
+    bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, n_bins - 1)
+    count = np.bincount(bins, minlength=n_bins)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of an empty bin
+        return pd.DataFrame(
+            {
+                "low": edges[:-1],
+                "high": edges[1:],
+                "count": count,
+                "confidence": np.bincount(bins, confidence, n_bins) / count,
+                "accuracy": np.bincount(bins, right, n_bins) / count,
+            }
+        )
+
+
+def expected_calibration_error(
+    labels: NDArray[np.int64], probabilities: NDArray[np.floating], n_bins: int = N_BINS
+) -> float:
+    """Mean distance between confidence and accuracy over `reliability`'s bins, by their counts.
+
+    Returns:
+        ECE in [0, 1]; 0 is perfectly calibrated (Guo et al. 2017, arXiv 1706.04599, eq. 3).
+    """
+    table = reliability(labels, probabilities, n_bins)
+    gap = (table["confidence"] - table["accuracy"]).abs()
+    return float((gap * table["count"]).sum() / table["count"].sum())

@@ -1,0 +1,236 @@
+"""Probabilities of a classifier for faces, and its metrics on a data set's splits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from fer_bench.data.base import FaceDataset
+from fer_bench.data.transform import to_input
+from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.evaluation.metrics import align, compute_metrics
+from fer_bench.evaluation.tta import PLAIN, View, see, views_of
+from fer_bench.models.base import Classifier
+from fer_bench.results.record import Metrics
+from fer_bench.types import Progress, Split, silent
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forwarding:
+    """How images go through a model: the same for every function here."""
+
+    batch_size: int = 256
+    device: str = "cpu"
+    precision: Precision = "fp32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A model's metrics and the predictions behind them.
+
+    metrics: keys are the splits, `test_clean` (where any test image is clean), and the same with
+        `_tta` unless the test-time augmentation is `none`.
+    predictions: `id, split, label, clean` and one float32 `p_<emotion>` per class, without
+        test-time augmentation. `label` is an index into the model's emotions; `clean` marks test
+        images that stand in no other split. Images of classes unknown to the model are not in it
+        (each metric counts them in `n_left_out`).
+    """
+
+    metrics: dict[str, Metrics]
+    predictions: pd.DataFrame
+
+
+@contextmanager
+def _inference(model: Classifier, device: str) -> Iterator[None]:
+    """No dropout, no gradients; the model's training mode is put back afterwards."""
+    was_training = model.training
+    model.to(device).eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def _forward(
+    model: Classifier,
+    images: NDArray[np.uint8],
+    indices: NDArray[np.int64],
+    views: Sequence[View],
+    forwarding: Forwarding,
+    progress: Progress,
+) -> dict[View, NDArray[np.float64]]:
+    """Probabilities `(len(indices), C)` for each view; every view goes through the model once."""
+    shape = (len(indices), len(model.emotions))
+    found = {view: np.empty(shape, dtype=np.float64) for view in views}
+    device = torch.device(forwarding.device)
+    started = time.perf_counter()
+    for start in range(0, len(indices), forwarding.batch_size):
+        chosen = indices[start : start + forwarding.batch_size]
+        batch = torch.as_tensor(images[chosen]).to(device)
+        x = to_input(batch, model.input_spec)
+        for view in views:
+            with torch.autocast(
+                device.type, torch.bfloat16, enabled=forwarding.precision == "bf16"
+            ):
+                logits = model(see(x, view))
+            if not torch.isfinite(logits).all():
+                raise RunFailed(
+                    f"model {model.request.name} gave logits that are not finite: its training "
+                    "diverged or its weights are broken; train it again with a lower learning rate"
+                )
+            probabilities = logits.double().softmax(1)
+            found[view][start : start + len(chosen)] = probabilities.cpu().numpy()
+        done = start + len(chosen)
+        speed = done / (time.perf_counter() - started)
+        progress("evaluating", done, len(indices), {"images_per_second": speed})
+    return found
+
+
+def predict_probabilities(
+    model: Classifier,
+    images: NDArray[np.uint8],
+    *,
+    tta: str = "none",
+    batch_size: int = 256,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+    progress: Progress = silent,
+) -> NDArray[np.float64]:
+    """Class probabilities of faces, averaged over the views of `tta`.
+
+    Args:
+        model: moved to `device`, where it stays; its training mode is as before afterwards.
+        images: uint8 `(N, H, W)` gray or `(N, H, W, 3)` RGB; may be memory-mapped.
+        tta: `none`, `flip`, `five-crop` or `ten-crop`.
+        precision: `bf16` runs the model under autocast.
+
+    Returns:
+        float64 `(N, C)` in the order of `model.emotions`; rows sum to 1.
+
+    Raises:
+        FerBenchError: an unknown `tta`, or images of another shape or type.
+        RunFailed: the model's logits are not finite.
+    """
+    gray, rgb = images.ndim == 3, images.ndim == 4 and images.shape[-1] == 3
+    if images.dtype != np.uint8 or not (gray or rgb):
+        raise FerBenchError(
+            "expected uint8 images of shape (N, H, W) or (N, H, W, 3), got "
+            f"{images.dtype} of shape {images.shape}: convert them to 8-bit gray or RGB"
+        )
+    views = views_of(tta)
+    forwarding = Forwarding(batch_size=batch_size, device=device, precision=precision)
+    everything = np.arange(len(images))
+    with _inference(model, device):
+        found = _forward(model, images, everything, views, forwarding, progress)
+    return _mean(found, views)
+
+
+def _mean(found: dict[View, NDArray[np.float64]], views: Sequence[View]) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = np.mean([found[view] for view in views], axis=0)
+    return mean
+
+
+def _table(
+    dataset: FaceDataset,
+    split: Split,
+    indices: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    emotions: Sequence[str],
+) -> pd.DataFrame:
+    columns: dict[str, object] = {
+        "id": dataset.ids[indices].astype(object),
+        "split": split,
+        "label": labels,
+        "clean": dataset.clean_test[indices],
+    }
+    for number, emotion in enumerate(emotions):
+        columns[f"p_{emotion}"] = probabilities[:, number].astype(np.float32)
+    return pd.DataFrame(columns)
+
+
+def _metrics(
+    dataset: FaceDataset,
+    split: Split,
+    kept: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    probabilities: dict[str, NDArray[np.float64]],
+    emotions: Sequence[str],
+    seed: int,
+) -> dict[str, Metrics]:
+    """A split's metrics per suffix of `probabilities` (`""`, `"_tta"`), clean test included."""
+    clean = dataset.clean_test[dataset.indices(split)]
+    found = {}
+    for suffix, values in probabilities.items():
+        found[split + suffix] = compute_metrics(
+            labels, values, emotions, n_left_out=int((~kept).sum()), seed=seed
+        )
+        here = clean[kept]
+        if split == "test" and here.any():
+            found[f"test_clean{suffix}"] = compute_metrics(
+                labels[here],
+                values[here],
+                emotions,
+                n_left_out=int((clean & ~kept).sum()),
+                seed=seed,
+            )
+    return found
+
+
+def evaluate(
+    model: Classifier,
+    dataset: FaceDataset,
+    *,
+    splits: Sequence[Split] = ("val", "test"),
+    tta: str = "flip",
+    batch_size: int = 256,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+    progress: Progress = silent,
+    seed: int = 0,
+) -> Evaluation:
+    """Metrics with and without test-time augmentation; each view of an image is forwarded once.
+
+    Where the model's classes differ from the data set's, labels are renumbered and images of
+    classes that the model does not know are left out and counted.
+
+    Args:
+        seed: of the bootstrap intervals.
+
+    Raises:
+        FerBenchError: an empty split, one without any class that the model knows, or an unknown
+            `tta`.
+        RunFailed: the model's logits are not finite.
+    """
+    views = dict.fromkeys((PLAIN, *views_of(tta)))
+    forwarding = Forwarding(batch_size=batch_size, device=device, precision=precision)
+    metrics: dict[str, Metrics] = {}
+    tables = []
+    for split in splits:
+        indices = dataset.indices(split)
+        kept, labels = align(dataset.labels[indices], dataset.emotions, model.emotions)
+        if not kept.any():
+            raise FerBenchError(
+                f"the {split} split of {dataset.source} has no image of the classes that the "
+                f"model knows ({', '.join(model.emotions)}): choose another split or data set"
+            )
+        used = indices[kept]
+        with _inference(model, device):
+            found = _forward(model, dataset.images, used, tuple(views), forwarding, progress)
+        probabilities = {"": found[PLAIN]}
+        if tta != "none":
+            probabilities["_tta"] = _mean(found, views_of(tta))
+        metrics |= _metrics(dataset, split, kept, labels, probabilities, model.emotions, seed)
+        tables.append(_table(dataset, split, used, labels, found[PLAIN], model.emotions))
+    return Evaluation(metrics=metrics, predictions=pd.concat(tables, ignore_index=True))

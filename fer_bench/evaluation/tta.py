@@ -1,0 +1,64 @@
+"""Views of a face for test-time augmentation: probabilities are averaged over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from fer_bench.errors import FerBenchError, suggest
+
+#: Side of a crop as a share of the image's side: 40 of 48, as in ten-crop evaluation on FER2013.
+CROP_SHARE = 5 / 6
+
+Place = Literal["whole", "top-left", "top-right", "bottom-left", "bottom-right", "centre"]
+CROPS: tuple[Place, ...] = ("top-left", "top-right", "bottom-left", "bottom-right", "centre")
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One way to look at a face: which part of it, and whether mirrored left-right."""
+
+    place: Place = "whole"
+    flip: bool = False
+
+
+PLAIN = View()
+VIEWS: dict[str, tuple[View, ...]] = {
+    "none": (PLAIN,),
+    "flip": (PLAIN, View(flip=True)),
+    "five-crop": tuple(View(place=p) for p in CROPS),
+    "ten-crop": tuple(View(place=p, flip=flip) for flip in (False, True) for p in CROPS),
+}
+
+
+def views_of(tta: str) -> tuple[View, ...]:
+    """The views of a recipe's `tta`.
+
+    Raises:
+        FerBenchError: an unknown name; near ones are suggested.
+    """
+    if tta not in VIEWS:
+        raise FerBenchError(f"unknown test-time augmentation {tta!r}: {suggest(tta, VIEWS)}")
+    return VIEWS[tta]
+
+
+def _crop(x: Tensor, place: Place) -> Tensor:
+    height, width = x.shape[-2:]
+    h, w = round(height * CROP_SHARE), round(width * CROP_SHARE)
+    if place == "centre":
+        top, left = (height - h) // 2, (width - w) // 2
+    else:
+        top = height - h if place.startswith("bottom") else 0
+        left = width - w if place.endswith("right") else 0
+    return x[..., top : top + h, left : left + w]
+
+
+def see(x: Tensor, view: View) -> Tensor:
+    """A float batch `(B, C, H, W)` through a view: same shape, crops resized back (bilinear)."""
+    if view.place != "whole":
+        size = x.shape[-2:]
+        x = F.interpolate(_crop(x, view.place), size=size, mode="bilinear", align_corners=False)
+    return x.flip(-1) if view.flip else x

@@ -1,0 +1,227 @@
+"""Starting weights: from a hub, a file or a folder; never unpickled, never half loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import pickle
+import re
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fer_bench.errors import FerBenchError
+from fer_bench.models.base import ModelRequest
+
+State = dict[str, Tensor]
+Kind = Literal["none", "published", "hub", "local"]
+WEIGHTS_FILE = "model.safetensors"
+#: `imagenet` is the default of specs; for CLIP it means its own published weights, as `openai`.
+PUBLISHED = ("imagenet", "openai")
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+_HUB_ID = re.compile(r"(hf-hub:)?[\w.-]+/[\w.-]+")
+#: Base error of the hub's HTTP client: httpx, httpx2 or requests, as its version has it.
+_HTTP_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
+#: What torch's restricted unpickler raises on bytes that are no state dict: nearly anything.
+_DAMAGED = (
+    OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, LookupError,
+    SafetensorError, pickle.UnpicklingError, struct.error,
+)  # fmt: skip
+
+
+def kind_of(pretraining: str) -> Kind:
+    """What a `pretraining` value is; an existing path wins over a hub id of the same spelling.
+
+    Raises:
+        FerBenchError: it is none of the four.
+    """
+    if pretraining == "none":
+        return "none"
+    if pretraining in PUBLISHED:
+        return "published"
+    path = Path(pretraining).expanduser()
+    if path.exists() or path.suffix in _SUFFIXES or pretraining.startswith((".", "/", "~")):
+        return "local"
+    if _HUB_ID.fullmatch(pretraining):
+        return "hub"
+    raise FerBenchError(
+        f"unknown pretraining {pretraining!r}: expected none, imagenet, a hub id "
+        "(organisation/name), or the path of a weights file or folder"
+    )
+
+
+@contextlib.contextmanager
+def downloading(expected: str) -> Iterator[None]:
+    """Turns a failed download into one sentence; `expected` says which file, from and to where.
+
+    Raises:
+        FerBenchError: the network or the disk failed, or what came is damaged or does not fit.
+    """
+    try:
+        yield
+    except (OSError, _HTTP_ERROR, RuntimeError, SafetensorError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise FerBenchError(
+            f"could not get the pretrained weights: expected {expected} ({reason}); connect to "
+            "the network, put the file there yourself, or use --pretraining none"
+        ) from None
+
+
+def hub_cache(hub_id: str) -> str:
+    """Where a Hugging Face repository lies once downloaded, in words for an error."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
+    return f"https://huggingface.co/{hub_id} in the cache at {folder}"
+
+
+def read_hub(hub_id: str) -> State:
+    """The tensors of a Hugging Face repository's `model.safetensors`.
+
+    Raises:
+        FerBenchError: it cannot be downloaded or read.
+    """
+    hub_id = hub_id.removeprefix("hf-hub:")
+    with downloading(f"{WEIGHTS_FILE} of {hub_cache(hub_id)}"):
+        path = hf_hub_download(hub_id, WEIGHTS_FILE)
+    return read_local(path)
+
+
+def read_local(place: str) -> State:
+    """The tensors in a .safetensors, .pth or .pt file, or in a folder's `model.safetensors`.
+
+    Raises:
+        FerBenchError: no such file, a damaged one, or one that holds more than tensors.
+    """
+    path = Path(place).expanduser()
+    if path.is_dir():
+        path /= WEIGHTS_FILE
+    if not path.is_file():
+        raise FerBenchError(f"no weights at {path}: expected a .safetensors, .pth or .pt file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except _DAMAGED:
+        raise FerBenchError(
+            f"cannot read weights from {path}: expected an undamaged file of plain tensors "
+            "(.safetensors, or a state dict saved with torch.save); pickled models are refused, "
+            "and a broken download is mended by deleting the file"
+        ) from None
+    for wrapper in ("state_dict", "model"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
+            loaded = loaded[wrapper]
+    if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
+        raise FerBenchError(f"{path} holds no state dict: expected names mapped to tensors")
+    return loaded
+
+
+def starting_state(
+    request: ModelRequest,
+    published: Callable[[], State] | None = None,
+    origin: str = "",
+    tiny: bool = False,
+) -> tuple[State | None, str]:
+    """The tensors a request starts from (None: random), and their origin for the provenance.
+
+    published, origin: how to get the model's own published weights, and what they are called.
+    tiny: whether it is a tiny network, which no published weights fit.
+
+    Raises:
+        FerBenchError: weights that cannot be had; the model has no published ones.
+    """
+    kind = kind_of(request.pretraining)
+    if kind == "none":
+        return None, "none"
+    if kind == "local":
+        return read_local(request.pretraining), "local file"
+    if tiny:
+        raise FerBenchError(
+            f"no published weights fit the tiny {request.name}: "
+            f"expected --pretraining none or a local file, got {request.pretraining!r}"
+        )
+    if kind == "hub":
+        return read_hub(request.pretraining), request.pretraining.removeprefix("hf-hub:")
+    if published is None:
+        raise FerBenchError(
+            f"{request.name} has no published weights: "
+            f"expected --pretraining none or a local file, got {request.pretraining!r}"
+        )
+    return published(), origin
+
+
+def _inner(state: State) -> State:
+    """The backbone's own tensors, where the file holds a whole classifier or a wrapped model."""
+    for prefix in ("module.", "backbone.", "tower."):
+        if any(key.startswith(prefix) for key in state):
+            state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    return state
+
+
+def resize_positions(positions: Tensor, count: int) -> Tensor:
+    """Position embeddings `(..., 1 + n*n, D)`, class token first, resampled to `count` of them.
+
+    Bicubic, as ViT's authors change the input size (Dosovitskiy et al. 2021, section 3.2).
+    Returned as they are where either number makes no square.
+    """
+    flat = positions.reshape(-1, positions.shape[-1])
+    old, new = math.isqrt(len(flat) - 1), math.isqrt(count - 1)
+    if old * old != len(flat) - 1 or new * new != count - 1:
+        return positions
+    grid = flat[1:].T.reshape(1, -1, old, old)
+    grid = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
+    resized = torch.cat([flat[:1], grid.flatten(2)[0].T])
+    return resized.reshape(*positions.shape[:-2], count, positions.shape[-1])
+
+
+def load_weights(
+    backbone: nn.Module,
+    state: State,
+    *,
+    source: str,
+    ignore: tuple[str, ...] = (),
+    positions: str | None = None,
+) -> None:
+    """Fills a backbone with tensors by name; all must be there and fit.
+
+    ignore: prefixes of tensors the backbone has no use for (the old classifier).
+    positions: name of the position embeddings, which are resampled where their number differs.
+
+    Raises:
+        FerBenchError: tensors missing, too many or of another shape; counts and the first are told.
+    """
+    wanted = backbone.state_dict()
+    if not wanted.keys() <= state.keys():
+        state = _inner(state)
+    state = {k: v for k, v in state.items() if not k.startswith(ignore)}
+    if positions in state and state[positions].shape != wanted[positions].shape:
+        state[positions] = resize_positions(state[positions], wanted[positions].shape[-2])
+    missing = [k for k in wanted if k not in state]
+    extra = [k for k in state if k not in wanted]
+    shapes = [k for k in wanted if k in state and wanted[k].shape != state[k].shape]
+    problems = [
+        f"{len(names)} {what} (first: {names[0]})"
+        for what, names in (("missing", missing), ("unknown", extra))
+        if names
+    ]
+    if shapes:
+        first = shapes[0]
+        problems.append(
+            f"{len(shapes)} of another shape (first: {first}, expected "
+            f"{tuple(wanted[first].shape)}, got {tuple(state[first].shape)})"
+        )
+    if problems:
+        raise FerBenchError(
+            f"the weights in {source} do not fit: of {len(wanted)} tensors expected, "
+            f"{', '.join(problems)}; choose weights of the same architecture"
+        )
+    backbone.load_state_dict(state)

@@ -1,0 +1,138 @@
+"""A classifier on disk: `model.safetensors` and `model.json`, never a pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from fer_bench.config import Config, validate
+from fer_bench.errors import FerBenchError
+from fer_bench.models.base import Classifier, ModelRequest
+from fer_bench.models.catalogue import find_builder
+from fer_bench.models.pretrained import WEIGHTS_FILE, load_weights
+from fer_bench.types import InputSpec, Provenance
+
+SCHEMA_VERSION = 1
+CARD_FILE = "model.json"
+Dtype = Literal["float32", "float16"]
+
+
+class ModelCard(Config):
+    """What `model.json` holds: enough to rebuild the network that the tensors fit into."""
+
+    schema_version: int = SCHEMA_VERSION
+    request: ModelRequest
+    input_spec: InputSpec
+    provenance: Provenance
+
+
+def _stored(model: Classifier, dtype: Dtype) -> dict[str, Tensor]:
+    """The model's tensors as they are stored; buffers (batch-norm statistics) stay fp32.
+
+    Raises:
+        FerBenchError: LoRA updates that were not merged, or values beyond fp16's range.
+    """
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    if any(".lora_A." in name for name in state):
+        raise FerBenchError("the model still has LoRA updates apart: merge_lora it before saving")
+    if dtype == "float16":
+        names = {name for name, _ in model.named_parameters()}
+        state = {k: v.half() if k in names else v for k, v in state.items()}
+        beyond = [k for k in names if not bool(torch.isfinite(state[k]).all())]
+        if beyond:
+            raise FerBenchError(
+                f"{len(beyond)} tensors do not fit float16 (first: {min(beyond)}): "
+                "save the model with dtype float32"
+            )
+    return state
+
+
+def save_model(model: Classifier, folder: Path, dtype: Dtype = "float32") -> None:
+    """Writes a model's two files, each to a temporary name first and then renamed.
+
+    dtype: how parameters are stored; `float16` halves the file, loading widens them again.
+
+    Raises:
+        FerBenchError: the folder cannot be written, or the tensors cannot be stored so.
+    """
+    card = ModelCard(
+        request=model.request, input_spec=model.input_spec, provenance=model.provenance
+    )
+    contents = {
+        WEIGHTS_FILE: save(_stored(model, dtype)),
+        CARD_FILE: json.dumps(card.model_dump(mode="json"), indent=2).encode() + b"\n",
+    }
+    temporary = {name: folder / f".{name}.{os.getpid()}.tmp" for name in contents}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            temporary[name].write_bytes(content)
+        for name, path in temporary.items():
+            path.replace(folder / name)
+    except OSError as error:
+        for path in temporary.values():
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise FerBenchError(
+            f"cannot save the model in {folder}: {error.strerror or error}; nothing was changed"
+        ) from None
+
+
+def read_card(folder: Path) -> ModelCard:
+    """What `model.json` in a folder says; loads no weights.
+
+    Raises:
+        FerBenchError: missing, damaged, or written by a newer FER Bench.
+    """
+    path = folder / CARD_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FerBenchError(f"no model in {folder}: expected {CARD_FILE} there") from None
+    except (OSError, ValueError) as error:
+        raise FerBenchError(f"cannot read {path}: expected JSON, got {error}") from None
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if not isinstance(version, int):
+        raise FerBenchError(f"{path} is no model description: it has no schema_version")
+    if version > SCHEMA_VERSION:
+        raise FerBenchError(
+            f"{path} was written by a newer FER Bench: this one reads schema {SCHEMA_VERSION}, "
+            f"the file has {version}; update FER Bench"
+        )
+    return validate(ModelCard, values, str(path))
+
+
+def load_model(folder: Path) -> Classifier:
+    """The model saved in a folder, in eval mode, fp32, on the CPU; needs no network.
+
+    Raises:
+        FerBenchError: files missing, damaged, from a newer version, or not of one model.
+    """
+    card = read_card(folder)
+    path = folder / WEIGHTS_FILE
+    try:
+        state = load_file(path)
+    except FileNotFoundError:
+        raise FerBenchError(
+            f"no weights in {folder}: expected {WEIGHTS_FILE} beside {CARD_FILE}"
+        ) from None
+    except (OSError, SafetensorError) as error:
+        raise FerBenchError(
+            f"cannot read {path}: the file is damaged ({error}); train or copy it again"
+        ) from None
+    # The mode is not set up: merged LoRA weights are plain, and the head is all that zero-shot has.
+    model = find_builder(card.request.name)(replace(card.request, pretraining="none"))
+    load_weights(model, state, source=str(path))
+    model.request = card.request
+    model.input_spec = card.input_spec
+    model.provenance = card.provenance
+    return model.eval()

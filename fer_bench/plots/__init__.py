@@ -1,0 +1,25 @@
+"""Records and tables in, Plotly figures out: the pages' and the notebook's charts."""
+
+from fer_bench.plots.data import class_balance
+from fer_bench.plots.errors import (
+    confusion_matrix,
+    per_class_bars,
+    reliability_diagram,
+    roc_curves,
+)
+from fer_bench.plots.ranking import accuracy_against, accuracy_bars
+from fer_bench.plots.style import emotion_colour, model_colour
+from fer_bench.plots.training import training_curve
+
+__all__ = [
+    "accuracy_against",
+    "accuracy_bars",
+    "class_balance",
+    "confusion_matrix",
+    "emotion_colour",
+    "model_colour",
+    "per_class_bars",
+    "reliability_diagram",
+    "roc_curves",
+    "training_curve",
+]

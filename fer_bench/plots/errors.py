@@ -1,0 +1,143 @@
+"""Figures of a run's mistakes: confusion, per class, ROC, reliability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike
+
+from fer_bench.plots.style import ACCENT, GRAY, GRID, emotion_colour, finish, label
+
+
+def confusion_matrix(values: ArrayLike, emotions: Sequence[str], *, shares: bool) -> go.Figure:
+    """A heat map with each cell's number in it; rows are true classes, top to bottom.
+
+    values: float `(C, C)`, `[true][predicted]`, counts or shares in [0, 1]; NaN shows as a dash.
+    shares: write cells as whole percents instead of counts.
+    """
+    cells = np.asarray(values, dtype=float)
+    names = [label(e) for e in emotions]
+    top = np.nanmax(cells, initial=0.0) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            z=cells,
+            x=names,
+            y=names,
+            zmin=0,
+            zmax=1.0 if shares else top,
+            # Transparent to two-thirds blue: the theme's own text colour is legible on all of it.
+            colorscale=[[0, "rgba(91, 115, 232, 0.03)"], [1, "rgba(91, 115, 232, 0.72)"]],
+            showscale=False,
+            xgap=2,
+            ygap=2,
+            hovertemplate="true %{y}, predicted %{x}: %{z"
+            + (":.1%}" if shares else ":,d}")
+            + "<extra></extra>",
+        )
+    )
+    for row, true in enumerate(names):
+        for column, predicted in enumerate(names):
+            number = cells[row, column]
+            text = "–" if np.isnan(number) else f"{number:.0%}" if shares else f"{number:,.0f}"
+            figure.add_annotation(
+                x=predicted, y=true, text=text, showarrow=False, font={"size": 12}
+            )
+    finish(
+        figure,
+        height=120 + 46 * len(names),
+        x_title="Predicted",
+        y_title="True",
+        legend=False,
+    )
+    figure.update_xaxes(showgrid=False, tickangle=-45)
+    figure.update_yaxes(showgrid=False, autorange="reversed")
+    return figure
+
+
+def per_class_bars(per_class: pd.DataFrame, metric: str, title: str) -> go.Figure:
+    """One metric of each emotion, as bars in the emotions' colours.
+
+    per_class: columns `emotion` and `metric` (`precision`, `recall`, `f1`), in [0, 1].
+    """
+    figure = go.Figure(
+        go.Bar(
+            x=per_class["emotion"].map(label),
+            y=per_class[metric],
+            marker_color=[emotion_colour(e) for e in per_class["emotion"]],
+            text=[f"{v:.0%}" for v in per_class[metric]],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{x}: %{y:.2%}<extra></extra>",
+        )
+    )
+    finish(figure, height=320, y_title=title, legend=False)
+    figure.update_yaxes(tickformat=".0%", range=[0, 1.08])
+    return figure
+
+
+def roc_curves(table: pd.DataFrame) -> go.Figure:
+    """One ROC curve per emotion against the rest.
+
+    table: as `evaluation.confusions.roc_table` gives it: `emotion, false_positive_rate,
+        true_positive_rate, auc`.
+    """
+    figure = go.Figure(
+        go.Scatter(
+            x=[0, 1],
+            y=[0, 1],
+            mode="lines",
+            line={"color": GRID, "dash": "dot"},
+            showlegend=False,
+            hoverinfo="skip",
+        )
+    )
+    for emotion, rows in table.groupby("emotion", sort=False):
+        figure.add_scatter(
+            x=rows["false_positive_rate"],
+            y=rows["true_positive_rate"],
+            mode="lines",
+            name=f"{label(emotion)} {rows['auc'].iloc[0]:.3f}",
+            line={"color": emotion_colour(str(emotion)), "width": 2},
+            hovertemplate="false positives %{x:.1%}, true positives %{y:.1%}",
+        )
+    finish(figure, height=440, x_title="False positive rate", y_title="True positive rate")
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", dtick=0.25)
+    figure.update_yaxes(range=[0, 1.01], tickformat=".0%", dtick=0.25)
+    return figure
+
+
+def reliability_diagram(table: pd.DataFrame, ece: float) -> go.Figure:
+    """How often predictions of a given confidence are right; the diagonal is perfect calibration.
+
+    table: as `evaluation.calibration.reliability` gives it: `confidence, accuracy, count` per
+        bin; empty bins are left out, larger markers hold more images.
+    """
+    bins = table[table["count"] > 0]
+    weight = np.sqrt(bins["count"] / bins["count"].max())
+    figure = go.Figure(
+        go.Scatter(
+            x=[0, 1],
+            y=[0, 1],
+            mode="lines",
+            line={"color": GRAY, "dash": "dot"},
+            name="perfect",
+            hoverinfo="skip",
+        )
+    )
+    figure.add_scatter(
+        x=bins["confidence"],
+        y=bins["accuracy"],
+        mode="lines+markers",
+        name=f"this run, ECE {ece:.3f}",
+        line={"color": ACCENT, "width": 2},
+        marker={"size": 6 + 14 * weight, "opacity": 0.85},
+        customdata=bins["count"],
+        hovertemplate="confidence %{x:.1%}, right %{y:.1%}, %{customdata:,} images",
+    )
+    finish(figure, height=440, x_title="Confidence", y_title="Accuracy")
+    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
+    return figure

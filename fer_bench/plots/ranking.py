@@ -1,0 +1,125 @@
+"""Figures of the leaderboard: who is how accurate, and at what cost."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
+
+from fer_bench.plots.style import GRAY, finish, label, model_colour, shortened
+
+#: Height of one bar with its gap, pixels.
+BAR_HEIGHT = 30
+
+
+def accuracy_bars(table: pd.DataFrame) -> go.Figure:
+    """Test accuracy of runs as horizontal bars with their intervals, best on top.
+
+    table: a summary table's columns `run, model, test_accuracy, ci_low, ci_high` in [0, 1]; rows
+        without an accuracy are left out.
+    """
+    shown = table.dropna(subset=["test_accuracy"]).sort_values("test_accuracy")
+    accuracy = shown["test_accuracy"]
+    figure = go.Figure(
+        go.Bar(
+            x=accuracy,
+            y=[str(run) for run in shown["run"]],
+            orientation="h",
+            marker_color=[model_colour(model) for model in shown["model"]],
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": (shown["ci_high"] - accuracy).to_numpy(),
+                "arrayminus": (accuracy - shown["ci_low"]).to_numpy(),
+                "color": GRAY,
+                "thickness": 1.5,
+            },
+            customdata=np.column_stack(
+                [shown["run"].map(label), shown["ci_low"], shown["ci_high"]]
+            ),
+            hovertemplate="%{customdata[0]}<br>%{x:.2%} "
+            "(%{customdata[1]:.2%} – %{customdata[2]:.2%})<extra></extra>",
+        )
+    )
+    finish(
+        figure, height=60 + BAR_HEIGHT * max(len(shown), 3), x_title="Test accuracy", legend=False
+    )
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(
+        tickvals=[str(run) for run in shown["run"]],
+        ticktext=[shortened(run) for run in shown["run"]],
+        showgrid=False,
+    )
+    return figure
+
+
+def pareto_front(cost: ArrayLike, value: ArrayLike) -> NDArray[np.bool_]:
+    """Which points no other point beats: none is as cheap and better, or cheaper and as good.
+
+    cost, value: float `(N,)`; less cost and more value are better. NaN is never on the front.
+    Returns: bool `(N,)`.
+    """
+    costs = np.asarray(cost, dtype=float)
+    values = np.asarray(value, dtype=float)
+    known = np.isfinite(costs) & np.isfinite(values)
+    no_worse = (costs[:, None] <= costs) & (values[:, None] >= values)
+    better = (costs[:, None] < costs) | (values[:, None] > values)
+    beaten = (no_worse & better & known[:, None]).any(axis=0)
+    front: NDArray[np.bool_] = known & ~beaten
+    return front
+
+
+def accuracy_against(table: pd.DataFrame, cost: str, title: str) -> go.Figure:
+    """Test accuracy over a cost on a logarithmic axis, one point per run, Pareto front as a line.
+
+    table: columns `run, model, test_accuracy` and `cost`, the name of a numeric column
+        (`parameters`, `flops`, `latency_ms_p50`); rows without either number are left out.
+    title: the cost in words, with its unit.
+    """
+    shown = table.dropna(subset=["test_accuracy", cost]).sort_values(cost)
+    shown = shown[shown[cost].astype(float) > 0]
+    figure = go.Figure()
+    for model, rows in shown.groupby("model", sort=True):
+        figure.add_scatter(
+            x=rows[cost],
+            y=rows["test_accuracy"],
+            mode="markers",
+            name=shortened(model, 24),
+            text=rows["run"].map(label),
+            marker={"color": model_colour(str(model)), "size": 10},
+            hovertemplate="%{text}<br>%{y:.2%} at %{x:.3s}<extra></extra>",
+        )
+    front = shown[pareto_front(shown[cost], shown["test_accuracy"])]
+    figure.add_scatter(
+        x=front[cost],
+        y=front["test_accuracy"],
+        mode="lines+markers",
+        line={"color": GRAY, "dash": "dot", "shape": "hv", "width": 1.5},
+        marker={"symbol": "circle-open", "size": 18, "line": {"width": 2}},
+        name="Pareto front",
+        hoverinfo="skip",
+    )
+    finish(figure, height=420, x_title=title, y_title="Test accuracy")
+    ticks = log_ticks(shown[cost])
+    figure.update_xaxes(type="log", tickvals=list(ticks), ticktext=list(ticks.values()))
+    figure.update_yaxes(tickformat=".0%")
+    return figure
+
+
+def log_ticks(values: pd.Series[float]) -> dict[float, str]:
+    """Ticks at 1 and 3 times the powers of ten around the values: value -> `30M`."""
+    if values.empty:
+        return {}
+    powers = range(math.floor(math.log10(values.min())), math.ceil(math.log10(values.max())) + 1)
+    ticks = [digit * 10.0**power for power in powers for digit in (1, 3)]
+    return {tick: _si(tick) for tick in ticks}
+
+
+def _si(value: float) -> str:
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"

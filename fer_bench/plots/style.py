@@ -1,0 +1,87 @@
+"""One look for every figure, on light and dark grounds: template, colours, safe labels."""
+
+from __future__ import annotations
+
+import html
+from zlib import crc32
+
+import plotly.graph_objects as go
+
+from fer_bench.emotions import COLOURS
+
+#: Grays that are legible on white and on near-black.
+GRAY = "#8b8d98"
+GRID = "rgba(139, 141, 152, 0.22)"
+ACCENT = "#5b73e8"
+
+#: One colour per architecture, on every page; other names take one of `SPARE_COLOURS`.
+MODEL_COLOURS: dict[str, str] = {
+    "resnet18": "#3e63dd",
+    "vgg16": "#e5484d",
+    "densenet121": "#30a46c",
+    "vit-b-16": "#8e4ec6",
+    "clip-vit-b-32": "#f5a524",
+    "emotionlens": "#00a2c7",
+    "expressio": "#d6409f",
+    "keras-cnn": "#978365",
+}
+SPARE_COLOURS = ("#12a594", "#f76b15", "#6e56cf", "#99a000", "#ab4aba", "#0090ff", "#ad7f58")
+
+#: Everything transparent and mid-toned, so that one figure fits both themes.
+TEMPLATE = go.layout.Template(
+    layout=go.Layout(
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"size": 13, "color": GRAY},
+        xaxis={"gridcolor": GRID, "zeroline": False, "linecolor": GRID},
+        yaxis={"gridcolor": GRID, "zeroline": False, "linecolor": GRID},
+        legend={"bgcolor": "rgba(0,0,0,0)"},
+    )
+)
+
+
+def emotion_colour(emotion: str) -> str:
+    """The emotion's colour; gray for a name that is none of ours."""
+    return COLOURS.get(emotion, GRAY)
+
+
+def model_colour(model: str) -> str:
+    """The model's colour: the same on every page, in every session and on every machine."""
+    key = model.lower().replace("_", "-")
+    return MODEL_COLOURS.get(key, SPARE_COLOURS[crc32(key.encode()) % len(SPARE_COLOURS)])
+
+
+def label(text: object) -> str:
+    """Text that Plotly shows as it is: its labels understand some HTML, records must not use it."""
+    return html.escape(str(text), quote=False)
+
+
+def shortened(text: object, length: int = 34) -> str:
+    """A `label` of at most `length` characters, so that axis labels fit a narrow screen."""
+    plain = str(text)
+    if len(plain) > length:
+        plain = f"{plain[: length - 1]}…"
+    return label(plain)
+
+
+def finish(
+    figure: go.Figure,
+    *,
+    height: int,
+    x_title: str | None = None,
+    y_title: str | None = None,
+    legend: bool = True,
+) -> go.Figure:
+    """The figure in the common look: tight margins, legend above, `height` in pixels."""
+    figure.update_layout(
+        template=TEMPLATE,
+        height=height,
+        margin={"l": 8, "r": 8, "t": 36 if legend else 8, "b": 8},
+        showlegend=legend,
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0, "title": None},
+        xaxis={"title": x_title, "automargin": True},
+        yaxis={"title": y_title, "automargin": True},
+        hovermode="closest",
+        dragmode=False,
+    )
+    return figure

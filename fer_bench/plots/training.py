@@ -1,0 +1,46 @@
+"""Figures of one run's training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from fer_bench.plots.style import ACCENT, GRAY, finish
+
+TITLES = {"accuracy": "Accuracy", "loss": "Loss"}
+
+
+def training_curve(
+    history: pd.DataFrame, quantity: Literal["accuracy", "loss"], best_epoch: int | None = None
+) -> go.Figure:
+    """Train and val over the epochs; the kept epoch is marked.
+
+    history: columns `epoch, train_<quantity>, val_<quantity>`, as in a run's `history.csv`.
+    """
+    figure = go.Figure()
+    for split, colour, dash in (("train", GRAY, "dot"), ("val", ACCENT, "solid")):
+        figure.add_scatter(
+            x=history["epoch"],
+            y=history[f"{split}_{quantity}"],
+            mode="lines+markers",
+            name=split,
+            line={"color": colour, "dash": dash, "width": 2},
+            marker={"size": 5},
+            hovertemplate="epoch %{x}: %{y:.4f}",
+        )
+    kept = history[history["epoch"] == best_epoch]
+    if len(kept):
+        figure.add_scatter(
+            x=kept["epoch"],
+            y=kept[f"val_{quantity}"],
+            mode="markers",
+            name=f"kept: epoch {best_epoch}",
+            marker={"color": ACCENT, "size": 13, "symbol": "star"},
+            hoverinfo="skip",
+        )
+    finish(figure, height=320, x_title="Epoch", y_title=TITLES[quantity])
+    if quantity == "accuracy":
+        figure.update_yaxes(tickformat=".0%")
+    return figure

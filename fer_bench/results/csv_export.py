@@ -1,0 +1,20 @@
+"""Tables as CSV that a spreadsheet opens without running anything."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+#: A cell that starts so is a formula to Excel, LibreOffice and Google Sheets (OWASP).
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _as_text(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+
+
+def safe_csv(table: pd.DataFrame) -> bytes:
+    """The table as UTF-8 CSV without its index; text that looks like a formula gets a `'` before.
+
+    Numbers stay numbers, negative ones too.
+    """
+    return table.map(_as_text).to_csv(index=False).encode("utf-8")

@@ -1,0 +1,137 @@
+"""Runs as the leaderboard and `python -m fer_bench results` show them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+import pandas as pd
+
+from fer_bench.config import load_recipe, recipe_names
+from fer_bench.results.record import Metrics, RunRecord
+from fer_bench.results.store import StoredRun
+
+INTEGERS = ("seed", "emotions")
+NUMBERS = (
+    "input_size", "parameters", "flops", "test_accuracy", "ci_low", "ci_high",
+    "test_accuracy_tta", "test_clean_accuracy", "test_macro_f1", "test_balanced_accuracy",
+    "roc_auc", "ece", "val_accuracy", "train_seconds", "epochs",
+)  # fmt: skip
+#: Order of `summary_table`'s columns: what it is, how good, at what cost, where.
+COLUMNS = (
+    "run", "dataset", "protocol", "model", "mode", "recipe", "pretraining", "seed", "status",
+    "comparable", "why_not_comparable", "emotions", "input_size", "parameters", "flops",
+    "test_accuracy", "ci_low", "ci_high", "test_accuracy_tta", "test_clean_accuracy",
+    "test_macro_f1", "test_balanced_accuracy", "roc_auc", "ece", "val_accuracy",
+    "train_seconds", "epochs", "device", "hardware", "finished_at",
+)  # fmt: skip
+
+
+def _identity(run: StoredRun, record: RunRecord) -> dict[str, object]:
+    spec = record.spec
+    return {
+        "run": run.name,
+        "dataset": run.dataset,
+        "protocol": spec.protocol,
+        "model": spec.model,
+        "mode": spec.mode,
+        "recipe": spec.recipe.name,
+        "pretraining": spec.pretraining,
+        "seed": spec.seed,
+        "status": record.status,
+        "comparable": record.comparable,
+        "why_not_comparable": "; ".join(record.not_comparable_because),
+        "emotions": len(record.dataset.emotions),
+        "finished_at": record.finished_at,
+    }
+
+
+def _quality(metrics: dict[str, Metrics]) -> dict[str, object]:
+    row: dict[str, object] = {}
+    if test := metrics.get("test"):
+        row |= {
+            "test_accuracy": test.accuracy,
+            "ci_low": test.accuracy_ci95[0],
+            "ci_high": test.accuracy_ci95[1],
+            "test_macro_f1": test.macro_f1,
+            "test_balanced_accuracy": test.balanced_accuracy,
+            "roc_auc": test.roc_auc,
+            "ece": test.ece,
+        }
+    for column, key in (
+        ("test_accuracy_tta", "test_tta"),
+        ("test_clean_accuracy", "test_clean"),
+        ("val_accuracy", "val"),
+    ):
+        if key in metrics:
+            row[column] = metrics[key].accuracy
+    return row
+
+
+def _cost(record: RunRecord) -> dict[str, object]:
+    row: dict[str, object] = {}
+    if model := record.model:
+        row |= {
+            "input_size": model.input_spec.size,
+            "parameters": model.parameters,
+            "flops": model.flops,
+        }
+    if training := record.training:
+        on_gpu = training.device.startswith("cuda") and record.environment.gpu
+        row |= {
+            "train_seconds": training.seconds,
+            "epochs": training.epochs_run,
+            "device": training.device,
+            "hardware": record.environment.gpu if on_gpu else record.environment.cpu,
+        }
+    return row
+
+
+def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
+    """One row per readable run, in `COLUMNS`; unreadable runs have no row.
+
+    Rates are in [0, 1], `flops` per image, `train_seconds` in seconds, `finished_at` in UTC. What
+    a run does not have (a failed one has no metrics) is NaN, NaT, or None in text columns.
+    """
+    rows = [
+        {**_identity(run, run.record), **_quality(run.record.metrics), **_cost(run.record)}
+        for run in runs
+        if run.record is not None
+    ]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    kinds: dict[str, str] = {
+        **dict.fromkeys(INTEGERS, "int64"),
+        **dict.fromkeys(NUMBERS, "float64"),
+        "comparable": "bool",
+    }
+    table = table.astype(kinds)
+    finished = pd.to_datetime(table["finished_at"], utc=True).dt.as_unit("us")
+    return table.assign(finished_at=finished)
+
+
+def _differing_epochs(record: RunRecord) -> list[str]:
+    """`--epochs N` where the run's recipe deviates from the shipped one of that name."""
+    recipe = record.spec.recipe
+    if recipe.name in recipe_names() and load_recipe(recipe.name).epochs == recipe.epochs:
+        return []
+    return ["--epochs", str(recipe.epochs)]
+
+
+def reproduce_command(record: RunRecord) -> str:
+    """The command line that runs this record's spec again, on data that the user has."""
+    spec = record.spec
+    words = ["python", "-m", "fer_bench", "train"]
+    words += ["--model", spec.model, "--mode", spec.mode, "--recipe", spec.recipe.name]
+    words += ["--data", record.dataset.source, "--protocol", spec.protocol]
+    words += ["--pretraining", spec.pretraining, "--seed", str(spec.seed)]
+    if spec.emotions:
+        words += ["--emotions", ",".join(spec.emotions)]
+    if spec.votes:
+        words += ["--votes", spec.votes]
+    for key, value in spec.model_options.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        words += ["--option", f"{key}={text}"]
+    if spec.limit:
+        words += ["--limit", str(spec.limit)]
+    words += _differing_epochs(record)
+    return shlex.join(words)

@@ -1,0 +1,122 @@
+"""A run's files, read with care: each fault becomes one sentence."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import ValidationError
+
+from fer_bench.errors import FerBenchError
+from fer_bench.results.record import SCHEMA_VERSION, RunRecord
+
+HISTORY_COLUMNS = (
+    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr",
+    "images_per_second", "seconds",
+)  # fmt: skip
+PREDICTION_COLUMNS = ("id", "split", "label", "clean")
+
+
+def _newer(version: int) -> str:
+    return (
+        f"written by a newer FER Bench (schema {version}, this one reads {SCHEMA_VERSION}): "
+        "update FER Bench"
+    )
+
+
+def _why_invalid(text: bytes, error: ValidationError) -> str:
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return f"record.json is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}"
+    values = json.loads(text)
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        return _newer(version)
+    place = ".".join(str(step) for step in first["loc"]) or "the document"
+    if first["type"] == "extra_forbidden":
+        return f"record.json has the unknown key {place!r}"
+    return f"record.json: {place}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def parse_record(text: bytes) -> RunRecord | str:
+    """A record from its JSON, or one sentence that says why it is none."""
+    try:
+        record = RunRecord.model_validate_json(text)
+    except ValidationError as error:
+        return _why_invalid(text, error)
+    if record.schema_version > SCHEMA_VERSION:
+        return _newer(record.schema_version)
+    return record
+
+
+@lru_cache(maxsize=16_384)
+def _parsed_file(path: str, inode: int, mtime_ns: int, size: int) -> RunRecord | str:
+    """What tells one content of a file from the next is part of the cache's key."""
+    return parse_record(Path(path).read_bytes())
+
+
+def read_record(path: Path) -> RunRecord | str:
+    """A record from its file, or one sentence that says why it is none; parsed once a process.
+
+    The record is shared by everyone who reads it: copy it before changing it.
+    """
+    try:
+        stat = path.stat()
+        return _parsed_file(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    except OSError as error:
+        return f"record.json cannot be read: {error.strerror}"
+
+
+def _damaged(path: Path, reason: str) -> FerBenchError:
+    return FerBenchError(
+        f"{path} is damaged ({' '.join(reason.split())}): run the training again to replace it"
+    )
+
+
+def _check(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
+    missing = [c for c in columns if c not in table.columns]
+    if missing:
+        raise _damaged(path, f"it has no column {', '.join(missing)}")
+
+
+def _require(path: Path) -> None:
+    if not path.exists():
+        raise FerBenchError(
+            f"run {path.parent.name} has no {path.name}: run the training again to get it"
+        )
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """A run's epochs, as `training.outcome.TrainingOutcome` describes them.
+
+    Raises:
+        FerBenchError: no such file, or one that is damaged.
+    """
+    _require(path)
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:  # pandas' parser errors and Unicode's are ValueErrors
+        raise _damaged(path, str(error)) from None
+    _check(path, table, HISTORY_COLUMNS)
+    letters = table[list(HISTORY_COLUMNS)].select_dtypes(exclude="number").columns
+    if len(table) and len(letters):
+        raise _damaged(path, f"{letters[0]} is not a number in every row")
+    return table
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """A run's predictions, as `evaluation.predicting.Evaluation` describes them.
+
+    Raises:
+        FerBenchError: no such file, or one that is damaged.
+    """
+    _require(path)
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _damaged(path, str(error)) from None
+    _check(path, table, PREDICTION_COLUMNS)
+    return table

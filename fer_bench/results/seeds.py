@@ -1,0 +1,32 @@
+"""Runs that differ in their seed alone, as one row: mean and spread."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+#: What makes two runs the same experiment.
+EXPERIMENT = [
+    "dataset", "protocol", "emotions", "model", "mode", "recipe", "pretraining",
+    "input_size", "parameters", "comparable", "why_not_comparable",
+]  # fmt: skip
+AVERAGED = [
+    "test_accuracy", "test_accuracy_tta", "test_clean_accuracy", "test_macro_f1",
+    "test_balanced_accuracy", "roc_auc", "ece", "val_accuracy", "train_seconds",
+]  # fmt: skip
+
+
+def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per experiment, best mean test accuracy first.
+
+    table: as `results.describe.summary_table` gives it; only finished runs count.
+    Returns: the experiment's columns, `seeds` (how many runs), the means of the metrics under
+        their own names, and `test_accuracy_sd`, the sample standard deviation (NaN for one run).
+    """
+    done = table[(table["status"] == "done") & table["test_accuracy"].notna()]
+    groups = done.groupby(EXPERIMENT, dropna=False, sort=False, observed=True)
+    rows = groups[AVERAGED].mean()
+    rows.insert(0, "seeds", groups.size())
+    rows.insert(2, "test_accuracy_sd", groups["test_accuracy"].std(ddof=1))
+    return rows.reset_index().sort_values(
+        "test_accuracy", ascending=False, kind="stable", ignore_index=True
+    )

@@ -1,0 +1,270 @@
+"""Runs on disk: `results/<dataset>/<run>/` with record.json, history.csv, predictions.parquet."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from uuid import uuid4
+
+import pandas as pd
+
+from fer_bench.errors import FerBenchError, suggest
+from fer_bench.results.reading import parse_record, read_history, read_predictions, read_record
+from fer_bench.results.record import RunRecord
+
+RECORD, HISTORY, PREDICTIONS = "record.json", "history.csv", "predictions.parquet"
+#: The trained network of a run, where it was kept.
+WEIGHTS = "model.safetensors"
+#: The name that stands for the shipped model, and the file in the root that says `dataset/run`.
+DEFAULT, DEFAULT_FILE = "default", "default.txt"
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRun:
+    """A run's folder and what its record says, or why the record cannot be read.
+
+    The record is shared by everyone who reads it in this process: copy it before changing it.
+    """
+
+    dataset: str
+    name: str
+    folder: Path
+    record: RunRecord | None
+    problem: str | None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the trained network lies beside the record."""
+        return (self.folder / WEIGHTS).is_file()
+
+    def readable(self) -> RunRecord:
+        """The record.
+
+        Raises:
+            FerBenchError: it cannot be read.
+        """
+        if self.record is None:
+            raise FerBenchError(f"run {self.dataset}/{self.name} is unreadable: {self.problem}")
+        return self.record
+
+
+class ResultsStore:
+    """All runs under one root folder, which need not exist yet."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, dataset: str, name: str) -> Path:
+        """Where a run lies, or would lie.
+
+        Raises:
+            FerBenchError: a name that is none (path separators, upper case, ...).
+        """
+        return self.root / _checked("data set", dataset) / _checked("run", name)
+
+    def work_folder(self, dataset: str, name: str) -> Path:
+        """Scratch for a run that is not finished; `runs` never looks there.
+
+        Raises:
+            FerBenchError: as `folder`.
+        """
+        return self.root / ".work" / self.folder(dataset, name).relative_to(self.root)
+
+    def _folders(self) -> list[Path]:
+        """Run folders; one without a record (cut off while it was first saved) is no run."""
+        return [
+            run
+            for dataset in _subfolders(self.root)
+            for run in _subfolders(dataset)
+            if _holds_record(run)
+        ]
+
+    def runs(self) -> list[StoredRun]:
+        """Every run, ordered by data set and name; an unreadable one says so in `problem`.
+
+        Raises:
+            FerBenchError: the root itself cannot be listed.
+        """
+        return [_load(folder) for folder in self._folders()]
+
+    def find(self, name: str) -> StoredRun:
+        """A run by its name, by `dataset/name`, by its folder, or the `default` one.
+
+        Raises:
+            FerBenchError: no such run (near names suggested), or several of that name.
+        """
+        if name == DEFAULT:
+            return self._default()
+        folders = self._folders()
+        found = [f for f in folders if name in (f.name, f"{f.parent.name}/{f.name}")]
+        if len(found) > 1:
+            full = " or ".join(f"{f.parent.name}/{f.name}" for f in found)
+            raise FerBenchError(f"several runs are named {name!r}: say {full}")
+        if found:
+            return _load(found[0])
+        if _holds_record(Path(name)):
+            return _load(Path(name).resolve())
+        if not folders:
+            raise FerBenchError(
+                f"unknown run {name!r}: {self.root} holds no runs yet; "
+                "train one with `python -m fer_bench train`"
+            )
+        raise FerBenchError(f"unknown run {name!r}: {suggest(name, {f.name for f in folders})}")
+
+    def _default(self) -> StoredRun:
+        path = self.root / DEFAULT_FILE
+        try:
+            name = path.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            raise FerBenchError(
+                f"no run is marked as default: name a run, or write `dataset/run` into {path}"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise FerBenchError(f"cannot read {path}: {error}") from None
+        for run in self.runs():
+            if name == f"{run.dataset}/{run.name}":
+                return run
+        raise FerBenchError(f"{path} names {name!r}, which is no run: write `dataset/run` into it")
+
+    def mark_default(self, run: StoredRun) -> None:
+        """Makes a run the one that `find("default")` gives.
+
+        Raises:
+            FerBenchError: the disk is full or not writable.
+        """
+        full = f"{run.dataset}/{run.name}"
+        try:
+            write_atomically({self.root / DEFAULT_FILE: f"{full}\n".encode()})
+        except OSError as error:
+            raise _not_saved(f"{full} as default", self.root, error) from None
+
+    def exists_done(self, dataset: str, name: str) -> bool:
+        """Whether a finished, readable record of this run is there."""
+        record = _load(self.folder(dataset, name)).record
+        return record is not None and record.status == "done"
+
+    def history(self, run: StoredRun) -> pd.DataFrame:
+        """A run's epochs, as `training.outcome.TrainingOutcome` describes them.
+
+        Raises:
+            FerBenchError: no such file, or one that is damaged.
+        """
+        return read_history(run.folder / HISTORY)
+
+    def predictions(self, run: StoredRun) -> pd.DataFrame:
+        """A run's predictions, as `evaluation.predicting.Evaluation` describes them.
+
+        Raises:
+            FerBenchError: no such file, or one that is damaged.
+        """
+        return read_predictions(run.folder / PREDICTIONS)
+
+    def save(
+        self,
+        record: RunRecord,
+        *,
+        history: pd.DataFrame | None = None,
+        predictions: pd.DataFrame | None = None,
+    ) -> Path:
+        """Writes a run; the record comes last, so a record always has its files beside it.
+
+        Files whose table is None stay as they are.
+
+        Returns:
+            The run's folder.
+
+        Raises:
+            FerBenchError: a name that is none, a record that could not be read again, or a disk
+                that is full or not writable; what was there before is intact.
+        """
+        folder = self.folder(record.dataset.name, record.name)
+        text = record.model_dump_json(indent=2).encode() + b"\n"
+        problem = parse_record(text)
+        if isinstance(problem, str):
+            raise FerBenchError(f"run {record.name} cannot be saved: {problem}")
+        files: dict[Path, bytes] = {}
+        if history is not None:
+            files[folder / HISTORY] = history.to_csv(index=False).encode()
+        if predictions is not None:
+            buffer = BytesIO()
+            predictions.to_parquet(buffer, index=False)
+            files[folder / PREDICTIONS] = buffer.getvalue()
+        files[folder / RECORD] = text
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(files)
+        except OSError as error:
+            raise _not_saved(record.name, folder, error) from None
+        return folder
+
+
+def write_atomically(files: Mapping[Path, bytes]) -> None:
+    """Writes files under temporary names beside them, flushes them, then renames them in order.
+
+    Raises:
+        OSError: the temporary files are gone. A full disk shows before the first renaming, so the
+            old files are all as they were.
+    """
+    temporary = {path: path.with_name(f".{path.name}.{uuid4().hex}.tmp") for path in files}
+    try:
+        for path, content in files.items():
+            with temporary[path].open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path in files:
+            temporary[path].replace(path)
+    except OSError:
+        for leftover in temporary.values():
+            leftover.unlink(missing_ok=True)
+        raise
+
+
+def _load(folder: Path) -> StoredRun:
+    found = read_record(folder / RECORD)
+    record, problem = (None, found) if isinstance(found, str) else (found, None)
+    dataset, name = folder.parent.name, folder.name
+    return StoredRun(dataset=dataset, name=name, folder=folder, record=record, problem=problem)
+
+
+def _checked(kind: str, name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise FerBenchError(
+            f"expected a {kind} name of lower-case letters, digits, '.', '_' and '-' that starts "
+            f"with a letter or digit, got {name!r}: rename it"
+        )
+    return name
+
+
+def _holds_record(folder: Path) -> bool:
+    try:
+        (folder / RECORD).stat()
+    except PermissionError:
+        return True  # it may be there, and reading it will say what is wrong
+    except (OSError, ValueError):  # ValueError: the name holds a null byte
+        return False
+    return True
+
+
+def _subfolders(folder: Path) -> Iterator[Path]:
+    """Folders in a folder, by name, without hidden ones (`.work` is the running jobs' scratch)."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FerBenchError(f"cannot list {folder}: {error.strerror}") from None
+    yield from (folder / name for name in sorted(names))
+
+
+def _not_saved(what: str, folder: Path, error: OSError) -> FerBenchError:
+    return FerBenchError(
+        f"could not save {what} in {folder}: {error.strerror}; "
+        "free some space or choose another results folder, then run it again"
+    )

@@ -1,0 +1,49 @@
+"""A run's scratch state on disk: written whole or not at all, loaded without pickled code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fer_bench.errors import FerBenchError, RunFailed
+
+FILE = "checkpoint.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Replaces the folder's checkpoint. `state`: tensors, numbers, strings, lists and dicts.
+
+    Raises:
+        RunFailed: the disk refuses; the previous checkpoint stays.
+    """
+    temporary = folder / f"{FILE}.{os.getpid()}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(state, temporary)
+        temporary.replace(folder / FILE)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise RunFailed(f"cannot write the checkpoint in {folder}: {error}") from error
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The folder's checkpoint, on the CPU; None where there is none.
+
+    Raises:
+        FerBenchError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FerBenchError(
+            f"the checkpoint {path} is damaged ({reason:.120}): delete it and run again"
+        ) from None
+    return state

@@ -1,0 +1,190 @@
+"""Training the network itself (modes `full` and `lora`): one loop, read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fer_bench.config import Recipe, RunSpec
+from fer_bench.data.augment import augment, mix
+from fer_bench.data.base import FaceDataset
+from fer_bench.data.transform import normalise, resize, to_unit
+from fer_bench.errors import RunFailed
+from fer_bench.evaluation.predicting import predict_probabilities
+from fer_bench.models.base import Classifier
+from fer_bench.results.record import TrainingInfo
+from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
+from fer_bench.training.outcome import TrainingOutcome
+from fer_bench.training.precision import choose_precision, layout
+from fer_bench.training.state import TrainingState
+from fer_bench.training.targets import Loss, make_loss, soft_targets
+from fer_bench.types import Progress, silent
+
+
+def finetune(
+    model: Classifier,
+    dataset: FaceDataset,
+    spec: RunSpec,
+    *,
+    work_dir: Path,
+    progress: Progress = silent,
+    device: str = "cpu",
+    resume: bool = False,
+) -> TrainingOutcome:
+    """Trains `model` in place on the train split and leaves it with the kept epoch's weights.
+
+    The kept epoch is the best on `spec.selection_split` (or the last, as the recipe says); the
+    test split is not read. After each epoch everything goes to a checkpoint in `work_dir`; with
+    `resume`, a killed run ends with the same weights as an uninterrupted one, since every epoch
+    draws its random numbers from the seed and its own number.
+
+    Raises:
+        RunFailed: the loss is not finite, or a checkpoint cannot be written.
+        FerBenchError: the checkpoint to resume from is damaged.
+    """
+    recipe = spec.recipe
+    train, val = dataset.indices("train"), dataset.indices(spec.selection_split)
+    saved = load_checkpoint(work_dir) if resume else None
+    model.to(device)
+    if saved:
+        precision, reason = saved["precision"], saved["precision_reason"]
+    else:
+        first = resize(_faces(dataset, train[: recipe.batch_size], model), model.input_spec)
+        sample = normalise(first, model.input_spec)
+        precision, reason = choose_precision(recipe, model, sample, device)
+    layout(model, precision)
+    accelerator = Accelerator(
+        cpu=device == "cpu", mixed_precision="bf16" if precision == "bf16" else "no"
+    )
+    steps = max(len(train) // recipe.batch_size, 1)
+    state = TrainingState(accelerator, model, recipe, spec.model, steps, precision, reason)
+    if saved:
+        state.restore(saved)
+    loss = make_loss(recipe, dataset.class_counts("train"), device)
+
+    while state.epoch < recipe.epochs and not state.out_of_patience():
+        started = time.perf_counter()
+        row = _train_epoch(state, dataset, train, spec, loss, progress)
+        val_accuracy, val_loss = _validate(state, dataset, val, device)
+        seconds = time.perf_counter() - started
+        row |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": seconds}
+        state.finish_epoch(row)
+        save_checkpoint(work_dir, state.checkpoint())
+        progress("epochs", state.epoch, recipe.epochs, row)
+
+    state.keep_best()
+    info = TrainingInfo(
+        epochs_run=state.epoch,
+        best_epoch=state.best_epoch,
+        seconds=sum(row["seconds"] for row in state.history),
+        images_per_second=float(np.median([row["images_per_second"] for row in state.history])),
+        device=device,
+        precision=precision,
+        precision_reason=reason,
+        stopped_early=state.epoch < recipe.epochs,
+        batch_size=recipe.batch_size,
+    )
+    return TrainingOutcome(history=pd.DataFrame(state.history), info=info)
+
+
+def _train_epoch(
+    state: TrainingState,
+    dataset: FaceDataset,
+    train: NDArray[np.int64],
+    spec: RunSpec,
+    loss_of: Loss,
+    progress: Progress,
+) -> dict[str, float]:
+    """One pass over the train split; returns the epoch's row of the history, without val."""
+    recipe, model, epoch = spec.recipe, state.model, state.epoch + 1
+    generator = _seed_epoch(spec.seed, epoch)
+    targets = torch.from_numpy(soft_targets(dataset))
+    state.network.train()
+    seen, correct, total_loss = 0, 0, 0.0
+    started = time.perf_counter()
+    for step, rows in enumerate(_batches(train, recipe.batch_size, generator)):
+        x, y = _training_batch(dataset, targets, rows, model, recipe, generator)
+        x, y = x.to(state.accelerator.device), y.to(state.accelerator.device)
+        if state.precision == "bf16":
+            x = x.contiguous(memory_format=torch.channels_last)
+        with state.accelerator.autocast():
+            logits = state.network(x)
+            loss = loss_of(logits, y)
+        total_loss += _finite(loss, epoch) * len(rows)
+        state.step(loss)
+
+        seen += len(rows)
+        correct += int((logits.argmax(1) == y.argmax(1)).sum())
+        speed = seen / (time.perf_counter() - started)
+        stage = f"epoch {epoch}/{recipe.epochs}"
+        progress(stage, step + 1, state.steps_per_epoch, {"images_per_second": speed})
+    return {
+        "epoch": epoch,
+        "train_loss": total_loss / seen,
+        "train_accuracy": correct / seen,
+        "lr": state.rate.value,
+        "images_per_second": seen / (time.perf_counter() - started),
+    }
+
+
+def _batches(
+    rows: NDArray[np.int64], size: int, generator: torch.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """Full shuffled batches; the few left over wait for another epoch (batch norm wants many)."""
+    order = rows[torch.randperm(len(rows), generator=generator).numpy()]
+    for start in range(0, max(len(order) - size, 0) + 1, size):
+        yield order[start : start + size]
+
+
+def _faces(dataset: FaceDataset, rows: NDArray[np.int64], model: Classifier) -> Tensor:
+    return to_unit(dataset.images[rows], model.input_spec.channels)
+
+
+def _training_batch(
+    dataset: FaceDataset,
+    targets: Tensor,
+    rows: NDArray[np.int64],
+    model: Classifier,
+    recipe: Recipe,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Model input `(B, C, S, S)` and soft targets; augmented at the faces' own, smaller size."""
+    x = augment(_faces(dataset, rows, model), recipe.augmentation, generator)
+    x = resize(x, model.input_spec)
+    x, y = mix(x, targets[rows], mixup=recipe.mixup, cutmix=recipe.cutmix, generator=generator)
+    return normalise(x, model.input_spec), y
+
+
+def _seed_epoch(seed: int, epoch: int) -> torch.Generator:
+    """The epoch's own generator; dropout, which uses the global one, is seeded alike."""
+    number = seed * 100_003 + epoch
+    torch.manual_seed(number)
+    return torch.Generator().manual_seed(number)
+
+
+def _validate(
+    state: TrainingState, dataset: FaceDataset, rows: NDArray[np.int64], device: str
+) -> tuple[float, float]:
+    """Accuracy and log loss of the weights that would be kept, on `rows`."""
+    probabilities = predict_probabilities(
+        state.kept, dataset.images[rows], device=device, precision=state.precision
+    )
+    labels = dataset.labels[rows]
+    of_truth = np.clip(probabilities[np.arange(len(rows)), labels], 1e-12, 1)
+    return float((probabilities.argmax(1) == labels).mean()), float(-np.log(of_truth).mean())
+
+
+def _finite(loss: Tensor, epoch: int) -> float:
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise RunFailed(f"the loss became {value} in epoch {epoch}: lower the learning rate")
+    return value

@@ -1,0 +1,268 @@
+"""Training the head alone (mode `frozen`): features once, then epochs that take a second."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor
+
+from fer_bench.config import Augmentation, Recipe, RunSpec
+from fer_bench.data.base import FaceDataset
+from fer_bench.data.cache import cache_dir
+from fer_bench.data.transform import to_input
+from fer_bench.errors import FerBenchError, RunFailed, suggest
+from fer_bench.models.base import Classifier
+from fer_bench.results.record import TrainingInfo
+from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
+from fer_bench.training.extractors import (
+    EXTRACTORS,
+    Extractor,
+    choose_extractor,
+    make_extractor,
+)
+from fer_bench.training.features import (
+    MIRRORED,
+    NamedExtractor,
+    backbone_hash,
+    extract_features,
+    write_whole,
+)
+from fer_bench.training.outcome import TrainingOutcome
+from fer_bench.training.state import TrainingState
+from fer_bench.training.targets import Loss, make_loss, soft_targets
+from fer_bench.types import Progress, silent
+
+#: Faces on which extractors are compared, and on which int8 is calibrated.
+SAMPLE_SIZE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedSplits:
+    """Everything that head epochs read, on the training device.
+
+    x: float32 `(n, V, D)` features of train, V views. y: float32 `(n, C)` soft targets.
+    val_x: float32 `(m, D)`. val_labels: int64 `(m,)`.
+    """
+
+    x: Tensor
+    y: Tensor
+    val_x: Tensor
+    val_labels: Tensor
+
+
+def train_frozen(
+    model: Classifier,
+    dataset: FaceDataset,
+    spec: RunSpec,
+    *,
+    work_dir: Path,
+    progress: Progress = silent,
+    device: str = "cpu",
+    extractor: str = "auto",
+    resume: bool = False,
+) -> TrainingOutcome:
+    """Trains `model.head` in place on cached features and leaves it with the kept epoch's weights.
+
+    With flips in the recipe each image draws its view, original or mirrored, every epoch. The
+    test split is not read. After each epoch the head's state goes to a checkpoint in `work_dir`;
+    with `resume`, a killed run ends with the same weights as an uninterrupted one.
+
+    Args:
+        extractor: one of `EXTRACTORS`, or `auto` for the fastest faithful one on this machine.
+
+    Raises:
+        FerBenchError: a recipe that cached features cannot serve, an unknown extractor or one
+            that cannot run here, a damaged checkpoint, or a cache that cannot be written.
+        RunFailed: features or loss are not finite, or a checkpoint cannot be written.
+    """
+    recipe, started = spec.recipe, time.perf_counter()
+    _refuse_other_augmentation(recipe)
+    model.to(device).eval()
+    chosen, reason = _extractor(model, dataset, recipe, extractor, device)
+    data = load_splits(model, dataset, spec, chosen, progress)
+    extraction_seconds = time.perf_counter() - started
+
+    state = head_state(model, spec, len(data.x), device)
+    if resume and (saved := load_checkpoint(work_dir)):
+        state.restore(saved)
+    loss = make_loss(recipe, dataset.class_counts("train"), device)
+    while state.epoch < recipe.epochs and not state.out_of_patience():
+        state.finish_epoch(train_epoch(state, data, spec.seed, loss))
+        save_checkpoint(work_dir, state.checkpoint())
+        progress("epochs", state.epoch, recipe.epochs, state.history[-1])
+    state.keep_best()
+    model.eval()
+
+    seconds = extraction_seconds + sum(row["seconds"] for row in state.history)
+    info = TrainingInfo(
+        epochs_run=state.epoch,
+        best_epoch=state.best_epoch,
+        seconds=seconds,
+        images_per_second=len(data.x) * state.epoch / seconds,
+        device=device,
+        precision=chosen.name.partition("-")[2],
+        precision_reason=reason,
+        stopped_early=state.epoch < recipe.epochs,
+        batch_size=recipe.batch_size,
+        extractor=chosen.name,
+    )
+    return TrainingOutcome(history=pd.DataFrame(state.history), info=info)
+
+
+def _refuse_other_augmentation(recipe: Recipe) -> None:
+    """Cached features know two views of an image; other changes would be lost silently."""
+    plain = Augmentation(flip=recipe.augmentation.flip)
+    changed = [k for k, v in recipe.augmentation if v != getattr(plain, k)]
+    changed += [name for name in ("mixup", "cutmix") if getattr(recipe, name)]
+    if changed:
+        raise FerBenchError(
+            f"recipe {recipe.name!r} asks for {', '.join(changed)}, which features computed once "
+            "cannot give: choose mode full, or a recipe whose only augmentation is flip"
+        )
+
+
+def feature_cache() -> Path:
+    """Where features are kept, for all runs."""
+    return cache_dir() / "features"
+
+
+def sample_input(model: Classifier, dataset: FaceDataset, device: str = "cpu") -> Tensor:
+    """Model input `(B, C, S, S)` of faces spread over train: what extractors are judged on."""
+    train = dataset.indices("train")
+    spread = np.linspace(0, len(train) - 1, min(SAMPLE_SIZE, len(train)), dtype=np.int64)
+    faces = torch.as_tensor(dataset.images[train[spread]]).to(device)
+    return to_input(faces, model.input_spec)
+
+
+def _extractor(
+    model: Classifier, dataset: FaceDataset, recipe: Recipe, name: str, device: str
+) -> tuple[NamedExtractor, str]:
+    """The extractor to use, and why."""
+    sample, reason = sample_input(model, dataset, device), "set by the user"
+    if name == "auto":
+        views = 2 if recipe.augmentation.flip else 1
+        ahead = views * len(dataset.indices("train"))
+        name, reason = _choice(model, sample, recipe, device, images=ahead)
+    if name not in EXTRACTORS:
+        raise FerBenchError(f"unknown extractor {name!r}: {suggest(name, ('auto', *EXTRACTORS))}")
+
+    def make() -> Extractor:
+        return make_extractor(name, model.backbone, sample, device=device)
+
+    return NamedExtractor(name=name, make=make, device=device), reason
+
+
+def _choice(
+    model: Classifier, sample: Tensor, recipe: Recipe, device: str, images: int
+) -> tuple[str, str]:
+    """Name and reason, measured once for these weights and faces: resuming and other seeds must
+    find the same features, although two measurements never agree.
+    """
+    allow = [e for e in EXTRACTORS if recipe.precision in ("auto", e.partition("-")[2])]
+    digest = hashlib.sha256(backbone_hash(model.backbone).encode())
+    digest.update(json.dumps([device, allow, images, torch.get_num_threads()]).encode())
+    digest.update(sample.cpu().numpy().tobytes())
+    file = feature_cache() / f"{digest.hexdigest()[:32]}.choice"
+    try:
+        name, reason = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        choice = choose_extractor(model.backbone, sample, device=device, allow=allow, images=images)
+        name, reason = choice.name, choice.reason
+        write_whole(file, json.dumps([name, reason]))
+    return name, reason
+
+
+def load_splits(
+    model: Classifier,
+    dataset: FaceDataset,
+    spec: RunSpec,
+    extractor: NamedExtractor,
+    progress: Progress,
+) -> CachedSplits:
+    """Features and targets of train and of the selection split, on the extractor's device."""
+    features = extract_features(
+        model,
+        dataset,
+        splits=dict.fromkeys(("train", spec.selection_split)),
+        extractor=extractor,
+        cache_dir=feature_cache(),
+        mirrored=MIRRORED if spec.recipe.augmentation.flip else (),
+        progress=progress,
+    )
+    train, val = dataset.indices("train"), dataset.indices(spec.selection_split)
+    device = extractor.device
+    return CachedSplits(
+        x=torch.tensor(features["train"], device=device),
+        y=torch.tensor(soft_targets(dataset)[train], device=device),
+        val_x=torch.tensor(features[spec.selection_split][:, 0], device=device),
+        val_labels=torch.tensor(dataset.labels[val], device=device),
+    )
+
+
+def head_state(model: Classifier, spec: RunSpec, n_train: int, device: str) -> TrainingState:
+    """The head and its optimiser, ready for `train_epoch`. Features are fixed, so fp32 is cheap."""
+    steps = max(n_train // spec.recipe.batch_size, 1)
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
+    # The state trains any module; here it is the head alone.
+    head = cast(Any, model.head)
+    return TrainingState(accelerator, head, spec.recipe, spec.model, steps, "fp32", "")
+
+
+def train_epoch(
+    state: TrainingState, data: CachedSplits, seed: int, loss_of: Loss
+) -> dict[str, float]:
+    """One shuffled pass over the cache, then validation; returns the epoch's history row.
+
+    All random numbers come from the seed and the epoch's number.
+    """
+    epoch, size, started = state.epoch + 1, state.recipe.batch_size, time.perf_counter()
+    torch.manual_seed(seed * 100_003 + epoch)  # dropout in the head draws from it too
+    n, views = data.x.shape[:2]
+    order, view = torch.randperm(n).to(data.x.device), torch.randint(views, (n,)).to(data.x.device)
+    state.network.train()
+    seen, total_loss, correct = 0, data.x.new_zeros(()), data.x.new_zeros(())
+    # Full batches only, as batch norm wants; the few left over wait for another epoch.
+    for start in range(0, max(n // size, 1) * size, size):
+        rows = order[start : start + size]
+        x, y = data.x[rows, view[rows]], data.y[rows]
+        logits = state.network(x)
+        loss = loss_of(logits, y)
+        state.step(loss)
+        seen += len(rows)
+        total_loss += loss.detach() * len(rows)
+        correct += (logits.argmax(1) == y.argmax(1)).sum()
+    if not math.isfinite(float(total_loss)):
+        raise RunFailed(f"the loss became {float(total_loss)} in epoch {epoch}: lower the rate")
+    trained = time.perf_counter() - started
+    val_loss, val_accuracy = _validate(state, data)
+    return {
+        "epoch": epoch,
+        "train_loss": float(total_loss) / seen,
+        "train_accuracy": float(correct) / seen,
+        "val_loss": val_loss,
+        "val_accuracy": val_accuracy,
+        "lr": state.rate.value,
+        "images_per_second": seen / trained,
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def _validate(state: TrainingState, data: CachedSplits) -> tuple[float, float]:
+    """Log loss and accuracy of the head that would be kept."""
+    state.kept.eval()
+    with torch.no_grad():
+        logits = state.kept(data.val_x).float()
+    loss = F.cross_entropy(logits, data.val_labels)
+    accuracy = (logits.argmax(1) == data.val_labels).double().mean()
+    return float(loss), float(accuracy)

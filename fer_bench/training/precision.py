@@ -1,0 +1,74 @@
+"""fp32 or bf16 for training: decided by a short measurement, and the reason recorded."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from fer_bench.config import Recipe
+from fer_bench.types import Precision
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+#: bf16 must win by this much: below, the loss of digits is not worth it.
+WORTHWHILE = 1.05
+
+
+def autocast(device: str, precision: Precision) -> torch.autocast:
+    """The context in which forward passes of a precision run."""
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def layout(model: nn.Module, precision: Precision) -> nn.Module:
+    """channels_last for bf16 networks: oneDNN and cuDNN want it; it slows small fp32 ones."""
+    if precision != "bf16":
+        return model
+    laid_out: nn.Module = model.to(memory_format=torch.channels_last)
+    return laid_out
+
+
+def choose_precision(
+    recipe: Recipe, model: nn.Module, sample: Tensor, device: str, seconds: float = 2.0
+) -> tuple[Precision, str]:
+    """`("fp32" | "bf16", why)` for training `model` on batches like `sample` `(B, C, S, S)`.
+
+    With `precision: auto`, forward and backward are timed on copies of the model, in turn, for
+    about `seconds`; the model itself and the random state stay as they were.
+    """
+    if recipe.precision != "auto":
+        return recipe.precision, "set by the recipe"
+    with torch.random.fork_rng(devices=[]):
+        steps = {p: _training_step(copy.deepcopy(model), sample, device, p) for p in PRECISIONS}
+        best = dict.fromkeys(PRECISIONS, float("inf"))
+        for step in steps.values():
+            step()
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end or best["fp32"] == float("inf"):
+            for precision, step in steps.items():
+                start = time.perf_counter()
+                step()
+                best[precision] = min(best[precision], time.perf_counter() - start)
+    ratio = best["fp32"] / best["bf16"]
+    chosen: Precision = "bf16" if ratio >= WORTHWHILE else "fp32"
+    return chosen, f"bf16 measured {ratio:.2f} times as fast as fp32"
+
+
+def _training_step(
+    model: nn.Module, sample: Tensor, device: str, precision: Precision
+) -> Callable[[], None]:
+    model = layout(model.to(device).train(), precision)
+    sample = sample.to(device)
+    if precision == "bf16":
+        sample = sample.contiguous(memory_format=torch.channels_last)
+
+    def step() -> None:
+        with autocast(device, precision):
+            loss = model(sample).float().square().mean()
+        loss.backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return step

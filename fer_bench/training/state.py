@@ -1,0 +1,115 @@
+"""What changes while a network trains, and how it is written down to go on later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accelerate import Accelerator
+from timm.utils import ModelEmaV3
+from torch import Tensor
+
+from fer_bench.config import Recipe
+from fer_bench.models.base import Classifier
+from fer_bench.training.optim import LearningRate, make_optimizer
+from fer_bench.types import Precision
+
+
+class TrainingState:
+    """Weights, moving average, optimiser, schedule, history, and the best epoch so far.
+
+    `network` and `stepper` are accelerate's views of `model` and `optimizer`, used to train.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        model: Classifier,
+        recipe: Recipe,
+        model_name: str,
+        steps_per_epoch: int,
+        precision: Precision,
+        precision_reason: str,
+    ) -> None:
+        self.model = model
+        self.recipe = recipe
+        self.steps_per_epoch = steps_per_epoch
+        self.precision = precision
+        self.precision_reason = precision_reason
+        self.optimizer = make_optimizer(model.parameters(), recipe, model_name)
+        self.rate = LearningRate(self.optimizer, recipe.schedule, recipe.epochs, steps_per_epoch)
+        # Its decay warms up and it tracks batch-norm buffers: one that starts from random weights
+        # lags behind otherwise.
+        self.average = (
+            ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
+        )
+        self.accelerator = accelerator
+        self.network, self.stepper = accelerator.prepare(model, self.optimizer)
+        self.epoch = 0
+        self.steps = 0
+        self.history: list[dict[str, float]] = []
+        self.best_epoch = 0
+        self.best: dict[str, Tensor] = {}
+
+    @property
+    def kept(self) -> Classifier:
+        """The weights that are validated and kept: the average, where there is one."""
+        kept: Classifier = self.average.module if self.average else self.model
+        return kept
+
+    def step(self, loss: Tensor) -> None:
+        """One optimiser step down the loss, and all that follows it."""
+        self.accelerator.backward(loss)
+        if self.recipe.clip_grad:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), self.recipe.clip_grad)
+        self.stepper.step()
+        self.stepper.zero_grad(set_to_none=True)
+        self.steps += 1
+        self.rate.step_batch()
+        if self.average:
+            self.average.update(self.model, step=self.steps)
+
+    def finish_epoch(self, row: dict[str, float]) -> None:
+        """After an epoch and its validation; `row` is the epoch's line of the history."""
+        self.epoch += 1
+        self.history.append(row)
+        self.rate.step_epoch(row["val_accuracy"])
+        best = max(self.history[:-1], key=lambda r: r["val_accuracy"], default=None)
+        improved = best is None or row["val_accuracy"] > best["val_accuracy"]
+        if improved or self.recipe.checkpoint == "last":
+            self.best_epoch = self.epoch
+            self.best = {k: v.detach().cpu().clone() for k, v in self.kept.state_dict().items()}
+
+    def out_of_patience(self) -> bool:
+        """Whether early stopping ends the run here."""
+        return 0 < self.recipe.early_stopping <= self.epoch - self.best_epoch
+
+    def keep_best(self) -> None:
+        """Ends the training: the kept epoch's weights into the model, accelerate's hooks off it."""
+        self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
+        self.model.load_state_dict(self.best)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Everything `restore` needs: tensors, numbers and strings only."""
+        return {
+            "epoch": self.epoch,
+            "steps": self.steps,
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+            "best": self.best,
+            "model": self.model.state_dict(),
+            "average": self.average.module.state_dict() if self.average else None,
+            "optimizer": self.optimizer.state_dict(),
+            "rate": self.rate.state_dict(),
+            "precision": self.precision,
+            "precision_reason": self.precision_reason,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Takes up where `checkpoint` left off."""
+        for name in ("epoch", "steps", "history", "best_epoch", "best"):
+            setattr(self, name, saved[name])
+        self.model.load_state_dict(saved["model"])
+        if self.average:
+            self.average.module.load_state_dict(saved["average"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.rate.load_state_dict(saved["rate"])

@@ -1,0 +1,206 @@
+"""Errors: what one run mistakes for what, how sure it is of it, and the images themselves."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from fer_bench import plots, ui
+from fer_bench.display import as_percents, escape, headline, percent
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation import confusions
+from fer_bench.evaluation.calibration import reliability
+from fer_bench.evaluation.gallery import ImagesById, difference, enlarged
+from fer_bench.results.record import Metrics, RunRecord
+
+NORMALISATIONS = {"true": "Share of true", "predicted": "Share of predicted", "counts": "Counts"}
+PERCENT = "%.1f %%"
+REPORT_COLUMNS = {
+    "emotion": st.column_config.TextColumn("Emotion"),
+    "precision": st.column_config.NumberColumn("Precision", format=PERCENT),
+    "recall": st.column_config.NumberColumn("Recall", format=PERCENT),
+    "f1": st.column_config.NumberColumn("F1", format=PERCENT),
+    "support": st.column_config.NumberColumn("Images", format="localized"),
+}
+PAIR_COLUMNS = {
+    "true": st.column_config.TextColumn("True"),
+    "predicted": st.column_config.TextColumn("Predicted"),
+    "images": st.column_config.NumberColumn("Images", format="localized"),
+    "share_of_true": st.column_config.ProgressColumn(
+        "Share of true", format=PERCENT, min_value=0, max_value=100
+    ),
+}
+ANSWER_COLUMNS = {
+    "id": st.column_config.TextColumn("Image"),
+    "true": st.column_config.TextColumn("True"),
+    "predicted": st.column_config.TextColumn("Predicted"),
+    "confidence": st.column_config.NumberColumn("Confidence", format=PERCENT),
+}
+ANY = "any"
+GALLERY_SIZES = (24, 48, 96)
+
+
+def show_confusion(record: RunRecord, metrics: Metrics) -> None:
+    emotions = record.dataset.emotions
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("Confusion")
+        by = st.segmented_control(
+            "Normalisation",
+            list(NORMALISATIONS),
+            default="true",
+            required=True,
+            format_func=NORMALISATIONS.get,
+            label_visibility="collapsed",
+        )
+        values = confusions.normalised(metrics.confusion, by)
+        ui.chart(plots.confusion_matrix(values, emotions, shares=by != "counts"), "confusion")
+    with right:
+        st.subheader("Most confused pairs")
+        pairs = confusions.confused_pairs(metrics.confusion, emotions)
+        if pairs.empty:
+            st.info("No mistakes on these images.")
+        else:
+            pairs = as_percents(pairs, ["share_of_true"])
+            st.dataframe(pairs, column_config=PAIR_COLUMNS, hide_index=True, width="stretch")
+
+
+def show_report(metrics: Metrics) -> None:
+    st.subheader("Report")
+    rows = [{"emotion": e, **m.model_dump()} for e, m in metrics.per_class.items()]
+    macro = {
+        "emotion": "macro average",
+        "precision": metrics.macro_precision,
+        "recall": metrics.macro_recall,
+        "f1": metrics.macro_f1,
+        "support": metrics.n,
+    }
+    report = pd.DataFrame([*rows, macro])
+    st.dataframe(
+        as_percents(report, ["precision", "recall", "f1"]),
+        column_config=REPORT_COLUMNS,
+        hide_index=True,
+        width="stretch",
+    )
+    ui.download_csv(report, "classification-report.csv", "report-csv")
+    if metrics.n_left_out:
+        st.caption(f"{metrics.n_left_out:,} images of classes the model does not know left out.")
+
+
+def show_curves(predictions: pd.DataFrame, record: RunRecord, metrics: Metrics) -> None:
+    emotions = record.dataset.emotions
+    labels, probabilities = confusions.scores(predictions, emotions)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("ROC, each emotion against the rest")
+        ui.chart(plots.roc_curves(confusions.roc_table(labels, probabilities, emotions)), "roc")
+    with right:
+        st.subheader("Reliability")
+        bins = reliability(labels, probabilities)
+        ui.chart(plots.reliability_diagram(bins, metrics.ece), "reliability")
+
+
+def filtered(answers: pd.DataFrame, emotions: tuple[str, ...]) -> pd.DataFrame:
+    """The answers that the gallery's controls ask for."""
+    kind, true, predicted = st.columns(3)
+    right = kind.segmented_control("Answers", ["Wrong", "Right"], default="Wrong", required=True)
+    wanted_true = true.selectbox("True", [ANY, *emotions], key="gallery-true")
+    wanted_predicted = predicted.selectbox("Predicted", [ANY, *emotions], key="gallery-predicted")
+    keep = answers["correct"] == (right == "Right")
+    if wanted_true != ANY:
+        keep &= answers["true"] == wanted_true
+    if wanted_predicted != ANY:
+        keep &= answers["predicted"] == wanted_predicted
+    return answers[keep]
+
+
+def show_images(answers: pd.DataFrame, record: RunRecord) -> None:
+    """The answers as pictures where the data are at hand, else how to give the data."""
+    try:
+        dataset = ui.dataset_of(record)
+    except FerBenchError as error:
+        ui.show_error(error)
+        dataset = None
+    if dataset is None:
+        st.info(
+            f"The images of {escape(record.dataset.name)} do not come with FER Bench. Say where "
+            "yours lie and they appear here; the table below needs none.",
+            icon=":material/image_search:",
+        )
+        ui.ask_for_data("gallery-data")
+        return
+    images = ImagesById(dataset)
+    warning = difference(record, dataset)
+    if warning:
+        st.warning(escape(warning), icon=":material/difference:")
+    found = [row for row in answers.itertuples() if row.id in images]
+    if not found:
+        st.info("None of these images is in the data you gave.")
+        return
+    ui.gallery([(enlarged(images[row.id]), caption(row)) for row in found], width=112)
+
+
+def caption(row: Any) -> str:
+    """What an image is, what it was taken for, and how confidently."""
+    names = row.true if row.correct else f"{row.true} → {row.predicted}"
+    return f"{names}  \n{percent(row.confidence)}"
+
+
+def show_gallery(predictions: pd.DataFrame, record: RunRecord) -> None:
+    st.subheader("Images, most confident first")
+    answers = filtered(
+        confusions.answers(predictions, record.dataset.emotions), record.dataset.emotions
+    )
+    if answers.empty:
+        st.info("No image fits these filters.")
+        return
+    size = st.segmented_control("Shown", GALLERY_SIZES, default=GALLERY_SIZES[0], required=True)
+    st.caption(f"{min(size, len(answers)):,} of {len(answers):,} images.")
+    show_images(answers.head(size), record)
+    with st.expander(f"Table of these {len(answers):,} images"):
+        st.dataframe(
+            as_percents(answers, ["confidence"]),
+            column_order=list(ANSWER_COLUMNS),
+            column_config=ANSWER_COLUMNS,
+            hide_index=True,
+            width="stretch",
+        )
+        ui.download_csv(answers, "answers.csv", "answers-csv")
+
+
+def main() -> None:
+    st.title("Errors")
+    stored = [run for run in ui.runs() if run.record and run.record.metrics]
+    if not stored:
+        ui.no_results()
+        return
+    run = ui.pick_run(stored)
+    record = run.readable()
+    ui.badges(record)
+    sets = [key for key in ui.SET_NAMES if key in record.metrics]
+    if not sets:
+        st.info("This run's record holds no metrics on val or test.")
+        return
+    chosen = st.segmented_control(
+        "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.get
+    )
+    metrics = record.metrics[chosen]
+    ui.tiles(headline(metrics, clean=None, tta=record.metrics.get(f"{chosen}_tta")))
+    show_confusion(record, metrics)
+    show_report(metrics)
+    predictions = ui.predictions(run)
+    if predictions is None:
+        st.info(
+            "This run has no predictions beside its record: ROC, reliability and the images need "
+            "`predictions.parquet`; run it again to get it."
+        )
+        return
+    predictions = confusions.of_set(predictions, chosen)
+    try:
+        show_curves(predictions, record, metrics)
+        show_gallery(predictions, record)
+    except FerBenchError as error:
+        ui.show_error(error)
+
+
+main()

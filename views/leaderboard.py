@@ -1,0 +1,192 @@
+"""Leaderboard: every finished run, ranked on the test images by accuracy."""
+
+from urllib.parse import quote
+
+import pandas as pd
+import streamlit as st
+
+from fer_bench import plots, ui
+from fer_bench.display import Tile, as_percents, escape, interval, percent
+from fer_bench.results.seeds import over_seeds
+
+INTRODUCTION = (
+    "Models that read emotions from faces, trained and tested the same way: each checkpoint was "
+    "chosen on validation images, the test images were read once, and every accuracy stands with "
+    "its 95 % interval. **Clean** leaves out test images that also occur in training."
+)
+FILTERS = {"model": "Model", "mode": "Mode", "recipe": "Recipe", "pretraining": "Pretraining"}
+#: More bars than this are no longer a picture.
+MOST_BARS = 25
+#: Longer tables scroll in a window of their own.
+MOST_ROWS = 15
+RATES = (
+    "test_accuracy",
+    "test_accuracy_sd",
+    "test_clean_accuracy",
+    "test_accuracy_tta",
+    "test_macro_f1",
+    "test_balanced_accuracy",
+)
+
+PERCENT = "%.1f %%"
+COLUMNS = {
+    "link": st.column_config.LinkColumn(
+        "Run", display_text=r"\?run=[^/]*/(.*)$", width="medium", pinned=True, help="Open the run"
+    ),
+    "model": st.column_config.TextColumn("Model"),
+    "mode": st.column_config.TextColumn("Mode", width="small"),
+    "recipe": st.column_config.TextColumn("Recipe", width="small"),
+    "pretraining": st.column_config.TextColumn("Pretraining", width="small"),
+    "seeds": st.column_config.NumberColumn("Seeds", help="Runs averaged"),
+    "test_accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT),
+    "test_accuracy_sd": st.column_config.NumberColumn(
+        "± sd", format=PERCENT, help="Sample standard deviation over seeds; empty for one seed"
+    ),
+    "interval": st.column_config.TextColumn("95 % interval"),
+    "test_clean_accuracy": st.column_config.NumberColumn("Clean", format=PERCENT),
+    "test_accuracy_tta": st.column_config.NumberColumn(
+        "With TTA", format=PERCENT, help="Test-time augmentation"
+    ),
+    "test_macro_f1": st.column_config.NumberColumn("Macro F1", format=PERCENT),
+    "test_balanced_accuracy": st.column_config.NumberColumn("Balanced", format=PERCENT),
+    "ece": st.column_config.NumberColumn("ECE", format="%.3f", help="Calibration; less is better"),
+    "parameters": st.column_config.NumberColumn("Parameters", format="compact"),
+    "input_size": st.column_config.NumberColumn("Input", format="%d px"),
+    "train_seconds": st.column_config.NumberColumn("Training", format="%d s"),
+    "hardware": st.column_config.TextColumn("Hardware"),
+    "why_not_comparable": st.column_config.TextColumn("Why not ranked"),
+}
+
+
+def chosen_benchmark(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs of one data set and protocol: numbers across them do not compare."""
+    groups = list(table.groupby(["dataset", "protocol"], sort=True).groups)
+    ranked = table[table["comparable"]].groupby(["dataset", "protocol"]).size()
+    groups.sort(key=lambda group: -ranked.get(group, 0))
+    dataset, protocol = st.selectbox("Data set", groups, format_func=" · ".join)
+    return table[(table["dataset"] == dataset) & (table["protocol"] == protocol)]
+
+
+def filtered(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs that fit the filters; an empty filter lets everything through."""
+    with st.expander("Filters", icon=":material/filter_alt:"):
+        for place, (column, name) in zip(st.columns(len(FILTERS)), FILTERS.items(), strict=True):
+            options = sorted(table[column].dropna().unique())
+            wanted = place.multiselect(name, options, placeholder="All", key=f"filter-{column}")
+            if wanted:
+                table = table[table[column].isin(wanted)]
+    return table
+
+
+def show_table(table: pd.DataFrame, key: str, *, why: bool = False) -> None:
+    """One ranking, each row linked to its run, with its CSV download."""
+    shown = as_percents(table, RATES)
+    if "run" in shown:
+        shown["link"] = [
+            f"run?run={quote(f'{d}/{r}')}"
+            for d, r in zip(shown["dataset"], shown["run"], strict=True)
+        ]
+        shown["interval"] = [
+            interval(low, high) for low, high in zip(shown["ci_low"], shown["ci_high"], strict=True)
+        ]
+    st.dataframe(
+        shown,
+        column_order=[c for c in COLUMNS if c in shown and (why or c != "why_not_comparable")],
+        column_config=COLUMNS,
+        hide_index=True,
+        width="stretch",
+        height="content" if len(shown) <= MOST_ROWS else "auto",
+        key=key,
+    )
+    ui.download_csv(table, f"{key}.csv", f"{key}-csv")
+
+
+def show_charts(ranked: pd.DataFrame) -> None:
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Accuracy")
+        if len(ranked) > MOST_BARS:
+            st.caption(f"The best {MOST_BARS} of {len(ranked):,} runs.")
+        ui.chart(plots.accuracy_bars(ranked.head(MOST_BARS)), "accuracy-bars")
+    with right:
+        st.subheader("Accuracy against cost")
+        costs = {"parameters": "Parameters", "flops": "FLOPs per image"}
+        cost = st.segmented_control(
+            "Cost",
+            list(costs),
+            default="parameters",
+            required=True,
+            format_func=costs.get,
+            label_visibility="collapsed",
+        )
+        ui.chart(plots.accuracy_against(ranked, cost, costs[cost]), "accuracy-cost")
+
+
+def show_without_result() -> None:
+    """Failed, unfinished and unreadable runs, each with its sentence."""
+    rows = []
+    for run in ui.runs():
+        if run.record is None:
+            rows.append((ui.run_id(run), "unreadable", run.problem))
+        elif run.record.status != "done":
+            rows.append((ui.run_id(run), run.record.status, run.record.error or "still running"))
+    if rows:
+        with st.expander(f"Runs without a result ({len(rows)})", icon=":material/warning:"):
+            st.dataframe(
+                pd.DataFrame(rows, columns=["Run", "Status", "What happened"]),
+                hide_index=True,
+                width="stretch",
+            )
+
+
+def main() -> None:
+    st.title("Leaderboard")
+    st.markdown(INTRODUCTION)
+    if not ui.runs():
+        ui.no_results()
+        return
+    table = ui.table()
+    table = table[table["status"] == "done"]
+    if table.empty:
+        ui.empty_state("No finished runs yet", "Runs appear here as soon as they are done.")
+        show_without_result()
+        return
+    table = filtered(chosen_benchmark(table))
+    with st.container(horizontal=True, gap="medium"):
+        averaged = st.toggle("Average over seeds")
+        show_all = st.toggle("Show runs that are not comparable")
+    ranked, others = table[table["comparable"]], table[~table["comparable"]]
+    if ranked.empty:
+        st.info(
+            "No comparable run here: runs on synthetic data or on a part of the images are never "
+            "ranked. Switch on “Show runs that are not comparable” to see them.",
+            icon=":material/info:",
+        )
+    else:
+        show_ranking(ranked, averaged=averaged)
+    if show_all and not others.empty:
+        st.subheader("Not ranked")
+        show_table(over_seeds(others) if averaged else others, "not-ranked", why=True)
+    show_without_result()
+
+
+def show_ranking(ranked: pd.DataFrame, *, averaged: bool) -> None:
+    ranked = ranked.sort_values("test_accuracy", ascending=False, kind="stable")
+    best = ranked.iloc[0]
+    ui.tiles(
+        [
+            Tile(
+                name="Best accuracy",
+                value=percent(best["test_accuracy"]),
+                below=interval(best["ci_low"], best["ci_high"]),
+                explanation=escape(best["run"]),
+            ),
+            Tile(name="Runs ranked", value=f"{len(ranked):,}"),
+            Tile(name="Models", value=str(ranked["model"].nunique())),
+        ]
+    )
+    show_table(over_seeds(ranked) if averaged else ranked, "leaderboard")
+    show_charts(ranked)
+
+
+main()

@@ -1,0 +1,149 @@
+"""Run: everything one record says, and how to reproduce it."""
+
+import pandas as pd
+import streamlit as st
+
+from fer_bench import plots, ui
+from fer_bench.display import as_percents, escape, file_size, headline
+from fer_bench.results.describe import reproduce_command
+from fer_bench.results.record import RunRecord
+from fer_bench.results.store import StoredRun
+
+PERCENT = "%.1f %%"
+PER_CLASS_COLUMNS = {
+    "emotion": st.column_config.TextColumn("Emotion"),
+    "precision": st.column_config.NumberColumn("Precision", format=PERCENT),
+    "recall": st.column_config.NumberColumn("Recall", format=PERCENT),
+    "f1": st.column_config.NumberColumn("F1", format=PERCENT),
+    "support": st.column_config.NumberColumn("Images", format="localized"),
+}
+
+
+def show_curves(run: StoredRun, record: RunRecord) -> None:
+    history = ui.history(run)
+    if history is None or history.empty:
+        st.info("No epochs to show: this run trained nothing, or has not finished its first one.")
+        return
+    kept = record.training.best_epoch if record.training else None
+    for place, quantity in zip(st.columns(2, gap="large"), ("accuracy", "loss"), strict=True):
+        with place:
+            ui.chart(plots.training_curve(history, quantity, kept), f"curve-{quantity}")
+    ui.download_csv(history, f"{run.name}-history.csv", "history-csv")
+
+
+def show_classes(record: RunRecord) -> None:
+    metrics = record.metrics.get("test") or next(iter(record.metrics.values()))
+    rows = [{"emotion": e, **m.model_dump()} for e, m in metrics.per_class.items()]
+    per_class = pd.DataFrame(rows)
+    left, right = st.columns(2, gap="large")
+    with left:
+        ui.chart(plots.per_class_bars(per_class, "f1", "F1 on test"), "per-class")
+    right.dataframe(
+        as_percents(per_class, ["precision", "recall", "f1"]),
+        column_config=PER_CLASS_COLUMNS,
+        hide_index=True,
+        width="stretch",
+    )
+
+
+def show_settings(record: RunRecord) -> None:
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Run")
+        ui.value_table(record.spec.model_dump(mode="json", exclude={"recipe"}))
+        if record.model:
+            st.subheader("Model")
+            ui.value_table(record.model.model_dump(mode="json"))
+    with right:
+        st.subheader("Recipe")
+        ui.value_table(record.spec.recipe.model_dump(mode="json"))
+
+
+def show_data(record: RunRecord) -> None:
+    dataset = record.dataset
+    ui.value_table(dataset.model_dump(mode="json", exclude={"class_counts"}))
+    ui.chart(plots.class_balance(dataset.class_counts), "balance")
+
+
+def show_environment(record: RunRecord) -> None:
+    left, right = st.columns(2, gap="large")
+    with left:
+        ui.value_table(record.environment.model_dump(mode="json", exclude={"packages"}))
+    with right:
+        ui.value_table(record.environment.packages)
+        if record.training:
+            st.subheader("Training")
+            ui.value_table(record.training.model_dump(mode="json"))
+
+
+def show_files(run: StoredRun) -> None:
+    for file in sorted(run.folder.iterdir()):
+        if file.is_file() and not file.name.startswith("."):
+            st.download_button(
+                f"{escape(file.name)} · {file_size(file)}",
+                file.read_bytes,
+                file.name,
+                key=f"file-{file.name}",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+
+
+def show_record(run: StoredRun, record: RunRecord) -> None:
+    ui.badges(record)
+    st.caption(
+        escape(
+            f"{record.spec.model} · {record.spec.mode} · {record.spec.recipe.name} · "
+            f"{record.dataset.name} · {record.dataset.protocol} · seed {record.spec.seed}"
+        )
+    )
+    if record.error:
+        st.error(escape(record.error), icon=":material/error:")
+    if record.status == "running":
+        st.info("This run has not finished; its epochs so far are below.")
+    test = record.metrics.get("test")
+    if test:
+        clean, tta = record.metrics.get("test_clean"), record.metrics.get("test_tta")
+        ui.tiles(headline(test, clean=clean, tta=tta))
+        st.page_link(
+            "views/errors.py",
+            label="See this run's errors",
+            icon=":material/grid_on:",
+            query_params={ui.RUN_PARAMETER: ui.run_id(run)},
+        )
+    names = ["Curves", "Settings", "Data", "Environment", "Files"]
+    if record.metrics:
+        names.insert(1, "Classes")
+    tabs = dict(zip(names, st.tabs(names), strict=True))
+    with tabs["Curves"]:
+        show_curves(run, record)
+    if record.metrics:
+        with tabs["Classes"]:
+            show_classes(record)
+    with tabs["Settings"]:
+        show_settings(record)
+    with tabs["Data"]:
+        show_data(record)
+    with tabs["Environment"]:
+        show_environment(record)
+    with tabs["Files"]:
+        show_files(run)
+    st.subheader("Reproduce")
+    st.code(reproduce_command(record), language="bash", wrap_lines=True)
+
+
+def main() -> None:
+    st.title("Run")
+    stored = ui.runs()
+    if not stored:
+        ui.no_results()
+        return
+    run = ui.pick_run(stored)
+    if run.record is None:
+        st.error(escape(run.problem or "this record cannot be read"), icon=":material/error:")
+        show_files(run)
+        return
+    show_record(run, run.record)
+
+
+main()
