@@ -52,7 +52,7 @@ class ConsoleProgress:
         if stage != self._stage or self._task is None:
             if self._task is not None:
                 self._bars.remove_task(self._task)
-            self._stage, self._task = stage, self._bars.add_task(stage, total=total)
+            self._stage, self._task = stage, self._bars.add_task(stage, total=total, speed="")
         speed = figures.get("images_per_second")
         text = f"{speed:,.0f} images/s" if speed else ""
         self._bars.update(self._task, completed=done, total=total, speed=text)
