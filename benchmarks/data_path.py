@@ -2,8 +2,9 @@
 
 Both sides yield the same float batches of 64 gray faces as ImageNet-normalised RGB at 48, 64 and
 224 px. Theirs decodes and resizes single images in 2 worker processes, every epoch; ours decodes
-once and transforms batches (`fer_bench.data.transform.to_input`) with 2 threads. Rounds alternate,
-the medians count, and every pixel of the two sides is compared (at most 1/255 apart).
+once and transforms batches (`fer_bench.data.transform.to_input`) with 2 threads into one buffer,
+as a loop does that is done with each batch before the next. Rounds alternate, the medians count,
+and every pixel of the two sides is compared (at most 1/255 apart). Measure on an idle machine.
 
     python -m benchmarks.data_path                       4,000 drawn faces, as JPEG files
     python -m benchmarks.data_path --data fer2013.zip    4,000 of its images, and its load times
@@ -41,7 +42,6 @@ from fer_bench.types import InputSpec
 SIZES = (48, 64, 224)
 BATCH = 64
 WORKERS = 2
-THREADS = 2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 #: Pillow rounds to whole shades after resizing, ours does not; a hair more for float arithmetic.
 TOLERANCE = (1 + 1e-3) / 255
@@ -101,13 +101,17 @@ def compare(folder: Path, size: int, rounds: int) -> dict[str, float]:
     source = read_source(folder)
     loader = their_loader(folder, size)
     place = {name: i for i, name in enumerate(source.ids.tolist())}
-    files = [Path(path).relative_to(folder) for path, _ in loader.dataset.samples]
+    samples = datasets.ImageFolder(str(folder)).samples
+    files = [Path(path).relative_to(folder) for path, _ in samples]
     order = np.array([place[file.as_posix()] for file in files])
     spec = InputSpec(size=size, channels=3, mean=MEAN, std=STD)
 
+    buffer = torch.empty(BATCH, 3, size, size)
+
     def our_epoch() -> Iterator[Tensor]:
         for start in range(0, len(order), BATCH):
-            yield to_input(source.images[order[start : start + BATCH]], spec)
+            batch = source.images[order[start : start + BATCH]]
+            yield to_input(batch, spec, buffer[: len(batch)])
 
     difference = largest_difference(iter(loader), our_epoch())
     theirs, ours = [], []
@@ -141,10 +145,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a data set's folder or zip of images")
     parser.add_argument("--n", type=int, default=4000, help="images on both sides")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="torch's threads on our side")
     asked = parser.parse_args()
-    # For both sides: large tensors on huge pages; else page faults are most of the time at 224 px.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(asked.threads)
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["FER_BENCH_CACHE"] = f"{temporary}/cache"
         folder = Path(temporary, "images")
@@ -162,7 +165,7 @@ def main() -> None:
                 "data": asked.data.name if asked.data else "synthetic",
                 "n": asked.n,
                 "batch": BATCH,
-                "threads": THREADS,
+                "threads": asked.threads,
                 "workers": WORKERS,
                 **sizes,
                 **loading,

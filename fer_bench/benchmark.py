@@ -23,7 +23,6 @@ from fer_bench.models.base import Classifier, ModelRequest, Option
 from fer_bench.models.catalogue import build_model, find_builder
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.lora import merge_lora
-from fer_bench.models.modes import apply_mode
 from fer_bench.models.weights import load_model, save_model
 from fer_bench.results.describe import reproduce_command
 from fer_bench.results.record import DatasetInfo, Metrics, ModelInfo, RunRecord, TrainingInfo
@@ -190,7 +189,6 @@ class Runner:
         spec = record.spec
         torch.manual_seed(spec.seed)
         model = build_model(request_for(spec, dataset))
-        apply_mode(model)
         total, trainable = count_parameters(model)
         outcome = self._train(model, dataset, spec, work_dir)
         merge_lora(model)

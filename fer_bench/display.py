@@ -33,6 +33,13 @@ def interval(low: float | None, high: float | None) -> str:
     return f"{low * 100:.1f} – {high * 100:.1f}{NBSP}%"
 
 
+def setting(value: object) -> str:
+    """A setting's value in words: lists with commas, a dash for nothing."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "–"
+    return "–" if value is None or value == "" else str(value)
+
+
 def as_percents(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """A copy with these columns, where present, in percent instead of shares of 1."""
     present = [c for c in columns if c in frame]

@@ -21,7 +21,7 @@ class RunFailed(FerBenchError):
 def suggest(name: str, known: Iterable[str]) -> str:
     """A tail for "unknown name" errors: the near names, or all of them when none is near."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
     return f"known: {', '.join(names)}"

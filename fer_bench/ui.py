@@ -20,7 +20,7 @@ import fer_bench
 from fer_bench import settings
 from fer_bench.config import Protocol
 from fer_bench.data.base import FaceDataset
-from fer_bench.display import Tile, escape
+from fer_bench.display import Tile, escape, setting
 from fer_bench.errors import FerBenchError
 from fer_bench.results.csv_export import safe_csv
 from fer_bench.results.describe import summary_table
@@ -74,12 +74,20 @@ def table() -> pd.DataFrame:
 
 
 def history(run: StoredRun) -> pd.DataFrame | None:
-    """A run's epochs so far, or None (with a sentence on the page when they are unreadable)."""
+    """A run's epochs so far, or None where it has none.
+
+    Raises:
+        FerBenchError: the file is damaged.
+    """
     return _part(run, "history.csv")
 
 
 def predictions(run: StoredRun) -> pd.DataFrame | None:
-    """A run's predictions, or None (with a sentence on the page when they are unreadable)."""
+    """A run's predictions, or None where it has none.
+
+    Raises:
+        FerBenchError: the file is damaged.
+    """
     return _part(run, "predictions.parquet")
 
 
@@ -87,11 +95,7 @@ def _part(run: StoredRun, file: str) -> pd.DataFrame | None:
     path = run.folder / file
     if not path.exists():
         return None
-    try:
-        return _read_part(str(results_root()), run, file, path.stat().st_mtime_ns)
-    except FerBenchError as error:
-        show_error(error)
-        return None
+    return _read_part(str(results_root()), run, file, path.stat().st_mtime_ns)
 
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs={StoredRun: lambda r: str(r.folder)})
@@ -105,10 +109,10 @@ def run_id(run: StoredRun) -> str:
     return f"{run.dataset}/{run.name}"
 
 
-def pick_run(choices: Sequence[StoredRun]) -> StoredRun:
+def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
     """A select box over runs that follows, and keeps up, the address's `?run=`.
 
-    Without it the best comparable run comes first.
+    Without it the best comparable run comes first. key: different on every page.
     """
     by_id = {run_id(run): run for run in choices}
     wanted = st.query_params.get(RUN_PARAMETER)
@@ -116,7 +120,7 @@ def pick_run(choices: Sequence[StoredRun]) -> StoredRun:
         st.warning(f"This page has no run {escape(wanted)}; showing another.")
     names = list(by_id)
     first = wanted if wanted in by_id else max(names, key=lambda name: _merit(by_id[name]))
-    chosen = st.selectbox("Run", names, index=names.index(first))
+    chosen = st.selectbox("Run", names, index=names.index(first), key=key)
     st.query_params[RUN_PARAMETER] = chosen
     return by_id[chosen]
 
@@ -229,8 +233,8 @@ def download_csv(frame: pd.DataFrame, file_name: str, key: str) -> None:
 
 def value_table(values: Mapping[str, object]) -> None:
     """Names and values as a two-column table; nested mappings as `outer.inner`."""
-    flat = pd.json_normalize(dict(values)).iloc[0] if values else pd.Series(dtype=object)
-    rows = pd.DataFrame({"Setting": flat.index, "Value": [str(v) for v in flat]})
+    flat = pd.json_normalize(dict(values)).astype(object).iloc[0] if values else pd.Series()
+    rows = pd.DataFrame({"Setting": flat.index, "Value": [setting(v) for v in flat]})
     st.dataframe(rows, hide_index=True, width="stretch", height="content")
 
 

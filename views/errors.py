@@ -12,6 +12,7 @@ from fer_bench.evaluation import confusions
 from fer_bench.evaluation.calibration import reliability
 from fer_bench.evaluation.gallery import ImagesById, difference, enlarged
 from fer_bench.results.record import Metrics, RunRecord
+from fer_bench.results.store import StoredRun
 
 NORMALISATIONS = {"true": "Share of true", "predicted": "Share of predicted", "counts": "Counts"}
 PERCENT = "%.1f %%"
@@ -174,7 +175,7 @@ def main() -> None:
     if not stored:
         ui.no_results()
         return
-    run = ui.pick_run(stored)
+    run = ui.pick_run(stored, "errors-picker")
     record = run.readable()
     ui.badges(record)
     sets = [key for key in ui.SET_NAMES if key in record.metrics]
@@ -188,6 +189,14 @@ def main() -> None:
     ui.tiles(headline(metrics, clean=None, tta=record.metrics.get(f"{chosen}_tta")))
     show_confusion(record, metrics)
     show_report(metrics)
+    try:
+        show_predictions(run, record, chosen)
+    except FerBenchError as error:
+        ui.show_error(error)
+
+
+def show_predictions(run: StoredRun, record: RunRecord, chosen: str) -> None:
+    """What needs more than the record: curves and images."""
     predictions = ui.predictions(run)
     if predictions is None:
         st.info(
@@ -196,11 +205,11 @@ def main() -> None:
         )
         return
     predictions = confusions.of_set(predictions, chosen)
-    try:
-        show_curves(predictions, record, metrics)
-        show_gallery(predictions, record)
-    except FerBenchError as error:
-        ui.show_error(error)
+    if predictions.empty:
+        st.info("This run's predictions hold none of these images.")
+        return
+    show_curves(predictions, record, record.metrics[chosen])
+    show_gallery(predictions, record)
 
 
 main()

@@ -5,6 +5,7 @@ import streamlit as st
 
 from fer_bench import plots, ui
 from fer_bench.display import as_percents, escape, file_size, headline
+from fer_bench.errors import FerBenchError
 from fer_bench.results.describe import reproduce_command
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
@@ -20,7 +21,11 @@ PER_CLASS_COLUMNS = {
 
 
 def show_curves(run: StoredRun, record: RunRecord) -> None:
-    history = ui.history(run)
+    try:
+        history = ui.history(run)
+    except FerBenchError as error:
+        ui.show_error(error)
+        return
     if history is None or history.empty:
         st.info("No epochs to show: this run trained nothing, or has not finished its first one.")
         return
@@ -37,7 +42,7 @@ def show_classes(record: RunRecord) -> None:
     per_class = pd.DataFrame(rows)
     left, right = st.columns(2, gap="large")
     with left:
-        ui.chart(plots.per_class_bars(per_class, "f1", "F1 on test"), "per-class")
+        ui.chart(plots.per_class_bars(per_class, "f1", "F1"), "per-class")
     right.dataframe(
         as_percents(per_class, ["precision", "recall", "f1"]),
         column_config=PER_CLASS_COLUMNS,
@@ -138,7 +143,7 @@ def main() -> None:
     if not stored:
         ui.no_results()
         return
-    run = ui.pick_run(stored)
+    run = ui.pick_run(stored, "run-picker")
     if run.record is None:
         st.error(escape(run.problem or "this record cannot be read"), icon=":material/error:")
         show_files(run)

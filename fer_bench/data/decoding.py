@@ -158,6 +158,24 @@ def _common_form(
     return size, any(h.colour for h in headers)
 
 
+def _look(
+    tree: Tree, samples: Sequence[Sample], how: Reading, lost: list[LeftOut]
+) -> tuple[list[Sample], list[_Header]]:
+    """The samples whose headers can be read, and these headers; the others are added to `lost`."""
+    readable: list[Sample] = []
+    headers: list[_Header] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        for block in _in_threads(lambda s: _peek(tree, s), samples, how, "looking at images"):
+            for sample, header in block:
+                if isinstance(header, LeftOut):
+                    lost.append(header)
+                else:
+                    readable.append(sample)
+                    headers.append(header)
+    return readable, headers
+
+
 def read_images(
     tree: Tree,
     samples: Sequence[Sample],
@@ -177,17 +195,7 @@ def read_images(
         FerBenchError: not one image could be read.
     """
     lost = list(left_out)
-    headers: list[_Header] = []
-    readable: list[Sample] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        for block in _in_threads(lambda s: _peek(tree, s), samples, how, "looking at images"):
-            for sample, header in block:
-                if isinstance(header, LeftOut):
-                    lost.append(header)
-                else:
-                    headers.append(header)
-                    readable.append(sample)
+    readable, headers = _look(tree, samples, how, lost)
     if not readable:
         raise _nothing_readable(tree, lost)
     size, colour = _common_form(headers, how.image_size)

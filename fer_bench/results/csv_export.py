@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import pandas as pd
 
 #: A cell that starts so is a formula to Excel, LibreOffice and Google Sheets (OWASP).
@@ -17,4 +19,6 @@ def safe_csv(table: pd.DataFrame) -> bytes:
 
     Numbers stay numbers, negative ones too.
     """
-    return table.map(_as_text).to_csv(index=False).encode("utf-8")
+    defused = table.rename(columns=_as_text).map(_as_text)
+    # All text in quotes: the writer would leave a lone carriage return bare, which ends a row.
+    return defused.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode("utf-8")

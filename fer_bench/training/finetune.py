@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,7 +23,7 @@ from fer_bench.models.base import Classifier
 from fer_bench.results.record import TrainingInfo
 from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
 from fer_bench.training.outcome import TrainingOutcome
-from fer_bench.training.precision import choose_precision, layout
+from fer_bench.training.precision import autocast, choose_precision, layout
 from fer_bench.training.state import TrainingState
 from fer_bench.training.targets import Loss, make_loss, soft_targets
 from fer_bench.types import Progress, silent
@@ -62,11 +61,8 @@ def finetune(
         sample = normalise(first, model.input_spec)
         precision, reason = choose_precision(recipe, model, sample, device)
     layout(model, precision)
-    accelerator = Accelerator(
-        cpu=device == "cpu", mixed_precision="bf16" if precision == "bf16" else "no"
-    )
     steps = max(len(train) // recipe.batch_size, 1)
-    state = TrainingState(accelerator, model, recipe, spec.model, steps, precision, reason)
+    state = TrainingState(model, recipe, spec.model, steps, device, precision, reason)
     if saved:
         state.restore(saved)
     loss = make_loss(recipe, dataset.class_counts("train"), device)
@@ -97,7 +93,7 @@ def finetune(
 
 
 def _train_epoch(
-    state: TrainingState,
+    state: TrainingState[Classifier],
     dataset: FaceDataset,
     train: NDArray[np.int64],
     spec: RunSpec,
@@ -106,6 +102,7 @@ def _train_epoch(
 ) -> dict[str, float]:
     """One pass over the train split; returns the epoch's row of the history, without val."""
     recipe, model, epoch = spec.recipe, state.model, state.epoch + 1
+    device = str(state.accelerator.device.type)
     generator = _seed_epoch(spec.seed, epoch)
     targets = torch.from_numpy(soft_targets(dataset))
     state.network.train()
@@ -113,10 +110,10 @@ def _train_epoch(
     started = time.perf_counter()
     for step, rows in enumerate(_batches(train, recipe.batch_size, generator)):
         x, y = _training_batch(dataset, targets, rows, model, recipe, generator)
-        x, y = x.to(state.accelerator.device), y.to(state.accelerator.device)
+        x, y = x.to(device), y.to(device)
         if state.precision == "bf16":
             x = x.contiguous(memory_format=torch.channels_last)
-        with state.accelerator.autocast():
+        with autocast(device, state.precision):
             logits = state.network(x)
             loss = loss_of(logits, y)
         total_loss += _finite(loss, epoch) * len(rows)
@@ -172,7 +169,7 @@ def _seed_epoch(seed: int, epoch: int) -> torch.Generator:
 
 
 def _validate(
-    state: TrainingState, dataset: FaceDataset, rows: NDArray[np.int64], device: str
+    state: TrainingState[Classifier], dataset: FaceDataset, rows: NDArray[np.int64], device: str
 ) -> tuple[float, float]:
     """Accuracy and log loss of the weights that would be kept, on `rows`."""
     probabilities = predict_probabilities(

@@ -6,21 +6,22 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer_bench.config import Augmentation, Recipe, RunSpec
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.cache import cache_dir
 from fer_bench.data.transform import to_input
+from fer_bench.environment import cpu_info
 from fer_bench.errors import FerBenchError, RunFailed, suggest
 from fer_bench.models.base import Classifier
 from fer_bench.results.record import TrainingInfo
@@ -150,37 +151,41 @@ def _extractor(
 ) -> tuple[NamedExtractor, str]:
     """The extractor to use, and why."""
     sample, reason = sample_input(model, dataset, device), "set by the user"
+    made: Extractor | None = None
     if name == "auto":
         views = 2 if recipe.augmentation.flip else 1
         ahead = views * len(dataset.indices("train"))
-        name, reason = _choice(model, sample, recipe, device, images=ahead)
+        name, reason, made = _choice(model, sample, recipe, device, images=ahead)
     if name not in EXTRACTORS:
         raise FerBenchError(f"unknown extractor {name!r}: {suggest(name, ('auto', *EXTRACTORS))}")
 
     def make() -> Extractor:
-        return make_extractor(name, model.backbone, sample, device=device)
+        return made or make_extractor(name, model.backbone, sample, device=device)
 
     return NamedExtractor(name=name, make=make, device=device), reason
 
 
 def _choice(
     model: Classifier, sample: Tensor, recipe: Recipe, device: str, images: int
-) -> tuple[str, str]:
-    """Name and reason, measured once for these weights and faces: resuming and other seeds must
-    find the same features, although two measurements never agree.
+) -> tuple[str, str, Extractor | None]:
+    """Name and reason, and the extractor where it was measured just now.
+
+    Measured once for these weights and faces on this machine: resuming and other seeds must find
+    the same features, although no two measurements are alike.
     """
     allow = [e for e in EXTRACTORS if recipe.precision in ("auto", e.partition("-")[2])]
+    machine = [cpu_info()[0], torch.__version__, torch.get_num_threads(), device]
     digest = hashlib.sha256(backbone_hash(model.backbone).encode())
-    digest.update(json.dumps([device, allow, images, torch.get_num_threads()]).encode())
+    digest.update(json.dumps([machine, allow, images]).encode())
     digest.update(sample.cpu().numpy().tobytes())
     file = feature_cache() / f"{digest.hexdigest()[:32]}.choice"
     try:
         name, reason = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         choice = choose_extractor(model.backbone, sample, device=device, allow=allow, images=images)
-        name, reason = choice.name, choice.reason
-        write_whole(file, json.dumps([name, reason]))
-    return name, reason
+        write_whole(file, json.dumps([choice.name, choice.reason]))
+        return choice.name, choice.reason, choice.extractor
+    return name, reason, None
 
 
 def load_splits(
@@ -210,17 +215,28 @@ def load_splits(
     )
 
 
-def head_state(model: Classifier, spec: RunSpec, n_train: int, device: str) -> TrainingState:
+def head_state(
+    model: Classifier, spec: RunSpec, n_train: int, device: str
+) -> TrainingState[nn.Module]:
     """The head and its optimiser, ready for `train_epoch`. Features are fixed, so fp32 is cheap."""
     steps = max(n_train // spec.recipe.batch_size, 1)
-    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
-    # The state trains any module; here it is the head alone.
-    head = cast(Any, model.head)
-    return TrainingState(accelerator, head, spec.recipe, spec.model, steps, "fp32", "")
+    return TrainingState(model.head, spec.recipe, spec.model, steps, device, "fp32", "")
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A head's batches are so small that threads mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_one_thread()
 def train_epoch(
-    state: TrainingState, data: CachedSplits, seed: int, loss_of: Loss
+    state: TrainingState[nn.Module], data: CachedSplits, seed: int, loss_of: Loss
 ) -> dict[str, float]:
     """One shuffled pass over the cache, then validation; returns the epoch's history row.
 
@@ -258,7 +274,7 @@ def train_epoch(
     }
 
 
-def _validate(state: TrainingState, data: CachedSplits) -> tuple[float, float]:
+def _validate(state: TrainingState[nn.Module], data: CachedSplits) -> tuple[float, float]:
     """Log loss and accuracy of the head that would be kept."""
     state.kept.eval()
     with torch.no_grad():

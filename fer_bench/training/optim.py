@@ -55,7 +55,8 @@ class LearningRate:
             )
         elif schedule.name == "one-cycle":
             peak = optimizer.param_groups[0]["lr"]
-            self._by_batch = OneCycleLR(optimizer, max_lr=peak, total_steps=epochs * steps)
+            # One more than there are: the schedule counts the rate before the first step too.
+            self._by_batch = OneCycleLR(optimizer, max_lr=peak, total_steps=epochs * steps + 1)
         else:
             warmup = int(schedule.warmup_epochs * steps)
             self._by_batch = LambdaLR(optimizer, _Factor(schedule.name, warmup, epochs * steps))

@@ -31,7 +31,7 @@ def layout(model: nn.Module, precision: Precision) -> nn.Module:
 
 
 def choose_precision(
-    recipe: Recipe, model: nn.Module, sample: Tensor, device: str, seconds: float = 2.0
+    recipe: Recipe, model: nn.Module, sample: Tensor, device: str, seconds: float = 1.0
 ) -> tuple[Precision, str]:
     """`("fp32" | "bf16", why)` for training `model` on batches like `sample` `(B, C, S, S)`.
 

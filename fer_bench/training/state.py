@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from accelerate import Accelerator
 from timm.utils import ModelEmaV3
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer_bench.config import Recipe
-from fer_bench.models.base import Classifier
 from fer_bench.training.optim import LearningRate, make_optimizer
 from fer_bench.types import Precision
 
+Net = TypeVar("Net", bound=nn.Module)
 
-class TrainingState:
+
+class TrainingState(Generic[Net]):
     """Weights, moving average, optimiser, schedule, history, and the best epoch so far.
 
     `network` and `stepper` are accelerate's views of `model` and `optimizer`, used to train.
@@ -22,11 +23,11 @@ class TrainingState:
 
     def __init__(
         self,
-        accelerator: Accelerator,
-        model: Classifier,
+        model: Net,
         recipe: Recipe,
         model_name: str,
         steps_per_epoch: int,
+        device: str,
         precision: Precision,
         precision_reason: str,
     ) -> None:
@@ -42,8 +43,10 @@ class TrainingState:
         self.average = (
             ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
         )
-        self.accelerator = accelerator
-        self.network, self.stepper = accelerator.prepare(model, self.optimizer)
+        # Its precision is one for the whole process; ours may change from run to run, so autocast
+        # stays with us (`training.precision`).
+        self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
+        self.network, self.stepper = self.accelerator.prepare(model, self.optimizer)
         self.epoch = 0
         self.steps = 0
         self.history: list[dict[str, float]] = []
@@ -51,9 +54,9 @@ class TrainingState:
         self.best: dict[str, Tensor] = {}
 
     @property
-    def kept(self) -> Classifier:
+    def kept(self) -> Net:
         """The weights that are validated and kept: the average, where there is one."""
-        kept: Classifier = self.average.module if self.average else self.model
+        kept: Net = self.average.module if self.average else self.model
         return kept
 
     def step(self, loss: Tensor) -> None:
@@ -84,8 +87,7 @@ class TrainingState:
         return 0 < self.recipe.early_stopping <= self.epoch - self.best_epoch
 
     def keep_best(self) -> None:
-        """Ends the training: the kept epoch's weights into the model, accelerate's hooks off it."""
-        self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
+        """Ends the training: the kept epoch's weights into the model."""
         self.model.load_state_dict(self.best)
 
     def checkpoint(self) -> dict[str, Any]:

@@ -1,0 +1,178 @@
+"""From specifications to records: plans, runs, failures, resuming, evaluation."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fer_bench.benchmark import Runner, Source, evaluate_run, plan, run_sweep, specify
+from fer_bench.config import RunSpec, Sweep, load_recipe, load_yaml, validate
+from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.results.store import ResultsStore
+
+SPECS = Path(__file__).parents[1] / "benchmarks" / "specs"
+SYNTHETIC = Source(data="synthetic")
+TINY = {"tiny": True}
+
+
+def tiny_spec(model: str = "clip_vit_b_32", mode: str = "full", **changes) -> RunSpec:
+    values = {"recipe": "finetune-5", "epochs": 1, "pretraining": "none", "model_options": TINY}
+    if mode == "frozen":
+        values["recipe"] = "frozen-20"
+    return specify(model=model, mode=mode, **(values | changes))
+
+
+def run(store: ResultsStore, spec: RunSpec, **changes):
+    return Runner(store=store, **changes).run(spec, SYNTHETIC.load(spec))
+
+
+def test_the_shipped_benchmark_is_the_protocol_people_copy():
+    specs = plan(load_yaml(Sweep, SPECS / "five-models.yaml"))
+    assert len(specs) == 12
+    assert [(s.model, s.mode, s.recipe.epochs) for s in specs if s.recipe.name == "tuned-30"] == [
+        ("resnet18", "full", 30),
+        ("clip_vit_b_32", "full", 30),
+    ]
+    clip = specs[-1]
+    assert clip.recipe.learning_rate(clip.model) == 1e-3
+    assert {s.recipe.epochs for s in specs if s.mode == "frozen"} == {20}
+    assert {s.pretraining for s in specs} == {"imagenet"}
+
+
+@pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_benchmark_has_distinct_runs(path):
+    names = [s.name for s in plan(load_yaml(Sweep, path))]
+    assert len(set(names)) == len(names)
+
+
+def test_only_and_limit_narrow_a_benchmark():
+    sweep = load_yaml(Sweep, SPECS / "demo.yaml")
+    names = [s.name for s in plan(sweep, only="vgg16", limit=20)]
+    assert names == [
+        "vgg16-frozen-frozen-20-scratch-tiny-limit20-s0",
+        "vgg16-full-finetune-5-scratch-tiny-limit20-s0",
+    ]
+    with pytest.raises(FerBenchError, match="demo: no run matches 'alexnet'"):
+        plan(sweep, only="alexnet")
+
+
+def test_a_run_listed_twice_is_refused():
+    entry = {"models": "resnet18", "modes": "full", "recipes": "finetune-5"}
+    sweep = validate(Sweep, {"name": "s", "runs": [entry, entry]}, "s.yaml")
+    with pytest.raises(FerBenchError, match="is listed twice: remove one"):
+        plan(sweep)
+
+
+def test_a_recipe_brings_its_classes_along():
+    spec = specify(model="expressio", mode="full", recipe="expressio", pretraining="none")
+    assert spec.emotions == load_recipe("expressio").emotions
+    assert spec.name == "expressio-full-expressio-scratch-4-classes-s0"
+
+
+def test_selecting_on_the_test_split_is_refused():
+    values = tiny_spec().model_dump() | {"selection_split": "test"}
+    with pytest.raises(FerBenchError, match="the selection split and the test split are both"):
+        validate(RunSpec, values, "spec")
+
+
+@pytest.mark.parametrize("mode", ["full", "frozen", "lora"])
+@pytest.mark.parametrize("model", ["resnet18", "clip_vit_b_32"])
+def test_a_run_becomes_a_complete_record(tmp_path, model, mode):
+    store = ResultsStore(tmp_path)
+    record = run(store, tiny_spec(model, mode))
+    stored = store.find(record.name)
+
+    assert stored.readable() == record
+    assert (record.status, record.training.epochs_run) == ("done", 1)
+    expected = {"val", "test", "test_clean"}
+    assert set(record.metrics) == expected | {f"{key}_tta" for key in expected}
+    assert record.metrics["test"].n == record.dataset.split_sizes["test"] == 28
+    assert record.dataset.fingerprint == SYNTHETIC.load(record.spec).fingerprint
+    assert record.not_comparable_because == ["synthetic data"]
+    assert len(store.history(stored)) == 1
+    assert len(store.predictions(stored)) == 56
+    assert stored.has_weights
+    assert not store.work_folder("synthetic", record.name).exists()
+
+
+def test_evaluating_the_stored_weights_gives_the_records_numbers_again(tmp_path):
+    store = ResultsStore(tmp_path)
+    record = run(store, tiny_spec())
+    for tta, key in ((False, "test"), (True, "test_tta")):
+        report = evaluate_run(store, record.name, SYNTHETIC, tta=tta)
+        assert report.metrics == record.metrics[key]
+
+
+def test_without_weights_evaluate_says_how_to_train_again(tmp_path):
+    store = ResultsStore(tmp_path)
+    record = run(store, tiny_spec(), keep_weights=False)
+    with pytest.raises(FerBenchError, match="only its record: train it again with `python -m fer_"):
+        evaluate_run(store, record.name, SYNTHETIC)
+
+
+def test_a_failed_run_is_a_record_and_the_sweep_goes_on(tmp_path):
+    store = ResultsStore(tmp_path)
+    bad = tiny_spec(pretraining="imagenet")  # a tiny network has no published weights
+    good = tiny_spec()
+    heard = []
+    sweep = [bad, good]
+    records = run_sweep(sweep, SYNTHETIC, Runner(store=store), lambda s, w: heard.append(w))
+    assert [r.status for r in records] == ["failed", "done"]
+    assert "tiny" in records[0].error
+    assert heard[0] == "started"
+    assert heard[1].startswith(f"run {bad.name} failed: ")
+    assert heard[2:] == ["started", "done"]
+
+    heard.clear()
+    run_sweep([good], SYNTHETIC, Runner(store=store), lambda s, w: heard.append(w))
+    assert heard == ["skipped"]
+
+
+def test_a_killed_run_leaves_a_running_record_and_resumes_to_the_same_metrics(tmp_path):
+    spec = tiny_spec("resnet18", epochs=2)
+
+    def kill(stage, done, total, figures):
+        if stage == "epochs":
+            raise KeyboardInterrupt
+
+    whole = run(ResultsStore(tmp_path / "whole"), spec)
+    store = ResultsStore(tmp_path / "killed")
+    with pytest.raises(KeyboardInterrupt):
+        run(store, spec, progress=kill)
+    assert store.find(spec.name).readable().status == "running"
+    resumed = run(store, spec)
+    assert resumed.metrics == whole.metrics
+    assert store.find(spec.name).readable().status == "done"
+
+
+def test_without_resume_a_run_starts_over(tmp_path):
+    spec = tiny_spec(epochs=2)
+    store = ResultsStore(tmp_path)
+
+    def kill(stage, done, total, figures):
+        if stage == "epochs":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(store, spec, progress=kill)
+    checkpoint = store.work_folder("synthetic", spec.name) / "checkpoint.pt"
+    checkpoint.write_bytes(b"damaged")
+    with pytest.raises(RunFailed, match="is damaged"):
+        run(store, spec, resume=True)
+    assert run(store, spec, resume=False).status == "done"
+
+
+def test_the_record_holds_no_path_of_this_machine(tmp_path):
+    store = ResultsStore(tmp_path)
+    record = run(store, tiny_spec())
+    text = (store.find(record.name).folder / "record.json").read_text()
+    assert str(tmp_path) not in text
+    assert str(Path.home()) not in text
+    assert json.loads(text)["spec"]["recipe"]["name"] == "finetune-5"
+
+
+def test_a_subset_is_marked_as_not_comparable(tmp_path):
+    record = run(ResultsStore(tmp_path), tiny_spec(limit=8))
+    assert "limit: at most 8 images per split" in record.not_comparable_because
+    assert record.name.endswith("-limit8-s0")
+    assert record.dataset.split_sizes == {"train": 8, "val": 8, "test": 8}
