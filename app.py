@@ -1,8 +1,4 @@
-"""FER Bench's dashboard: `streamlit run app.py`. A page is one file in views/ and one line here.
-
-The folder is not called `pages`: Streamlit would then run its files without this one when a fresh
-server's first visitor opens the address of a page.
-"""
+"""FER Bench's dashboard: `streamlit run app.py`. A page is one file in pages/ and one line here."""
 
 import streamlit as st
 
@@ -13,10 +9,10 @@ st.logo("assets/logo.svg", icon_image="assets/icon.svg", size="large")
 
 page = st.navigation(
     [
-        st.Page("views/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
-        st.Page("views/run.py", title="Run", icon=":material/monitoring:"),
-        st.Page("views/errors.py", title="Errors", icon=":material/grid_on:"),
-        st.Page("views/dataset.py", title="Dataset", icon=":material/photo_library:"),
+        st.Page("pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
+        st.Page("pages/run.py", title="Run", icon=":material/monitoring:"),
+        st.Page("pages/errors.py", title="Errors", icon=":material/grid_on:"),
+        st.Page("pages/dataset.py", title="Dataset", icon=":material/photo_library:"),
     ]
 )
 with st.sidebar:

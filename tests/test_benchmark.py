@@ -50,7 +50,7 @@ def test_only_and_limit_narrow_a_benchmark():
     names = [s.name for s in plan(sweep, only="vgg16", limit=20)]
     assert names == [
         "vgg16-frozen-frozen-20-scratch-tiny-limit20-s0",
-        "vgg16-full-finetune-5-scratch-tiny-limit20-s0",
+        "vgg16-full-demo-scratch-tiny-limit20-s0",
     ]
     with pytest.raises(FerBenchError, match="demo: no run matches 'alexnet'"):
         plan(sweep, only="alexnet")
@@ -155,7 +155,7 @@ def test_without_resume_a_run_starts_over(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run(store, spec, progress=kill)
-    checkpoint = store.work_folder("synthetic", spec.name) / "checkpoint.pt"
+    (checkpoint,) = store.work_folder("synthetic", spec.name).glob("*/checkpoint.pt")
     checkpoint.write_bytes(b"damaged")
     with pytest.raises(RunFailed, match="is damaged"):
         run(store, spec, resume=True)
@@ -176,3 +176,29 @@ def test_a_subset_is_marked_as_not_comparable(tmp_path):
     assert "limit: at most 8 images per split" in record.not_comparable_because
     assert record.name.endswith("-limit8-s0")
     assert record.dataset.split_sizes == {"train": 8, "val": 8, "test": 8}
+
+
+def test_a_checkpoint_of_other_settings_is_not_resumed(tmp_path):
+    store = ResultsStore(tmp_path)
+    spec = tiny_spec(epochs=2)
+
+    def kill(stage, done, total, figures):
+        if stage == "epochs":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(store, spec, progress=kill)
+    changed = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"batch_size": 16})})
+    assert changed.name == spec.name
+    assert run(store, changed).metrics == run(ResultsStore(tmp_path / "b"), changed).metrics
+
+
+def test_a_finished_run_of_other_settings_is_not_passed_off_as_this_one(tmp_path):
+    store = ResultsStore(tmp_path)
+    spec = tiny_spec()
+    run(store, spec)
+    changed = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"batch_size": 16})})
+    with pytest.raises(FerBenchError, match=r"is finished in .* but with other settings"):
+        run_sweep([changed], SYNTHETIC, Runner(store=store), lambda s, w: None)
+    with pytest.raises(FerBenchError, match=r"is finished in .* but on other data"):
+        run_sweep([spec], Source(data="synthetic:1"), Runner(store=store), lambda s, w: None)

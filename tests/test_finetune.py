@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from fer_bench.benchmark import request_for, specify
+from fer_bench.benchmark import specify
+from fer_bench.benchmark.running import request_for
 from fer_bench.config import Recipe, RunSpec
 from fer_bench.data.loading import load_dataset
 from fer_bench.errors import FerBenchError, RunFailed

@@ -87,7 +87,7 @@ def open_page(name: str, run: str | None = None) -> AppTest:
     app.run()
     if run:
         app.query_params["run"] = run
-    app.switch_page(f"views/{name}.py").run()
+    app.switch_page(f"pages/{name}.py").run()
     assert not app.exception
     assert [title.value for title in app.title] == [name.capitalize()]
     return app
@@ -223,10 +223,10 @@ def test_an_address_of_no_run_says_so(mixed: Path) -> None:
 def test_choosing_a_run_changes_the_address(mixed: Path) -> None:
     app = open_page("run", BEST)
     app.selectbox[0].set_value("fer2013/broken").run()
-    assert app.query_params["run"] == ["fer2013/broken"]
+    assert app.query_params["run"] == "fer2013/broken"
     assert "record.json is not valid JSON" in texts(app)
     app.selectbox[0].set_value(BEST).run()
-    assert app.query_params["run"] == [BEST]
+    assert app.query_params["run"] == BEST
     assert tiles(app)
 
 
@@ -345,3 +345,12 @@ def test_my_data_asks_for_its_place(mixed: Path) -> None:
     app = open_page("dataset")
     app.segmented_control(key="source").set_value("My data").run()
     assert "Say where your data set lies; it is read in place" in texts(app)
+
+
+def test_the_environment_names_the_data(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_BENCH_DATA", "/no/such/faces.zip")
+    app = open_page("dataset")
+    app.segmented_control(key="source").set_value("My data").run()
+    assert "FER_BENCH_DATA says that the data lie at /no/such/faces.zip." in texts(app)
+    assert "the data source '/no/such/faces.zip' does not exist" in texts(app)
+    assert not app.text_input

@@ -67,7 +67,7 @@ def _print_check(found: DataCheck) -> None:
         table.add_row(emotion, *(f"{counts[emotion]:,}" for counts in found.counts.values()))
     table.add_section()
     table.add_row("all", *(f"{n:,}" for n in found.split_sizes.values()))
-    out.print(table)
+    out.print(table, soft_wrap=False)
     for warning in found.warnings:
         err.print(f"warning: {warning}", markup=False)
     for sample in found.left_out[:SHOWN]:

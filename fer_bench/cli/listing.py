@@ -19,7 +19,7 @@ def _show(items: Mapping[str, str], as_json: bool) -> None:
         return
     width = max(map(len, items))
     for name, summary in items.items():
-        out.print(f"{name:<{width}}  {summary}", markup=False, soft_wrap=True)
+        out.print(f"{name:<{width}}  {summary}", markup=False)
 
 
 @list_app.command()
@@ -60,8 +60,6 @@ def results(
     as_json: Json = False,
 ) -> None:
     """The stored runs, one line each, the comparable ones first."""
-    from rich.table import Table
-
     from fer_bench.errors import FerBenchError, suggest
     from fer_bench.results.describe import summary_table
     from fer_bench.results.store import ResultsStore
@@ -80,21 +78,15 @@ def results(
         rows = json.loads(table.to_json(orient="records", date_format="iso"))
         print_json({"runs": rows, "unreadable": unreadable})
         return
-    shown = Table()
-    for heading in ("run", "data", "status", "test", "95 %", "clean", "macro F1", "comparable"):
-        shown.add_column(heading, justify="left" if heading in ("run", "data") else "right")
+    out.print(f"{'test':>7}  {'95 % interval':>16}  {'clean':>7}  {'macro F1':>8}  run")
     for row in table.to_dict("records"):
-        shown.add_row(
-            row["run"],
-            f"{row['dataset']}/{row['protocol']}",
-            row["status"],
-            _percent(row["test_accuracy"]),
-            f"{_percent(row['ci_low'])}–{_percent(row['ci_high'])}",
-            _percent(row["test_clean_accuracy"]),
-            _percent(row["test_macro_f1"]),
-            "yes" if row["comparable"] else row["why_not_comparable"],
-        )
-    out.print(shown)
+        interval = f"{_percent(row['ci_low'])} – {_percent(row['ci_high'])}"
+        numbers = f"{_percent(row['test_accuracy']):>7}  {interval:>16}  "
+        numbers += f"{_percent(row['test_clean_accuracy']):>7}  {_percent(row['test_macro_f1']):>8}"
+        remark = "" if row["comparable"] else f"  (not comparable: {row['why_not_comparable']})"
+        if row["status"] != "done":
+            remark += f"  [{row['status']}]"
+        out.print(f"{numbers}  {row['dataset']}/{row['run']}{remark}", markup=False)
     for name, problem in unreadable.items():
         out.print(f"unreadable: {name}: {problem}", markup=False)
 

@@ -66,7 +66,7 @@ def train(
     Example: python -m fer_bench train --model resnet18 --mode full --recipe finetune-5
     --data fer2013.zip --pretraining none --option input_size=48
     """
-    from fer_bench.benchmark import Runner, specify
+    from fer_bench.benchmark import Runner, is_finished, specify
     from fer_bench.results.store import ResultsStore
 
     spec = specify(
@@ -85,7 +85,7 @@ def train(
     source = open_source(data_source(data), votes_file, rows_file)
     dataset = source.load(spec)
     store = ResultsStore(results)
-    if store.exists_done(dataset.name, spec.name) and not force:
+    if not force and is_finished(store, spec, dataset):
         raise FerBenchError(
             f"run {spec.name} is already finished in {results}: say --force to train it again, or "
             "choose another --seed"

@@ -111,7 +111,7 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
         clean, tta = record.metrics.get("test_clean"), record.metrics.get("test_tta")
         ui.tiles(headline(test, clean=clean, tta=tta))
         st.page_link(
-            "views/errors.py",
+            "pages/errors.py",
             label="See this run's errors",
             icon=":material/grid_on:",
             query_params={ui.RUN_PARAMETER: ui.run_id(run)},
@@ -151,4 +151,5 @@ def main() -> None:
     show_record(run, run.record)
 
 
+ui.within_app()
 main()

@@ -189,4 +189,5 @@ def show_ranking(ranked: pd.DataFrame, *, averaged: bool) -> None:
     show_charts(ranked)
 
 
+ui.within_app()
 main()

@@ -196,4 +196,5 @@ def main() -> None:
         ui.show_error(error)
 
 
+ui.within_app()
 main()

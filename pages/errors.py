@@ -212,4 +212,5 @@ def show_predictions(run: StoredRun, record: RunRecord, chosen: str) -> None:
     show_gallery(predictions, record)
 
 
+ui.within_app()
 main()

@@ -1,0 +1,77 @@
+"""A stored run's model, measured on any data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fer_bench.benchmark.planning import Source
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.predicting import evaluate
+from fer_bench.models.base import Classifier
+from fer_bench.models.weights import load_model
+from fer_bench.results.describe import reproduce_command
+from fer_bench.results.record import Metrics
+from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.types import Progress, Split, silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationReport:
+    """A stored model's metrics on one split of some data."""
+
+    run: str
+    split: Split
+    metrics: Metrics
+    clean: Metrics | None
+    emotions: tuple[str, ...]
+    tta: str
+
+
+def evaluate_run(
+    store: ResultsStore,
+    name: str,
+    source: Source,
+    *,
+    split: Split = "test",
+    tta: bool = False,
+    limit: int | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> EvaluationReport:
+    """Measures a stored run's model on any source; with `tta`, over its recipe's views.
+
+    Raises:
+        FerBenchError: no such run, no weights beside its record, or data that do not fit.
+    """
+    run = store.find(name)
+    record = run.readable()
+    model = load_run_model(run)
+    dataset = source.load(record.spec.model_copy(update={"limit": limit, "emotions": None}))
+    views = record.spec.recipe.tta if tta else "none"
+    found = evaluate(
+        model, dataset, splits=(split,), tta=views, device=device, progress=progress
+    ).metrics
+    suffix = "_tta" if views != "none" else ""
+    return EvaluationReport(
+        run=run.name,
+        split=split,
+        metrics=found[split + suffix],
+        clean=found.get(f"test_clean{suffix}"),
+        emotions=model.emotions,
+        tta=views,
+    )
+
+
+def load_run_model(run: StoredRun) -> Classifier:
+    """The trained network of a run.
+
+    Raises:
+        FerBenchError: only its record is here; the message says how to train it again.
+    """
+    record = run.readable()
+    if not run.has_weights:
+        raise FerBenchError(
+            f"the weights of run {run.name} are not here, only its record: train it again with "
+            f"`{reproduce_command(record)}`"
+        )
+    return load_model(run.folder)

@@ -1,0 +1,124 @@
+"""What is to be run: the data, one run's specification, a benchmark's list of them."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_bench.config import Protocol, RunSpec, Sweep, SweepEntry, VoteMode, load_recipe
+from fer_bench.data.base import FaceDataset
+from fer_bench.data.loading import load_dataset
+from fer_bench.emotions import emotion_set
+from fer_bench.errors import FerBenchError
+from fer_bench.models.base import Option
+from fer_bench.models.catalogue import find_builder
+from fer_bench.types import Mode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the data of a benchmark come from; `load` gives the data set that a run asks for.
+
+    votes_file, rows_file: for FER+ labels, see `data.loading.load_dataset`.
+    """
+
+    data: str
+    votes_file: Path | None = None
+    rows_file: Path | None = None
+
+    def load(self, spec: RunSpec) -> FaceDataset:
+        """The data of one run. The held-out split is the same for every seed of the training."""
+        return load_dataset(
+            self.data,
+            protocol=spec.protocol,
+            emotions=spec.emotions,
+            votes=spec.votes,
+            votes_file=self.votes_file,
+            rows_file=self.rows_file,
+            limit=spec.limit,
+        )
+
+
+def specify(
+    *,
+    model: str,
+    mode: Mode,
+    recipe: str,
+    protocol: Protocol = "official",
+    emotions: str | tuple[str, ...] | None = None,
+    votes: VoteMode | None = None,
+    pretraining: str = "imagenet",
+    model_options: dict[str, Option] | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    limit: int | None = None,
+) -> RunSpec:
+    """One run's specification, with what its recipe implies filled in.
+
+    Raises:
+        FerBenchError: an unknown model, recipe or emotion, or a recipe that is not for the mode.
+    """
+    find_builder(model)
+    chosen = load_recipe(recipe)
+    if mode != "zero-shot" and mode not in chosen.modes:
+        raise FerBenchError(
+            f"recipe {chosen.name!r} is for mode {' or '.join(chosen.modes)}, got mode {mode!r}: "
+            "choose another recipe or mode"
+        )
+    options = dict(model_options or {})
+    if chosen.input_size:
+        options.setdefault("input_size", chosen.input_size)
+    return RunSpec(
+        model=model,
+        mode=mode,
+        recipe=chosen.model_copy(update={"epochs": epochs}) if epochs else chosen,
+        protocol=protocol,
+        emotions=emotion_set(emotions) if emotions else chosen.emotions,
+        votes=votes,
+        pretraining=pretraining,
+        model_options=options,
+        seed=seed,
+        epochs=epochs,
+        limit=limit,
+    )
+
+
+def plan(sweep: Sweep, only: str | None = None, limit: int | None = None) -> list[RunSpec]:
+    """A sweep's runs, in its order; `only` keeps those whose name matches a shell pattern.
+
+    Raises:
+        FerBenchError: as `specify`, two equal runs, or no run left.
+    """
+    specs = [spec for entry in sweep.runs for spec in _expand(sweep, entry, limit)]
+    names = [spec.name for spec in specs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FerBenchError(f"{sweep.name}: run {twice[0]} is listed twice: remove one")
+    kept = [s for s in specs if only is None or fnmatch.fnmatch(s.name, f"*{only}*")]
+    if not kept:
+        raise FerBenchError(
+            f"{sweep.name}: no run matches {only!r}; there are {', '.join(names[:5])} …"
+        )
+    return kept
+
+
+def _expand(sweep: Sweep, entry: SweepEntry, limit: int | None) -> Iterator[RunSpec]:
+    for model in entry.models:
+        for mode in entry.modes:
+            for recipe in entry.recipes:
+                for seed in entry.seeds:
+                    yield specify(
+                        model=model,
+                        mode=mode,
+                        recipe=recipe,
+                        protocol=sweep.protocol,
+                        emotions=sweep.emotions,
+                        votes=sweep.votes,
+                        pretraining=entry.pretraining or sweep.pretraining,
+                        model_options=entry.model_options,
+                        seed=seed,
+                        epochs=entry.epochs,
+                        limit=limit or entry.limit,
+                    )

@@ -1,0 +1,55 @@
+"""What the dashboard's pages share. The only part of the library that imports Streamlit."""
+
+from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
+from fer_bench.ui.navigation import within_app
+from fer_bench.ui.records import (
+    RUN_PARAMETER,
+    SET_NAMES,
+    history,
+    pick_run,
+    predictions,
+    results_root,
+    run_id,
+    runs,
+    status_line,
+    table,
+)
+from fer_bench.ui.widgets import (
+    badges,
+    chart,
+    download_csv,
+    empty_state,
+    gallery,
+    no_results,
+    show_error,
+    tiles,
+    value_table,
+)
+
+__all__ = [
+    "RUN_PARAMETER",
+    "SET_NAMES",
+    "SYNTHETIC",
+    "ask_for_data",
+    "audit_of",
+    "badges",
+    "chart",
+    "dataset_of",
+    "download_csv",
+    "empty_state",
+    "gallery",
+    "history",
+    "load_data",
+    "no_results",
+    "pick_run",
+    "predictions",
+    "results_root",
+    "run_id",
+    "runs",
+    "show_error",
+    "status_line",
+    "table",
+    "tiles",
+    "value_table",
+    "within_app",
+]

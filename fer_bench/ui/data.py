@@ -1,0 +1,79 @@
+"""The data set behind the pages: asked for once, remembered, kept in memory."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from fer_bench import settings
+from fer_bench.config import Protocol
+from fer_bench.data.base import FaceDataset
+from fer_bench.display import escape
+from fer_bench.errors import FerBenchError
+from fer_bench.results.record import RunRecord
+from fer_bench.ui.widgets import show_error
+
+if TYPE_CHECKING:  # torch loads only when an audit is asked for
+    from fer_bench.data.audit import Audit
+
+SYNTHETIC = "synthetic"
+
+
+def ask_for_data(key: str) -> None:
+    """A form that asks once for the data's place and remembers it."""
+    if given := os.environ.get("FER_BENCH_DATA"):
+        st.caption(f"FER\\_BENCH\\_DATA says that the data lie at {escape(given)}.")
+        return
+    with st.form(key):
+        place = st.text_input(
+            "Where your data set lies",
+            value=settings.data_source() or "",
+            placeholder="/path/to/fer2013.zip",
+            help="Kaggle's FER2013 zip or folder, fer2013.csv, or a folder of images by emotion. "
+            "It stays on this machine; FER_BENCH_DATA sets it too.",
+        )
+        if st.form_submit_button("Remember", icon=":material/folder_open:") and place.strip():
+            try:
+                settings.remember_data_source(place.strip())
+            except FerBenchError as error:
+                show_error(error)
+                return
+            st.rerun()
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the images …")
+def load_data(
+    source: str, protocol: Protocol, emotions: tuple[str, ...] | None, limit: int | None
+) -> FaceDataset:
+    """`data.loading.load_dataset`, kept in memory between visits."""
+    from fer_bench.data.loading import load_dataset
+
+    return load_dataset(source, protocol=protocol, emotions=emotions, limit=limit)
+
+
+def dataset_of(record: RunRecord) -> FaceDataset | None:
+    """The data a run was measured on; None until the user says where they lie.
+
+    Raises:
+        FerBenchError: the data cannot be read.
+    """
+    drawn = record.dataset.name == SYNTHETIC  # its source, `synthetic:SEED`, draws it again
+    source = record.dataset.source if drawn else settings.data_source()
+    if source is None:
+        return None
+    return load_data(source, record.spec.protocol, record.spec.emotions, record.spec.limit)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Comparing every image with every other …")
+def audit_of(source: str) -> Audit:
+    """`data.audit.audit` of a source, kept in memory between visits.
+
+    Raises:
+        FerBenchError: the data cannot be read.
+    """
+    from fer_bench.data.audit import audit
+    from fer_bench.data.loading import read_source
+
+    return audit(read_source(source))

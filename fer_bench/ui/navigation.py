@@ -1,0 +1,17 @@
+"""Keeping every page under `app.py`."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+
+
+def within_app() -> None:
+    """Call first on every page: starts it again through `app.py` where Streamlit left that out.
+
+    A folder named `pages` makes Streamlit run a page's file by itself, without the app's navigation
+    and logo, when the first visitor of a fresh server opens that page's address.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()

@@ -1,0 +1,123 @@
+"""The stored runs, cached between reruns, and the box to pick one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+import fer_bench
+from fer_bench import settings
+from fer_bench.display import escape
+from fer_bench.results.describe import summary_table
+from fer_bench.results.store import ResultsStore, StoredRun
+
+#: How a record's metrics are called on the pages, in reading order.
+SET_NAMES = {"test": "Test", "test_clean": "Clean test", "val": "Validation"}
+RUN_PARAMETER = "run"
+
+
+def results_root() -> Path:
+    """The folder of records: `FER_BENCH_RESULTS`, or `results/` beside `app.py`."""
+    given = os.environ.get("FER_BENCH_RESULTS")
+    return Path(given) if given else Path(fer_bench.__file__).parents[1] / "results"
+
+
+def _state(root: Path) -> str:
+    """A digest that changes as soon as any record is added, changed or removed."""
+    digest = hashlib.sha256()
+    for file in sorted(root.glob("*/*/record.json")):
+        stat = file.stat()
+        digest.update(f"{file}{stat.st_mtime_ns}{stat.st_size}".encode())
+    return digest.hexdigest()
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the records …")
+def _load(root: str, state: str) -> tuple[list[StoredRun], pd.DataFrame]:
+    stored = ResultsStore(Path(root)).runs()
+    return stored, summary_table(stored)
+
+
+def runs() -> list[StoredRun]:
+    """Every stored run; parsed once, and again when the folder changes. Not to be modified."""
+    root = results_root()
+    return _load(str(root), _state(root))[0]
+
+
+def table() -> pd.DataFrame:
+    """`summary_table` of `runs()`; the caller's own copy."""
+    root = results_root()
+    return _load(str(root), _state(root))[1].copy()
+
+
+def history(run: StoredRun) -> pd.DataFrame | None:
+    """A run's epochs so far, or None where it has none.
+
+    Raises:
+        FerBenchError: the file is damaged.
+    """
+    return _part(run, "history.csv")
+
+
+def predictions(run: StoredRun) -> pd.DataFrame | None:
+    """A run's predictions, or None where it has none.
+
+    Raises:
+        FerBenchError: the file is damaged.
+    """
+    return _part(run, "predictions.parquet")
+
+
+def _part(run: StoredRun, file: str) -> pd.DataFrame | None:
+    path = run.folder / file
+    if not path.exists():
+        return None
+    return _read_part(str(results_root()), run, file, path.stat().st_mtime_ns)
+
+
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs={StoredRun: lambda r: str(r.folder)})
+def _read_part(root: str, run: StoredRun, file: str, changed: int) -> pd.DataFrame:
+    store = ResultsStore(Path(root))
+    return store.history(run) if file == "history.csv" else store.predictions(run)
+
+
+def run_id(run: StoredRun) -> str:
+    """What stands in a page's address: `?run=<dataset>/<run>`."""
+    return f"{run.dataset}/{run.name}"
+
+
+def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
+    """A select box over runs that follows, and keeps up, the address's `?run=`.
+
+    Without it the best comparable run comes first. key: different on every page.
+    """
+    by_id = {run_id(run): run for run in choices}
+    wanted = st.query_params.get(RUN_PARAMETER)
+    if wanted is not None and wanted not in by_id:
+        st.warning(f"This page has no run {escape(wanted)}; showing another.")
+    names = list(by_id)
+    first = wanted if wanted in by_id else max(names, key=lambda name: _merit(by_id[name]))
+    chosen = st.selectbox("Run", names, index=names.index(first), key=key)
+    st.query_params[RUN_PARAMETER] = chosen
+    return by_id[chosen]
+
+
+def _merit(run: StoredRun) -> tuple[bool, float]:
+    """Orders runs: comparable ones by test accuracy, then the others."""
+    test = run.record.metrics.get("test") if run.record else None
+    return (bool(run.record and run.record.comparable), test.accuracy if test else -1.0)
+
+
+def status_line() -> None:
+    """How many runs there are and whether data are at hand: the app's one line of state."""
+    stored = runs()
+    failed = sum(run.record is None or run.record.status == "failed" for run in stored)
+    parts = [f"{len(stored):,} run{'' if len(stored) == 1 else 's'}"]
+    if failed:
+        parts.append(f"{failed} failed")
+    parts.append("data set connected" if settings.data_source() else "no data set connected")
+    st.caption(" · ".join(parts))

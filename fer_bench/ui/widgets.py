@@ -1,0 +1,108 @@
+"""Figures, tables, notices and downloads, alike on every page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from PIL import Image
+
+from fer_bench.display import Tile, escape, setting
+from fer_bench.errors import FerBenchError
+from fer_bench.results.csv_export import safe_csv
+from fer_bench.results.record import RunRecord
+
+TEXT_COLOURS = {"light": "#1c2024", "dark": "#e8eaef"}
+TILE_WIDTH = 164
+
+
+def show_error(error: FerBenchError) -> None:
+    """An error's sentence; never a traceback."""
+    st.error(escape(error), icon=":material/error:")
+
+
+def empty_state(title: str, hint: str, command: str | None = None) -> None:
+    """A page with nothing to show: what is missing and what to do about it."""
+    with st.container(border=True):
+        st.markdown(f"**{title}**  \n{hint}")
+        if command:
+            st.code(command, language="bash", wrap_lines=True)
+
+
+def no_results() -> None:
+    """The empty state of every page that reads records."""
+    empty_state(
+        "No runs yet",
+        "Run the demo (synthetic faces, a few minutes), then reload this page.",
+        "python -m fer_bench run benchmarks/specs/demo.yaml --data synthetic",
+    )
+
+
+def tiles(figures: Sequence[Tile]) -> None:
+    """Figures in boxes of one size that wrap on narrow screens."""
+    with st.container(horizontal=True, gap="small"):
+        for tile in figures:
+            st.metric(
+                tile.name,
+                tile.value,
+                delta=tile.below,
+                delta_color="off",
+                delta_arrow="off",
+                help=tile.explanation,
+                border=True,
+                width=TILE_WIDTH,
+                height="stretch",
+            )
+
+
+def badges(record: RunRecord) -> None:
+    """A run's status unless it is done, and the reasons, if any, that keep it out of rankings."""
+    if record.status == "done" and record.comparable:
+        return
+    with st.container(horizontal=True, gap="small"):
+        if record.status != "done":
+            st.badge(record.status, color="red" if record.status == "failed" else "blue")
+        for reason in record.not_comparable_because:
+            st.badge(f"not comparable: {escape(reason)}", color="orange")
+
+
+def chart(figure: go.Figure, key: str) -> None:
+    """A figure in the page's width and theme, without Plotly's tool bar."""
+    theme = st.context.theme.type
+    if theme in TEXT_COLOURS:
+        colour = TEXT_COLOURS[theme]
+        figure.update_layout(font_color=colour)
+        figure.update_xaxes(tickfont_color=colour, title_font_color=colour)
+        figure.update_yaxes(tickfont_color=colour, title_font_color=colour)
+    st.plotly_chart(
+        figure, width="stretch", theme="streamlit", key=key, config={"displayModeBar": False}
+    )
+
+
+def gallery(pictures: Sequence[tuple[Image.Image, str | None]], width: int) -> None:
+    """Pictures with their captions (Markdown) in rows that wrap."""
+    with st.container(horizontal=True, gap="small"):
+        for picture, caption in pictures:
+            st.image(picture, caption=caption, width=width)
+
+
+def download_csv(frame: pd.DataFrame, file_name: str, key: str) -> None:
+    """A button that saves the table; cells that look like formulae are defused."""
+    st.download_button(
+        "Download CSV",
+        safe_csv(frame),
+        file_name,
+        "text/csv",
+        key=key,
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def value_table(values: Mapping[str, object]) -> None:
+    """Names and values as a two-column table; nested mappings as `outer.inner`."""
+    flat = pd.json_normalize(dict(values)).astype(object).iloc[0] if values else pd.Series()
+    rows = pd.DataFrame({"Setting": flat.index, "Value": [setting(v) for v in flat]})
+    st.dataframe(rows, hide_index=True, width="stretch", height="content")
