@@ -11,6 +11,7 @@ from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.catalogue import build_model
 from fer_bench.training.checkpoint import FILE, load_checkpoint, save_checkpoint
 from fer_bench.training.finetune import finetune
+from fer_bench.training.precision import settled_precision
 
 DATASET = load_dataset("synthetic")
 
@@ -170,3 +171,12 @@ def test_a_recipe_refuses_a_mode_it_is_not_for():
         FerBenchError, match="recipe 'frozen-20' is for mode frozen, got mode 'full'"
     ):
         specify(model="resnet18", mode="full", recipe="frozen-20")
+
+
+def test_a_resumed_run_keeps_the_precision_it_once_measured(tmp_path):
+    first = settled_precision(tmp_path, False, lambda: ("bf16", "measured"))
+    assert settled_precision(tmp_path, True, lambda: ("fp32", "again")) == first
+    assert settled_precision(tmp_path, False, lambda: ("fp32", "again")) == ("fp32", "again")
+    (tmp_path / "precision.json").write_text("{")
+    with pytest.raises(FerBenchError, match=r"precision.json is damaged: delete it and run again"):
+        settled_precision(tmp_path, True, lambda: ("fp32", "again"))

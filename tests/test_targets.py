@@ -47,3 +47,12 @@ def test_label_smoothing_moves_its_share_to_all_classes():
     log_p = logits.log_softmax(1)[0].numpy()
     expected = -(0.9 * log_p[0] + 0.1 * log_p[1])
     assert float(smooth(logits, target)) == pytest.approx(float(np.float32(expected)), rel=1e-6)
+
+
+def test_multi_target_accepts_any_emotion_that_kept_votes():
+    loss = make_loss(Recipe(name="r", epochs=1), {"a": 1, "b": 1, "c": 1}, votes="multi-target")
+    p = torch.tensor([[0.2, 0.7, 0.1], [0.5, 0.2, 0.3]])
+    targets = torch.tensor([[0.6, 0.4, 0.0], [0.0, 0.0, 1.0]])
+    assert float(loss(p.log(), targets)) == pytest.approx(
+        -(np.log(0.7) + np.log(0.3)) / 2, rel=1e-6
+    )

@@ -23,10 +23,10 @@ from fer_bench.models.base import Classifier
 from fer_bench.results.record import TrainingInfo
 from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
 from fer_bench.training.outcome import TrainingOutcome
-from fer_bench.training.precision import autocast, choose_precision, layout
+from fer_bench.training.precision import autocast, choose_precision, layout, settled_precision
 from fer_bench.training.state import TrainingState
 from fer_bench.training.targets import Loss, make_loss, soft_targets
-from fer_bench.types import Progress, silent
+from fer_bench.types import Precision, Progress, silent
 
 
 def finetune(
@@ -54,18 +54,18 @@ def finetune(
     train, val = dataset.indices("train"), dataset.indices(spec.selection_split)
     saved = load_checkpoint(work_dir) if resume else None
     model.to(device)
-    if saved:
-        precision, reason = saved["precision"], saved["precision_reason"]
-    else:
-        first = resize(_faces(dataset, train[: recipe.batch_size], model), model.input_spec)
-        sample = normalise(first, model.input_spec)
-        precision, reason = choose_precision(recipe, model, sample, device)
+
+    def measured() -> tuple[Precision, str]:
+        x = resize(_faces(dataset, train[: recipe.batch_size], model), model.input_spec)
+        return choose_precision(recipe, model, normalise(x, model.input_spec), device)
+
+    precision, reason = settled_precision(work_dir, resume, measured)
     layout(model, precision)
     steps = max(len(train) // recipe.batch_size, 1)
-    state = TrainingState(model, recipe, spec.model, steps, device, precision, reason)
+    state = TrainingState(model, recipe, spec.model, steps, device, precision)
     if saved:
         state.restore(saved)
-    loss = make_loss(recipe, dataset.class_counts("train"), device)
+    loss = make_loss(recipe, dataset.class_counts("train"), device, spec.votes)
 
     while state.epoch < recipe.epochs and not state.out_of_patience():
         started = time.perf_counter()

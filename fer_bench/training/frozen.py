@@ -97,7 +97,7 @@ def train_frozen(
     state = head_state(model, spec, len(data.x), device)
     if resume and (saved := load_checkpoint(work_dir)):
         state.restore(saved)
-    loss = make_loss(recipe, dataset.class_counts("train"), device)
+    loss = make_loss(recipe, dataset.class_counts("train"), device, spec.votes)
     while state.epoch < recipe.epochs and not state.out_of_patience():
         state.finish_epoch(train_epoch(state, data, spec.seed, loss))
         save_checkpoint(work_dir, state.checkpoint())
@@ -220,7 +220,7 @@ def head_state(
 ) -> TrainingState[nn.Module]:
     """The head and its optimiser, ready for `train_epoch`. Features are fixed, so fp32 is cheap."""
     steps = max(n_train // spec.recipe.batch_size, 1)
-    return TrainingState(model.head, spec.recipe, spec.model, steps, device, "fp32", "")
+    return TrainingState(model.head, spec.recipe, spec.model, steps, device, "fp32")
 
 
 @contextmanager

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from fer_bench.config import Recipe
+from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.results.store import write_atomically
 from fer_bench.types import Precision
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+#: Where a run notes its choice, in its scratch folder.
+FILE = "precision.json"
 #: bf16 must win by this much: below, the loss of digits is not worth it.
 WORTHWHILE = 1.05
 
@@ -28,6 +34,32 @@ def layout(model: nn.Module, precision: Precision) -> nn.Module:
         return model
     laid_out: nn.Module = model.to(memory_format=torch.channels_last)
     return laid_out
+
+
+def settled_precision(
+    work_dir: Path, resume: bool, choose: Callable[[], tuple[Precision, str]]
+) -> tuple[Precision, str]:
+    """`choose()`, or what it said the first time: a killed run must not change precision.
+
+    Raises:
+        RunFailed: the choice cannot be written down.
+        FerBenchError: what was written down is damaged.
+    """
+    path = work_dir / FILE
+    if resume and path.exists():
+        try:
+            noted = json.loads(path.read_text(encoding="utf-8"))
+            return noted["precision"], noted["reason"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise FerBenchError(f"{path} is damaged: delete it and run again") from None
+    precision, reason = choose()
+    text = json.dumps({"precision": precision, "reason": reason})
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        write_atomically({path: text.encode()})
+    except OSError as error:
+        raise RunFailed(f"cannot write {path}: {error}") from error
+    return precision, reason
 
 
 def choose_precision(

@@ -29,13 +29,11 @@ class TrainingState(Generic[Net]):
         steps_per_epoch: int,
         device: str,
         precision: Precision,
-        precision_reason: str,
     ) -> None:
         self.model = model
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
         self.precision = precision
-        self.precision_reason = precision_reason
         self.optimizer = make_optimizer(model.parameters(), recipe, model_name)
         self.rate = LearningRate(self.optimizer, recipe.schedule, recipe.epochs, steps_per_epoch)
         # Its decay warms up and it tracks batch-norm buffers: one that starts from random weights
@@ -102,8 +100,6 @@ class TrainingState(Generic[Net]):
             "average": self.average.module.state_dict() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
             "rate": self.rate.state_dict(),
-            "precision": self.precision,
-            "precision_reason": self.precision_reason,
         }
 
     def restore(self, saved: dict[str, Any]) -> None:

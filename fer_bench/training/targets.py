@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fer_bench.config import Recipe
+from fer_bench.config import Recipe, VoteMode
 from fer_bench.data.base import FaceDataset
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -29,9 +29,16 @@ def soft_targets(dataset: FaceDataset) -> NDArray[np.float32]:
     return targets
 
 
-def make_loss(recipe: Recipe, class_counts: dict[str, int], device: str = "cpu") -> Loss:
-    """Cross-entropy between logits `(B, C)` and soft targets `(B, C)`, as the recipe weighs it.
+def make_loss(
+    recipe: Recipe,
+    class_counts: dict[str, int],
+    device: str = "cpu",
+    votes: VoteMode | None = None,
+) -> Loss:
+    """The loss between logits `(B, C)` and soft targets `(B, C)`, as the recipe weighs it.
 
+    Cross-entropy; for FER+'s `multi-target` labels the loss of Barsoum et al. 2016 (arXiv
+    1608.01041, equation 5), in which any emotion that kept its votes is a right answer.
     Class weights are inverse to the frequency in train, with mean 1 over the samples.
     """
     weight = None
@@ -39,10 +46,15 @@ def make_loss(recipe: Recipe, class_counts: dict[str, int], device: str = "cpu")
         counts = torch.tensor(list(class_counts.values()), dtype=torch.float32, device=device)
         weight = counts.sum() / (len(counts) * counts.clamp(min=1))
 
-    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         # PyTorch drops the weights' normalisation for soft targets; weight 1 on average keeps it.
         return F.cross_entropy(
             logits.float(), targets, weight=weight, label_smoothing=recipe.label_smoothing
         )
 
-    return loss
+    def best_accepted(logits: Tensor, targets: Tensor) -> Tensor:
+        log_p = logits.float().log_softmax(1)
+        best, emotion = log_p.masked_fill(targets <= 0, -torch.inf).max(1)
+        return -(best if weight is None else best * weight[emotion]).mean()
+
+    return best_accepted if votes == "multi-target" else cross_entropy

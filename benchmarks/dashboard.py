@@ -1,0 +1,107 @@
+"""The dashboard as a visitor meets it: a fresh server, and Chromium without a window."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+#: Only the page under test may speak: no updates, no telemetry, no QUIC past the proxy.
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+)  # fmt: skip
+SERVER_STARTS_WITHIN = 60.0
+#: Drawn for good: nothing runs, nothing waits, nothing of an earlier run is still shown.
+SETTLED = """() => {
+    const app = document.querySelector('[data-testid="stApp"]');
+    return app?.dataset.testScriptState === 'notRunning'
+        && document.querySelector('h1')
+        && !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]');
+}"""
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextmanager
+def serving(environment: Mapping[str, str]) -> Iterator[str]:
+    """A fresh `streamlit run app.py` with these variables; yields its address, ends with the block.
+
+    Raises:
+        RuntimeError: the server ended, or did not answer in time; with what it said.
+    """
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py"]
+    command += ["--server.address=127.0.0.1", f"--server.port={port}", "--server.headless=true"]
+    with tempfile.TemporaryFile("w+") as said:
+        server = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **environment}, stdout=said, stderr=said
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            if not _answers(server, address):
+                said.seek(0)
+                raise RuntimeError(f"the dashboard did not start: {said.read()}")
+            yield address
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+def _answers(server: subprocess.Popen[bytes], address: str) -> bool:
+    deadline = time.monotonic() + SERVER_STARTS_WITHIN
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            with urlopen(f"{address}/_stcore/health", timeout=5):
+                return True
+        except (URLError, OSError):
+            time.sleep(0.05)
+    return False
+
+
+def find_chromium() -> str | None:
+    """Where Chromium lies; None where there is none."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A fresh Chromium process without a window.
+
+    Raises:
+        RuntimeError: Chromium is not installed.
+    """
+    program = find_chromium()
+    if program is None:
+        raise RuntimeError("Chromium is missing: install the package `chromium`")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=list(CHROMIUM_ARGUMENTS)
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def settle(page: Page) -> None:
+    """Waits until the page's script has run and everything of it is drawn."""
+    page.wait_for_function(SETTLED)

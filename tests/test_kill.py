@@ -1,0 +1,112 @@
+"""A run killed with SIGKILL goes on where it was, and never leaves half a record."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NAME = "clip_vit_b_32-full-killable-scratch-tiny-s0"
+RECIPE = """
+name: killable
+epochs: 30
+batch_size: 32
+precision: fp32
+optimizer: {name: adam, lr: 1.0e-3}
+augmentation: {flip: true, rotate: 10}
+ema_decay: 0.9
+"""
+
+
+def start(results: Path, recipe: Path, *more: str) -> subprocess.Popen[bytes]:
+    words = ["train", "--model", "clip_vit_b_32", "--recipe", str(recipe), "--data", "synthetic"]
+    words += ["--pretraining", "none", "--option", "tiny=true", "--results", str(results), *more]
+    return subprocess.Popen(
+        [sys.executable, "-m", "fer_bench", *words],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err.decode()
+
+
+def kill_when(process: subprocess.Popen[bytes], moment: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not moment():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def record(results: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads(
+        (results / "synthetic" / NAME / "record.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "killable.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, recipe) -> dict[str, object]:
+    results = tmp_path_factory.mktemp("whole")
+    finish(start(results, recipe))
+    return record(results)
+
+
+def says_running(results: Path) -> bool:
+    return (results / "synthetic" / NAME / "record.json").exists()
+
+
+def has_checkpoint(results: Path) -> bool:
+    return any(results.glob(f".work/synthetic/{NAME}/*/checkpoint.pt"))
+
+
+def writes_checkpoint(results: Path) -> bool:
+    return any(results.glob(f".work/synthetic/{NAME}/*/checkpoint.pt.*.tmp"))
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [(says_running,), (has_checkpoint, writes_checkpoint)],
+    ids=["before-the-first-epoch", "after-an-epoch-and-within-a-checkpoint"],
+)
+def test_a_killed_run_ends_with_the_same_metrics(tmp_path, recipe, uninterrupted, moments):
+    for moment in moments:
+        process = start(tmp_path, recipe, "--resume")
+        kill_when(process, lambda moment=moment: moment(tmp_path))
+        assert record(tmp_path)["status"] == "running"
+
+    finish(start(tmp_path, recipe, "--resume"))
+    done = record(tmp_path)
+    assert done["status"] == "done"
+    assert done["metrics"] == uninterrupted["metrics"]
+    assert sorted(p.name for p in (tmp_path / "synthetic" / NAME).iterdir()) == [
+        "history.csv",
+        "model.json",
+        "model.safetensors",
+        "predictions.parquet",
+        "record.json",
+    ]
+    assert not list((tmp_path / ".work").rglob("*.pt*"))
