@@ -93,9 +93,7 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         raise RuntimeError("Chromium is missing: install the package `chromium`")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=list(CHROMIUM_ARGUMENTS)
-        )
+        browser = playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_ARGUMENTS))
         try:
             yield browser
         finally:

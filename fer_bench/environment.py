@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 import fer_bench
 
@@ -29,6 +29,7 @@ class Environment(BaseModel):
     cpu: str
     cpu_cores: int
     cpu_flags: list[str]
+    threads: int | None = Field(None, description="CPU threads that PyTorch used")
     memory_gib: float
     gpu: str | None
     packages: dict[str, str]
@@ -91,6 +92,7 @@ def capture() -> Environment:
         cpu=cpu,
         cpu_cores=os.cpu_count() or 1,
         cpu_flags=[f for f in RELEVANT_FLAGS if f in flags],
+        threads=torch.get_num_threads(),
         memory_gib=round(memory, 1),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         packages=_versions(),

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fer_bench.benchmark import Runner, Source, evaluate_run, plan, run_sweep, specify
 from fer_bench.config import RunSpec, Sweep, load_recipe, load_yaml, validate
@@ -202,3 +203,18 @@ def test_a_finished_run_of_other_settings_is_not_passed_off_as_this_one(tmp_path
         run_sweep([changed], SYNTHETIC, Runner(store=store), lambda s, w: None)
     with pytest.raises(FerBenchError, match=r"is finished in .* but on other data"):
         run_sweep([spec], Source(data="synthetic:1"), Runner(store=store), lambda s, w: None)
+
+
+def test_data_with_a_test_part_only_can_be_evaluated_on(tmp_path):
+    store = ResultsStore(tmp_path / "results")
+    record = run(store, tiny_spec())
+    dataset = SYNTHETIC.load(record.spec)
+    for number in dataset.indices("test")[:7]:
+        emotion = dataset.emotions[dataset.labels[number]]
+        folder = tmp_path / "faces" / "test" / emotion
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(dataset.images[number]).save(folder / f"{number}.png")
+    faces = Source(data=str(tmp_path / "faces"))
+    assert evaluate_run(store, record.name, faces).metrics.n == 7
+    with pytest.raises(FerBenchError, match="the val split of faces is empty"):
+        evaluate_run(store, record.name, faces, split="val")

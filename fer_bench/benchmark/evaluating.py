@@ -46,7 +46,8 @@ def evaluate_run(
     run = store.find(name)
     record = run.readable()
     model = load_run_model(run)
-    dataset = source.load(record.spec.model_copy(update={"limit": limit, "emotions": None}))
+    asked = record.spec.model_copy(update={"limit": limit, "emotions": None})
+    dataset = source.load(asked, complete=False)
     views = record.spec.recipe.tta if tta else "none"
     found = evaluate(
         model, dataset, splits=(split,), tta=views, device=device, progress=progress

@@ -28,8 +28,11 @@ class Source:
     votes_file: Path | None = None
     rows_file: Path | None = None
 
-    def load(self, spec: RunSpec) -> FaceDataset:
-        """The data of one run. The held-out split is the same for every seed of the training."""
+    def load(self, spec: RunSpec, *, complete: bool = True) -> FaceDataset:
+        """The data of one run. The held-out split is the same for every seed of the training.
+
+        complete: False for data that are evaluated on only, whose other splits may be empty.
+        """
         return load_dataset(
             self.data,
             protocol=spec.protocol,
@@ -38,6 +41,7 @@ class Source:
             votes_file=self.votes_file,
             rows_file=self.rows_file,
             limit=spec.limit,
+            complete=complete,
         )
 
 

@@ -210,6 +210,7 @@ def load_dataset(
     seed: int = 0,
     format: str | None = None,
     image_size: int | None = None,
+    complete: bool = True,
     progress: Progress = silent,
 ) -> FaceDataset:
     """Faces ready for training and evaluation.
@@ -221,6 +222,7 @@ def load_dataset(
         `rows_file` (a `row,file` CSV or the original fer2013.csv). Both are also found beside the
         source. Faces that FER+ discards stay in the arrays with split -1, label -1, zero votes.
     limit: at most so many random samples per split, drawn with `seed`.
+    complete: False lets splits be empty, to evaluate on data that have a test part only.
 
     Raises:
         FerBenchError: a source that cannot be read, files for the votes missing, an empty split, or
@@ -235,5 +237,6 @@ def load_dataset(
         votes_file=votes_file,
         rows_file=rows_file,
     )
-    splits.require_complete(dataset)
+    if complete:
+        splits.require_complete(dataset)
     return dataset if limit is None else dataset.limited(limit, seed)
