@@ -15,8 +15,8 @@ from fer_bench.results.store import ResultsStore
 BEST = "fer2013/resnet18-full-finetune-5-s0"
 TITLES = ("Leaderboard", "Run", "Errors", "Dataset")
 PHONE_AGENT = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-    "Version/17.0 Mobile/15E148 Safari/604.1"
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1"
 )
 DEVICES = {
     "desktop": {"viewport": {"width": 1440, "height": 900}},
