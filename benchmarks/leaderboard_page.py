@@ -57,9 +57,7 @@ def made_up_metrics(rng: np.random.Generator, n: int = 3589) -> Metrics:
     return compute_metrics(labels, scores / scores.sum(1, keepdims=True), FER2013)
 
 
-def made_up_record(
-    number: int, metrics: dict[str, Metrics], environment: Environment
-) -> RunRecord:
+def made_up_record(number: int, metrics: dict[str, Metrics], environment: Environment) -> RunRecord:
     """All records are of one data set and comparable: one table holds them all."""
     spec = RunSpec(
         model=MODELS[number % len(MODELS)],

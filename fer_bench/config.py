@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -15,12 +15,14 @@ from fer_bench.types import Mode, Split
 Protocol = Literal["official", "kaggle"]
 VoteMode = Literal["majority", "probability", "multi-target"]
 RECIPES_DIR = Path(__file__).parent / "training" / "recipes"
+#: A random seed; each epoch draws from a product of it, which PyTorch wants within 64 bits.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Config(BaseModel):
     """Base of all configs: immutable, keyword-only, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Augmentation(Config):
@@ -62,13 +64,15 @@ class Schedule(Config):
 class Recipe(Config):
     """How a model is trained; everything but the model, the data and the seed."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="part of runs' names")
     description: str = ""
-    modes: tuple[Mode, ...] = Field(("full", "lora"), description="modes it is meant for")
+    modes: tuple[Mode, ...] = Field(
+        ("full", "lora"), min_length=1, description="modes it is meant for"
+    )
     epochs: int = Field(gt=0)
     batch_size: int = Field(64, gt=1)
     optimizer: Optimizer = Optimizer()
-    learning_rates: dict[str, float] = Field(
+    learning_rates: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="lr of single models, where it differs"
     )
     schedule: Schedule = Schedule()
@@ -87,10 +91,23 @@ class Recipe(Config):
     tta: Literal["none", "flip", "five-crop", "ten-crop"] = Field(
         "flip", description="views averaged in the *_tta metrics"
     )
-    head: tuple[int, ...] = Field((), description="hidden widths between backbone and output")
+    head: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+        (), description="hidden widths between backbone and output"
+    )
     head_dropout: float = Field(0.0, ge=0, lt=1)
-    input_size: int | None = Field(None, description="overrides the model's input size, pixels")
+    input_size: int | None = Field(
+        None, ge=32, le=1024, description="overrides the model's input size, pixels"
+    )
     emotions: tuple[str, ...] | None = Field(None, description="class subset the recipe is for")
+
+    @model_validator(mode="after")
+    def _warms_up_in_time(self) -> Recipe:
+        if self.schedule.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"expected a warm-up shorter than the training, got {self.schedule.warmup_epochs:g}"
+                f" warmup_epochs of {self.epochs} epochs"
+            )
+        return self
 
     def learning_rate(self, model: str) -> float:
         """The peak learning rate for a model."""
@@ -108,7 +125,7 @@ class RunSpec(Config):
     votes: VoteMode | None = Field(None, description="FER+ labels instead of FER2013's")
     pretraining: str = Field("imagenet", description="none, imagenet, a hub id or a local path")
     model_options: dict[str, int | float | str | bool] = Field(default_factory=dict)
-    seed: int = 0
+    seed: Seed = 0
     epochs: int | None = Field(None, gt=0, description="what `recipe.epochs` was overridden with")
     limit: int | None = Field(None, gt=0, description="images per split; marks the run `limit`")
     selection_split: Split = "val"
@@ -117,7 +134,10 @@ class RunSpec(Config):
     @field_validator("emotions", mode="before")
     @classmethod
     def _known_emotions(cls, value: Any) -> Any:
-        return None if value is None else emotion_set(value)
+        try:
+            return None if value is None else emotion_set(value)
+        except FerBenchError as error:  # pydantic adds the place to a ValueError
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _never_select_on_test(self) -> RunSpec:
@@ -154,13 +174,13 @@ class RunSpec(Config):
 class SweepEntry(Config):
     """Models x modes x recipes x seeds; a plain value stands for a list of one."""
 
-    models: tuple[str, ...]
-    modes: tuple[Mode, ...]
-    recipes: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
+    models: tuple[str, ...] = Field(min_length=1)
+    modes: tuple[Mode, ...] = Field(min_length=1)
+    recipes: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     pretraining: str | None = None
     model_options: dict[str, int | float | str | bool] = Field(default_factory=dict)
-    limit: int | None = None
+    limit: int | None = Field(None, gt=0)
     epochs: int | None = Field(None, gt=0, description="overrides the recipes' epochs")
 
     @field_validator("models", "modes", "recipes", "seeds", mode="before")
@@ -212,14 +232,18 @@ def validate(model: type[AnyConfig], values: Any, where: str) -> AnyConfig:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key explains a missing one: it goes first.
+        errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        first = errors[0]
         path = first["loc"]
         place = ".".join(str(p) for p in path) or "the document"
         if first["type"] == "extra_forbidden":
             hint = suggest(str(path[-1]), _allowed_keys(model, path[:-1]))
             raise FerBenchError(f"{where}: unknown key {place!r}; {hint}") from None
         message = first["msg"].removeprefix("Value error, ")
-        raise FerBenchError(f"{where}: {place}: {message}, got {first['input']!r:.80}") from None
+        if first["type"] != "value_error":  # ours say what came
+            message += f", got {first['input']!r:.80}"
+        raise FerBenchError(f"{where}: {place}: {message}") from None
 
 
 def load_yaml(model: type[AnyConfig], path: Path) -> AnyConfig:

@@ -57,17 +57,21 @@ def show_sizes(sizes: Mapping[str, int], clean_test: int, left_out: int) -> None
     )
 
 
+def _name(info: DatasetInfo) -> str:
+    sizes = " / ".join(f"{n:,}" for n in info.split_sizes.values())
+    return f"{info.name} · {info.protocol} · {sizes}"
+
+
 def show_records() -> None:
     """What the runs' records say about their data; needs no images."""
-    known: dict[str, DatasetInfo] = {}
-    for run in ui.runs():
-        if run.record:
-            info = run.record.dataset
-            known.setdefault(f"{info.name} · {info.protocol} · {info.fingerprint[:8]}", info)
-    if not known:
+    records = [run.record for run in ui.runs() if run.record]
+    if not records:
         ui.no_results()
         return
-    info = known[st.selectbox("Data set", list(known))]
+    known: dict[str, DatasetInfo] = {}
+    for record in sorted(records, key=lambda r: not r.comparable):  # whole data sets first
+        known.setdefault(record.dataset.fingerprint, record.dataset)
+    info = known[st.selectbox("Data set", list(known), format_func=lambda f: _name(known[f]))]
     show_sizes(info.split_sizes, info.clean_test_size, info.n_left_out)
     show_balance(info.class_counts, "records")
     st.caption("To see the images, their duplicates and leaks, choose “My data” above.")

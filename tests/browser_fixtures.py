@@ -1,86 +1,156 @@
-"""A real Streamlit server and a real Chromium for the tests that need them."""
+"""Real visits: the dashboard served from made-up records, looked at with headless Chromium."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from record_fixtures import make_history, make_predictions, make_recipe, make_record
 
-ROOT = Path(__file__).parents[1]
-#: Without the background services Chromium asks for nothing beyond the page.
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from benchmarks.dashboard import chromium, find_chromium, serving, settle
+from fer_bench.results.record import RunRecord
+from fer_bench.results.store import ResultsStore
 
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Headless Chromium; missing, it fails the test under CI and skips it elsewhere."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        missing = "this test needs Chromium: install the package `chromium`"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
-        yield browser
-        browser.close()
+BEST = "resnet18-full-finetune-5-s0"
+FROZEN = "vgg16-frozen-frozen-20-s0"
+LIMITED = "keras-cnn-full-finetune-5-limit20-s0"
+FAILED = "vit-b-16-full-finetune-5-s0"
+REASON = "out of memory: 12 GiB wanted, 8 GiB there; use a smaller batch"
+#: A name that a spreadsheet would run.
+FORMULA = '=HYPERLINK("x")'
+WIDE, NARROW = 1440, 390
 
 
-@contextmanager
-def dashboard(results: Path, **environment: str) -> Iterator[str]:
-    """`streamlit run app.py` over a results folder, as a fresh process; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = ["streamlit", "run", "app.py", "--server.headless=true"]
-    words += [f"--server.port={port}", "--server.address=127.0.0.1"]
-    settings = {
-        "FER_BENCH_RESULTS": str(results),
-        "FER_BENCH_CONFIG": str(results.parent / "settings.json"),
-        "OMP_NUM_THREADS": "1",
+def save_runs(root: Path) -> None:
+    """Three finished runs, one on a part of the data, one that failed, one unreadable record."""
+    store = ResultsStore(root)
+    frozen = make_recipe(name="frozen-20", epochs=20)
+    done = [
+        make_record(),
+        make_record(seed=1, accuracy=0.6),
+        make_record(model="vgg16", mode="frozen", recipe=frozen, accuracy=0.4),
+        _with_cpu(make_record(model="keras-cnn", limit=20, not_comparable_because=["limit"])),
+    ]
+    for record in done:
+        seed = record.spec.seed
+        predictions = make_predictions(accuracy=0.6 if seed else 0.65, seed=seed)
+        store.save(record, history=make_history(), predictions=predictions)
+    store.save(make_record(model="vit-b-16", status="failed", error=REASON))
+    broken = root / "fer2013" / "broken"
+    broken.mkdir()
+    (broken / "record.json").write_text('{"name": ')
+
+
+def _with_cpu(record: RunRecord) -> RunRecord:
+    environment = record.environment.model_copy(update={"cpu": FORMULA})
+    return record.model_copy(update={"environment": environment})
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A server's variables: made-up records, settings of its own, no data set."""
+    folder = tmp_path_factory.mktemp("dashboard")
+    save_runs(folder / "results")
+    return {
+        "FER_BENCH_RESULTS": str(folder / "results"),
+        "FER_BENCH_CONFIG": str(folder / "settings.json"),
+        "FER_BENCH_DATA": "",
     }
-    inherited = {k: v for k, v in os.environ.items() if k != "FER_BENCH_DATA"}
-    server = subprocess.Popen(
-        [sys.executable, "-m", *words],
-        cwd=ROOT,
-        env=inherited | settings | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_healthy(address, server)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
 
 
-def _wait_until_healthy(address: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert server.poll() is None, "the server ended while starting"
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the server did not start within a minute")
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium; module-wide, because Playwright holds the thread's event loop meanwhile."""
+    if find_chromium() is None:
+        sentence = "Chromium is missing: install the package `chromium` to test the pages in it"
+        if os.environ.get("CI") == "true":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def address(browser: Browser, environment: dict[str, str]) -> Iterator[str]:
+    """The dashboard's address."""
+    with serving(environment) as served:
+        yield served
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """A browser tab on the dashboard."""
+
+    page: Page
+    address: str
+
+    def open(self, path: str = "/") -> None:
+        self.page.goto(f"{self.address}{path}")
+        settle(self.page)
+
+    def navigate(self, title: str) -> None:
+        """Chooses a page in the side bar, which a narrow screen hides behind a button."""
+        link = self.page.get_by_test_id("stSidebarNav").get_by_role("link", name=title)
+        show = self.page.get_by_test_id("stExpandSidebarButton")
+        if show.is_visible():
+            show.click()
+        link.click()
+        self.page.get_by_role("heading", level=1, name=title).wait_for()
+        settle(self.page)
+
+    def text(self) -> str:
+        """Everything readable in the page's main part."""
+        return self.page.get_by_test_id("stMain").inner_text()
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than the window."""
+        wider: int = self.page.evaluate(
+            """() => Math.max(
+                ...[document.scrollingElement, document.querySelector('[data-testid="stMain"]')]
+                    .map((element) => element.scrollWidth - innerWidth)
+            )"""
+        )
+        return wider
+
+    def table(self, number: int = 0) -> list[list[str]]:
+        """The visible cells of a table, which is drawn on a canvas with its text beneath."""
+        table = self.page.get_by_test_id("stDataFrame").nth(number)
+        table.locator("canvas td").first.wait_for(state="attached")
+        rows: list[list[str]] = table.evaluate(
+            """(table) => [...table.querySelectorAll('canvas tbody tr')]
+                .map((row) => [...row.querySelectorAll('td')].map((cell) => cell.textContent))"""
+        )
+        return rows
+
+
+@contextmanager
+def visiting(browser: Browser, address: str, width: int = WIDE) -> Iterator[Visit]:
+    """A visit during which nothing may go wrong or leave this machine unnoticed."""
+    complaints: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(f"console: {message.text}")
+
+    def see(request: Request) -> None:
+        if not request.url.startswith((address, "data:", "blob:")):
+            complaints.append(f"request to {request.url}")
+
+    with browser.new_context(viewport={"width": width, "height": 900}) as context:
+        context.on("console", hear)
+        context.on("request", see)
+        context.on("weberror", lambda fault: complaints.append(f"exception: {fault.error}"))
+        yield Visit(page=context.new_page(), address=address)
+        assert not complaints
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str) -> Iterator[Visit]:
+    """A visit with a wide window."""
+    with visiting(browser, address) as opened:
+        yield opened

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from data_fixtures import VOTES_HEADER, class_files, csv_rows, encoded, face, put, write_csv
 from PIL import Image
 
 from fer_bench.benchmark import Runner, Source, evaluate_run, plan, run_sweep, specify
@@ -102,6 +103,41 @@ def test_evaluating_the_stored_weights_gives_the_records_numbers_again(tmp_path)
     for tta, key in ((False, "test"), (True, "test_tta")):
         report = evaluate_run(store, record.name, SYNTHETIC, tta=tta)
         assert report.metrics == record.metrics[key]
+
+
+def test_evaluating_a_few_images_still_leaves_those_out_of_clean_that_stand_in_train(tmp_path):
+    files = class_files(["train/happy", "train/sad", "val/happy", "val/sad"], 4)
+    copies = {name.replace("train", "test"): data for name, data in files.items() if "tra" in name}
+    new = {
+        f"test/{e}/new{i}.png": encoded(face(90 + i)) for e in ("happy", "sad") for i in range(4)
+    }
+    data = put(tmp_path / "faces", files | new | copies)
+    store, source = ResultsStore(tmp_path / "results"), Source(data=str(data))
+    spec = tiny_spec()
+    Runner(store=store).run(spec, source.load(spec))
+    whole = evaluate_run(store, spec.name, source)
+    few = evaluate_run(store, spec.name, source, limit=14)
+    assert (whole.metrics.n, whole.clean.n) == (16, 8)
+    assert few.metrics.n == 14
+    assert 6 <= few.clean.n <= 8
+
+
+def test_a_run_on_ferplus_labels_is_measured_on_other_data_by_their_own(tmp_path):
+    store = ResultsStore(tmp_path / "results")
+    rows = csv_rows()
+    data = write_csv(tmp_path / "fer2013.csv", rows)
+    votes = [
+        [usage, f"fer{i}.png", *(10 * (i % 8 == c) for c in range(10))]
+        for i, (*_, usage) in enumerate(rows)
+    ]
+    write_csv(tmp_path / "fer2013new.csv", votes, VOTES_HEADER)
+    spec, source = tiny_spec(votes="majority"), Source(data=str(data))
+    record = Runner(store=store).run(spec, source.load(spec))
+    assert record.dataset.name == "ferplus"
+    again = evaluate_run(store, spec.name, source)
+    assert again.metrics == record.metrics["test"]
+    elsewhere = evaluate_run(store, spec.name, SYNTHETIC)
+    assert (elsewhere.metrics.n, elsewhere.metrics.n_left_out) == (28, 0)
 
 
 def test_without_weights_evaluate_says_how_to_train_again(tmp_path):

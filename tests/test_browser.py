@@ -1,140 +1,121 @@
-"""The dashboard in a real browser: every page, both widths, nothing from elsewhere."""
+"""The pages in a real browser: they fit, they stay on this machine, links and downloads work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import csv
 
 import pytest
-from browser_fixtures import chromium, dashboard
-from playwright.sync_api import Browser, Page, expect
-from record_fixtures import make_history, make_predictions, make_recipe, make_record
-
-from fer_bench.results.store import ResultsStore
-
-BEST = "fer2013/resnet18-full-finetune-5-s0"
-TITLES = ("Leaderboard", "Run", "Errors", "Dataset")
-PHONE_AGENT = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 "
-    "(KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1"
+from browser_fixtures import (
+    BEST,
+    FAILED,
+    FORMULA,
+    FROZEN,
+    LIMITED,
+    NARROW,
+    REASON,
+    WIDE,
+    Visit,
+    address,
+    browser,
+    environment,
+    visit,
+    visiting,
 )
-DEVICES = {
-    "desktop": {"viewport": {"width": 1440, "height": 900}},
-    "phone": {"viewport": {"width": 390, "height": 844}, "user_agent": PHONE_AGENT},
-}
+from playwright.sync_api import Browser, expect
+
+from benchmarks.dashboard import serving, settle
+
+__all__ = ["address", "browser", "environment", "visit"]  # fixtures
+
+PAGES = ("Leaderboard", "Run", "Errors", "Dataset")
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("dashboard") / "results"
-    store = ResultsStore(root)
-    frozen = make_recipe(name="frozen-20", epochs=20)
-    for record in (
-        make_record(),
-        make_record(model="vgg16", mode="frozen", recipe=frozen, accuracy=0.4),
-        make_record(model="keras_cnn", limit=20, not_comparable_because=["limit"]),
-    ):
-        store.save(record, history=make_history(), predictions=make_predictions())
-    store.save(make_record(model="vit_b_16", status="failed", error="<b>out of memory</b>"))
-    broken = root / "fer2013" / "broken"
-    broken.mkdir()
-    (broken / "record.json").write_text('{"name": ')
-    return root
+def runs(visit: Visit, table: int = 0) -> list[str]:
+    return [row[0].rpartition("/")[2] for row in visit.table(table)]
 
 
-@pytest.fixture(scope="module")
-def address(results) -> Iterator[str]:
-    with dashboard(results) as found:
-        yield found
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_every_page_fits_and_says_nothing_wrong(browser: Browser, address: str, width: int) -> None:
+    with visiting(browser, address, width) as visit:
+        visit.open()
+        for title in (*PAGES[1:], PAGES[0]):
+            visit.navigate(title)
+            expect(visit.page.get_by_test_id("stException")).to_have_count(0)
+            assert visit.overflow() <= 0, title
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
+def test_an_address_shows_its_run_to_a_servers_first_visitor(
+    browser: Browser, environment: dict[str, str]
+) -> None:
+    with serving(environment) as fresh, visiting(browser, fresh) as visit:
+        visit.open(f"/run?run=fer2013/{FROZEN}")
+        expect(visit.page.get_by_role("heading", level=1, name="Run")).to_be_visible()
+        assert f"fer2013/{FROZEN}" in visit.page.get_by_test_id("stSelectbox").inner_text()
+        expect(visit.page.get_by_test_id("stSidebarNavLink")).to_have_text(list(PAGES))
+        expect(visit.page.get_by_role("dialog")).to_have_count(0)
+        expect(visit.page.get_by_text("Page not found")).to_have_count(0)
 
 
-def settled(page: Page) -> None:
-    """Waits until Streamlit has run its script and the figures are drawn."""
-    expect(page.get_by_test_id("stAppViewContainer")).to_be_visible(timeout=30_000)
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=30_000)
+def test_a_data_set_from_the_environment_is_drawn(
+    browser: Browser, environment: dict[str, str]
+) -> None:
+    synthetic = {**environment, "FER_BENCH_DATA": "synthetic"}
+    with serving(synthetic) as address, visiting(browser, address) as visit:
+        visit.open("/dataset")
+        visit.page.get_by_role("radio", name="My data").click()
+        visit.page.get_by_role("heading", name="Samples").wait_for()
+        settle(visit.page)
+        faces = visit.page.get_by_test_id("stImage").locator("img")
+        expect(faces).to_have_count(7 * 8)
+        assert faces.first.evaluate("(face) => face.decode().then(() => face.naturalWidth)") > 0
 
 
-def open_page(page: Page, address: str, title: str) -> None:
-    page.goto(address)
-    settled(page)
-    if title != "Leaderboard":
-        if page.viewport_size["width"] < 700:  # the navigation is folded away
-            page.get_by_test_id("stExpandSidebarButton").click()
-        page.get_by_test_id("stSidebarNavLink").filter(has_text=title).click()
-    expect(page.get_by_role("heading", name=title, exact=True, level=1)).to_be_visible(
-        timeout=30_000
-    )
-    settled(page)
+def test_a_row_leads_to_its_run(visit: Visit) -> None:
+    visit.open()
+    assert runs(visit)[0] == BEST
+    table = visit.page.get_by_test_id("stDataFrame").first
+    with visit.page.context.expect_page() as opened:
+        table.locator("canvas").first.click(position={"x": 60, "y": 53})
+    settle(opened.value)
+    assert opened.value.url == f"{visit.address}/run?run=fer2013%2F{BEST}"
+    expect(opened.value.get_by_role("heading", level=1, name="Run")).to_be_visible()
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_every_page_fits_and_asks_for_nothing_from_elsewhere(browser, address, device):
-    page = browser.new_page(**DEVICES[device])
-    asked: list[str] = []
-    complaints: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    for title in TITLES:
-        open_page(page, address, title)
-        if device == "phone":
-            expect(page.get_by_test_id("stSidebarCollapseButton")).to_have_count(0)
-        assert page.get_by_test_id("stException").count() == 0, title
-        overflow = "document.scrollingElement.scrollWidth - window.innerWidth"
-        assert page.evaluate(overflow) <= 0, title
-    local = (address, address.replace("http", "ws"), "data:", "blob:")
-    assert [url for url in asked if not url.startswith(local)] == []
-    assert complaints == []
-    page.close()
+def test_a_filter_narrows_the_table(visit: Visit) -> None:
+    visit.open()
+    assert len(runs(visit)) == 3
+    visit.page.get_by_text("Filters", exact=True).click()
+    visit.page.get_by_role("combobox", name="Model").click()
+    visit.page.get_by_role("option", name="vgg16").click()
+    expect(visit.page.get_by_test_id("stDataFrame").first.locator("tbody tr")).to_have_count(1)
+    assert runs(visit) == [FROZEN]
 
 
-def test_a_runs_address_opens_it_within_the_app_on_a_fresh_server(browser, results):
-    with dashboard(results) as address:
-        page = browser.new_page()
-        page.goto(f"{address}/run?run={BEST}")
-        expect(page.get_by_role("heading", name="Run", level=1)).to_be_visible(timeout=30_000)
-        settled(page)
-        expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(len(TITLES))
-        expect(page.get_by_test_id("stMain")).to_contain_text("resnet18 · full")
-        expect(page.get_by_role("dialog")).to_have_count(0)
-        page.close()
+def test_runs_that_are_not_comparable_show_on_demand(visit: Visit) -> None:
+    visit.open()
+    assert LIMITED not in runs(visit)
+    visit.page.get_by_text("Show runs that are not comparable").click()
+    visit.page.get_by_role("heading", name="Not ranked").wait_for()
+    assert runs(visit, 1) == [LIMITED]
 
 
-def test_runs_that_are_not_comparable_show_on_demand_only(browser, address):
-    page = browser.new_page()
-    open_page(page, address, "Leaderboard")
-    expect(page.get_by_text("Not ranked")).to_have_count(0)
-    page.get_by_text("Show runs that are not comparable").click()
-    expect(page.get_by_text("Not ranked")).to_be_visible(timeout=20_000)
-    page.close()
+def test_the_downloaded_table_is_complete_and_safe(visit: Visit) -> None:
+    visit.open()
+    visit.page.get_by_text("Show runs that are not comparable").click()
+    button = visit.page.get_by_role("button", name="Download CSV")
+    expect(button).to_have_count(2)
+    with visit.page.expect_download() as download:
+        button.last.click()
+    assert download.value.suggested_filename == "not-ranked.csv"
+    with download.value.path().open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["run"] for row in rows] == [LIMITED]
+    assert rows[0]["hardware"] == f"'{FORMULA}"
 
 
-def test_runs_without_a_result_are_listed_beside_the_ranking(browser, address):
-    page = browser.new_page()
-    open_page(page, address, "Leaderboard")
-    expect(page.get_by_text("Runs without a result (2)")).to_be_visible()
-    page.close()
-
-
-def test_a_failed_run_shows_its_error_as_text(browser, address):
-    page = browser.new_page()
-    page.goto(f"{address}/run?run=fer2013/vit_b_16-full-finetune-5-s0")
-    expect(page.get_by_text("<b>out of memory</b>").first).to_be_visible(timeout=30_000)
-    page.close()
-
-
-def test_the_leaderboard_downloads_as_csv(browser, address):
-    page = browser.new_page()
-    open_page(page, address, "Leaderboard")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download CSV").first.click()
-    text = Path(download.value.path()).read_text(encoding="utf-8")
-    assert "resnet18-full-finetune-5-s0" in text
-    assert "keras_cnn" not in text  # not comparable: never in the ranking
-    page.close()
+@pytest.mark.parametrize(
+    ("run", "sentence"), [(FAILED, REASON), ("broken", "record.json is not valid JSON")]
+)
+def test_a_run_without_a_result_shows_its_sentence(visit: Visit, run: str, sentence: str) -> None:
+    visit.open(f"/run?run=fer2013/{run}")
+    expect(visit.page.get_by_test_id("stAlert").get_by_text(sentence)).to_be_visible()

@@ -125,6 +125,13 @@ def test_early_stopping_ends_the_run(tmp_path):
     assert outcome.info.stopped_early
 
 
+def test_early_stopping_watches_val_even_if_the_last_epoch_is_kept(tmp_path):
+    changes = {"epochs": 9, "early_stopping": 2, "optimizer": {"name": "sgd", "lr": 1e-12}}
+    spec = spec_for(recipe(**changes, checkpoint="last"), model="vit_b_16")
+    outcome = finetune(fresh(spec), DATASET, spec, work_dir=tmp_path)
+    assert (outcome.info.epochs_run, outcome.info.best_epoch) == (3, 3)
+
+
 def test_lora_changes_few_weights_and_full_all(tmp_path):
     spec = spec_for(recipe(epochs=1), mode="lora", model="vit_b_16")
     model = fresh(spec)

@@ -29,6 +29,10 @@ ema_decay: 0.9
 def start(results: Path, recipe: Path, *more: str) -> subprocess.Popen[bytes]:
     words = ["train", "--model", "clip_vit_b_32", "--recipe", str(recipe), "--data", "synthetic"]
     words += ["--pretraining", "none", "--option", "tiny=true", "--results", str(results), *more]
+    return fer_bench(*words)
+
+
+def fer_bench(*words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "fer_bench", *words],
         cwd=ROOT,
@@ -87,17 +91,14 @@ def writes_checkpoint(results: Path) -> bool:
     return any(results.glob(f".work/synthetic/{NAME}/*/checkpoint.pt.*.tmp"))
 
 
-@pytest.mark.parametrize(
-    "moments",
-    [(says_running,), (has_checkpoint, writes_checkpoint)],
-    ids=["before-the-first-epoch", "after-an-epoch-and-within-a-checkpoint"],
-)
-def test_a_killed_run_ends_with_the_same_metrics(tmp_path, recipe, uninterrupted, moments):
-    for moment in moments:
+def test_a_killed_run_ends_with_the_same_metrics(tmp_path, recipe, uninterrupted):
+    for moment in (says_running, has_checkpoint, writes_checkpoint):
         process = start(tmp_path, recipe, "--resume")
         kill_when(process, lambda moment=moment: moment(tmp_path))
         assert record(tmp_path)["status"] == "running"
 
+    # What a kill within the short moment of saving leaves behind.
+    (tmp_path / "synthetic" / NAME / ".record.json.0.tmp").write_text('{"schema')
     finish(start(tmp_path, recipe, "--resume"))
     done = record(tmp_path)
     assert done["status"] == "done"
@@ -110,3 +111,22 @@ def test_a_killed_run_ends_with_the_same_metrics(tmp_path, recipe, uninterrupted
         "record.json",
     ]
     assert not list((tmp_path / ".work").rglob("*.pt*"))
+
+
+def test_a_killed_benchmark_keeps_what_is_done_and_ends_alike(tmp_path, recipe, uninterrupted):
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "name: two\ndata: synthetic\npretraining: none\nruns:\n"
+        f"- {{models: clip_vit_b_32, modes: full, recipes: {recipe}, seeds: [1, 0],"
+        " model_options: {tiny: true}}\n"
+    )
+    words = ("run", str(spec), "--results", str(tmp_path))
+    kill_when(fer_bench(*words), lambda: has_checkpoint(tmp_path))
+    first = tmp_path / "synthetic" / NAME.replace("-s0", "-s1") / "record.json"
+    before = first.stat().st_mtime_ns, first.read_bytes()
+    assert json.loads(before[1])["status"] == "done"
+    assert record(tmp_path)["status"] == "running"
+
+    finish(fer_bench(*words))
+    assert (first.stat().st_mtime_ns, first.read_bytes()) == before
+    assert record(tmp_path)["metrics"] == uninterrupted["metrics"]

@@ -263,3 +263,21 @@ def test_a_pickle_is_never_run(tmp_path: Path) -> None:
         with pytest.raises(FerBenchError, match="pickled models are refused"):
             start_from(tmp_path / file)
     assert not (tmp_path / "sprung").exists()
+
+
+def test_without_a_network_the_hub_is_not_asked_again_and_again(
+    offline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_such_name(*_: object) -> None:
+        raise OSError("Name or service not known")
+
+    asked: list[object] = []
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("fer_bench.models.pretrained.getproxies", dict)
+    monkeypatch.setattr("socket.getaddrinfo", no_such_name)
+    monkeypatch.setattr("time.sleep", asked.append)  # what the hub's client does between tries
+    with pytest.raises(FerBenchError, match=r"\(there is no network: .*use --pretraining none"):
+        build_model(
+            ModelRequest(name="clip_vit_b_32", emotions=("happy", "sad"), pretraining="imagenet")
+        )
+    assert asked == []

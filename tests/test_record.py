@@ -148,7 +148,7 @@ def test_reproduce_command_says_everything_the_spec_says() -> None:
     record = make_record(
         model="timm:convnext_tiny",
         mode="lora",
-        recipe=make_recipe(name="my recipe", epochs=3),
+        recipe=make_recipe(name="mine", epochs=3),
         protocol="kaggle",
         emotions=EXPRESSIO,
         pretraining="none",
@@ -157,7 +157,7 @@ def test_reproduce_command_says_everything_the_spec_says() -> None:
         limit=100,
     )
     assert reproduce_command(record) == (
-        "python -m fer_bench train --model timm:convnext_tiny --mode lora --recipe 'my recipe' "
+        "python -m fer_bench train --model timm:convnext_tiny --mode lora --recipe mine "
         "--data fer2013.zip --protocol kaggle --pretraining none --seed 2 "
         "--emotions angry,happy,sad,surprise --option input_size=48 --option tiny=true "
         "--limit 100 --epochs 3"

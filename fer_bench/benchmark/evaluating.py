@@ -40,14 +40,21 @@ def evaluate_run(
 ) -> EvaluationReport:
     """Measures a stored run's model on any source; with `tta`, over its recipe's views.
 
+    A run trained on FER+ labels is measured on them over FER2013, elsewhere on the data's own.
+
     Raises:
         FerBenchError: no such run, no weights beside its record, or data that do not fit.
     """
     run = store.find(name)
     record = run.readable()
     model = load_run_model(run)
-    asked = record.spec.model_copy(update={"limit": limit, "emotions": None})
+    asked = record.spec.model_copy(update={"limit": None, "emotions": None, "votes": None})
     dataset = source.load(asked, complete=False)
+    if record.spec.votes and dataset.name in ("fer2013", "ferplus"):  # no other data have votes
+        asked = asked.model_copy(update={"votes": record.spec.votes})
+        dataset = source.load(asked, complete=False)
+    if limit is not None:  # of this split alone: what is clean depends on the whole of train
+        dataset = dataset.limited(limit, limit=(split,))
     views = record.spec.recipe.tta if tta else "none"
     found = evaluate(
         model, dataset, splits=(split,), tta=views, device=device, progress=progress

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_bench.config import Protocol, RunSpec, Sweep, SweepEntry, VoteMode, load_recipe
+from fer_bench.config import (
+    Protocol,
+    Recipe,
+    RunSpec,
+    Sweep,
+    SweepEntry,
+    VoteMode,
+    load_recipe,
+    validate,
+)
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.loading import load_dataset
 from fer_bench.emotions import emotion_set
@@ -62,7 +71,8 @@ def specify(
     """One run's specification, with what its recipe implies filled in.
 
     Raises:
-        FerBenchError: an unknown model, recipe or emotion, or a recipe that is not for the mode.
+        FerBenchError: an unknown model, recipe or emotion, a recipe that is not for the mode, or a
+            number out of range.
     """
     find_builder(model)
     chosen = load_recipe(recipe)
@@ -71,22 +81,26 @@ def specify(
             f"recipe {chosen.name!r} is for mode {' or '.join(chosen.modes)}, got mode {mode!r}: "
             "choose another recipe or mode"
         )
+    if epochs is not None:
+        changed = chosen.model_dump() | {"epochs": epochs}
+        chosen = validate(Recipe, changed, f"recipe {chosen.name!r} with {epochs} epochs")
     options = dict(model_options or {})
     if chosen.input_size:
         options.setdefault("input_size", chosen.input_size)
-    return RunSpec(
-        model=model,
-        mode=mode,
-        recipe=chosen.model_copy(update={"epochs": epochs}) if epochs else chosen,
-        protocol=protocol,
-        emotions=emotion_set(emotions) if emotions else chosen.emotions,
-        votes=votes,
-        pretraining=pretraining,
-        model_options=options,
-        seed=seed,
-        epochs=epochs,
-        limit=limit,
-    )
+    values = {
+        "model": model,
+        "mode": mode,
+        "recipe": chosen,
+        "protocol": protocol,
+        "emotions": chosen.emotions if emotions is None else emotion_set(emotions),
+        "votes": votes,
+        "pretraining": pretraining,
+        "model_options": options,
+        "seed": seed,
+        "epochs": epochs,
+        "limit": limit,
+    }
+    return validate(RunSpec, values, f"a run of {model}")
 
 
 def plan(sweep: Sweep, only: str | None = None, limit: int | None = None) -> list[RunSpec]:
@@ -102,9 +116,8 @@ def plan(sweep: Sweep, only: str | None = None, limit: int | None = None) -> lis
         raise FerBenchError(f"{sweep.name}: run {twice[0]} is listed twice: remove one")
     kept = [s for s in specs if only is None or fnmatch.fnmatch(s.name, f"*{only}*")]
     if not kept:
-        raise FerBenchError(
-            f"{sweep.name}: no run matches {only!r}; there are {', '.join(names[:5])} …"
-        )
+        shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+        raise FerBenchError(f"{sweep.name}: no run matches {only!r}; there are {shown}")
     return kept
 
 

@@ -25,6 +25,7 @@ from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import save_model
 from fer_bench.results.record import DatasetInfo, ModelInfo, RunRecord, TrainingInfo
 from fer_bench.results.store import ResultsStore
+from fer_bench.training.extractors import check_extractor
 from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen
 from fer_bench.training.outcome import TrainingOutcome
@@ -33,7 +34,11 @@ from fer_bench.types import SPLITS, Progress, silent
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """How runs are carried out: where results go, on what device, with which weights kept."""
+    """How runs are carried out: where results go, on what device, with which weights kept.
+
+    Raises:
+        FerBenchError: an unknown extractor.
+    """
 
     store: ResultsStore
     device: str = "cpu"
@@ -41,6 +46,10 @@ class Runner:
     keep_weights: bool = True
     resume: bool = True
     progress: Progress = silent
+
+    def __post_init__(self) -> None:
+        if self.extractor != "auto":
+            check_extractor(self.extractor)
 
     def run(self, spec: RunSpec, dataset: FaceDataset) -> RunRecord:
         """Trains and evaluates one run and stores its record; the test split is read once.
@@ -60,6 +69,7 @@ class Runner:
             dataset=describe_dataset(dataset),
             not_comparable_because=reasons_not_comparable(spec, dataset),
         )
+        self.store.tidy(dataset.name, spec.name)
         self.store.save(record)
         scratch = self.store.work_folder(dataset.name, spec.name)
         # A checkpoint is only ever resumed by the same specification over the same data.
@@ -74,7 +84,10 @@ class Runner:
                 update={"status": "failed", "error": message, "finished_at": datetime.now(UTC)}
             )
             self.store.save(failed)
-            raise RunFailed(f"run {spec.name} failed: {message}") from error
+            failure = RunFailed(f"run {spec.name} failed: {message}")
+            if isinstance(error, FerBenchError):  # 2 where the input was bad, not the run
+                failure.exit_code = error.exit_code
+            raise failure from error
         shutil.rmtree(scratch, ignore_errors=True)
         return record
 

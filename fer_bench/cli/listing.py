@@ -80,7 +80,8 @@ def results(
         return
     out.print(f"{'test':>7}  {'95 % interval':>16}  {'clean':>7}  {'macro F1':>8}  run")
     for row in table.to_dict("records"):
-        interval = f"{_percent(row['ci_low'])} – {_percent(row['ci_high'])}"
+        known = row["ci_low"] == row["ci_low"]
+        interval = f"{_percent(row['ci_low'])} – {_percent(row['ci_high'])}" if known else "–"
         numbers = f"{_percent(row['test_accuracy']):>7}  {interval:>16}  "
         numbers += f"{_percent(row['test_clean_accuracy']):>7}  {_percent(row['test_macro_f1']):>8}"
         remark = "" if row["comparable"] else f"  (not comparable: {row['why_not_comparable']})"

@@ -78,15 +78,18 @@ def parse_options(pairs: list[str]) -> dict[str, Option]:
     """`["input_size=48", "tiny=true"]` as typed values.
 
     Raises:
-        FerBenchError: a word without `=`.
+        FerBenchError: a word without `=`, or whose value is no number, word or truth value.
     """
     import yaml
 
     options: dict[str, Option] = {}
     for pair in pairs:
-        key, equals, text = pair.partition("=")
-        value = yaml.safe_load(text) if equals else None
-        if not isinstance(value, (int, float, str, bool)):
+        key, _, text = pair.partition("=")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = None
+        if not key or not isinstance(value, (int, float, str, bool)):
             raise FerBenchError(f"expected --option KEY=VALUE, got {pair!r}")
         options[key] = value
     return options

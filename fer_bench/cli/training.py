@@ -50,7 +50,7 @@ def train(
     option: Annotated[
         list[str] | None, typer.Option(help="Model option KEY=VALUE, such as input_size=48.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.")] = None,
     limit: Limit = None,
     results: Results = DEFAULT_RESULTS,

@@ -141,12 +141,16 @@ class FaceDataset:
             votes = votes / np.maximum(votes.sum(1, keepdims=True), 1e-9)
         return replace(self, labels=labels, splits=splits, emotions=tuple(emotions), votes=votes)
 
-    def limited(self, per_split: int, seed: int = 0) -> FaceDataset:
-        """At most `per_split` random samples in each split; the draw depends on the seed alone."""
-        splits = np.full_like(self.splits, UNASSIGNED)
-        for number in range(len(SPLITS)):
+    def limited(
+        self, per_split: int, seed: int = 0, limit: Sequence[Split] = SPLITS
+    ) -> FaceDataset:
+        """At most `per_split` random samples in each split; the draw depends on the seed alone.
+
+        limit: the splits to cut; the others stay whole.
+        """
+        splits = self.splits.copy()
+        for number in map(SPLITS.index, limit):
             here = np.flatnonzero(self.splits == number)
             rng = np.random.default_rng([seed, number])
-            keep = rng.permutation(here)[:per_split]
-            splits[keep] = number
+            splits[rng.permutation(here)[per_split:]] = UNASSIGNED
         return replace(self, splits=splits)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,9 +79,8 @@ def _place(name: str, numbered: dict[str, str], source: str) -> tuple[str, str, 
     found = _emotion_of(steps, numbered)
     if found is None:
         raise FerBenchError(
-            f"class folder {steps[-1]!r} of {source} is no emotion: expected an emotion's name or "
-            f"alias; {suggest(steps[-1].lower(), [*COLOURS, *ALIASES])} "
-            "Rename it or leave it out"
+            f"class folder {steps[-1]!r} of {source} is no emotion: rename it or leave it out; "
+            f"{suggest(steps[-1].lower(), [*COLOURS, *ALIASES])}"
         )
     position, emotion = found
     before = [(i, part) for i, part in parts if i < position]
@@ -140,6 +141,12 @@ def present(samples: Sequence[Sample], emotions: tuple[str, ...]) -> tuple[str, 
     return tuple(e for i, e in enumerate(emotions) if counts[i])
 
 
+def dataset_name(folder: str) -> str:
+    """A folder's name as a data set's: lower-case ASCII that can name a folder of results."""
+    plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9._-]+", "-", plain).strip("._-") or "faces"
+
+
 class FolderReader(Reader):
     """Any class tree; its emotions are the ones that occur, in FER2013's order."""
 
@@ -155,7 +162,7 @@ class FolderReader(Reader):
         return read_images(
             tree,
             samples,
-            name=source.stem if source.is_file() else source.name,
+            name=dataset_name(source.stem if source.is_file() else source.name),
             emotions=emotions,
             how=how,
             left_out=left_out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,8 +95,9 @@ def load_source(
         return _synthetic(str(source), image_size)
     if format == SYNTHETIC:
         raise FerBenchError(f"synthetic faces need no files: give `synthetic`, not {str(source)!r}")
-    path = Path(source).expanduser()
-    if not path.exists():
+    # Not pathlib's: it stumbles over an unknown `~user`, and gives `.` and links other names.
+    path = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
+    if not str(source) or not path.exists():
         raise FerBenchError(f"the data source {str(source)!r} does not exist: {_accepted()}")
 
     def read(scratch: Path) -> tuple[str, SourceData]:

@@ -97,8 +97,12 @@ def require_complete(data: FaceDataset) -> None:
     """Checks that a data set can be trained on and tested.
 
     Raises:
-        FerBenchError: a split is empty, or a class has no sample in train.
+        FerBenchError: a split is empty, a class has no sample in train, or there is one class only.
     """
+    if len(data.emotions) < 2:
+        raise FerBenchError(
+            f"{data.source} has the one class {data.emotions[0]}: expected two or more emotions"
+        )
     for split in SPLITS:
         data.indices(split)
     missing = [emotion for emotion, n in data.class_counts("train").items() if not n]

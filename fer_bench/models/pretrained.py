@@ -6,14 +6,17 @@ import contextlib
 import math
 import pickle
 import re
+import socket
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlparse
+from urllib.request import getproxies
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import hf_hub_download
+from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -60,6 +63,26 @@ def kind_of(pretraining: str) -> Kind:
 
 
 @contextlib.contextmanager
+def _no_waiting_without_network() -> Iterator[bool]:
+    """Without a network the hub's client uses its cache alone, instead of trying for a minute.
+
+    Yields whether there is no network: the hub's name does not resolve, and no proxy is set.
+    """
+    was = constants.HF_HUB_OFFLINE
+    no_network = False
+    if not was and not getproxies():
+        try:
+            socket.getaddrinfo(urlparse(constants.ENDPOINT).hostname, 443)
+        except OSError:
+            no_network = True
+    constants.HF_HUB_OFFLINE = was or no_network
+    try:
+        yield no_network
+    finally:
+        constants.HF_HUB_OFFLINE = was
+
+
+@contextlib.contextmanager
 def downloading(expected: str) -> Iterator[None]:
     """Turns a failed download into one sentence; `expected` says which file, from and to where.
 
@@ -67,9 +90,11 @@ def downloading(expected: str) -> Iterator[None]:
         FerBenchError: the network or the disk failed, or what came is damaged or does not fit.
     """
     try:
-        yield
+        with _no_waiting_without_network() as no_network:
+            yield
     except (OSError, _HTTP_ERROR, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = f"there is no network: {reason}" if no_network else reason
         raise FerBenchError(
             f"could not get the pretrained weights: expected {expected} ({reason}); connect to "
             "the network, put the file there yourself, or use --pretraining none"
@@ -78,9 +103,7 @@ def downloading(expected: str) -> Iterator[None]:
 
 def hub_cache(hub_id: str) -> str:
     """Where a Hugging Face repository lies once downloaded, in words for an error."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    folder = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
     return f"https://huggingface.co/{hub_id} in the cache at {folder}"
 
 

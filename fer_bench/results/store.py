@@ -75,6 +75,15 @@ class ResultsStore:
         """
         return self.root / ".work" / self.folder(dataset, name).relative_to(self.root)
 
+    def tidy(self, dataset: str, name: str) -> None:
+        """Removes what a process that was killed while it saved this run left half written.
+
+        Raises:
+            FerBenchError: as `folder`.
+        """
+        for leftover in self.folder(dataset, name).glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+
     def _folders(self) -> list[Path]:
         """Run folders; one without a record (cut off while it was first saved) is no run."""
         return [

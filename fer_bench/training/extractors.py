@@ -209,6 +209,12 @@ _BUILDERS: dict[str, Callable[..., Extractor]] = {
 EXTRACTORS = tuple(_BUILDERS)
 
 
+def check_extractor(name: str) -> None:
+    """Raises FerBenchError for a name that is no extractor's; near ones are suggested."""
+    if name not in EXTRACTORS:
+        raise FerBenchError(f"unknown extractor {name!r}: {suggest(name, ('auto', *EXTRACTORS))}")
+
+
 def make_extractor(
     name: str, backbone: nn.Module, sample: Tensor, *, device: str = "cpu"
 ) -> Extractor:
@@ -220,8 +226,7 @@ def make_extractor(
         FerBenchError: no such extractor (near names suggested).
         Unavailable: it cannot run this backbone on this machine.
     """
-    if name not in _BUILDERS:
-        raise FerBenchError(f"unknown extractor {name!r}: {suggest(name, ('auto', *EXTRACTORS))}")
+    check_extractor(name)
     return _BUILDERS[name](backbone, sample, device)
 
 

@@ -17,7 +17,7 @@ from fer_bench.config import Recipe, RunSpec
 from fer_bench.data.augment import augment, mix
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.transform import normalise, resize, to_unit
-from fer_bench.errors import RunFailed
+from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.predicting import predict_probabilities
 from fer_bench.models.base import Classifier
 from fer_bench.results.record import TrainingInfo
@@ -48,10 +48,12 @@ def finetune(
 
     Raises:
         RunFailed: the loss is not finite, or a checkpoint cannot be written.
-        FerBenchError: the checkpoint to resume from is damaged.
+        FerBenchError: a single training image, or a damaged checkpoint to resume from.
     """
     recipe = spec.recipe
     train, val = dataset.indices("train"), dataset.indices(spec.selection_split)
+    if len(train) < 2:
+        raise FerBenchError("expected two training images or more, got 1: raise the limit")
     saved = load_checkpoint(work_dir) if resume else None
     model.to(device)
 

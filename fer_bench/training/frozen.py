@@ -22,13 +22,14 @@ from fer_bench.data.base import FaceDataset
 from fer_bench.data.cache import cache_dir
 from fer_bench.data.transform import to_input
 from fer_bench.environment import cpu_info
-from fer_bench.errors import FerBenchError, RunFailed, suggest
+from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.base import Classifier
 from fer_bench.results.record import TrainingInfo
 from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
 from fer_bench.training.extractors import (
     EXTRACTORS,
     Extractor,
+    check_extractor,
     choose_extractor,
     make_extractor,
 )
@@ -156,8 +157,7 @@ def _extractor(
         views = 2 if recipe.augmentation.flip else 1
         ahead = views * len(dataset.indices("train"))
         name, reason, made = _choice(model, sample, recipe, device, images=ahead)
-    if name not in EXTRACTORS:
-        raise FerBenchError(f"unknown extractor {name!r}: {suggest(name, ('auto', *EXTRACTORS))}")
+    check_extractor(name)
 
     def make() -> Extractor:
         return made or make_extractor(name, model.backbone, sample, device=device)

@@ -74,15 +74,18 @@ class TrainingState(Generic[Net]):
         self.epoch += 1
         self.history.append(row)
         self.rate.step_epoch(row["val_accuracy"])
-        best = max(self.history[:-1], key=lambda r: r["val_accuracy"], default=None)
-        improved = best is None or row["val_accuracy"] > best["val_accuracy"]
-        if improved or self.recipe.checkpoint == "last":
+        if self._best_on_val() == self.epoch or self.recipe.checkpoint == "last":
             self.best_epoch = self.epoch
             self.best = {k: v.detach().cpu().clone() for k, v in self.kept.state_dict().items()}
 
     def out_of_patience(self) -> bool:
         """Whether early stopping ends the run here."""
-        return 0 < self.recipe.early_stopping <= self.epoch - self.best_epoch
+        return 0 < self.recipe.early_stopping <= self.epoch - self._best_on_val()
+
+    def _best_on_val(self) -> int:
+        """The first epoch of the best val accuracy, whichever epoch is kept; 0 before any."""
+        accuracies = [row["val_accuracy"] for row in self.history]
+        return accuracies.index(max(accuracies)) + 1 if accuracies else 0
 
     def keep_best(self) -> None:
         """Ends the training: the kept epoch's weights into the model."""

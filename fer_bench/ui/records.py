@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -28,18 +30,51 @@ def results_root() -> Path:
 
 
 def _state(root: Path) -> str:
-    """A digest that changes as soon as any record is added, changed or removed."""
+    """A digest that changes as soon as any record is added, changed or removed.
+
+    It is made anew on every rerun of a page, hence no `Path.glob`, which takes five times as long.
+    """
     digest = hashlib.sha256()
-    for file in sorted(root.glob("*/*/record.json")):
-        stat = file.stat()
-        digest.update(f"{file}{stat.st_mtime_ns}{stat.st_size}".encode())
+    for dataset in _subfolders(root):
+        for run in _subfolders(dataset):
+            try:
+                stat = os.stat(f"{run}/record.json")  # noqa: PTH116
+            except OSError:
+                continue
+            digest.update(f"{run}{stat.st_mtime_ns}{stat.st_size}".encode())
     return digest.hexdigest()
+
+
+def _subfolders(folder: Path | str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.path for entry in entries if entry.is_dir())
+    except OSError:
+        return []
+
+
+@contextmanager
+def _kept_for_good() -> Iterator[None]:
+    """What is made in this block is no garbage: Python's collector shall not look for any in it.
+
+    Parsing 1,000 records makes so many objects that walking through them takes twice as long as
+    making them, and 0.14 s more after each rerun, when Streamlit collects.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the records …")
 def _load(root: str, state: str) -> tuple[list[StoredRun], pd.DataFrame]:
-    stored = ResultsStore(Path(root)).runs()
-    return stored, summary_table(stored)
+    with _kept_for_good():
+        stored = ResultsStore(Path(root)).runs()
+        return stored, summary_table(stored)
 
 
 def runs() -> list[StoredRun]:

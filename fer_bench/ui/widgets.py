@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -92,7 +93,7 @@ def download_csv(frame: pd.DataFrame, file_name: str, key: str) -> None:
     """A button that saves the table; cells that look like formulae are defused."""
     st.download_button(
         "Download CSV",
-        safe_csv(frame),
+        partial(safe_csv, frame),  # made when asked for
         file_name,
         "text/csv",
         key=key,

@@ -1,0 +1,303 @@
+"""Bad input through the command line: one sentence, exit code 2, no output, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from data_fixtures import class_files, csv_row, csv_rows, face, kaggle_files, put, write_csv, zipped
+from record_fixtures import make_record
+
+from fer_bench.cli import main as cli
+from fer_bench.results import store as storing
+from fer_bench.results.store import ResultsStore
+
+RECIPE = "name: quick\nepochs: 1\nbatch_size: 8\nprecision: fp32\ntta: none\n"
+ENTRY = (
+    "name: s\ndata: synthetic\npretraining: none\nruns:\n"
+    "- {models: clip_vit_b_32, modes: full, recipes: finetune-5, epochs: 1%s}\n"
+)
+Fer = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def fer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Fer:
+    """Runs `python -m fer_bench ...` in this process; gives exit code, stdout and stderr."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fer_bench", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def refused(fer: Fer) -> Callable[..., str]:
+    """Runs a command that must end with exit code 2 and one sentence; gives the sentence."""
+
+    def call(*words: object) -> str:
+        code, out, err = fer(*words)
+        sentences = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert (code, out, len(sentences)) == (2, "", 1), err
+        assert "Traceback" not in err
+        return sentences[0].removeprefix("error: ")
+
+    return call
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Callable[..., list[object]]:
+    """The words of a `train` that takes a blink, with more words behind them."""
+    recipe = tmp_path / "quick.yaml"
+    recipe.write_text(RECIPE)
+
+    def words(*more: object, data: object = "synthetic") -> list[object]:
+        fixed = ["train", "--model", "clip_vit_b_32", "--recipe", recipe, "--data", data]
+        fixed += ["--pretraining", "none", "--option", "tiny=true", "--limit", "8", "--json"]
+        return [*fixed, "--results", tmp_path / "results", *more]
+
+    return words
+
+
+def cut(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:300])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda at: put(at, {"x.zip": b"no zip"}) / "x.zip", "x.zip is not a zip or is cut short"),
+        (lambda at: cut(zipped(at / "x.zip", kaggle_files())), "is not a zip or is cut short"),
+        (lambda at: put(at / "d", {"hapy/1.png": b""}), "'hapy' of d is no emotion: rename it"),
+        (lambda at: put(at / "d", {"zz/1.png": b""}), "or leave it out; known: afraid, anger"),
+        (lambda at: put(at / "d", {"readme.txt": b"x"}), "d holds no images: expected one of"),
+        (lambda at: put(at / "d", class_files(["happy"], 30)), "d has the one class happy"),
+        (
+            lambda at: put(at / "d", class_files(["train/sad", "test/sad", "test/happy"], 20)),
+            "d has no training image of happy",
+        ),
+        (
+            lambda at: put(at / "d", class_files(["test/sad", "test/happy"], 20)),
+            "the train split of d is empty",
+        ),
+        (
+            lambda at: write_csv(at / "f.csv", [["3", "1 2 3", "Training"]]),
+            "no row of f.csv is an image with a label; the first, row 0: expected 2,304 pixels",
+        ),
+        (lambda at: put(at, {"f.csv": b"\xff\xfe\x00"}) / "f.csv", "f.csv cannot be read as CSV"),
+        (lambda at: at / "ghost", "does not exist"),
+        (lambda at: "~nobody-of-that-name/fer2013.zip", "does not exist"),
+    ],
+    ids=[
+        "no zip", "truncated zip", "misspelt class", "unknown class", "no images", "one class",
+        "class missing from train", "test only", "pixels", "binary csv", "missing", "no home",
+    ],
+)  # fmt: skip
+def test_data_that_cannot_be_trained_on(refused, train, tmp_path, make, sentence):
+    assert sentence in refused(*train(data=make(tmp_path)))
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_empty_source_is_not_the_current_folder(refused):
+    assert "the data source '' does not exist" in refused("data", "check", "")
+
+
+def test_the_current_folder_has_a_name(fer, tmp_path, monkeypatch):
+    monkeypatch.chdir(put(tmp_path / "faces", class_files(["happy", "sad"], 20)))
+    assert json.loads(fer("data", "check", ".", "--json")[1])["source"] == "faces"
+
+
+def test_damaged_samples_are_named_counted_and_left_out(fer, tmp_path):
+    rows = [*csv_rows(), csv_row(face(1)[:, :-1], 3, "Training"), ["3", "a b", "Training"]]
+    for source, left_out in (
+        (
+            put(tmp_path / "faces", kaggle_files() | {"train/sad/broken.jpg": b"\xff\xd8 no more"}),
+            ["train/sad/broken.jpg"],
+        ),
+        (write_csv(tmp_path / "fer2013.csv", rows), ["row 112", "row 113"]),
+    ):
+        code, out, err = fer("data", "check", source, "--json")
+        found = json.loads(out)
+        assert code == 0
+        assert found["split_sizes"] == {"train": 84, "val": 14, "test": 14}
+        assert [sample["id"] for sample in found["left_out"]] == left_out
+        assert fer("data", "check", source)[2].count("left out: ") == len(left_out), err
+
+
+@pytest.mark.parametrize("place", ["with space", "Gesichter_ÄÖ_表情", "link"])
+def test_odd_but_good_paths_work(fer, train, tmp_path, monkeypatch, place):
+    source = put(tmp_path / "faces", class_files(["happy", "sad"], 20))
+    if place == "link":
+        (tmp_path / place).symlink_to(source, target_is_directory=True)
+    else:
+        source.rename(tmp_path / place)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for spelling in (place, f"./{place}", tmp_path / place, f"~/{place}"):
+        code, out, err = fer("data", "check", spelling, "--json")
+        assert code == 0, err
+        assert json.loads(out)["n_images"] == 40
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("My Faces (new)", "my-faces-new"),
+        ("Gesichter_ÄÖ", "gesichter_ao"),
+        ("_faces", "faces"),
+        ("表情", "faces"),
+    ],
+)
+def test_a_folder_of_any_name_can_be_trained_on(fer, train, tmp_path, folder, name):
+    source = put(tmp_path / folder, class_files(["happy", "sad"], 20))
+    code, out, err = fer(*train(data=source))
+    assert code == 0, err
+    (record,) = json.loads(out)
+    assert (record["dataset"]["name"], record["dataset"]["source"]) == (name, folder)
+    assert (tmp_path / "results" / name / record["name"] / "record.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (RECIPE + "label_smothing: 0.1\n", "unknown key 'label_smothing'; did you mean"),
+        ("nam: x\n", "unknown key 'nam'; did you mean 'name'?"),
+        (RECIPE + "schedule: {name: cosine, warmup_epochs: 1}\n", "a warm-up shorter than the tr"),
+        (RECIPE + "schedule: {name: cosin}\n", "schedule.name: Input should be 'constant'"),
+        (RECIPE + "optimizer: {lr: .inf}\n", "optimizer.lr: Input should be a finite number"),
+        (RECIPE + "augmentation: {scale: [2, 1]}\n", "expected 0 < low <= high, got (2.0, 1.0)"),
+        (RECIPE + "head: [0]\n", "head.0: Input should be greater than 0, got 0"),
+        (RECIPE + "modes: []\n", "modes: Tuple should have at least 1 item"),
+        (RECIPE + "emotions: [happy, sadd]\n", "unknown emotion 'sadd'"),
+        (RECIPE + "input_size: 7\n", "input_size: Input should be greater than or equal to 32"),
+        ("name: ../../evil\nepochs: 1\n", "name: String should match pattern"),
+        ("", "the document: Input should be a valid dictionary"),
+        ("a: b: c\n", "recipe.yaml is not valid YAML: mapping values are not allowed here"),
+        ("name: \0\n", "recipe.yaml is not valid YAML: unacceptable character"),
+        ("name: caf\udce9\n", "cannot read"),
+    ],
+)
+def test_a_bad_recipe(refused, train, tmp_path, text, sentence):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert sentence in refused(*train("--recipe", recipe))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--option", "input_size=7"], "input_size: Input should be greater than or equal to 32"),
+        (["--option", "tny=true"], "unknown key 'tny'; did you mean 'tiny'?"),
+        (["--option", "tiny=: {"], "expected --option KEY=VALUE, got 'tiny=: {'"),
+        (["--option", "=3"], "expected --option KEY=VALUE, got '=3'"),
+        (["--emotions", ""], "unknown emotion set ''"),
+        (["--emotions", "happy,contempt"], "has no class contempt"),
+        (["--extractor", "openvin"], "unknown extractor 'openvin'"),
+        (["--pretraining", "imagenett"], "unknown pretraining 'imagenett'"),
+        (["--pretraining", "/nowhere/x.pt"], "no weights at /nowhere/x.pt"),
+        (["--mode", "zero-shot"], "zero-shot compares images with text prompts"),
+        (["--model", "resnet18", "--limit", "1"], "expected two training images or more, got 1"),
+        (["--recipe", "demo", "--epochs", "2"], "recipe 'demo' with 2 epochs: "),
+        (["--votes", "majority"], "FER+ labels need the votes"),
+        (["--device", "tpu"], "expected --device auto, cpu or cuda, got 'tpu'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_bad_setting(refused, train, words, sentence):
+    assert sentence in refused(*train(*words))
+
+
+@pytest.mark.parametrize(
+    "words", [["--limit", "0"], ["--seed", "-1"], ["--seed", 2**32], ["--epochs", "0"]]
+)
+def test_a_number_out_of_range(fer, train, words):
+    code, out, err = fer(*train(*words))
+    assert (code, out) == (2, "")
+    assert f"Invalid value for '{words[0]}'" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (ENTRY % ", limit: 0", "runs.0.limit: Input should be greater than 0, got 0"),
+        (ENTRY % ", seeds: -1", "runs.0.seeds.0: Input should be greater than or equal to 0"),
+        (ENTRY % ", seeds: []", "runs.0.seeds: Tuple should have at least 1 item"),
+        (ENTRY % ", modles: x", "unknown key 'runs.0.modles'; did you mean"),
+        (ENTRY.replace("models", "modles") % "", "unknown key 'runs.0.modles'; did you mean"),
+        (ENTRY.replace("clip_vit_b_32", "resnt18") % "", "unknown model 'resnt18'"),
+        (ENTRY.replace("finetune-5", "[]") % "", "runs.0.recipes: Tuple should have at least 1"),
+        (ENTRY.partition("- ")[0] + "  []\n", "runs: Tuple should have at least 1 item"),
+        (ENTRY % ", emotions: x", "unknown key 'runs.0.emotions'"),
+        ("emotions: [hapy, sad]\n" + ENTRY % "", "unknown emotion 'hapy'"),
+        ("- 3\n", "the document: Input should be a valid dictionary"),
+        ("runs: {\n", "is not valid YAML"),
+        ("\udcff\udcfe", "cannot read"),
+    ],
+)
+def test_a_bad_benchmark(refused, tmp_path, text, sentence):
+    spec = tmp_path / "spec.yaml"
+    spec.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert sentence in refused("run", spec, "--results", tmp_path / "results", "--json")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_results_folder_that_is_a_file(refused, train, tmp_path):
+    (tmp_path / "results").write_text("not a folder")
+    assert "Not a directory" in refused(*train())
+    assert "Not a directory" in refused("results", "--results", tmp_path / "results")
+    assert (tmp_path / "results").read_text() == "not a folder"
+
+
+def test_a_full_disk_leaves_the_earlier_run_as_it_was(refused, fer, train, tmp_path, monkeypatch):
+    assert fer(*train())[0] == 0
+    (before,) = (tmp_path / "results").rglob("record.json")
+    text = before.read_bytes()
+
+    def full(files):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storing, "write_atomically", full)
+    assert "No space left on device; free some space" in refused(*train("--force"))
+    assert before.read_bytes() == text
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda record: record | {"schema_version": 99}, "written by a newer FER Bench (schema 99"),
+        (lambda record: record | {"schema_version": 99, "new": 1}, "written by a newer FER Bench"),
+        (lambda record: record["spec"].update(emotions=["hapy", "sad"]), "unknown emotion 'hapy'"),
+        (lambda record: record.pop("spec"), "record.json: spec: "),
+        (lambda record: "{", "is not valid JSON"),
+    ],
+    ids=["newer", "newer with more", "unknown emotion", "no spec", "no JSON"],
+)
+def test_an_unreadable_record_is_named_and_the_rest_works(refused, fer, tmp_path, damage, sentence):
+    store = ResultsStore(tmp_path)
+    good, bad = (store.save(make_record(name=name)) / "record.json" for name in ("good", "bad"))
+    record = json.loads(bad.read_text())
+    changed = damage(record)
+    bad.write_text(changed if changed == "{" else json.dumps(record | (changed or {})))
+
+    code, out, _ = fer("results", "--results", tmp_path, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [row["run"] for row in found["runs"]] == ["good"]
+    assert sentence in found["unreadable"]["fer2013/bad"]
+    assert sentence in refused("evaluate", "bad", "--data", "synthetic", "--results", tmp_path)
+    assert good.exists()
+
+
+def test_a_batch_larger_than_the_train_split_is_one_batch(fer, train, tmp_path):
+    recipe = tmp_path / "large.yaml"
+    recipe.write_text(RECIPE.replace("batch_size: 8", "batch_size: 500"))
+    code, out, _ = fer(*train("--recipe", recipe))
+    (record,) = json.loads(out)
+    assert (code, record["status"]) == (0, "done")
