@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -55,6 +56,10 @@ class Optimizer(Config):
 
 
 class Schedule(Config):
+    """How the learning rate moves. one-cycle is Smith's (arXiv 1803.09820): it rises for 30 % of
+    the steps, then falls to nothing, and SGD's momentum moves against it, 0.95 to 0.85 and back.
+    """
+
     name: Literal["constant", "cosine", "one-cycle", "plateau"] = "constant"
     warmup_epochs: float = Field(0.0, ge=0, description="linear warm-up (constant and cosine)")
     factor: float = Field(0.5, gt=0, lt=1, description="plateau: lr is multiplied by this")
@@ -268,14 +273,24 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str) -> Recipe:
-    """A shipped recipe by name, or any recipe by the path of its YAML file.
+    """A shipped recipe by name, one's own by its YAML file, or a run's by its `record.json`.
 
     Raises:
         FerBenchError: unknown name (near ones suggested) or an invalid file.
     """
     path = Path(name)
+    if path.suffix == ".json":
+        return _recorded_recipe(path)
     if path.suffix not in (".yaml", ".yml"):
         path = RECIPES_DIR / f"{name}.yaml"
         if name not in recipe_names():
             raise FerBenchError(f"unknown recipe {name!r}: {suggest(name, recipe_names())}")
     return load_yaml(Recipe, path)
+
+
+def _recorded_recipe(path: Path) -> Recipe:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))["spec"]["recipe"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise FerBenchError(f"cannot read a recipe from {path}: expected a run's record") from None
+    return validate(Recipe, values, str(path))

@@ -13,10 +13,11 @@ from record_fixtures import make_history, make_metrics, make_predictions, make_r
 
 from fer_bench.config import RunSpec, load_recipe, recipe_names
 from fer_bench.emotions import EXPRESSIO, FER2013
+from fer_bench.errors import FerBenchError
 from fer_bench.results.describe import COLUMNS, reproduce_command, summary_table
 from fer_bench.results.reading import HISTORY_COLUMNS, PREDICTION_COLUMNS, parse_record
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import StoredRun
+from fer_bench.results.store import ResultsStore, StoredRun
 
 
 def stored(
@@ -157,10 +158,11 @@ def test_reproduce_command_says_everything_the_spec_says() -> None:
         limit=100,
     )
     assert reproduce_command(record) == (
-        "python -m fer_bench train --model timm:convnext_tiny --mode lora --recipe mine "
+        "python -m fer_bench train --model timm:convnext_tiny --mode lora "
+        f"--recipe results/fer2013/{record.name}/record.json "
         "--data fer2013.zip --protocol kaggle --pretraining none --seed 2 "
         "--emotions angry,happy,sad,surprise --option input_size=48 --option tiny=true "
-        "--limit 100 --epochs 3"
+        "--limit 100"
     )
 
 
@@ -177,4 +179,18 @@ def test_reproduce_command_says_epochs_only_where_they_deviate(name: str) -> Non
     assert "--epochs" not in reproduce_command(make_record(recipe=recipe))
     longer = recipe.model_copy(update={"epochs": recipe.epochs + 1})
     command = reproduce_command(make_record(recipe=longer))
-    assert command.endswith(f" --epochs {recipe.epochs + 1}")
+    assert f" --recipe {name} --epochs {recipe.epochs + 1} " in command
+
+
+def test_a_recipe_of_ones_own_comes_from_the_record_itself(tmp_path: Path) -> None:
+    shipped = load_recipe("strong")
+    changed = shipped.model_copy(update={"label_smoothing": 0.2})
+    record = make_record(recipe=changed)
+    place = f"results/fer2013/{record.name}/record.json"
+    assert f" --recipe {place} --data " in reproduce_command(record)
+
+    folder = ResultsStore(tmp_path / "results").save(record)
+    assert load_recipe(str(folder / "record.json")) == changed
+    (folder / "record.json").write_text("{}")
+    with pytest.raises(FerBenchError, match="expected a run's record"):
+        load_recipe(str(folder / "record.json"))

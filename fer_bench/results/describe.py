@@ -109,19 +109,24 @@ def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     return table.assign(finished_at=finished)
 
 
-def _differing_epochs(record: RunRecord) -> list[str]:
-    """`--epochs N` where the run's recipe deviates from the shipped one of that name."""
-    recipe = record.spec.recipe
-    if recipe.name in recipe_names() and load_recipe(recipe.name).epochs == recipe.epochs:
-        return []
-    return ["--epochs", str(recipe.epochs)]
+def _recipe_words(record: RunRecord) -> list[str]:
+    """`--recipe NAME`, or the record itself where its recipe is no shipped one of that name."""
+    recipe, epochs = record.spec.recipe, record.spec.epochs
+    is_shipped = recipe.name in recipe_names() and (
+        load_recipe(recipe.name).model_copy(update={"epochs": recipe.epochs}) == recipe
+    )
+    place = f"results/{record.dataset.name}/{record.name}/record.json"
+    words = ["--recipe", recipe.name if is_shipped else place]
+    if is_shipped and load_recipe(recipe.name).epochs != recipe.epochs:
+        epochs = recipe.epochs
+    return [*words, "--epochs", str(epochs)] if epochs else words
 
 
 def reproduce_command(record: RunRecord) -> str:
     """The command line that runs this record's spec again, on data that the user has."""
     spec = record.spec
     words = ["python", "-m", "fer_bench", "train"]
-    words += ["--model", spec.model, "--mode", spec.mode, "--recipe", spec.recipe.name]
+    words += ["--model", spec.model, "--mode", spec.mode, *_recipe_words(record)]
     words += ["--data", record.dataset.source, "--protocol", spec.protocol]
     words += ["--pretraining", spec.pretraining, "--seed", str(spec.seed)]
     if spec.emotions:
@@ -133,5 +138,4 @@ def reproduce_command(record: RunRecord) -> str:
         words += ["--option", f"{key}={text}"]
     if spec.limit:
         words += ["--limit", str(spec.limit)]
-    words += _differing_epochs(record)
     return shlex.join(words)
