@@ -45,10 +45,20 @@ def normalise(x: Tensor, spec: InputSpec, out: Tensor | None = None) -> Tensor:
 
     out: as in `to_input`.
     """
-    constants = list(zip(spec.mean, spec.std, strict=True))
-    scale = x.new_tensor([1 / std for _, std in constants]).view(1, -1, 1, 1)
-    bias = x.new_tensor([-mean / std for mean, std in constants]).view(1, -1, 1, 1)
-    return torch.mul(x, scale, out=out).add_(bias)
+    # As bias + x / std: one pass over memory, where (x - mean) / std takes two.
+    planes = [
+        (x.new_tensor(-mean / std), x[:, min(channel, x.shape[1] - 1)], 1 / std)
+        for channel, (mean, std) in enumerate(zip(spec.mean, spec.std, strict=True))
+    ]
+    if x.requires_grad:  # autograd cannot write into a tensor that is there already
+        return torch.stack(
+            [torch.add(bias, plane, alpha=scale) for bias, plane, scale in planes], 1
+        )
+    if out is None:
+        out = x.new_empty(len(x), spec.channels, *x.shape[-2:])
+    for channel, (bias, plane, scale) in enumerate(planes):
+        torch.add(bias, plane, alpha=scale, out=out[:, channel])
+    return out
 
 
 def to_input(

@@ -1,0 +1,39 @@
+"""What lies in `results/` is readable, whole, and says what its predictions say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fer_bench.evaluation.confusions import of_set, scores
+from fer_bench.results.store import ResultsStore, StoredRun
+
+STORE = ResultsStore(Path(__file__).parents[1] / "results")
+RUNS = STORE.runs()
+
+
+def test_the_five_models_and_a_seeds_network_are_there() -> None:
+    done = {(r.readable().spec.model, r.readable().spec.mode) for r in RUNS}
+    for model in ("resnet18", "vgg16", "densenet121", "vit_b_16", "clip_vit_b_32"):
+        assert {(model, "frozen"), (model, "full")} <= done
+    ranked = {r.readable().spec.model for r in RUNS if r.readable().comparable}
+    assert {"resnet18", "keras_cnn"} <= ranked
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_a_shipped_record_agrees_with_its_predictions(run: StoredRun) -> None:
+    record = run.readable()
+    assert record.status == "done"
+    assert record.spec.selection_split != record.spec.test_split
+    assert record.comparable == (record.spec.limit is None)
+    predictions = STORE.predictions(run)
+    for key in ("val", "test", "test_clean"):
+        labels, probabilities = scores(of_set(predictions, key), record.dataset.emotions)
+        assert len(labels) == record.metrics[key].n
+        right = (probabilities.argmax(1) == labels).mean()
+        assert right == pytest.approx(record.metrics[key].accuracy, abs=1e-12)
+    history = STORE.history(run)
+    assert len(history) == record.training.epochs_run
+    best = history["val_accuracy"].idxmax() + 1
+    assert record.training.best_epoch == best
