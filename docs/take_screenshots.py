@@ -11,6 +11,7 @@ Errors show, the best one without it. `--width 390` and `--dark` show the other 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -73,7 +74,7 @@ def main() -> None:
                 file = given.out / f"{name}.png"
                 page.set_viewport_size({"width": given.width, "height": HEIGHT})
                 take(page, f"{address}/{address_of(name, given.run)}", file, whole=given.whole)
-                print(f"{file}: {file.stat().st_size / 1e3:.0f} kB")
+                sys.stdout.write(f"{file}: {file.stat().st_size / 1e3:.0f} kB\n")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,11 @@ def file_size(file: Path) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(size / 1e3, 1):.0f} kB"
 
 
+def how_many(n: int, noun: str) -> str:
+    """`1 image`, `1,200 images`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tile:
     """One figure in a box: its name, its value, a line below it and a line on hovering."""
@@ -75,16 +80,16 @@ def headline(metrics: Metrics, *, clean: Metrics | None, tta: Metrics | None) ->
     """The figures that come first about one set of images; `clean` and `tta` where there are."""
     shown = [_accuracy("Accuracy", metrics, f"{metrics.n:,} images")]
     if clean:
-        shown.append(_accuracy("On clean test", clean, f"{clean.n:,} images not seen in training"))
+        shown.append(_accuracy("Clean test", clean, f"{clean.n:,} images not seen in training"))
     if tta:
         shown.append(_accuracy("With TTA", tta, "test-time augmentation: several views averaged"))
     return [
         *shown,
         Tile(name="Macro F1", value=percent(metrics.macro_f1), explanation="mean over emotions"),
         Tile(
-            name="Balanced accuracy",
+            name="Balanced",
             value=percent(metrics.balanced_accuracy),
-            explanation="mean recall over emotions",
+            explanation="balanced accuracy: mean recall over emotions",
         ),
         Tile(
             name="ROC-AUC",

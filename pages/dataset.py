@@ -35,7 +35,12 @@ def show_balance(counts: Mapping[str, Mapping[str, int]], key: str) -> None:
     with right:
         st.subheader("Images")
         table = pd.DataFrame(counts).rename_axis("emotion").reset_index()
-        st.dataframe(table, hide_index=True, width="stretch")
+        st.dataframe(
+            table,
+            column_config={name: st.column_config.Column(name.capitalize()) for name in table},
+            hide_index=True,
+            width="stretch",
+        )
         ui.download_csv(table, "class-counts.csv", f"counts-{key}")
 
 

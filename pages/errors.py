@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import as_percents, escape, headline, percent
+from fer_bench.display import as_percents, escape, headline, how_many, percent
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation import confusions
 from fer_bench.evaluation.calibration import reliability
@@ -156,9 +156,10 @@ def show_gallery(predictions: pd.DataFrame, record: RunRecord) -> None:
         st.info("No image fits these filters.")
         return
     size = st.segmented_control("Shown", GALLERY_SIZES, default=GALLERY_SIZES[0], required=True)
-    st.caption(f"{min(size, len(answers)):,} of {len(answers):,} images.")
+    if size < len(answers):
+        st.caption(f"The first {size} of {len(answers):,} images.")
     show_images(answers.head(size), record)
-    with st.expander(f"Table of these {len(answers):,} images"):
+    with st.expander(f"Table of {how_many(len(answers), 'image')}"):
         st.dataframe(
             as_percents(answers, ["confidence"]),
             column_order=list(ANSWER_COLUMNS),

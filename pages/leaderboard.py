@@ -17,6 +17,8 @@ INTRODUCTION = (
 FILTERS = {"model": "Model", "mode": "Mode", "recipe": "Recipe", "pretraining": "Pretraining"}
 #: More bars than this are no longer a picture.
 MOST_BARS = 25
+#: More points than this hide one another, and take long to draw.
+MOST_POINTS = 200
 #: Longer tables scroll in a window of their own.
 MOST_ROWS = 15
 RATES = (
@@ -31,8 +33,9 @@ RATES = (
 PERCENT = "%.1f %%"
 COLUMNS = {
     "link": st.column_config.LinkColumn(
-        "Run", display_text=r"\?run=[^/]*/(.*)$", width="medium", pinned=True, help="Open the run"
+        "Run", display_text=r"\?run=[^/]*/(.*)$", width=290, pinned=True, help="Open the run"
     ),
+    "why_not_comparable": st.column_config.TextColumn("Why not ranked"),
     "model": st.column_config.TextColumn("Model"),
     "mode": st.column_config.TextColumn("Mode", width="small"),
     "recipe": st.column_config.TextColumn("Recipe", width="small"),
@@ -54,7 +57,6 @@ COLUMNS = {
     "input_size": st.column_config.NumberColumn("Input", format="%d px"),
     "train_seconds": st.column_config.NumberColumn("Training", format="%d s"),
     "hardware": st.column_config.TextColumn("Hardware"),
-    "why_not_comparable": st.column_config.TextColumn("Why not ranked"),
 }
 
 
@@ -119,7 +121,10 @@ def show_charts(ranked: pd.DataFrame) -> None:
             format_func=costs.get,
             label_visibility="collapsed",
         )
-        ui.chart(plots.accuracy_against(ranked, cost, costs[cost]), "accuracy-cost")
+        if len(ranked) > MOST_POINTS:
+            st.caption(f"The best {MOST_POINTS} of {len(ranked):,} runs.")
+        best = ranked.head(MOST_POINTS)
+        ui.chart(plots.accuracy_against(best, cost, costs[cost]), "accuracy-cost")
 
 
 def show_without_result() -> None:
@@ -152,14 +157,15 @@ def main() -> None:
         show_without_result()
         return
     table = filtered(chosen_benchmark(table))
+    table = table.sort_values("test_accuracy", ascending=False, kind="stable")
+    ranked, others = table[table["comparable"]], table[~table["comparable"]]
     with st.container(horizontal=True, gap="medium"):
         averaged = st.toggle("Average over seeds")
-        show_all = st.toggle("Show runs that are not comparable")
-    ranked, others = table[table["comparable"]], table[~table["comparable"]]
+        show_all = st.toggle("Show runs that are not comparable", value=ranked.empty)
     if ranked.empty:
         st.info(
             "No comparable run here: runs on synthetic data or on a part of the images are never "
-            "ranked. Switch on “Show runs that are not comparable” to see them.",
+            "ranked.",
             icon=":material/info:",
         )
     else:
@@ -171,7 +177,6 @@ def main() -> None:
 
 
 def show_ranking(ranked: pd.DataFrame, *, averaged: bool) -> None:
-    ranked = ranked.sort_values("test_accuracy", ascending=False, kind="stable")
     best = ranked.iloc[0]
     ui.tiles(
         [

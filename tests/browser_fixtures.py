@@ -108,9 +108,12 @@ class Visit:
         self.page.get_by_role("heading", level=1, name=title).wait_for()
         settle(self.page)
 
-    def text(self) -> str:
-        """Everything readable in the page's main part."""
-        return self.page.get_by_test_id("stMain").inner_text()
+    def unfold(self, title: str) -> None:
+        """Opens an expander and waits until it stands still: a list over moving ground closes."""
+        self.page.get_by_text(title, exact=True).click()
+        self.page.wait_for_function(
+            "() => document.getAnimations().every((moving) => moving.playState === 'finished')"
+        )
 
     def overflow(self) -> int:
         """By how many pixels the page is wider than the window."""

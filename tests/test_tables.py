@@ -100,7 +100,7 @@ def test_the_headline_names_what_there_is() -> None:
     test = make_record().metrics["test"]
     full = headline(test, clean=test, tta=test)
     assert [t.name for t in full] == [
-        "Accuracy", "On clean test", "With TTA", "Macro F1", "Balanced accuracy", "ROC-AUC", "ECE",
+        "Accuracy", "Clean test", "With TTA", "Macro F1", "Balanced", "ROC-AUC", "ECE",
     ]  # fmt: skip
     assert full[0].value == percent(test.accuracy)
     assert full[0].below == interval(*test.accuracy_ci95)

@@ -104,8 +104,8 @@ def roc_curves(table: pd.DataFrame) -> go.Figure:
             hovertemplate="false positives %{x:.1%}, true positives %{y:.1%}",
         )
     finish(figure, height=440, x_title="False positive rate", y_title="True positive rate")
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", dtick=0.25)
-    figure.update_yaxes(range=[0, 1.01], tickformat=".0%", dtick=0.25)
+    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
     return figure
 
 
@@ -134,6 +134,7 @@ def reliability_diagram(table: pd.DataFrame, ece: float) -> go.Figure:
         name=f"this run, ECE {ece:.3f}",
         line={"color": ACCENT, "width": 2},
         marker={"size": 6 + 14 * weight, "opacity": 0.85},
+        cliponaxis=False,  # bins at 0 and 100 % keep their whole marker
         customdata=bins["count"],
         hovertemplate="confidence %{x:.1%}, right %{y:.1%}, %{customdata:,} images",
     )

@@ -16,7 +16,6 @@ from fer_bench.results.csv_export import safe_csv
 from fer_bench.results.record import RunRecord
 
 TEXT_COLOURS = {"light": "#1c2024", "dark": "#e8eaef"}
-TILE_WIDTH = 164
 
 
 def show_error(error: FerBenchError) -> None:
@@ -42,7 +41,7 @@ def no_results() -> None:
 
 
 def tiles(figures: Sequence[Tile]) -> None:
-    """Figures in boxes of one size that wrap on narrow screens."""
+    """Figures in boxes that fill a row, or several on narrow screens."""
     with st.container(horizontal=True, gap="small"):
         for tile in figures:
             st.metric(
@@ -53,7 +52,7 @@ def tiles(figures: Sequence[Tile]) -> None:
                 delta_arrow="off",
                 help=tile.explanation,
                 border=True,
-                width=TILE_WIDTH,
+                width="stretch",
                 height="stretch",
             )
 
