@@ -87,8 +87,8 @@ def train(
     store = ResultsStore(results)
     if not force and is_finished(store, spec, dataset):
         raise FerBenchError(
-            f"run {spec.name} is already finished in {results}: say --force to train it again, or "
-            "choose another --seed"
+            f"run {spec.name} is already finished in {results}: say --force to replace it, or "
+            "--results FOLDER to keep both, or choose another --seed"
         )
     with progress_bars() as progress:
         runner = Runner(
