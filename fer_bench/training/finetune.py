@@ -24,7 +24,7 @@ from fer_bench.results.record import TrainingInfo
 from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
 from fer_bench.training.outcome import TrainingOutcome
 from fer_bench.training.precision import autocast, choose_precision, layout, settled_precision
-from fer_bench.training.state import TrainingState
+from fer_bench.training.state import TrainingState, seed_epoch
 from fer_bench.training.targets import Loss, make_loss, soft_targets
 from fer_bench.types import Precision, Progress, silent
 
@@ -105,7 +105,7 @@ def _train_epoch(
     """One pass over the train split; returns the epoch's row of the history, without val."""
     recipe, model, epoch = spec.recipe, state.model, state.epoch + 1
     device = str(state.accelerator.device.type)
-    generator = _seed_epoch(spec.seed, epoch)
+    generator = seed_epoch(spec.seed, epoch)
     targets = torch.from_numpy(soft_targets(dataset))
     state.network.train()
     seen, correct, total_loss = 0, 0, 0.0
@@ -161,13 +161,6 @@ def _training_batch(
     x = resize(x, model.input_spec)
     x, y = mix(x, targets[rows], mixup=recipe.mixup, cutmix=recipe.cutmix, generator=generator)
     return normalise(x, model.input_spec), y
-
-
-def _seed_epoch(seed: int, epoch: int) -> torch.Generator:
-    """The epoch's own generator; dropout, which uses the global one, is seeded alike."""
-    number = seed * 100_003 + epoch
-    torch.manual_seed(number)
-    return torch.Generator().manual_seed(number)
 
 
 def _validate(

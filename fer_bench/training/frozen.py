@@ -41,7 +41,7 @@ from fer_bench.training.features import (
     write_whole,
 )
 from fer_bench.training.outcome import TrainingOutcome
-from fer_bench.training.state import TrainingState
+from fer_bench.training.state import TrainingState, seed_epoch
 from fer_bench.training.targets import Loss, make_loss, soft_targets
 from fer_bench.types import Progress, silent
 
@@ -243,7 +243,7 @@ def train_epoch(
     All random numbers come from the seed and the epoch's number.
     """
     epoch, size, started = state.epoch + 1, state.recipe.batch_size, time.perf_counter()
-    torch.manual_seed(seed * 100_003 + epoch)  # dropout in the head draws from it too
+    seed_epoch(seed, epoch)
     n, views = data.x.shape[:2]
     order, view = torch.randperm(n).to(data.x.device), torch.randint(views, (n,)).to(data.x.device)
     state.network.train()
