@@ -13,6 +13,8 @@ page = st.navigation(
         st.Page("pages/run.py", title="Run", icon=":material/monitoring:"),
         st.Page("pages/errors.py", title="Errors", icon=":material/grid_on:"),
         st.Page("pages/dataset.py", title="Dataset", icon=":material/photo_library:"),
+        st.Page("pages/image.py", title="Try an image", icon=":material/image:"),
+        st.Page("pages/live.py", title="Live", icon=":material/videocam:"),
     ]
 )
 with st.sidebar:

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -41,6 +43,20 @@ def free_port() -> int:
     return port
 
 
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A dashboard that runs; what it said so far lies in an open file."""
+
+    address: str
+    pid: int
+    said: IO[str]
+
+    def output(self) -> str:
+        """What it said on stdout and stderr."""
+        size = os.fstat(self.said.fileno()).st_size
+        return os.pread(self.said.fileno(), size, 0).decode(errors="replace")
+
+
 @contextmanager
 def serving(environment: Mapping[str, str]) -> Iterator[str]:
     """A fresh `streamlit run app.py` with these variables; yields its address, ends with the block.
@@ -48,8 +64,19 @@ def serving(environment: Mapping[str, str]) -> Iterator[str]:
     Raises:
         RuntimeError: the server ended, or did not answer in time; with what it said.
     """
+    with running(environment) as server:
+        yield server.address
+
+
+@contextmanager
+def running(environment: Mapping[str, str], module: str = "streamlit") -> Iterator[Server]:
+    """As `serving`; `module` may be another that takes Streamlit's arguments.
+
+    Raises:
+        RuntimeError: the server ended, or did not answer in time; with what it said.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py"]
+    command = [sys.executable, "-m", module, "run", "app.py"]
     command += ["--server.address=127.0.0.1", f"--server.port={port}", "--server.headless=true"]
     with tempfile.TemporaryFile("w+") as said:
         server = subprocess.Popen(
@@ -60,7 +87,7 @@ def serving(environment: Mapping[str, str]) -> Iterator[str]:
             if not _answers(server, address):
                 said.seek(0)
                 raise RuntimeError(f"the dashboard did not start: {said.read()}")
-            yield address
+            yield Server(address=address, pid=server.pid, said=said)
         finally:
             server.terminate()
             server.wait(timeout=20)
@@ -83,8 +110,8 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A fresh Chromium process without a window.
+def chromium(arguments: Sequence[str] = ()) -> Iterator[Browser]:
+    """A fresh Chromium process without a window, with more arguments if need be.
 
     Raises:
         RuntimeError: Chromium is not installed.
@@ -93,7 +120,9 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         raise RuntimeError("Chromium is missing: install the package `chromium`")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_ARGUMENTS))
+        browser = playwright.chromium.launch(
+            executable_path=program, args=[*CHROMIUM_ARGUMENTS, *arguments]
+        )
         try:
             yield browser
         finally:

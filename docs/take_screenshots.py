@@ -3,9 +3,9 @@
     python -m docs.take_screenshots                          # the shipped results
     python -m docs.take_screenshots --results DIR --data synthetic --run synthetic/NAME
 
-Run it from the repository's root; it needs Chromium. `--run` is the run that the pages Run and
-Errors show, the best one without it. `--width 390` and `--dark` show the other ways to look at it;
-`--whole` takes pages in full length.
+Run it from the repository's root; it needs Chromium, whose camera sees the sample picture. `--run`
+is the run that the pages Run and Errors show, the best one without it. `--width 390` and `--dark`
+show the other ways to look at it; `--whole` takes pages in full length.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from urllib.parse import quote
 
 from playwright.sync_api import Page
 
-from benchmarks.dashboard import ROOT, chromium, serving, settle
+from benchmarks.camera import camera_arguments, write_clip
+from benchmarks.dashboard import ROOT, chromium, running, settle
+from benchmarks.live_visitor import LiveVisitor
 
-PAGES = ("leaderboard", "run", "errors", "dataset")
+PAGES = ("leaderboard", "run", "errors", "dataset", "image", "live")
+#: So many frames fill the live page's figures and the beginning of its chart.
+FRAMES = 450
 HEIGHT = 900
 #: A page that has more to show than fits the window.
 TALL = 4000
@@ -30,6 +34,10 @@ def take(page: Page, address: str, file: Path, *, whole: bool) -> None:
     """One page as a PNG; its canvases and figures get a moment to be drawn."""
     page.goto(address)
     settle(page)
+    if address.endswith("/live"):
+        visitor = LiveVisitor(page=page)
+        visitor.start()
+        visitor.wait_for_frames(FRAMES)
     if whole:
         page.set_viewport_size({"width": page.viewport_size["width"], "height": TALL})
     page.wait_for_load_state("networkidle")
@@ -65,15 +73,22 @@ def main() -> None:
             "FER_BENCH_DATA": given.data,
             "FER_BENCH_CONFIG": str(Path(folder) / "settings.json"),
         }
-        with serving(environment) as address, chromium() as browser:
+        clip = Path(folder) / "camera.mjpeg"
+        write_clip(clip, numbered=False)
+        with (
+            running(environment, "benchmarks.loopback") as server,
+            chromium(camera_arguments(clip)) as browser,
+        ):
             page = browser.new_page(
                 viewport={"width": given.width, "height": HEIGHT},
                 color_scheme="dark" if given.dark else "light",
+                permissions=["camera"],
             )
             for name in PAGES:
                 file = given.out / f"{name}.png"
                 page.set_viewport_size({"width": given.width, "height": HEIGHT})
-                take(page, f"{address}/{address_of(name, given.run)}", file, whole=given.whole)
+                address = f"{server.address}/{address_of(name, given.run)}"
+                take(page, address, file, whole=given.whole)
                 sys.stdout.write(f"{file}: {file.stat().st_size / 1e3:.0f} kB\n")
 
 

@@ -11,6 +11,8 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Mode = Literal["frozen", "full", "lora", "zero-shot"]
 Precision = Literal["fp32", "bf16"]
+#: How trained weights are stored.
+Dtype = Literal["float32", "float16"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 

@@ -65,17 +65,22 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
+def require_chromium() -> None:
+    """Skips the test where there is no Chromium; under CI that is a failure."""
+    if find_chromium() is None:
+        sentence = "Chromium is missing: install the package `chromium` to test the pages in it"
+        if os.environ.get("CI") == "true":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[BrowserContext]:
     """One Chromium, whose cache spares most of a page's loading.
 
     It ends with the module, because Playwright holds the thread's event loop until then.
     """
-    if find_chromium() is None:
-        sentence = "Chromium is missing: install the package `chromium` to test the pages in it"
-        if os.environ.get("CI") == "true":
-            pytest.fail(sentence)
-        pytest.skip(sentence)
+    require_chromium()
     with chromium() as started, started.new_context() as context:
         yield context
 
@@ -85,6 +90,18 @@ def address(browser: BrowserContext, environment: dict[str, str]) -> Iterator[st
     """The dashboard's address."""
     with serving(environment) as served:
         yield served
+
+
+#: The preview of the page's camera shows a picture; its first frames are black.
+PREVIEW_IS_LIT = """() => {
+    const video = document.querySelector('[data-testid="stCameraInput"] video');
+    if (!video?.videoWidth) return false;
+    const canvas = document.createElement('canvas');
+    canvas.width = canvas.height = 8;
+    const context = canvas.getContext('2d');
+    context.drawImage(video, 0, 0, 8, 8);
+    return Math.max(...context.getImageData(0, 0, 8, 8).data.filter((_, i) => i % 4 < 3)) > 60;
+}"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,8 @@ from PIL import Image
 from fer_bench.benchmark import Runner, Source, evaluate_run, plan, run_sweep, specify
 from fer_bench.config import RunSpec, Sweep, load_recipe, load_yaml, validate
 from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.evaluation.calibration import fit_temperature
+from fer_bench.evaluation.confusions import scores
 from fer_bench.results.store import ResultsStore
 
 SPECS = Path(__file__).parents[1] / "benchmarks" / "specs"
@@ -105,6 +107,28 @@ def test_evaluating_the_stored_weights_gives_the_records_numbers_again(tmp_path)
         assert report.metrics == record.metrics[key]
 
 
+def test_weights_kept_as_float16_are_the_ones_that_were_measured(tmp_path):
+    half, full = ResultsStore(tmp_path / "half"), ResultsStore(tmp_path / "full")
+    record = run(half, tiny_spec(), weights="float16")
+    run(full, tiny_spec())
+    sizes = [
+        (store.find(record.name).folder / "model.safetensors").stat().st_size
+        for store in (half, full)
+    ]
+    assert 0.45 < sizes[0] / sizes[1] < 0.6
+    report = evaluate_run(half, record.name, SYNTHETIC)
+    assert report.metrics == record.metrics["test"]
+
+
+def test_the_temperature_is_fitted_on_validation_data(tmp_path):
+    store = ResultsStore(tmp_path)
+    record = run(store, tiny_spec())
+    predictions = store.predictions(store.find(record.name))
+    val = predictions[predictions["split"] == "val"]
+    expected = fit_temperature(*scores(val, record.dataset.emotions))
+    assert record.temperature == expected
+
+
 def test_evaluating_a_few_images_still_leaves_those_out_of_clean_that_stand_in_train(tmp_path):
     files = class_files(["train/happy", "train/sad", "val/happy", "val/sad"], 4)
     copies = {name.replace("train", "test"): data for name, data in files.items() if "tra" in name}
@@ -142,7 +166,7 @@ def test_a_run_on_ferplus_labels_is_measured_on_other_data_by_their_own(tmp_path
 
 def test_without_weights_evaluate_says_how_to_train_again(tmp_path):
     store = ResultsStore(tmp_path)
-    record = run(store, tiny_spec(), keep_weights=False)
+    record = run(store, tiny_spec(), weights=None)
     with pytest.raises(FerBenchError, match="only its record: train it again with `python -m fer_"):
         evaluate_run(store, record.name, SYNTHETIC)
 

@@ -129,6 +129,17 @@ def test_run_carries_out_a_benchmark_and_exits_1_if_a_run_failed(fer, tmp_path):
     assert "[1/2] clip_vit_b_32-full-finetune-5-1ep-scratch-tiny-limit10-s0: done" in err
 
 
+def test_results_marks_the_default_run(fer, tmp_path):
+    ResultsStore(tmp_path).save(make_record())
+    run = make_record().name
+    code, _, _ = fer("results", "--results", str(tmp_path), "--default", run)
+    assert code == 0
+    assert ResultsStore(tmp_path).find("default").name == run
+    code, _, err = fer("results", "--results", str(tmp_path), "--default", run[:-1])
+    assert code == 2
+    assert f"did you mean '{run}'" in err
+
+
 def test_results_lists_unreadable_records_beside_the_others(fer, tmp_path):
     ResultsStore(tmp_path).save(make_record())
     broken = tmp_path / "fer2013" / "broken" / "record.json"
@@ -147,6 +158,10 @@ def test_results_lists_unreadable_records_beside_the_others(fer, tmp_path):
         (["train", "--model", "resnet18", "--mode", "ful", "--data", "synthetic"], "did you mean"),
         (["train", "--model", "resnet18", "--recipe", "stron"], "did you mean 'strong'"),
         (["train", "--model", "resnet18"], "no data given: say --data PATH"),
+        (
+            ["train", "--model", "resnet18", "--data", "synthetic", "--weights", "float15"],
+            "did you mean 'float16'",
+        ),
         (
             ["train", "--model", "resnet18", "--data", "synthetic", "--option", "tiny"],
             "expected --option KEY=VALUE, got 'tiny'",

@@ -68,7 +68,13 @@ def test_listing_the_models_imports_no_torch() -> None:
         "print(*MODELS); sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [*REFERENCES, "expressio", "emotionlens", "keras_cnn"]
+    assert done.stdout.split() == [
+        *REFERENCES,
+        "expressio",
+        "emotionlens",
+        "keras_cnn",
+        "compact_resnet",
+    ]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -204,6 +210,7 @@ def test_the_reference_models_work_at_small_sizes(name: str, size: int) -> None:
         ("timm:test_resnet", 160, "bilinear"),
         ("emotionlens", 96, "bilinear"),
         ("keras_cnn", 48, "bilinear"),
+        ("compact_resnet", 48, "bilinear"),
     ],
 )
 def test_the_preprocessing_is_the_models_own(name: str, size: int, interpolation: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from record_fixtures import make_history, make_metrics, make_predictions, make_recipe, make_record
 from streamlit.testing.v1 import AppTest
 
+from fer_bench import ui
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.loading import load_dataset
 from fer_bench.results.record import RunRecord
@@ -354,3 +356,8 @@ def test_the_environment_names_the_data(results: Path, monkeypatch: pytest.Monke
     assert "FER_BENCH_DATA says that the data lie at /no/such/faces.zip." in texts(app)
     assert "the data source '/no/such/faces.zip' does not exist" in texts(app)
     assert not app.text_input
+
+
+def test_no_file_of_ui_hides_a_function_of_its_name() -> None:
+    files = {module.name for module in pkgutil.iter_modules(ui.__path__)}
+    assert files.isdisjoint(ui.__all__)

@@ -148,14 +148,15 @@ def test_tiny_networks_have_no_published_weights(name: str) -> None:
         start_from("imagenet", name)
 
 
-@pytest.mark.parametrize("name", ["expressio", "emotionlens", "keras_cnn"])
+@pytest.mark.parametrize("name", ["expressio", "emotionlens", "keras_cnn", "compact_resnet"])
 def test_seed_networks_have_no_published_weights(name: str) -> None:
     with pytest.raises(FerBenchError, match=rf"{name} has no published weights: .*none or a local"):
         start_from("imagenet", name)
 
 
 @pytest.mark.parametrize(
-    "name", [*REFERENCES, "expressio", "emotionlens", "keras_cnn", "timm:test_vit"]
+    "name",
+    [*REFERENCES, "expressio", "emotionlens", "keras_cnn", "compact_resnet", "timm:test_vit"],
 )
 def test_a_local_state_dict_fills_the_backbone(name: str, tmp_path: Path) -> None:
     model = small(name)

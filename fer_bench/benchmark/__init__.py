@@ -1,6 +1,6 @@
 """From a specification to runs, and from a stored run back to its numbers."""
 
-from fer_bench.benchmark.evaluating import EvaluationReport, evaluate_run, load_run_model
+from fer_bench.benchmark.evaluating import EvaluationReport, evaluate_run
 from fer_bench.benchmark.planning import Source, plan, specify
 from fer_bench.benchmark.running import Runner, is_finished, run_sweep
 
@@ -10,7 +10,6 @@ __all__ = [
     "Source",
     "evaluate_run",
     "is_finished",
-    "load_run_model",
     "plan",
     "run_sweep",
     "specify",

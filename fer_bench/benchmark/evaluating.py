@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fer_bench.benchmark.planning import Source
-from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.predicting import evaluate
-from fer_bench.models.base import Classifier
-from fer_bench.models.weights import load_model
-from fer_bench.results.describe import reproduce_command
+from fer_bench.inference.classifier import load_run_model
 from fer_bench.results.record import Metrics
-from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
 from fer_bench.types import Progress, Split, silent
 
 
@@ -68,18 +65,3 @@ def evaluate_run(
         emotions=model.emotions,
         tta=views,
     )
-
-
-def load_run_model(run: StoredRun) -> Classifier:
-    """The trained network of a run.
-
-    Raises:
-        FerBenchError: only its record is here; the message says how to train it again.
-    """
-    record = run.readable()
-    if not run.has_weights:
-        raise FerBenchError(
-            f"the weights of run {run.name} are not here, only its record: train it again with "
-            f"`{reproduce_command(record)}`"
-        )
-    return load_model(run.folder)

@@ -17,24 +17,29 @@ from fer_bench.config import Recipe, RunSpec
 from fer_bench.data.base import FaceDataset
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.evaluation.calibration import fit_temperature
+from fer_bench.evaluation.confusions import scores
 from fer_bench.evaluation.predicting import evaluate
 from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.catalogue import build_model
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.lora import merge_lora
-from fer_bench.models.weights import save_model
+from fer_bench.models.weights import round_parameters, save_model
 from fer_bench.results.record import DatasetInfo, ModelInfo, RunRecord, TrainingInfo
 from fer_bench.results.store import ResultsStore
 from fer_bench.training.extractors import check_extractor
 from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen
 from fer_bench.training.outcome import TrainingOutcome
-from fer_bench.types import SPLITS, Progress, silent
+from fer_bench.types import SPLITS, Dtype, Progress, silent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
     """How runs are carried out: where results go, on what device, with which weights kept.
+
+    weights: how the trained network is stored beside its record, and None for not at all. With
+        `float16` it is rounded before it is evaluated: the record is of the stored one.
 
     Raises:
         FerBenchError: an unknown extractor.
@@ -43,7 +48,7 @@ class Runner:
     store: ResultsStore
     device: str = "cpu"
     extractor: str = "auto"
-    keep_weights: bool = True
+    weights: Dtype | None = "float32"
     resume: bool = True
     progress: Progress = silent
 
@@ -100,6 +105,8 @@ class Runner:
         total, trainable = count_parameters(model)
         outcome = self._train(model, dataset, spec, work_dir)
         merge_lora(model)
+        if self.weights is not None:
+            round_parameters(model, self.weights)
         evaluation = evaluate(
             model,
             dataset,
@@ -122,10 +129,11 @@ class Runner:
                 ),
                 "training": outcome.info,
                 "metrics": evaluation.metrics,
+                "temperature": _temperature(evaluation.predictions, spec, model.emotions),
             }
         )
-        if self.keep_weights:
-            save_model(model, self.store.folder(dataset.name, spec.name))
+        if self.weights is not None:
+            save_model(model, self.store.folder(dataset.name, spec.name), self.weights)
         self.store.save(done, history=outcome.history, predictions=evaluation.predictions)
         return done
 
@@ -250,6 +258,11 @@ def reasons_not_comparable(spec: RunSpec, dataset: FaceDataset) -> list[str]:
     if spec.limit:
         reasons.append(f"limit: at most {spec.limit} images per split")
     return reasons
+
+
+def _temperature(predictions: pd.DataFrame, spec: RunSpec, emotions: tuple[str, ...]) -> float:
+    chosen = predictions[predictions["split"] == spec.selection_split]
+    return fit_temperature(*scores(chosen, emotions))
 
 
 def _untrained(recipe: Recipe, device: str) -> TrainingOutcome:

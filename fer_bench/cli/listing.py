@@ -1,4 +1,4 @@
-"""`list models|datasets|recipes|emotions` and `results`."""
+"""`list models|datasets|detectors|recipes|emotions` and `results`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,14 @@ def datasets(as_json: Json = False) -> None:
 
 
 @list_app.command()
+def detectors(as_json: Json = False) -> None:
+    """The face detectors of `predict` and the pages."""
+    from fer_bench.inference.faces import DETECTORS
+
+    _show({name: DETECTORS.entry(name).summary for name in DETECTORS}, as_json)
+
+
+@list_app.command()
 def recipes(as_json: Json = False) -> None:
     """The ways of training; a path of your own YAML file works too."""
     from fer_bench.config import load_recipe, recipe_names
@@ -56,6 +64,9 @@ def emotions(as_json: Json = False) -> None:
 
 def results(
     sort: Annotated[str, typer.Option(help="`accuracy`, `name` or `date`.")] = "accuracy",
+    default: Annotated[
+        str | None, typer.Option(help="First make this run the one that `default` stands for.")
+    ] = None,
     folder: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +78,10 @@ def results(
     columns = {"accuracy": "test_accuracy", "name": "run", "date": "finished_at"}
     if sort not in columns:
         raise FerBenchError(f"unknown sort {sort!r}: {suggest(sort, columns)}")
-    runs = ResultsStore(folder).runs()
+    store = ResultsStore(folder)
+    if default is not None:
+        store.mark_default(store.find(default))
+    runs = store.runs()
     table = summary_table(runs).sort_values(
         ["comparable", columns[sort]], ascending=[False, sort == "name"], na_position="last"
     )

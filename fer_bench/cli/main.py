@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from fer_bench.cli import data, evaluating, listing, training
+from fer_bench.cli import data, evaluating, listing, predicting, training
 from fer_bench.errors import FerBenchError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app.add_typer(data.app, name="data")
 app.command()(training.run)
 app.command()(training.train)
 app.command()(evaluating.evaluate)
+app.command()(predicting.predict)
+app.command()(predicting.fetch)
 app.command()(listing.results)
 
 

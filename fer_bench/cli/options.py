@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fer_bench.benchmark import Source
     from fer_bench.config import Protocol, VoteMode
     from fer_bench.models.base import Option
-    from fer_bench.types import Mode, Split
+    from fer_bench.types import Dtype, Mode, Split
 
 DEFAULT_RESULTS = Path(os.environ.get("FER_BENCH_RESULTS", "results"))
 
@@ -121,6 +121,13 @@ def as_protocol(value: str) -> Protocol:
     from fer_bench.config import Protocol
 
     return cast(Protocol, _one_of("protocol", value, Protocol))
+
+
+def as_dtype(value: str) -> Dtype | None:
+    """How weights are stored; None for `none`. Raises FerBenchError for an unknown way."""
+    from fer_bench.types import Dtype
+
+    return None if value == "none" else cast(Dtype, _one_of("weights", value, Dtype))
 
 
 def as_votes(value: str | None) -> VoteMode | None:

@@ -17,6 +17,7 @@ from fer_bench.cli.options import (
     Results,
     RowsFile,
     VotesFile,
+    as_dtype,
     as_mode,
     as_protocol,
     as_votes,
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from fer_bench.config import RunSpec
     from fer_bench.results.record import RunRecord
 
-Weights = Annotated[bool, typer.Option(help="Keep the trained weights beside the record.")]
+Weights = Annotated[
+    str,
+    typer.Option(help="How trained weights are kept: float32, float16 (half the file) or none."),
+]
 
 
 def train(
@@ -56,7 +60,7 @@ def train(
     results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     extractor: Annotated[str, typer.Option(help="Back end of frozen features.")] = "auto",
-    weights: Weights = True,
+    weights: Weights = "float32",
     resume: Annotated[bool, typer.Option(help="Go on after the last finished epoch.")] = False,
     force: Annotated[bool, typer.Option(help="Train again though it is finished.")] = False,
     as_json: Json = False,
@@ -95,7 +99,7 @@ def train(
             store=store,
             device=choose_device(device),
             extractor=extractor,
-            keep_weights=weights,
+            weights=as_dtype(weights),
             resume=resume,
             progress=progress,
         )
@@ -113,7 +117,7 @@ def run(
     results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     extractor: Annotated[str, typer.Option(help="Back end of frozen features.")] = "auto",
-    weights: Weights = True,
+    weights: Weights = "float32",
     as_json: Json = False,
 ) -> None:
     """Carry out a benchmark: models x modes x recipes x seeds; finished runs are skipped.
@@ -139,7 +143,7 @@ def run(
             store=ResultsStore(results),
             device=choose_device(device),
             extractor=extractor,
-            keep_weights=weights,
+            weights=as_dtype(weights),
             progress=progress,
         )
         records = run_sweep(specs, source, runner, on_run)

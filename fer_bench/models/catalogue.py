@@ -31,6 +31,9 @@ MODELS = Registry(
         "keras_cnn": Entry(
             "fer_bench.models.keras_cnn:build", "the widely copied Keras CNN, 48 px gray"
         ),
+        "compact_resnet": Entry(
+            "fer_bench.models.compact_resnet:build", "our small residual CNN, 48 px gray, 2.7 M"
+        ),
     },
 )
 

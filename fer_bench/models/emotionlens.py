@@ -7,10 +7,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from fer_bench.models.base import Classifier, ModelRequest
-from fer_bench.models.heads import with_head
+from fer_bench.models.heads import without_published_weights
 from fer_bench.models.options import SizeOptions, read_options
-from fer_bench.models.pretrained import load_weights, starting_state
-from fer_bench.types import InputSpec, Provenance
+from fer_bench.types import InputSpec
 
 #: Widths of the stages; each halves the image.
 WIDTHS = (32, 64, 128, 256)
@@ -61,17 +60,10 @@ def build(request: ModelRequest) -> Classifier:
         FerBenchError: unknown options, or weights that cannot be had.
     """
     options = read_options(SizeOptions, request)
-    state, origin = starting_state(request)
-    net = backbone()
-    if state is not None:
-        load_weights(net, state, source=request.pretraining)
-    return with_head(
-        net,
+    return without_published_weights(
+        backbone(),
         WIDTHS[-1],
         input_spec=InputSpec(size=options.input_size or 96, channels=3, mean=MEAN, std=STD),
         request=request,
-        provenance=Provenance(
-            architecture="residual CNN of the project EmotionLens, written from its description",
-            weights=origin,
-        ),
+        architecture="residual CNN of the project EmotionLens, written from its description",
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from fer_bench.models.base import Classifier, ModelRequest
-from fer_bench.models.heads import with_head
+from fer_bench.models.heads import without_published_weights
 from fer_bench.models.options import CommonOptions, read_options
-from fer_bench.models.pretrained import load_weights, starting_state
-from fer_bench.types import InputSpec, Provenance
+from fer_bench.types import InputSpec
 
 #: Mean and deviation of FER2013's gray values, scaled to [0, 1], rounded.
 FER_MEAN, FER_STD = (0.507,), (0.255,)
@@ -53,17 +52,10 @@ def build(request: ModelRequest) -> Classifier:
         FerBenchError: unknown options, or weights that cannot be had.
     """
     read_options(CommonOptions, request)
-    state, origin = starting_state(request)
-    net = backbone()
-    if state is not None:
-        load_weights(net, state, source=request.pretraining)
-    return with_head(
-        net,
+    return without_published_weights(
+        backbone(),
         FEATURE_SIZE,
         input_spec=InputSpec(size=48, channels=1, mean=FER_MEAN, std=FER_STD),
         request=request,
-        provenance=Provenance(
-            architecture="CNN of the project Expressio, written from its description",
-            weights=origin,
-        ),
+        architecture="CNN of the project Expressio, written from its description",
     )

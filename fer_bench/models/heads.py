@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_bench.models.base import Classifier, ModelRequest
+from fer_bench.models.pretrained import load_weights, starting_state
 from fer_bench.types import InputSpec, Provenance
 
 
@@ -68,4 +69,30 @@ def with_head(
         input_spec=input_spec,
         request=request,
         provenance=provenance,
+    )
+
+
+def without_published_weights(
+    net: nn.Module,
+    feature_size: int,
+    *,
+    input_spec: InputSpec,
+    request: ModelRequest,
+    architecture: str,
+    paper: str = "",
+) -> Classifier:
+    """A classifier of a network that starts from random or from local weights.
+
+    Raises:
+        FerBenchError: weights that cannot be had or do not fit.
+    """
+    state, origin = starting_state(request)
+    if state is not None:
+        load_weights(net, state, source=request.pretraining)
+    return with_head(
+        net,
+        feature_size,
+        input_spec=input_spec,
+        request=request,
+        provenance=Provenance(architecture=architecture, paper=paper, weights=origin),
     )

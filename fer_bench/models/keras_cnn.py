@@ -6,10 +6,9 @@ from torch import nn
 
 from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.expressio import FER_MEAN, FER_STD
-from fer_bench.models.heads import with_head
+from fer_bench.models.heads import without_published_weights
 from fer_bench.models.options import CommonOptions, read_options
-from fer_bench.models.pretrained import load_weights, starting_state
-from fer_bench.types import InputSpec, Provenance
+from fer_bench.types import InputSpec
 
 FEATURE_SIZE = 1024
 
@@ -44,18 +43,11 @@ def build(request: ModelRequest) -> Classifier:
         FerBenchError: unknown options, or weights that cannot be had.
     """
     read_options(CommonOptions, request)
-    state, origin = starting_state(request)
-    net = backbone()
-    if state is not None:
-        load_weights(net, state, source=request.pretraining)
-    return with_head(
-        net,
+    return without_published_weights(
+        backbone(),
         FEATURE_SIZE,
         input_spec=InputSpec(size=48, channels=1, mean=FER_MEAN, std=FER_STD),
         request=request,
-        provenance=Provenance(
-            architecture="CNN of the common Keras tutorials, written from its description",
-            paper="https://github.com/atulapra/Emotion-detection",
-            weights=origin,
-        ),
+        architecture="CNN of the common Keras tutorials, written from its description",
+        paper="https://github.com/atulapra/Emotion-detection",
     )

@@ -7,7 +7,6 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError
@@ -19,11 +18,10 @@ from fer_bench.errors import FerBenchError
 from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.catalogue import find_builder
 from fer_bench.models.pretrained import WEIGHTS_FILE, load_weights
-from fer_bench.types import InputSpec, Provenance
+from fer_bench.types import Dtype, InputSpec, Provenance
 
 SCHEMA_VERSION = 1
 CARD_FILE = "model.json"
-Dtype = Literal["float32", "float16"]
 
 
 class ModelCard(Config):
@@ -54,6 +52,16 @@ def _stored(model: Classifier, dtype: Dtype) -> dict[str, Tensor]:
                 "save the model with dtype float32"
             )
     return state
+
+
+def round_parameters(model: Classifier, dtype: Dtype) -> None:
+    """Leaves the model as it will be after it was saved so and loaded again; still fp32.
+
+    Raises:
+        FerBenchError: values beyond the type's range.
+    """
+    if dtype == "float16":
+        model.load_state_dict({k: v.float() for k, v in _stored(model, dtype).items()})
 
 
 def save_model(model: Classifier, folder: Path, dtype: Dtype = "float32") -> None:

@@ -7,6 +7,8 @@ from fer_bench.plots.errors import (
     reliability_diagram,
     roc_curves,
 )
+from fer_bench.plots.live import emotion_timeline
+from fer_bench.plots.prediction import probability_bars, probability_pie
 from fer_bench.plots.ranking import accuracy_against, accuracy_bars
 from fer_bench.plots.style import emotion_colour, model_colour
 from fer_bench.plots.training import training_curve
@@ -17,8 +19,11 @@ __all__ = [
     "class_balance",
     "confusion_matrix",
     "emotion_colour",
+    "emotion_timeline",
     "model_colour",
     "per_class_bars",
+    "probability_bars",
+    "probability_pie",
     "reliability_diagram",
     "roc_curves",
     "training_curve",

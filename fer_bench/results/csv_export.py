@@ -10,7 +10,8 @@ import pandas as pd
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def _as_text(cell: object) -> object:
+def defused(cell: object) -> object:
+    """A cell as it is, but text that looks like a formula gets a `'` before."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
@@ -19,6 +20,6 @@ def safe_csv(table: pd.DataFrame) -> bytes:
 
     Numbers stay numbers, negative ones too.
     """
-    defused = table.rename(columns=_as_text).map(_as_text)
+    safe = table.rename(columns=defused).map(defused)
     # All text in quotes: the writer would leave a lone carriage return bare, which ends a row.
-    return defused.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode("utf-8")
+    return safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode("utf-8")

@@ -82,7 +82,8 @@ class TrainingInfo(Part):
 class RunRecord(Part):
     """Everything about a run. Stored as `results/<dataset>/<run>/record.json`.
 
-    metrics: keys `val`, `test`, `test_clean`, and the same with `_tta`.
+    metrics: keys `val`, `test`, `test_clean`, and the same with `_tta`; of the plain
+        probabilities, before the temperature.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -97,6 +98,9 @@ class RunRecord(Part):
     model: ModelInfo | None = None
     training: TrainingInfo | None = None
     metrics: dict[str, Metrics] = Field(default_factory=dict)
+    temperature: float | None = Field(
+        None, gt=0, description="what logits are divided by in use; fitted on the selection split"
+    )
     not_comparable_because: list[str] = Field(
         default_factory=list, description="`synthetic data`, `limit`: keep it out of rankings"
     )

@@ -10,7 +10,6 @@ import contextlib
 import copy
 import io
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_bench.errors import FerBenchError, suggest
+from fer_bench.models.openvino_model import (
+    Unavailable,
+    bf16_is_native,
+    convert,
+    load_openvino,
+)
 
 #: float32 `(B, channels, S, S)` as `to_input` gives, to float32 `(B, D)` features; the result is
 #: on the device that the extractor was made for.
@@ -41,10 +46,6 @@ WORTHWHILE_SECONDS = {
 RACE_BATCH = 32
 #: Images per OpenVINO request: a fixed shape lets it pick faster kernels than a dynamic one.
 CHUNK = 16
-
-
-class Unavailable(FerBenchError):
-    """This extractor cannot run this backbone on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,12 +106,10 @@ def _openvino(precision: str, *, quantised: bool = False) -> Callable[..., Extra
         if device != "cpu":
             raise Unavailable(f"OpenVINO runs on the CPU here, not on {device}")
         try:
-            import openvino
-
-            has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+            has_bf16 = bf16_is_native()
             if precision == "bf16" and not has_bf16 and not quantised:
                 raise Unavailable("this CPU has no bf16 instructions")
-            model = _converted(backbone, sample)
+            model = convert(backbone, sample)
             if quantised:
                 model = _quantised(model, backbone, sample)
             model.reshape([CHUNK, *sample.shape[1:]])
@@ -122,32 +121,12 @@ def _openvino(precision: str, *, quantised: bool = False) -> Callable[..., Extra
     return build
 
 
-def _converted(backbone: nn.Module, sample: Tensor) -> Any:
-    import openvino
-    from openvino import frontend
-
-    # None of these derives from RuntimeError.
-    failures = (
-        frontend.GeneralFailure,
-        frontend.InitializationFailure,
-        frontend.NotImplementedFailure,
-        frontend.OpConversionFailure,
-        frontend.OpValidationFailure,
-    )
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the tracer's notes on constants and deprecation
-            return openvino.convert_model(backbone.cpu().eval(), example_input=sample[:2].cpu())
-    except failures as error:
-        last = str(error).strip().splitlines()[-1]
-        raise Unavailable(f"OpenVINO cannot convert it: {last}") from error
-
-
 def _quantised(model: Any, backbone: nn.Module, sample: Tensor) -> Any:
     """Post-training int8 (NNCF), SmoothQuant for transformers.
 
     Calibrated on every other image only, so that agreement is not measured on its own examples.
     """
+    load_openvino()  # NNCF has the same telemetry
     import nncf
     from nncf.errors import InternalError, UnsupportedModelError, ValidationError
 
@@ -168,8 +147,7 @@ def _quantised(model: Any, backbone: nn.Module, sample: Tensor) -> Any:
 
 def _compiled(model: Any, precision: str) -> Extractor:
     """An extractor that spreads chunks over parallel streams, as many threads as torch uses."""
-    import openvino
-
+    openvino = load_openvino()
     compiled = openvino.compile_model(
         model,
         "CPU",

@@ -81,8 +81,8 @@ def chart(figure: go.Figure, key: str) -> None:
     )
 
 
-def gallery(pictures: Sequence[tuple[Image.Image, str | None]], width: int) -> None:
-    """Pictures with their captions (Markdown) in rows that wrap."""
+def gallery(pictures: Sequence[tuple[Image.Image | bytes, str | None]], width: int) -> None:
+    """Pictures, or the content of their files, with captions (Markdown) in rows that wrap."""
     with st.container(horizontal=True, gap="small"):
         for picture, caption in pictures:
             st.image(picture, caption=caption, width=width)

@@ -1,0 +1,96 @@
+"""A trained run, ready to name the emotion of faces: preprocessing, network, temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fer_bench.data.transform import to_input
+from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.inference.backends import AUTO, Backend, open_backend
+from fer_bench.models.base import Classifier
+from fer_bench.models.weights import load_model
+from fer_bench.results.describe import reproduce_command
+from fer_bench.results.store import StoredRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceClassifier:
+    """Crops of faces to probabilities; may be shared between threads.
+
+    name: the run's.
+    temperature: what the logits are divided by; 1 leaves them as they are.
+    """
+
+    name: str
+    model: Classifier
+    backend: Backend
+    temperature: float = 1.0
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities."""
+        return self.model.emotions
+
+    def prepare(self, crops: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Crops, each uint8 `(H, W)` gray or `(H, W, 3)` RGB, to `(B, channels, S, S)` float32."""
+        spec = self.model.input_spec
+        return torch.cat([to_input(crop[None], spec) for crop in crops])
+
+    def logits(self, crops: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """float32 `(B, C)`, as the network gives them; B may be 0."""
+        if not crops:
+            return torch.zeros(0, len(self.emotions))
+        return self.backend.forward(self.prepare(crops))
+
+    def probabilities(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+        """float64 `(B, C)`, rows sum to 1; scaled by the temperature (Guo et al., 1706.04599).
+
+        Raises:
+            RunFailed: logits that are not finite.
+        """
+        logits = self.logits(crops).double()
+        if not torch.isfinite(logits).all():
+            raise RunFailed(
+                f"model {self.name} gave logits that are not finite: its training diverged or its "
+                "weights are broken; train it again with a lower learning rate"
+            )
+        scaled = logits / self.temperature
+        return scaled.softmax(1).numpy()
+
+
+def open_classifier(run: StoredRun, backend: str = AUTO) -> FaceClassifier:
+    """The trained network of a run on a back end, warm.
+
+    Raises:
+        FerBenchError: a run that cannot be read or has no weights here (the message says how to
+            train it again), or a back end that is unknown or does not work here.
+    """
+    model = load_run_model(run)
+    temperature = run.readable().temperature
+    return FaceClassifier(
+        name=run.name,
+        model=model,
+        backend=open_backend(backend, model),
+        temperature=1.0 if temperature is None else temperature,
+    )
+
+
+def load_run_model(run: StoredRun) -> Classifier:
+    """The trained network of a run.
+
+    Raises:
+        FerBenchError: only its record is here; the message says how to train it again.
+    """
+    record = run.readable()
+    if not run.has_weights:
+        raise FerBenchError(
+            f"the weights of run {run.name} are not here, only its record: train it again with "
+            f"`{reproduce_command(record)}`"
+        )
+    return load_model(run.folder)

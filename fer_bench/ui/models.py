@@ -1,0 +1,158 @@
+"""The trained networks that pages run: which runs have theirs here; opened once for everybody."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from fer_bench.display import escape, percent
+from fer_bench.errors import FerBenchError
+from fer_bench.results.store import DEFAULT, DEFAULT_FILE, WEIGHTS, ResultsStore, StoredRun
+from fer_bench.ui.records import results_root, run_id, runs
+from fer_bench.ui.widgets import empty_state, show_error
+
+if TYPE_CHECKING:  # torch loads only when a network is opened
+    from fer_bench.inference.classifier import FaceClassifier
+
+#: Networks kept in memory between visits; CLIP ViT-B/32 takes 350 MB.
+MOST_OPEN = 4
+
+
+def usable_runs() -> list[StoredRun]:
+    """Finished runs whose weights are here: the default one first, then by test accuracy."""
+    here = [r for r in runs() if r.record and r.record.status == "done" and r.has_weights]
+    default = default_id()
+    return sorted(here, key=lambda run: (run_id(run) != default, -_accuracy(run)))
+
+
+def default_id() -> str | None:
+    """The `dataset/run` marked as default; None where there is none."""
+    root = results_root()
+    try:
+        changed = (root / DEFAULT_FILE).stat().st_mtime_ns
+    except OSError:
+        return None
+    return _default(str(root), changed)
+
+
+@st.cache_data(max_entries=2, show_spinner=False)
+def _default(root: str, changed: int) -> str | None:
+    try:
+        return run_id(ResultsStore(Path(root)).find(DEFAULT))
+    except FerBenchError:
+        return None
+
+
+def _accuracy(run: StoredRun) -> float:
+    test = run.record.metrics.get("test") if run.record else None
+    return test.accuracy if test else -1.0
+
+
+def run_label(run: StoredRun, name: str | None = None) -> str:
+    """A run in a list: `compact_resnet-full-strong-s0 · 70.1 % · default`.
+
+    name: what to call it instead of its own name.
+    """
+    parts = [name or run.name]
+    if _accuracy(run) >= 0:
+        parts.append(percent(_accuracy(run)))
+    if run_id(run) == default_id():
+        parts.append(DEFAULT)
+    return " · ".join(parts)
+
+
+def run_labels(choices: Sequence[StoredRun]) -> dict[str, str]:
+    """Runs in a list, by `run_id`: `resnet18 · 65.1 %`, with its full name where models repeat."""
+    models = Counter(run.readable().spec.model for run in choices)
+    labels = {}
+    for run in choices:
+        model = run.readable().spec.model
+        labels[run_id(run)] = run_label(run, model if models[model] == 1 else run.name)
+    return labels
+
+
+def short_names(classifiers: Mapping[str, FaceClassifier]) -> dict[str, str]:
+    """What to call each of a few networks: its model, or its run where models repeat."""
+    models = Counter(classifier.model.request.name for classifier in classifiers.values())
+    return {
+        run: one.model.request.name if models[one.model.request.name] == 1 else one.name
+        for run, one in classifiers.items()
+    }
+
+
+def classifier(run: str, backend: str = "auto") -> FaceClassifier:
+    """The network of the run `dataset/run`, warm; opened once, and again when its file changes.
+
+    It is shared by all sessions, which `FaceClassifier` allows.
+
+    Raises:
+        FerBenchError: as `inference.classifier.open_classifier`.
+    """
+    return _open(str(results_root()), run, backend, weights_changed(run))
+
+
+def weights_changed(run: str) -> int:
+    """When the weights of the run `dataset/run` were written, nanoseconds; 0 where there are none.
+
+    Part of the key of everything that is remembered about a network.
+    """
+    try:
+        return (results_root() / run / WEIGHTS).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@st.cache_resource(max_entries=MOST_OPEN, show_spinner="Opening the model …")
+def _open(root: str, run: str, backend: str, changed: int) -> FaceClassifier:
+    from fer_bench.inference.classifier import open_classifier
+
+    opened = open_classifier(ResultsStore(Path(root)).find(run), backend)
+    # Streamlit collects garbage after every rerun, through all the objects that torch brought: that
+    # held the live page's frames up for 0.15 s every second. What is here now is here to stay.
+    gc.collect()
+    gc.freeze()
+    return opened
+
+
+def pick_classifiers(
+    choices: Sequence[StoredRun], *, most: int, key: str, backend: str = "auto"
+) -> dict[str, FaceClassifier]:
+    """A box to choose at most `most` runs, the first one by default; their networks, opened.
+
+    Returns:
+        By `run_id`, in the order chosen; one that cannot be opened shows its error instead.
+    """
+    labels = run_labels(choices)
+    chosen = st.multiselect(
+        "Models",
+        list(labels),
+        default=list(labels)[:1],
+        max_selections=most,
+        format_func=labels.__getitem__,
+        key=key,
+        help=f"Up to {most}, side by side; the share after a name is its test accuracy.",
+    )
+    opened = {}
+    for name in chosen:
+        try:
+            opened[name] = classifier(name, backend)
+        except FerBenchError as error:
+            show_error(error)
+    return opened
+
+
+def no_models() -> None:
+    """The empty state of a page that needs a trained network."""
+    empty_state(
+        "No trained model here",
+        f"The shipped model should lie in {escape(results_root())}, named by `{DEFAULT_FILE}`; "
+        "records alone hold no weights. Train one (synthetic faces, about a minute), "
+        "then reload this page.",
+        "python -m fer_bench train --model keras_cnn --mode full --recipe demo "
+        "--pretraining none --data synthetic",
+    )

@@ -1,0 +1,291 @@
+"""Try an image: every face in it, and what one model or several read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from fer_bench import plots, ui
+from fer_bench.display import as_percents, escape, how_many, percent
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.gallery import enlarged
+from fer_bench.ui import faces, images, models
+from fer_bench.ui.image_history import show_history
+from fer_bench.ui.images import Result, Treatment
+
+if TYPE_CHECKING:  # torch loads only when there is a model to open
+    from fer_bench.inference.classifier import FaceClassifier
+
+INTRODUCTION = (
+    "Every face in a picture, and what the models read from it. Pictures are analysed in the "
+    "memory of the machine that runs FER Bench and kept nowhere, unless you turn the history on."
+)
+#: Exact, and open at once: choosing a faster back end takes longer than a visit's pictures.
+BACKEND = "torch-fp32"
+#: More faces than this are chosen from a list.
+MOST_BUTTONS = 8
+#: More faces than this have no thumbnail.
+MOST_THUMBNAILS = 24
+#: Longer tables scroll in a window of their own.
+MOST_ROWS = 12
+PERCENT = "%.1f %%"
+COLUMNS: dict[str, ColumnConfig] = {
+    "image": st.column_config.TextColumn("Picture", width=150),
+    "face": st.column_config.NumberColumn("Face", width="small"),
+    "model": st.column_config.TextColumn("Model"),
+    "emotion": st.column_config.TextColumn("Emotion", width="small"),
+    "score": st.column_config.ProgressColumn(
+        "Confidence", format=PERCENT, min_value=0, max_value=100
+    ),
+    "problem": st.column_config.TextColumn("Problem", width="medium"),
+}
+
+Classifiers = Mapping[str, "FaceClassifier"]
+
+
+def show_picture(result: Result, treatment: Treatment, classifiers: Classifiers) -> None:
+    """One picture with its faces boxed, or why there are none."""
+    if result.error:
+        st.error(escape(result.error), icon=":material/broken_image:")
+        return
+    run = boxes_by(classifiers)
+    st.image(
+        faces.preview(result, treatment, run, classifiers[run].emotions),
+        width=faces.shown_width(result),
+        alt=f"{result.picture.name} with {how_many(result.n_faces, 'face')} boxed",
+    )
+    st.caption(escape(faces.timing_line(result, run)))
+    if not result.n_faces:
+        st.warning(
+            f"No face found in {escape(result.picture.name)}. A clear, frontal face is found "
+            "best; if the picture is a face already, take all of it.",
+            icon=":material/face_retouching_off:",
+        )
+        st.button(
+            "Take the whole image as a face",
+            icon=":material/crop_free:",
+            on_click=images.take_whole_images,
+            type="primary",
+        )
+
+
+def boxes_by(classifiers: Classifiers) -> str:
+    """Whose answer stands at the boxes: the only model's, or the one the visitor picks."""
+    names = models.short_names(classifiers)
+    runs = list(names)
+    if len(runs) == 1:
+        return runs[0]
+    return st.segmented_control(
+        "Boxes named by",
+        runs,
+        default=runs[0],
+        required=True,
+        format_func=lambda run: escape(names[run]),
+        key=f"boxes-by-{runs}",
+    )
+
+
+def pick_picture(results: Sequence[Result]) -> Result:
+    """The picture to look at closely, of several."""
+    if len(results) == 1:
+        return results[0]
+    number = st.selectbox(
+        "Picture",
+        range(len(results)),
+        index=faces.first_with_face(results),
+        format_func=lambda i: f"{i + 1} · {results[i].picture.name}",
+        key=f"picture-{len(results)}",
+    )
+    return results[number]
+
+
+def pick_face(result: Result, treatment: Treatment, classifiers: Classifiers) -> int:
+    """The face to look at closely, from 0: the largest unless the visitor picks another."""
+    if result.n_faces == 1:
+        return 0
+    run, classifier = next(iter(classifiers.items()))
+    found = result.analyses[run].faces
+    names = [f"{number} · {face.emotion}" for number, face in enumerate(found, start=1)]
+    ui.gallery(
+        [
+            (enlarged(faces.crop(result, treatment, number, run, classifier)), name)
+            for number, name in enumerate(names[:MOST_THUMBNAILS])
+        ],
+        width=84,
+    )
+    key, numbers = f"face-{result.picture.key}-{len(found)}", range(len(found))
+    if len(found) > MOST_BUTTONS:
+        return st.selectbox("Face", numbers, format_func=names.__getitem__, key=key)
+    return st.segmented_control(
+        "Face", numbers, default=0, required=True, format_func=names.__getitem__, key=key
+    )
+
+
+def show_face(result: Result, treatment: Treatment, classifiers: Classifiers) -> None:
+    """What every model makes of one face, side by side."""
+    st.subheader("The face" if result.n_faces == 1 else f"The {result.n_faces} faces")
+    number = pick_face(result, treatment, classifiers)
+    looked_at = {}
+    if len(classifiers) == 1:
+        places = st.columns([2, 3, 2], gap="large", vertical_alignment="center")
+        run, classifier = next(iter(classifiers.items()))
+        looked_at[run] = places[0]
+        show_answer(places[1], places[2], result, number, run, classifier)
+    else:
+        columns = st.columns(len(classifiers), gap="large")
+        for place, (run, classifier) in zip(columns, classifiers.items(), strict=True):
+            place.markdown(f"**{escape(classifier.name)}**")
+            looked_at[run] = place.container()
+            show_answer(place, place, result, number, run, classifier)
+    # Last, for its libraries take seconds to load when the server is fresh.
+    for run, place in looked_at.items():
+        with place, st.spinner("Looking where it looked …"):
+            show_heat(result, treatment, number, run, classifiers[run])
+
+
+def show_answer(
+    left: DeltaGenerator,
+    right: DeltaGenerator,
+    result: Result,
+    number: int,
+    run: str,
+    classifier: FaceClassifier,
+) -> None:
+    """One model's probabilities for one face, as bars and as a ring."""
+    shares = faces.shares(result.analyses[run].faces[number], classifier.emotions)
+    with left:
+        ui.chart(plots.probability_bars(shares), f"bars-{run}")
+    with right:
+        ui.chart(plots.probability_pie(shares), f"pie-{run}")
+
+
+def show_heat(
+    result: Result, treatment: Treatment, number: int, run: str, classifier: FaceClassifier
+) -> None:
+    """The face under what the network looked at, with the method's name."""
+    try:
+        heat, method = faces.heat_map(result, treatment, number, run, classifier)
+    except FerBenchError as error:
+        ui.show_error(error)
+        return
+    face = result.analyses[run].faces[number]
+    st.image(heat, width=faces.FACE_SIDE, alt=f"What {classifier.name} looked at")
+    st.caption(
+        f"Red: what speaks most for **{escape(face.emotion)}** ({percent(face.score)}); "
+        f"{escape(method)}."
+    )
+
+
+def show_table(results: Sequence[Result], treatment: Treatment, classifiers: Classifiers) -> None:
+    """Every face of every picture, and the files to take away."""
+    emotions = {run: classifier.emotions for run, classifier in classifiers.items()}
+    table = faces.face_table(results, emotions)
+    st.subheader("All faces")
+    st.caption(faces.count_line(results))
+    shown = as_percents(table, ["score", *(c for c in table if c.startswith("p_"))])
+    st.dataframe(
+        shown,
+        column_order=faces.shown_columns(table),
+        column_config=table_columns(table),
+        hide_index=True,
+        width="stretch",
+        height="content" if len(shown) <= MOST_ROWS else "auto",
+        placeholder="",
+    )
+    with st.container(horizontal=True, gap="small"):
+        ui.download_csv(table, "faces.csv", "faces-csv")
+        readable = [result for result in results if not result.error]
+        if readable:
+            download_images(readable, treatment, emotions)
+
+
+def table_columns(table: pd.DataFrame) -> dict[str, ColumnConfig]:
+    """How the table's columns look; their number depends on the models' emotions."""
+    shares = [column for column in table if column.startswith("p_")]
+    return COLUMNS | {
+        column: st.column_config.NumberColumn(column[2:].capitalize(), format=PERCENT)
+        for column in shares
+    }
+
+
+def download_images(
+    results: Sequence[Result], treatment: Treatment, emotions: Mapping[str, Sequence[str]]
+) -> None:
+    """A button that saves the pictures with their boxes, several of them in a zip."""
+    one = len(results) == len(emotions) == 1
+
+    def content() -> bytes:  # made when asked for
+        files = faces.annotated_files(results, treatment, emotions)
+        return faces.first_content(files) if one else faces.zipped(files)
+
+    st.download_button(
+        "Download image" if one else "Download images",
+        content,
+        f"{faces.safe_stem(results[0].picture.name)}-faces.jpg" if one else "faces.zip",
+        "image/jpeg" if one else "application/zip",
+        key="faces-images",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def show_gallery(results: Sequence[Result], treatment: Treatment, classifiers: Classifiers) -> None:
+    """Every readable picture, small, with what its largest face shows."""
+    run, classifier = next(iter(classifiers.items()))
+    st.subheader("All pictures")
+    ui.gallery(
+        [
+            (faces.thumbnail(result, treatment, run, classifier.emotions), faces.verdict(result))
+            for result in results
+            if not result.error
+        ],
+        width=160,
+    )
+
+
+def show_waiting(pictures: Sequence[images.Picture]) -> None:
+    """What is missing before anything can be analysed."""
+    if pictures:
+        st.info("Choose a model, and its answer appears here.", icon=":material/neurology:")
+    else:
+        st.info("Give a picture, and its faces appear here.", icon=":material/add_a_photo:")
+
+
+def main() -> None:
+    st.title("Try an image")
+    st.markdown(INTRODUCTION)
+    usable = models.usable_runs()
+    if not usable:
+        models.no_models()
+        return
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        pictures = images.ask_for_pictures()
+        classifiers = models.pick_classifiers(
+            usable, most=images.MOST_MODELS, key="image-models", backend=BACKEND
+        )
+        detector = images.ask_for_detector()
+        adjustment = images.ask_for_adjustment()
+    treatment = Treatment(adjustment=adjustment, detector=detector)
+    with right:
+        if not pictures or not classifiers:
+            show_waiting(pictures)
+            return
+        results = images.analyse_all(pictures, treatment, classifiers)
+        result = pick_picture(results)
+        show_picture(result, treatment, classifiers)
+    if result.n_faces:
+        show_face(result, treatment, classifiers)
+    if len(results) > 1:
+        show_gallery(results, treatment, classifiers)
+    show_table(results, treatment, classifiers)
+    show_history(results, treatment, classifiers)
+
+
+ui.within_app()
+main()

@@ -1,0 +1,158 @@
+"""The live page in a real browser with a camera: what it shows, how fresh, and how it ends."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from io import BytesIO
+
+import numpy as np
+import pytest
+from browser_fixtures import NARROW, PREVIEW_IS_LIT, visiting
+from camera_fixtures import (
+    HAPPY,
+    KEEP_CAMERA,
+    SAD,
+    Watched,
+    camera_browser,
+    confined,
+    of_colour,
+    server,
+)
+from PIL import Image
+from playwright.sync_api import Browser, Locator, expect
+
+from benchmarks.camera import LOOP_FRAMES, frame, portrait
+from benchmarks.dashboard import Server
+from benchmarks.live_visitor import PATIENCE_MS
+
+__all__ = ["camera_browser", "confined", "server"]  # fixtures
+
+#: The label's plate alone is larger.
+OVERLAY_PIXELS = 400
+
+
+def wait_for(what: Locator) -> None:
+    # A busy machine's detector may see a second face, and the page then says a thing twice.
+    expect(what.first).to_be_visible(timeout=PATIENCE_MS)
+
+
+@pytest.fixture
+def live(camera_browser: Browser, server: Server) -> Iterator[Watched]:
+    """The live page, open, in a browser that may use the camera."""
+    with (
+        camera_browser.new_context(permissions=["camera"]) as context,
+        visiting(context, server.address) as visit,
+    ):
+        context.add_init_script(KEEP_CAMERA)
+        opened = Watched(page=visit.page, visit=visit, server=server)
+        opened.open(server.address)
+        yield opened
+        if opened.component.get_by_role("button", name="Stop", exact=True).is_visible():
+            opened.stop()
+    opened.wait_for_workers(0)
+
+
+def test_faces_are_boxed_on_fresh_frames(live: Watched) -> None:
+    face = portrait()
+    clip = [frame(face, number) for number in range(0, LOOP_FRAMES, 16)]
+    assert max(of_colour(picture, "happy") for picture in clip) < OVERLAY_PIXELS / 10
+    live.start()
+    live.wait_for_colour("happy", OVERLAY_PIXELS)
+    _, analysed = live.counted()
+    numbers = set()
+    for _ in range(5):
+        live.wait_for_frames(2)
+        numbers.add(live.number())
+    assert len(numbers - {None}) == 5
+    live.wait_for_analyses(analysed + 1)
+
+
+def test_the_page_fits_a_phone_while_it_plays(live: Watched) -> None:
+    live.page.set_viewport_size({"width": NARROW, "height": 900})
+    live.start()
+    wait_for(live.counts)
+    assert live.visit.overflow() <= 0
+
+
+def test_a_model_is_switched_while_the_video_plays(live: Watched) -> None:
+    live.start()
+    live.wait_for_colour("happy", OVERLAY_PIXELS)
+    decoded, (frames, _) = live.decoded(), live.counted()
+    live.choose("Model", SAD)
+    live.wait_for_colour("sad", OVERLAY_PIXELS)
+    live.choose("Compare with", HAPPY)
+    wait_for(live.page.get_by_text("second model"))
+    wait_for(live.page.get_by_text(f"analysed, by {SAD} and {HAPPY}"))
+    assert live.decoded() > decoded
+    assert live.counted()[0] > frames
+
+
+def test_stop_ends_the_worker_and_start_begins_anew(live: Watched) -> None:
+    assert live.workers() == 0
+    live.start()
+    live.wait_for_workers(1)
+    live.stop()
+    live.wait_for_workers(0)
+    wait_for(live.page.get_by_text("Your browser asks for the camera first"))
+    with live.page.expect_download() as download:
+        live.page.get_by_role("button", name="Session CSV").click()
+    with download.value.path().open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["model"], row["emotion"]) for row in rows} == {(HAPPY, "happy")}
+    with live.page.expect_download() as download:
+        live.page.get_by_role("button", name="Snapshot").click()
+    snapshot = Image.open(BytesIO(download.value.path().read_bytes()))
+    assert of_colour(np.asarray(snapshot), "happy") > OVERLAY_PIXELS
+    live.start()
+    live.wait_for_workers(1)
+
+
+def test_another_page_ends_the_worker_and_the_way_back_works(live: Watched) -> None:
+    live.start()
+    live.visit.navigate("Dataset")
+    live.wait_for_workers(0)
+    live.visit.navigate("Live")
+    live.start()
+    live.wait_for_colour("happy", OVERLAY_PIXELS)
+
+
+def test_a_closed_tab_ends_the_worker(live: Watched) -> None:
+    live.start()
+    live.wait_for_workers(1)
+    live.page.goto("about:blank")
+    live.wait_for_workers(0)
+
+
+def test_an_unplugged_camera_is_told(live: Watched) -> None:
+    live.start()
+    live.wait_for_colour("happy", OVERLAY_PIXELS)
+    live.frame.evaluate("() => window.camera.getTracks().forEach((track) => track.stop())")
+    wait_for(live.page.get_by_text("The camera sends nothing any more"))
+    live.stop()
+    live.start()
+    live.wait_for_colour("happy", OVERLAY_PIXELS)
+
+
+def test_a_refused_camera_is_explained(camera_browser: Browser, server: Server) -> None:
+    with (
+        camera_browser.new_context(permissions=[]) as context,
+        visiting(context, server.address) as visit,
+    ):
+        live = Watched(page=visit.page, visit=visit, server=server)
+        live.open(server.address)
+        live.click("Start")
+        expect(live.component.get_by_role("alert")).to_contain_text(
+            "NotAllowedError", timeout=PATIENCE_MS
+        )
+        wait_for(visit.page.get_by_text("NotAllowedError means that it was refused"))
+
+
+def test_a_picture_is_the_way_out(live: Watched) -> None:
+    live.page.get_by_text("No live video? Take a picture").click()
+    live.page.wait_for_function(PREVIEW_IS_LIT, timeout=PATIENCE_MS)
+    live.page.get_by_role("button", name="Take Photo").click()
+    picture = live.page.get_by_test_id("stImage").locator("img")
+    wait_for(picture)
+    shown = live.page.request.get(str(picture.evaluate("(image) => image.src"))).body()
+    assert of_colour(np.asarray(Image.open(BytesIO(shown)).convert("RGB")), "happy") > 400
