@@ -1,4 +1,4 @@
-"""Everything that can be configured: recipes, runs and sweeps, as validated YAML."""
+"""Recipes, and how any config is read: validated YAML, unknown keys refused."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fer_bench.emotions import emotion_set
 from fer_bench.errors import FerBenchError, suggest
-from fer_bench.types import Mode, Split
+from fer_bench.types import Mode
 
-Protocol = Literal["official", "kaggle"]
-VoteMode = Literal["majority", "probability", "multi-target"]
+TestTimeAugmentation = Literal["none", "flip", "five-crop", "ten-crop"]
 RECIPES_DIR = Path(__file__).parent / "training" / "recipes"
-#: A random seed; each epoch draws from a product of it, which PyTorch wants within 64 bits.
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Config(BaseModel):
@@ -66,6 +62,13 @@ class Schedule(Config):
     patience: int = Field(3, ge=0, description="plateau: epochs without improvement on val")
 
 
+class Distillation(Config):
+    """How a run with teachers learns from them (Hinton et al. 2015, arXiv 1503.02531)."""
+
+    weight: float = Field(0.7, ge=0, le=1, description="share of the teachers in the loss")
+    temperature: float = Field(2.0, gt=0, description="what both sides' logits are divided by")
+
+
 class Recipe(Config):
     """How a model is trained; everything but the model, the data and the seed."""
 
@@ -93,9 +96,8 @@ class Recipe(Config):
         "best", description="which epoch is kept: best val accuracy, or the last"
     )
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    tta: Literal["none", "flip", "five-crop", "ten-crop"] = Field(
-        "flip", description="views averaged in the *_tta metrics"
-    )
+    tta: TestTimeAugmentation = Field("flip", description="views averaged in the *_tta metrics")
+    distillation: Distillation = Distillation()
     head: tuple[Annotated[int, Field(gt=0)], ...] = Field(
         (), description="hidden widths between backbone and output"
     )
@@ -117,94 +119,6 @@ class Recipe(Config):
     def learning_rate(self, model: str) -> float:
         """The peak learning rate for a model."""
         return self.learning_rates.get(model, self.optimizer.lr)
-
-
-class RunSpec(Config):
-    """One run, in full: with the data, this reproduces it."""
-
-    model: str
-    mode: Mode = "full"
-    recipe: Recipe
-    protocol: Protocol = "official"
-    emotions: tuple[str, ...] | None = Field(None, description="class subset, in this order")
-    votes: VoteMode | None = Field(None, description="FER+ labels instead of FER2013's")
-    pretraining: str = Field("imagenet", description="none, imagenet, a hub id or a local path")
-    model_options: dict[str, int | float | str | bool] = Field(default_factory=dict)
-    seed: Seed = 0
-    epochs: int | None = Field(None, gt=0, description="what `recipe.epochs` was overridden with")
-    limit: int | None = Field(None, gt=0, description="images per split; marks the run `limit`")
-    selection_split: Split = "val"
-    test_split: Split = "test"
-
-    @field_validator("emotions", mode="before")
-    @classmethod
-    def _known_emotions(cls, value: Any) -> Any:
-        try:
-            return None if value is None else emotion_set(value)
-        except FerBenchError as error:  # pydantic adds the place to a ValueError
-            raise ValueError(str(error)) from None
-
-    @model_validator(mode="after")
-    def _never_select_on_test(self) -> RunSpec:
-        if self.selection_split == self.test_split:
-            raise ValueError(
-                f"the selection split and the test split are both {self.test_split!r}: choose the "
-                "checkpoint on `val`; a test split that was selected on measures nothing"
-            )
-        return self
-
-    @property
-    def name(self) -> str:
-        """A readable, file-safe name: model-mode-recipe, what deviates, seed."""
-        parts = [self.model.replace(":", "-").replace("/", "-"), self.mode, self.recipe.name]
-        if self.epochs:
-            parts.append(f"{self.epochs}ep")
-        if self.pretraining == "none":
-            parts.append("scratch")
-        if self.model_options.get("tiny"):
-            parts.append("tiny")
-        if "input_size" in self.model_options:
-            parts.append(f"{self.model_options['input_size']}px")
-        if self.votes:
-            parts.append(f"ferplus-{self.votes}")
-        if self.emotions:
-            parts.append(f"{len(self.emotions)}-classes")
-        if self.protocol != "official":
-            parts.append(self.protocol)
-        if self.limit:
-            parts.append(f"limit{self.limit}")
-        return "-".join([*parts, f"s{self.seed}"]).lower()
-
-
-class SweepEntry(Config):
-    """Models x modes x recipes x seeds; a plain value stands for a list of one."""
-
-    models: tuple[str, ...] = Field(min_length=1)
-    modes: tuple[Mode, ...] = Field(min_length=1)
-    recipes: tuple[str, ...] = Field(min_length=1)
-    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
-    pretraining: str | None = None
-    model_options: dict[str, int | float | str | bool] = Field(default_factory=dict)
-    limit: int | None = Field(None, gt=0)
-    epochs: int | None = Field(None, gt=0, description="overrides the recipes' epochs")
-
-    @field_validator("models", "modes", "recipes", "seeds", mode="before")
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        return value if isinstance(value, (list, tuple)) else (value,)
-
-
-class Sweep(Config):
-    """A benchmark: data protocol and a list of entries."""
-
-    name: str
-    description: str = ""
-    data: str | None = Field(None, description="default source; `synthetic` needs no files")
-    protocol: Protocol = "official"
-    emotions: tuple[str, ...] | None = None
-    votes: VoteMode | None = None
-    pretraining: str = "imagenet"
-    runs: tuple[SweepEntry, ...] = Field(min_length=1)
 
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)

@@ -13,6 +13,8 @@ Mode = Literal["frozen", "full", "lora", "zero-shot"]
 Precision = Literal["fp32", "bf16"]
 #: How trained weights are stored.
 Dtype = Literal["float32", "float16"]
+#: Weights of red, green and blue in gray: ITU-R 601-2 luma, as in Pillow's `convert("L")`.
+LUMA = (0.299, 0.587, 0.114)
 Interpolation = Literal["bilinear", "bicubic"]
 
 

@@ -4,11 +4,12 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import as_percents, escape, file_size, headline
+from fer_bench.display import as_percents, escape, file_size, headline, percent
 from fer_bench.errors import FerBenchError
 from fer_bench.results.describe import reproduce_command
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
+from fer_bench.specs import RunSpec
 
 PERCENT = "%.1f %%"
 PER_CLASS_COLUMNS = {
@@ -56,12 +57,16 @@ def show_settings(record: RunRecord) -> None:
     with left:
         st.subheader("Run")
         ui.value_table(record.spec.model_dump(mode="json", exclude={"recipe"}))
+        if record.members:
+            st.subheader("Members")
+            ui.value_table({m.run: percent(m.weight) for m in record.members})
         if record.model:
             st.subheader("Model")
             ui.value_table(record.model.model_dump(mode="json"))
     with right:
-        st.subheader("Recipe")
-        ui.value_table(record.spec.recipe.model_dump(mode="json"))
+        if isinstance(record.spec, RunSpec):
+            st.subheader("Recipe")
+            ui.value_table(record.spec.recipe.model_dump(mode="json"))
 
 
 def show_data(record: RunRecord) -> None:
@@ -96,10 +101,11 @@ def show_files(run: StoredRun) -> None:
 
 def show_record(run: StoredRun, record: RunRecord) -> None:
     ui.badges(record)
+    labels = record.spec.labels
     st.caption(
         escape(
-            f"{record.spec.model} · {record.spec.mode} · {record.spec.recipe.name} · "
-            f"{record.dataset.name} · {record.dataset.protocol} · seed {record.spec.seed}"
+            f"{labels.model} · {labels.mode} · {labels.recipe} · "
+            f"{record.dataset.name} · {record.dataset.protocol} · seed {labels.seed}"
         )
     )
     if record.error:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from fer_bench.config import Recipe, RunSpec
+from fer_bench.config import Recipe
 from fer_bench.emotions import FER2013
 from fer_bench.environment import Environment
 from fer_bench.evaluation.metrics import compute_metrics
@@ -20,6 +20,7 @@ from fer_bench.results.record import (
     Status,
     TrainingInfo,
 )
+from fer_bench.specs import RunSpec
 from fer_bench.types import InputSpec, Mode, Provenance
 
 STARTED = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -8,11 +8,12 @@ from data_fixtures import VOTES_HEADER, class_files, csv_rows, encoded, face, pu
 from PIL import Image
 
 from fer_bench.benchmark import Runner, Source, evaluate_run, plan, run_sweep, specify
-from fer_bench.config import RunSpec, Sweep, load_recipe, load_yaml, validate
+from fer_bench.config import load_recipe, load_yaml, validate
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.calibration import fit_temperature
 from fer_bench.evaluation.confusions import scores
 from fer_bench.results.store import ResultsStore
+from fer_bench.specs import RunSpec, Sweep
 
 SPECS = Path(__file__).parents[1] / "benchmarks" / "specs"
 SYNTHETIC = Source(data="synthetic")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,12 +19,12 @@ from data_fixtures import (
     zipped,
 )
 
-from fer_bench.config import VoteMode
 from fer_bench.data.ferplus import read_votes, targets
 from fer_bench.data.loading import load_dataset, read_source
 from fer_bench.data.row_table import build_row_table, read_row_table, write_row_table
 from fer_bench.emotions import FERPLUS
 from fer_bench.errors import FerBenchError
+from fer_bench.specs import VoteMode
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,13 @@ BRANCHES = [
     ("majority", votes(nf=10), DISCARDED),
     ("majority", [1] * 10, DISCARDED),
     ("majority", [0] * 10, DISCARDED),
+    # soft-majority: majority's faces with the shares of all emotions
+    ("soft-majority", votes(happy=10), shares(happy=1)),
+    ("soft-majority", votes(happy=6, sad=4), shares(happy=0.6, sad=0.4)),
+    ("soft-majority", votes(happy=7, sad=2, fear=1), shares(happy=7 / 9, sad=2 / 9)),
+    ("soft-majority", votes(happy=6, unknown=4), shares(happy=1)),
+    ("soft-majority", votes(happy=5, sad=5), DISCARDED),
+    ("soft-majority", votes(unknown=6, happy=4), DISCARDED),
     # probability: strongest first until three quarters, at most three
     ("probability", votes(happy=8, sad=2), shares(happy=1)),
     ("probability", votes(happy=6, sad=4), shares(happy=0.6, sad=0.4)),
@@ -89,7 +97,7 @@ def test_targets(mode: VoteMode, counts: list[int], expected: list[float]) -> No
     assert found[0].tolist() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("mode", ["majority", "probability", "multi-target"])
+@pytest.mark.parametrize("mode", get_args(VoteMode))
 def test_targets_of_many_rows_are_those_of_each(mode: VoteMode) -> None:
     rows = np.array([counts for _, counts, _ in BRANCHES])
     together = targets(rows, mode)

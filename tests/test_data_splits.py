@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_bench.config import Protocol
 from fer_bench.data.base import SourceData
 from fer_bench.data.splits import TEST, TRAIN, VAL, assign
+from fer_bench.specs import Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("official", "kaggle")
 

@@ -5,10 +5,11 @@ import torch
 
 from fer_bench.benchmark import specify
 from fer_bench.benchmark.running import request_for
-from fer_bench.config import Recipe, RunSpec
+from fer_bench.config import Recipe
 from fer_bench.data.loading import load_dataset
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.catalogue import build_model
+from fer_bench.specs import RunSpec
 from fer_bench.training.checkpoint import FILE, load_checkpoint, save_checkpoint
 from fer_bench.training.finetune import finetune
 from fer_bench.training.precision import settled_precision

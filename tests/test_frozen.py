@@ -13,10 +13,11 @@ import torch
 from frozen_fixtures import tiny_classifier, tiny_dataset, without_test
 from torch import Tensor, nn
 
-from fer_bench.config import Augmentation, Optimizer, Recipe, RunSpec, Schedule
+from fer_bench.config import Augmentation, Optimizer, Recipe, Schedule
 from fer_bench.data.transform import to_input
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.base import Classifier
+from fer_bench.specs import RunSpec
 from fer_bench.training.frozen import train_frozen
 from fer_bench.training.outcome import TrainingOutcome
 

@@ -231,6 +231,17 @@ def test_expressio_has_the_layers_of_its_description() -> None:
     assert counts == [1_664, 102_464, 73_856, 147_584, 295_168, 590_080, 1_179_776, 516]
 
 
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [({}, 2_685_159), ({"width": 2.0}, 10_727_879), ({"depth": 2}, 5_711_335)],
+)
+def test_the_compact_network_has_relatives(
+    options: dict[str, int | float], parameters: int
+) -> None:
+    request = ModelRequest(name="compact_resnet", emotions=FER2013, options=dict(options))
+    assert count_parameters(build_model(request))[0] == parameters
+
+
 def test_a_hidden_head_is_linear_batch_norm_relu_dropout() -> None:
     head = make_head(512, 7, hidden=(512, 256), dropout=0.5)
     kinds = [type(layer).__name__ for layer in head]

@@ -11,13 +11,14 @@ import pytest
 from pydantic import ValidationError
 from record_fixtures import make_history, make_metrics, make_predictions, make_recipe, make_record
 
-from fer_bench.config import RunSpec, load_recipe, recipe_names
+from fer_bench.config import load_recipe, recipe_names
 from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.results.describe import COLUMNS, reproduce_command, summary_table
 from fer_bench.results.reading import HISTORY_COLUMNS, PREDICTION_COLUMNS, parse_record
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.specs import RunSpec
 
 
 def stored(
@@ -164,6 +165,20 @@ def test_reproduce_command_says_everything_the_spec_says() -> None:
         "--emotions angry,happy,sad,surprise --option input_size=48 --option tiny=true "
         "--limit 100"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "scratch-s0"),
+        ({"tiny": True, "input_size": 48}, "scratch-tiny-48px-s0"),
+        ({"width": 1.5, "depth": 2}, "scratch-width1.5-depth2-s0"),
+        ({"lora_rank": 4, "tiny": False}, "scratch-lora-rank4-s0"),
+    ],
+)
+def test_a_runs_name_tells_its_models_options(options: dict[str, int | float], words: str) -> None:
+    record = make_record(model="resnet18", pretraining="none", model_options=options)
+    assert record.name == f"resnet18-full-finetune-5-{words}"
 
 
 def test_reproduce_command_names_votes() -> None:

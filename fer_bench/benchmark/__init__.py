@@ -1,7 +1,7 @@
 """From a specification to runs, and from a stored run back to its numbers."""
 
 from fer_bench.benchmark.evaluating import EvaluationReport, evaluate_run
-from fer_bench.benchmark.planning import Source, plan, specify
+from fer_bench.benchmark.planning import Source, plan, specify, specify_ensemble
 from fer_bench.benchmark.running import Runner, is_finished, run_sweep
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "plan",
     "run_sweep",
     "specify",
+    "specify_ensemble",
 ]

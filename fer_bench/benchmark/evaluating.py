@@ -52,7 +52,7 @@ def evaluate_run(
         dataset = source.load(asked, complete=False)
     if limit is not None:  # of this split alone: what is clean depends on the whole of train
         dataset = dataset.limited(limit, limit=(split,))
-    views = record.spec.recipe.tta if tta else "none"
+    views = record.spec.tta if tta else "none"
     found = evaluate(
         model, dataset, splits=(split,), tta=views, device=device, progress=progress
     ).metrics

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_bench.config import (
-    Protocol,
-    Recipe,
-    RunSpec,
-    Sweep,
-    SweepEntry,
-    VoteMode,
-    load_recipe,
-    validate,
-)
+from fer_bench.config import Recipe, load_recipe, validate
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.loading import load_dataset
 from fer_bench.emotions import emotion_set
 from fer_bench.errors import FerBenchError
 from fer_bench.models.base import Option
 from fer_bench.models.catalogue import find_builder
+from fer_bench.results.store import ResultsStore
+from fer_bench.specs import (
+    DataSpec,
+    EnsembleEntry,
+    EnsembleSpec,
+    Protocol,
+    RunSpec,
+    Sweep,
+    SweepEntry,
+    VoteMode,
+)
 from fer_bench.types import Mode
 
 
@@ -37,7 +39,7 @@ class Source:
     votes_file: Path | None = None
     rows_file: Path | None = None
 
-    def load(self, spec: RunSpec, *, complete: bool = True) -> FaceDataset:
+    def load(self, spec: DataSpec, *, complete: bool = True) -> FaceDataset:
         """The data of one run. The held-out split is the same for every seed of the training.
 
         complete: False for data that are evaluated on only, whose other splits may be empty.
@@ -67,6 +69,7 @@ def specify(
     seed: int = 0,
     epochs: int | None = None,
     limit: int | None = None,
+    teachers: tuple[str, ...] = (),
 ) -> RunSpec:
     """One run's specification, with what its recipe implies filled in.
 
@@ -99,17 +102,25 @@ def specify(
         "seed": seed,
         "epochs": epochs,
         "limit": limit,
+        "teachers": teachers,
     }
     return validate(RunSpec, values, f"a run of {model}")
 
 
-def plan(sweep: Sweep, only: str | None = None, limit: int | None = None) -> list[RunSpec]:
-    """A sweep's runs, in its order; `only` keeps those whose name matches a shell pattern.
+def plan(
+    sweep: Sweep, only: str | None = None, limit: int | None = None
+) -> list[RunSpec | EnsembleSpec]:
+    """A sweep's runs and then its ensembles, in its order.
+
+    only: keeps those whose name matches a shell pattern.
 
     Raises:
         FerBenchError: as `specify`, two equal runs, or no run left.
     """
-    specs = [spec for entry in sweep.runs for spec in _expand(sweep, entry, limit)]
+    specs: list[RunSpec | EnsembleSpec] = [
+        spec for entry in sweep.runs for spec in _expand(sweep, entry, limit)
+    ]
+    specs += [_ensemble(sweep, entry, limit) for entry in sweep.ensembles]
     names = [spec.name for spec in specs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -130,12 +141,47 @@ def _expand(sweep: Sweep, entry: SweepEntry, limit: int | None) -> Iterator[RunS
                         model=model,
                         mode=mode,
                         recipe=recipe,
-                        protocol=sweep.protocol,
-                        emotions=sweep.emotions,
-                        votes=sweep.votes,
+                        protocol=entry.protocol or sweep.protocol,
+                        emotions=entry.emotions or sweep.emotions,
+                        votes=entry.votes or sweep.votes,
                         pretraining=entry.pretraining or sweep.pretraining,
                         model_options=entry.model_options,
                         seed=seed,
                         epochs=entry.epochs,
                         limit=limit or entry.limit,
+                        teachers=entry.teachers,
                     )
+
+
+def _ensemble(sweep: Sweep, entry: EnsembleEntry, limit: int | None) -> EnsembleSpec:
+    data = {name: getattr(sweep, name) for name in ("protocol", "emotions", "votes")}
+    values = entry.model_dump() | data | {"limit": limit}
+    return validate(EnsembleSpec, values, f"an ensemble of {sweep.name}")
+
+
+def specify_ensemble(
+    store: ResultsStore,
+    runs: Sequence[str],
+    *,
+    title: str = "",
+    weighting: str = "fitted",
+    tta: str = "flip",
+) -> EnsembleSpec:
+    """An ensemble of stored runs, on the data that the first of them is about.
+
+    runs: names, as `ResultsStore.find` takes them.
+
+    Raises:
+        FerBenchError: no such run, or values that do not fit.
+    """
+    found = [store.find(name) for name in runs]
+    values: dict[str, object] = {
+        "ensemble": [run.name for run in found],
+        "title": title,
+        "weighting": weighting,
+        "tta": tta,
+    }
+    if found:
+        data = found[0].readable().spec
+        values |= {name: getattr(data, name) for name in DataSpec.model_fields}
+    return validate(EnsembleSpec, values, "the ensemble")

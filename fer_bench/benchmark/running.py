@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,21 +12,21 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from fer_bench.benchmark.members import assemble, load_teachers
 from fer_bench.benchmark.planning import Source
-from fer_bench.config import Recipe, RunSpec
 from fer_bench.data.base import FaceDataset
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.evaluation.calibration import fit_temperature
-from fer_bench.evaluation.confusions import scores
+from fer_bench.evaluation.calibration import calibrate
 from fer_bench.evaluation.predicting import evaluate
 from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.catalogue import build_model
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import round_parameters, save_model
-from fer_bench.results.record import DatasetInfo, ModelInfo, RunRecord, TrainingInfo
+from fer_bench.results.record import DatasetInfo, Member, ModelInfo, RunRecord, TrainingInfo
 from fer_bench.results.store import ResultsStore
+from fer_bench.specs import DataSpec, EnsembleSpec, RunSpec
 from fer_bench.training.extractors import check_extractor
 from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen
@@ -56,8 +56,10 @@ class Runner:
         if self.extractor != "auto":
             check_extractor(self.extractor)
 
-    def run(self, spec: RunSpec, dataset: FaceDataset) -> RunRecord:
-        """Trains and evaluates one run and stores its record; the test split is read once.
+    def run(self, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> RunRecord:
+        """Trains and evaluates one run, or puts an ensemble together, and stores its record.
+
+        The test split is read once.
 
         While it works the stored record says `running`; a failure is stored as `failed`. With
         `resume`, an interrupted run goes on after its last finished epoch.
@@ -80,7 +82,7 @@ class Runner:
         # A checkpoint is only ever resumed by the same specification over the same data.
         work_dir = scratch / _identity(spec, dataset)
         try:
-            record = self._train_and_evaluate(record, dataset, work_dir)
+            record = self._make_and_evaluate(record, dataset, work_dir)
         except Exception as error:
             message = str(error)
             if not isinstance(error, FerBenchError):
@@ -96,43 +98,51 @@ class Runner:
         shutil.rmtree(scratch, ignore_errors=True)
         return record
 
-    def _train_and_evaluate(
+    def _make_and_evaluate(
         self, record: RunRecord, dataset: FaceDataset, work_dir: Path
     ) -> RunRecord:
         spec = record.spec
-        torch.manual_seed(spec.seed)
-        model = build_model(request_for(spec, dataset))
-        total, trainable = count_parameters(model)
-        outcome = self._train(model, dataset, spec, work_dir)
-        merge_lora(model)
-        if self.weights is not None:
-            round_parameters(model, self.weights)
+        members: tuple[Member, ...] = ()
+        if isinstance(spec, EnsembleSpec):
+            model, members = assemble(self.store, spec, dataset)
+            trainable, outcome = 0, _untrained(self.device)
+        else:
+            torch.manual_seed(spec.seed)
+            model = build_model(request_for(spec, dataset))
+            _, trainable = count_parameters(model)
+            outcome = self._train(model, dataset, spec, work_dir)
+            merge_lora(model)
+            if self.weights is not None:
+                round_parameters(model, self.weights)
         evaluation = evaluate(
             model,
             dataset,
             splits=(spec.selection_split, spec.test_split),
-            tta=spec.recipe.tta,
+            tta=spec.tta,
             device=self.device,
             progress=self.progress,
         )
         model.cpu()
+        calibration = calibrate(evaluation.predictions, model.emotions, spec.selection_split)
         done = record.model_copy(
             update={
                 "status": "done",
                 "finished_at": datetime.now(UTC),
                 "model": ModelInfo(
-                    parameters=total,
+                    parameters=count_parameters(model)[0],
                     trainable_parameters=trainable,
                     flops=count_flops(model),
                     input_spec=model.input_spec,
                     provenance=model.provenance,
                 ),
                 "training": outcome.info,
+                "members": members,
                 "metrics": evaluation.metrics,
-                "temperature": _temperature(evaluation.predictions, spec, model.emotions),
+                "temperature": calibration.temperature,
+                "calibrated_ece": calibration.ece,
             }
         )
-        if self.weights is not None:
+        if self.weights is not None and not members:
             save_model(model, self.store.folder(dataset.name, spec.name), self.weights)
         self.store.save(done, history=outcome.history, predictions=evaluation.predictions)
         return done
@@ -141,7 +151,7 @@ class Runner:
         self, model: Classifier, dataset: FaceDataset, spec: RunSpec, work_dir: Path
     ) -> TrainingOutcome:
         if spec.mode == "zero-shot":
-            return _untrained(spec.recipe, self.device)
+            return _untrained(self.device)
         if spec.mode == "frozen":
             return train_frozen(
                 model,
@@ -158,6 +168,7 @@ class Runner:
             dataset,
             spec,
             work_dir=work_dir,
+            teachers=load_teachers(self.store, spec, dataset),
             progress=self.progress,
             device=self.device,
             resume=self.resume,
@@ -165,10 +176,10 @@ class Runner:
 
 
 def run_sweep(
-    specs: list[RunSpec],
+    specs: Sequence[RunSpec | EnsembleSpec],
     source: Source,
     runner: Runner,
-    on_run: Callable[[RunSpec, str], None],
+    on_run: Callable[[RunSpec | EnsembleSpec, str], None],
 ) -> list[RunRecord]:
     """Carries out every run that is not finished yet; a failed one does not stop the others.
 
@@ -199,7 +210,7 @@ def run_sweep(
     return records
 
 
-def is_finished(store: ResultsStore, spec: RunSpec, dataset: FaceDataset) -> bool:
+def is_finished(store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> bool:
     """Whether a done record of exactly this run is stored.
 
     Raises:
@@ -217,7 +228,7 @@ def is_finished(store: ResultsStore, spec: RunSpec, dataset: FaceDataset) -> boo
     return True
 
 
-def _identity(spec: RunSpec, dataset: FaceDataset) -> str:
+def _identity(spec: DataSpec, dataset: FaceDataset) -> str:
     text = spec.model_dump_json() + dataset.fingerprint
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -250,7 +261,7 @@ def describe_dataset(dataset: FaceDataset) -> DatasetInfo:
     )
 
 
-def reasons_not_comparable(spec: RunSpec, dataset: FaceDataset) -> list[str]:
+def reasons_not_comparable(spec: DataSpec, dataset: FaceDataset) -> list[str]:
     """Why a run's numbers must not stand in a ranking; empty if they may."""
     reasons = []
     if not dataset.comparable:
@@ -260,12 +271,7 @@ def reasons_not_comparable(spec: RunSpec, dataset: FaceDataset) -> list[str]:
     return reasons
 
 
-def _temperature(predictions: pd.DataFrame, spec: RunSpec, emotions: tuple[str, ...]) -> float:
-    chosen = predictions[predictions["split"] == spec.selection_split]
-    return fit_temperature(*scores(chosen, emotions))
-
-
-def _untrained(recipe: Recipe, device: str) -> TrainingOutcome:
+def _untrained(device: str) -> TrainingOutcome:
     info = TrainingInfo(
         epochs_run=0,
         best_epoch=0,
@@ -274,6 +280,6 @@ def _untrained(recipe: Recipe, device: str) -> TrainingOutcome:
         device=device,
         precision="fp32",
         precision_reason="nothing is trained",
-        batch_size=recipe.batch_size,
+        batch_size=0,
     )
     return TrainingOutcome(history=pd.DataFrame(columns=["epoch", "val_accuracy"]), info=info)

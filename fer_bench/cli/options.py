@@ -12,8 +12,8 @@ from fer_bench.errors import FerBenchError, suggest
 
 if TYPE_CHECKING:
     from fer_bench.benchmark import Source
-    from fer_bench.config import Protocol, VoteMode
     from fer_bench.models.base import Option
+    from fer_bench.specs import Protocol, VoteMode
     from fer_bench.types import Dtype, Mode, Split
 
 DEFAULT_RESULTS = Path(os.environ.get("FER_BENCH_RESULTS", "results"))
@@ -118,7 +118,7 @@ def as_split(value: str) -> Split:
 
 def as_protocol(value: str) -> Protocol:
     """Raises FerBenchError for an unknown protocol."""
-    from fer_bench.config import Protocol
+    from fer_bench.specs import Protocol
 
     return cast(Protocol, _one_of("protocol", value, Protocol))
 
@@ -132,6 +132,6 @@ def as_dtype(value: str) -> Dtype | None:
 
 def as_votes(value: str | None) -> VoteMode | None:
     """Raises FerBenchError for an unknown rule of FER+."""
-    from fer_bench.config import VoteMode
+    from fer_bench.specs import VoteMode
 
     return None if value is None else cast(VoteMode, _one_of("votes", value, VoteMode))

@@ -29,8 +29,8 @@ from fer_bench.cli.options import (
 from fer_bench.errors import FerBenchError, RunFailed
 
 if TYPE_CHECKING:
-    from fer_bench.config import RunSpec
     from fer_bench.results.record import RunRecord
+    from fer_bench.specs import EnsembleSpec, RunSpec
 
 Weights = Annotated[
     str,
@@ -53,6 +53,9 @@ def train(
     ] = "imagenet",
     option: Annotated[
         list[str] | None, typer.Option(help="Model option KEY=VALUE, such as input_size=48.")
+    ] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="A finished run to learn from too; repeatable.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.")] = None,
@@ -85,15 +88,13 @@ def train(
         seed=seed,
         epochs=epochs,
         limit=limit,
+        teachers=tuple(teacher or ()),
     )
     source = open_source(data_source(data), votes_file, rows_file)
     dataset = source.load(spec)
     store = ResultsStore(results)
     if not force and is_finished(store, spec, dataset):
-        raise FerBenchError(
-            f"run {spec.name} is already finished in {results}: say --force to replace it, or "
-            "--results FOLDER to keep both, or choose another --seed"
-        )
+        raise _already(spec, results, "choose another --seed")
     with progress_bars() as progress:
         runner = Runner(
             store=store,
@@ -104,6 +105,43 @@ def train(
             progress=progress,
         )
         record = runner.run(spec, dataset)
+    _report([record], as_json, results)
+
+
+def ensemble(
+    runs: Annotated[list[str], typer.Argument(help="Finished runs, by name.")],
+    data: Data = None,
+    title: Annotated[str, typer.Option(help="Part of the ensemble's name.")] = "",
+    weighting: Annotated[
+        str, typer.Option(help="`fitted` on validation data, or `equal`.")
+    ] = "fitted",
+    tta: Annotated[str, typer.Option(help="none, flip, five-crop or ten-crop.")] = "flip",
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    results: Results = DEFAULT_RESULTS,
+    device: Device = "auto",
+    force: Annotated[bool, typer.Option(help="Make it again though it is finished.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let finished runs answer together, evaluate that, and write its record.
+
+    The ensemble gives the weighted mean of its members' calibrated probabilities; it needs their
+    weights in the results folder, and works like any other run afterwards.
+
+    Example: python -m fer_bench ensemble RUN RUN --title best --data fer2013.zip
+    """
+    from fer_bench.benchmark import Runner, is_finished, specify_ensemble
+    from fer_bench.results.store import ResultsStore
+
+    store = ResultsStore(results)
+    spec = specify_ensemble(store, runs, title=title, weighting=weighting, tta=tta)
+    dataset = open_source(data_source(data), votes_file, rows_file).load(spec)
+    if not force and is_finished(store, spec, dataset):
+        raise _already(spec, results, "choose another --title")
+    with progress_bars() as progress:
+        record = Runner(store=store, device=choose_device(device), progress=progress).run(
+            spec, dataset
+        )
     _report([record], as_json, results)
 
 
@@ -128,14 +166,15 @@ def run(
     Example: python -m fer_bench run benchmarks/specs/demo.yaml
     """
     from fer_bench.benchmark import Runner, plan, run_sweep
-    from fer_bench.config import Sweep, load_yaml
+    from fer_bench.config import load_yaml
     from fer_bench.results.store import ResultsStore
+    from fer_bench.specs import Sweep
 
     sweep = load_yaml(Sweep, spec)
     specs = plan(sweep, only, limit)
     source = open_source(data_source(data, sweep.data), votes_file, rows_file)
 
-    def on_run(one: RunSpec, what: str) -> None:
+    def on_run(one: RunSpec | EnsembleSpec, what: str) -> None:
         err.print(f"[{specs.index(one) + 1}/{len(specs)}] {one.name}: {what}", markup=False)
 
     with progress_bars() as progress:
@@ -151,6 +190,13 @@ def run(
     failed = [r.name for r in records if r.status != "done"]
     if failed:
         raise RunFailed(f"{len(failed)} of {len(records)} runs failed: {', '.join(failed)}")
+
+
+def _already(spec: RunSpec | EnsembleSpec, results: Path, way_out: str) -> FerBenchError:
+    return FerBenchError(
+        f"run {spec.name} is already finished in {results}: say --force to replace it, or "
+        f"--results FOLDER to keep both, or {way_out}"
+    )
 
 
 def _report(records: list[RunRecord], as_json: bool, results: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_bench.config import Protocol, VoteMode
 from fer_bench.data.base import FaceDataset, LeftOut
 from fer_bench.data.loading import load_source, split_source
+from fer_bench.specs import Protocol, VoteMode
 from fer_bench.types import SPLITS, Progress, silent
 
 #: Fewer test images than this give intervals too wide to compare models by.

@@ -6,14 +6,13 @@ The rules are those of Microsoft's reader (github.com/microsoft/FERPlus, `src/fe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.config import VoteMode
 from fer_bench.data import table
 from fer_bench.data.base import UNASSIGNED, LeftOut, SourceData
 from fer_bench.data.catalogue import Reader, Reading
@@ -22,6 +21,7 @@ from fer_bench.data.row_table import rows_of
 from fer_bench.data.tree import is_tree, open_tree
 from fer_bench.emotions import FERPLUS
 from fer_bench.errors import FerBenchError
+from fer_bench.specs import VoteMode
 
 VOTES_FILE = "fer2013new.csv"
 ROWS_FILE = "kaggle_rows.csv"
@@ -99,11 +99,12 @@ def targets(counts: NDArray[np.int64], mode: VoteMode) -> NDArray[np.float32]:
     In all modes an emotion with a single vote counts as an outlier, and a face is discarded whose
     strongest kept vote is "unknown" or "no face".
     majority: all on the emotion with more than half of the votes.
+    soft-majority: the same faces and labels, but the targets keep all emotions' shares.
     probability: the strongest emotions up to three quarters of the votes, at most three.
     multi-target: the emotions with 30 % or more of the votes, which share more than half. Kept in
         proportion; the paper's loss then treats all above zero as equal.
     """
-    rule = {"majority": _majority, "probability": _probability, "multi-target": _multi_target}[mode]
+    rule = _RULES[mode]
     distinct, which = np.unique(counts, axis=0, return_inverse=True)
     kept = np.array([_target(row, rule(row)) for row in np.where(distinct > 1, distinct, 0)])
     result: NDArray[np.float32] = kept.reshape(-1, N_EMOTIONS)[which.reshape(-1)].astype(np.float32)
@@ -125,6 +126,10 @@ def _majority(votes: NDArray[np.int64]) -> NDArray[np.int64] | None:
     kept = np.zeros_like(votes)
     kept[votes.argmax()] = peak
     return kept
+
+
+def _soft_majority(votes: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    return None if _majority(votes) is None else votes
 
 
 def _probability(votes: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -150,6 +155,14 @@ def _probability(votes: NDArray[np.int64]) -> NDArray[np.int64] | None:
 def _multi_target(votes: NDArray[np.int64]) -> NDArray[np.int64] | None:
     kept = np.where(votes >= MULTI_TARGET_SHARE * votes.sum(), votes, 0)
     return None if kept.sum() <= 0.5 * votes.sum() else kept
+
+
+_RULES: dict[VoteMode, Callable[[NDArray[np.int64]], NDArray[np.int64] | None]] = {
+    "majority": _majority,
+    "soft-majority": _soft_majority,
+    "probability": _probability,
+    "multi-target": _multi_target,
+}
 
 
 def apply_votes(

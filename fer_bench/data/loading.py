@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.config import Protocol, VoteMode
 from fer_bench.data import splits, table
 from fer_bench.data.base import UNASSIGNED, FaceDataset, SourceData
 from fer_bench.data.cache import cached
@@ -19,6 +18,7 @@ from fer_bench.data.ferplus import ROWS_FILE, VOTES_FILE, apply_votes
 from fer_bench.data.tree import content_digest, is_tree, open_tree
 from fer_bench.emotions import FERPLUS, emotion_set
 from fer_bench.errors import FerBenchError
+from fer_bench.specs import Protocol, VoteMode
 from fer_bench.types import Progress, silent
 
 #: One split for all training seeds: they are to differ in training, not in data.

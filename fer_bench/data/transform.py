@@ -8,10 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fer_bench.types import InputSpec
-
-#: ITU-R 601-2 luma, the weights of Pillow's `convert("L")`.
-LUMA = (0.299, 0.587, 0.114)
+from fer_bench.types import LUMA, InputSpec
 
 
 def to_unit(images: NDArray[np.uint8] | Tensor, channels: int) -> Tensor:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+
+from fer_bench.evaluation.confusions import scores
+from fer_bench.types import Split
 
 #: The usual number of bins (Guo et al. 2017, arXiv 1706.04599).
 N_BINS = 15
@@ -87,3 +93,27 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.floatin
 
     found = minimize_scalar(log_loss, bounds=np.log(TEMPERATURES), method="bounded")
     return float(np.exp(found.x))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """A model's temperature, and the calibration error that it leaves, `ece`, by split."""
+
+    temperature: float
+    ece: dict[str, float]
+
+
+def calibrate(
+    predictions: pd.DataFrame, emotions: Sequence[str], selection_split: Split
+) -> Calibration:
+    """Fits the temperature on the selection split and measures every split with it.
+
+    predictions: as `evaluation.predicting.Evaluation` describes them.
+    """
+    by_split = {str(s): scores(rows, emotions) for s, rows in predictions.groupby("split")}
+    temperature = fit_temperature(*by_split[selection_split])
+    ece = {
+        split: expected_calibration_error(labels, with_temperature(probabilities, temperature))
+        for split, (labels, probabilities) in by_split.items()
+    }
+    return Calibration(temperature=temperature, ece=ece)

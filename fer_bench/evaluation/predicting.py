@@ -52,11 +52,15 @@ class Evaluation:
 
 @contextmanager
 def _inference(model: Classifier, device: str) -> Iterator[None]:
-    """No dropout, no gradients; the model's training mode is put back afterwards."""
+    """No dropout, no gradients; the model's training mode is put back afterwards.
+
+    cuDNN may not round fp32 to TF32, as it does by default: a GPU's answers are a CPU's, to 1e-5.
+    """
     was_training = model.training
     model.to(device).eval()
+    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), exact:
             yield
     finally:
         model.train(was_training)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,9 +15,11 @@ from fer_bench.data.transform import to_input
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.inference.backends import AUTO, Backend, open_backend
 from fer_bench.models.base import Classifier
+from fer_bench.models.ensemble import Voice, make_ensemble
 from fer_bench.models.weights import load_model
 from fer_bench.results.describe import reproduce_command
-from fer_bench.results.store import StoredRun
+from fer_bench.results.record import Member
+from fer_bench.results.store import StoredRun, read_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +85,35 @@ def open_classifier(run: StoredRun, backend: str = AUTO) -> FaceClassifier:
 
 
 def load_run_model(run: StoredRun) -> Classifier:
-    """The trained network of a run.
+    """The trained network of a run; of an ensemble, all its members' as one.
 
     Raises:
         FerBenchError: only its record is here; the message says how to train it again.
     """
     record = run.readable()
+    if record.members:
+        return load_ensemble(run.folder.parent, record.members)
     if not run.has_weights:
         raise FerBenchError(
             f"the weights of run {run.name} are not here, only its record: train it again with "
             f"`{reproduce_command(record)}`"
         )
     return load_model(run.folder)
+
+
+def load_ensemble(folder: Path, members: Sequence[Member]) -> Classifier:
+    """The networks of runs that lie in `folder`, as one classifier.
+
+    Raises:
+        FerBenchError: as `load_run_model`, or networks that do not fit together.
+    """
+    return make_ensemble(
+        [
+            Voice(
+                model=load_run_model(read_run(folder / member.run)),
+                weight=member.weight,
+                temperature=member.temperature,
+            )
+            for member in members
+        ]
+    )

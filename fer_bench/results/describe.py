@@ -10,6 +10,7 @@ import pandas as pd
 from fer_bench.config import load_recipe, recipe_names
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
+from fer_bench.specs import EnsembleSpec, RunSpec
 
 INTEGERS = ("seed", "emotions")
 NUMBERS = (
@@ -28,16 +29,12 @@ COLUMNS = (
 
 
 def _identity(run: StoredRun, record: RunRecord) -> dict[str, object]:
-    spec = record.spec
     return {
         "run": run.name,
         "dataset": run.dataset,
-        "protocol": spec.protocol,
-        "model": spec.model,
-        "mode": spec.mode,
-        "recipe": spec.recipe.name,
-        "pretraining": spec.pretraining,
-        "seed": spec.seed,
+        "protocol": record.spec.protocol,
+        **record.spec.labels._asdict(),
+        "pretraining": record.pretraining,
         "status": record.status,
         "comparable": record.comparable,
         "why_not_comparable": "; ".join(record.not_comparable_because),
@@ -109,13 +106,12 @@ def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     return table.assign(finished_at=finished)
 
 
-def _recipe_words(record: RunRecord) -> list[str]:
+def _recipe_words(spec: RunSpec, place: str) -> list[str]:
     """`--recipe NAME`, or the record itself where its recipe is no shipped one of that name."""
-    recipe, epochs = record.spec.recipe, record.spec.epochs
+    recipe, epochs = spec.recipe, spec.epochs
     is_shipped = recipe.name in recipe_names() and (
         load_recipe(recipe.name).model_copy(update={"epochs": recipe.epochs}) == recipe
     )
-    place = f"results/{record.dataset.name}/{record.name}/record.json"
     words = ["--recipe", recipe.name if is_shipped else place]
     if is_shipped and load_recipe(recipe.name).epochs != recipe.epochs:
         epochs = recipe.epochs
@@ -124,10 +120,14 @@ def _recipe_words(record: RunRecord) -> list[str]:
 
 def reproduce_command(record: RunRecord) -> str:
     """The command line that runs this record's spec again, on data that the user has."""
-    spec = record.spec
-    words = ["python", "-m", "fer_bench", "train"]
-    words += ["--model", spec.model, "--mode", spec.mode, *_recipe_words(record)]
-    words += ["--data", record.dataset.source, "--protocol", spec.protocol]
+    spec, data = record.spec, ["--data", record.dataset.source]
+    if isinstance(spec, EnsembleSpec):
+        words = ["ensemble", *spec.ensemble, *data, "--weighting", spec.weighting]
+        words += ["--tta", spec.tta, *(["--title", spec.title] if spec.title else [])]
+        return shlex.join(["python", "-m", "fer_bench", *words])
+    words = ["train", "--model", spec.model, "--mode", spec.mode]
+    words += _recipe_words(spec, f"results/{record.dataset.name}/{record.name}/record.json")
+    words += [*data, "--protocol", spec.protocol]
     words += ["--pretraining", spec.pretraining, "--seed", str(spec.seed)]
     if spec.emotions:
         words += ["--emotions", ",".join(spec.emotions)]
@@ -136,6 +136,8 @@ def reproduce_command(record: RunRecord) -> str:
     for key, value in spec.model_options.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         words += ["--option", f"{key}={text}"]
+    for teacher in spec.teachers:
+        words += ["--teacher", teacher]
     if spec.limit:
         words += ["--limit", str(spec.limit)]
-    return shlex.join(words)
+    return shlex.join(["python", "-m", "fer_bench", *words])

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.record import SCHEMA_VERSION, RunRecord
+from fer_bench.results.record import SCHEMA_VERSION, SPEC_KINDS, RunRecord
 
 HISTORY_COLUMNS = (
     "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr",
@@ -35,7 +35,8 @@ def _why_invalid(text: bytes, error: ValidationError) -> str:
     version = values.get("schema_version") if isinstance(values, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         return _newer(version)
-    place = ".".join(str(step) for step in first["loc"]) or "the document"
+    steps = [str(step) for step in first["loc"] if step not in SPEC_KINDS]
+    place = ".".join(steps) or "the document"
     if first["type"] == "extra_forbidden":
         return f"record.json has the unknown key {place!r}"
     return f"record.json: {place}: {first['msg'].removeprefix('Value error, ')}"

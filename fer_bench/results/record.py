@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from fer_bench.config import RunSpec
 from fer_bench.environment import Environment
+from fer_bench.specs import EnsembleSpec, RunSpec
 from fer_bench.types import InputSpec, Provenance
 
 SCHEMA_VERSION = 1
@@ -79,6 +79,28 @@ class TrainingInfo(Part):
     extractor: str | None = Field(None, description="back end that extracted frozen features")
 
 
+class Member(Part):
+    """A run in an ensemble."""
+
+    run: str
+    weight: float = Field(ge=0, description="share in the mean; the members' sum to 1")
+    temperature: float = Field(gt=0, description="what its logits are divided by before the mean")
+    pretraining: str = Field(description="as in its specification")
+
+
+def _kind_of_spec(value: Any) -> str:
+    is_ensemble = "ensemble" in value if isinstance(value, dict) else hasattr(value, "ensemble")
+    return SPEC_KINDS[is_ensemble]
+
+
+#: Pydantic puts these into the place of an error; readers of its sentence do not want them.
+SPEC_KINDS = ("RunSpec", "EnsembleSpec")
+Spec = Annotated[
+    Annotated[RunSpec, Tag(SPEC_KINDS[0])] | Annotated[EnsembleSpec, Tag(SPEC_KINDS[1])],
+    Discriminator(_kind_of_spec),
+]
+
+
 class RunRecord(Part):
     """Everything about a run. Stored as `results/<dataset>/<run>/record.json`.
 
@@ -92,18 +114,30 @@ class RunRecord(Part):
     error: str | None = None
     started_at: datetime
     finished_at: datetime | None = None
-    spec: RunSpec
+    spec: Spec
     environment: Environment
     dataset: DatasetInfo
     model: ModelInfo | None = None
     training: TrainingInfo | None = None
+    members: tuple[Member, ...] = Field((), description="of an ensemble, once it is done")
     metrics: dict[str, Metrics] = Field(default_factory=dict)
     temperature: float | None = Field(
         None, gt=0, description="what logits are divided by in use; fitted on the selection split"
     )
+    calibrated_ece: dict[str, float] = Field(
+        default_factory=dict,
+        description="per split, the expected calibration error after the temperature",
+    )
     not_comparable_because: list[str] = Field(
         default_factory=list, description="`synthetic data`, `limit`: keep it out of rankings"
     )
+
+    @property
+    def pretraining(self) -> str:
+        """What its network, or those of its members, started from."""
+        if isinstance(self.spec, RunSpec):
+            return self.spec.pretraining
+        return " + ".join(sorted({member.pretraining for member in self.members}))
 
     @property
     def comparable(self) -> bool:
@@ -114,6 +148,8 @@ class RunRecord(Part):
     def _complete(self) -> RunRecord:
         if self.status == "done" and not (self.metrics and self.model and self.training):
             raise ValueError("a finished run needs its metrics, model and training parts")
+        if self.status == "done" and isinstance(self.spec, EnsembleSpec) and not self.members:
+            raise ValueError("a finished ensemble needs its members")
         if self.status == "failed" and not self.error:
             raise ValueError("a failed run needs its error")
         return self

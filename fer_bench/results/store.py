@@ -38,9 +38,16 @@ class StoredRun:
     problem: str | None
 
     @property
+    def weight_files(self) -> tuple[Path, ...]:
+        """Where its trained network lies, if it was kept; of an ensemble, each member's."""
+        members = self.record.members if self.record else ()
+        folders = [self.folder.parent / m.run for m in members] or [self.folder]
+        return tuple(folder / WEIGHTS for folder in folders)
+
+    @property
     def has_weights(self) -> bool:
-        """Whether the trained network lies beside the record."""
-        return (self.folder / WEIGHTS).is_file()
+        """Whether all of `weight_files` are there."""
+        return all(file.is_file() for file in self.weight_files)
 
     def readable(self) -> RunRecord:
         """The record.
@@ -99,7 +106,7 @@ class ResultsStore:
         Raises:
             FerBenchError: the root itself cannot be listed.
         """
-        return [_load(folder) for folder in self._folders()]
+        return [read_run(folder) for folder in self._folders()]
 
     def find(self, name: str) -> StoredRun:
         """A run by its name, by `dataset/name`, by its folder, or the `default` one.
@@ -115,9 +122,9 @@ class ResultsStore:
             full = " or ".join(f"{f.parent.name}/{f.name}" for f in found)
             raise FerBenchError(f"several runs are named {name!r}: say {full}")
         if found:
-            return _load(found[0])
+            return read_run(found[0])
         if _holds_record(Path(name)):
-            return _load(Path(name).resolve())
+            return read_run(Path(name).resolve())
         if not folders:
             raise FerBenchError(
                 f"unknown run {name!r}: {self.root} holds no runs yet; "
@@ -154,7 +161,7 @@ class ResultsStore:
 
     def exists_done(self, dataset: str, name: str) -> bool:
         """Whether a finished, readable record of this run is there."""
-        record = _load(self.folder(dataset, name)).record
+        record = read_run(self.folder(dataset, name)).record
         return record is not None and record.status == "done"
 
     def history(self, run: StoredRun) -> pd.DataFrame:
@@ -234,7 +241,8 @@ def write_atomically(files: Mapping[Path, bytes]) -> None:
         raise
 
 
-def _load(folder: Path) -> StoredRun:
+def read_run(folder: Path) -> StoredRun:
+    """What lies in a run's folder, readable or not."""
     found = read_record(folder / RECORD)
     record, problem = (None, found) if isinstance(found, str) else (found, None)
     dataset, name = folder.parent.name, folder.name

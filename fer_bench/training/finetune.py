@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fer_bench.config import Recipe, RunSpec
+from fer_bench.config import Recipe
 from fer_bench.data.augment import augment, mix
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.transform import normalise, resize, to_unit
@@ -21,12 +21,17 @@ from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.predicting import predict_probabilities
 from fer_bench.models.base import Classifier
 from fer_bench.results.record import TrainingInfo
+from fer_bench.specs import RunSpec
 from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
+from fer_bench.training.distillation import Teachers
 from fer_bench.training.outcome import TrainingOutcome
 from fer_bench.training.precision import autocast, choose_precision, layout, settled_precision
 from fer_bench.training.state import TrainingState, seed_epoch
 from fer_bench.training.targets import Loss, make_loss, soft_targets
 from fer_bench.types import Precision, Progress, silent
+
+#: Steps between two looks at the loss.
+REPORT_STEPS = 20
 
 
 def finetune(
@@ -35,6 +40,7 @@ def finetune(
     spec: RunSpec,
     *,
     work_dir: Path,
+    teachers: Sequence[Classifier] = (),
     progress: Progress = silent,
     device: str = "cpu",
     resume: bool = False,
@@ -45,6 +51,8 @@ def finetune(
     test split is not read. After each epoch everything goes to a checkpoint in `work_dir`; with
     `resume`, a killed run ends with the same weights as an uninterrupted one, since every epoch
     draws its random numbers from the seed and its own number.
+
+    teachers: trained networks to learn from too, as the recipe's `distillation` says.
 
     Raises:
         RunFailed: the loss is not finite, or a checkpoint cannot be written.
@@ -58,7 +66,7 @@ def finetune(
     model.to(device)
 
     def measured() -> tuple[Precision, str]:
-        x = resize(_faces(dataset, train[: recipe.batch_size], model), model.input_spec)
+        x = resize(_faces(dataset, train[: recipe.batch_size], model, device), model.input_spec)
         return choose_precision(recipe, model, normalise(x, model.input_spec), device)
 
     precision, reason = settled_precision(work_dir, resume, measured)
@@ -68,10 +76,12 @@ def finetune(
     if saved:
         state.restore(saved)
     loss = make_loss(recipe, dataset.class_counts("train"), device, spec.votes)
+    targets = torch.from_numpy(soft_targets(dataset)).to(device)
+    taught = Teachers(teachers, recipe.distillation, model.input_spec, device, precision)
 
     while state.epoch < recipe.epochs and not state.out_of_patience():
         started = time.perf_counter()
-        row = _train_epoch(state, dataset, train, spec, loss, progress)
+        row = _train_epoch(state, dataset, targets, train, spec, loss, taught, progress)
         val_accuracy, val_loss = _validate(state, dataset, val, device)
         seconds = time.perf_counter() - started
         row |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": seconds}
@@ -97,39 +107,42 @@ def finetune(
 def _train_epoch(
     state: TrainingState[Classifier],
     dataset: FaceDataset,
+    targets: Tensor,
     train: NDArray[np.int64],
     spec: RunSpec,
     loss_of: Loss,
+    teachers: Teachers,
     progress: Progress,
 ) -> dict[str, float]:
     """One pass over the train split; returns the epoch's row of the history, without val."""
     recipe, model, epoch = spec.recipe, state.model, state.epoch + 1
-    device = str(state.accelerator.device.type)
+    device = targets.device.type
     generator = seed_epoch(spec.seed, epoch)
-    targets = torch.from_numpy(soft_targets(dataset))
     state.network.train()
-    seen, correct, total_loss = 0, 0, 0.0
-    started = time.perf_counter()
-    for step, rows in enumerate(_batches(train, recipe.batch_size, generator)):
+    # On the device: reading a number from a GPU makes it wait for the step, so few steps do.
+    total_loss = torch.zeros((), dtype=torch.float64, device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    seen, started = 0, time.perf_counter()
+    for step, rows in enumerate(_batches(train, recipe.batch_size, generator), 1):
         x, y = _training_batch(dataset, targets, rows, model, recipe, generator)
-        x, y = x.to(device), y.to(device)
         if state.precision == "bf16":
             x = x.contiguous(memory_format=torch.channels_last)
         with autocast(device, state.precision):
             logits = state.network(x)
-            loss = loss_of(logits, y)
-        total_loss += _finite(loss, epoch) * len(rows)
+            loss = teachers.blend(loss_of(logits, y), logits, x)
         state.step(loss)
-
+        total_loss += loss.detach() * len(rows)
+        correct += (logits.argmax(1) == y.argmax(1)).sum()
         seen += len(rows)
-        correct += int((logits.argmax(1) == y.argmax(1)).sum())
-        speed = seen / (time.perf_counter() - started)
-        stage = f"epoch {epoch}/{recipe.epochs}"
-        progress(stage, step + 1, state.steps_per_epoch, {"images_per_second": speed})
+        if step % REPORT_STEPS == 0 or step == state.steps_per_epoch:
+            _require_finite(total_loss, epoch)
+            speed = seen / (time.perf_counter() - started)
+            stage = f"epoch {epoch}/{recipe.epochs}"
+            progress(stage, step, state.steps_per_epoch, {"images_per_second": speed})
     return {
         "epoch": epoch,
-        "train_loss": total_loss / seen,
-        "train_accuracy": correct / seen,
+        "train_loss": float(total_loss) / seen,
+        "train_accuracy": int(correct) / seen,
         "lr": state.rate.value,
         "images_per_second": seen / (time.perf_counter() - started),
     }
@@ -144,8 +157,9 @@ def _batches(
         yield order[start : start + size]
 
 
-def _faces(dataset: FaceDataset, rows: NDArray[np.int64], model: Classifier) -> Tensor:
-    return to_unit(dataset.images[rows], model.input_spec.channels)
+def _faces(dataset: FaceDataset, rows: NDArray[np.int64], model: Classifier, device: str) -> Tensor:
+    faces = torch.as_tensor(dataset.images[rows]).to(device)
+    return to_unit(faces, model.input_spec.channels)
 
 
 def _training_batch(
@@ -156,9 +170,12 @@ def _training_batch(
     recipe: Recipe,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Model input `(B, C, S, S)` and soft targets; augmented at the faces' own, smaller size."""
-    x = augment(_faces(dataset, rows, model), recipe.augmentation, generator)
-    x = resize(x, model.input_spec)
+    """Model input `(B, C, S, S)` and soft targets; augmented at the faces' own, smaller size.
+
+    All on the device of `targets`.
+    """
+    faces = _faces(dataset, rows, model, targets.device.type)
+    x = resize(augment(faces, recipe.augmentation, generator), model.input_spec)
     x, y = mix(x, targets[rows], mixup=recipe.mixup, cutmix=recipe.cutmix, generator=generator)
     return normalise(x, model.input_spec), y
 
@@ -175,8 +192,7 @@ def _validate(
     return float((probabilities.argmax(1) == labels).mean()), float(-np.log(of_truth).mean())
 
 
-def _finite(loss: Tensor, epoch: int) -> float:
-    value = float(loss.detach())
+def _require_finite(loss: Tensor, epoch: int) -> None:
+    value = float(loss)
     if not math.isfinite(value):
         raise RunFailed(f"the loss became {value} in epoch {epoch}: lower the learning rate")
-    return value

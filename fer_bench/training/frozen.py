@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fer_bench.config import Augmentation, Recipe, RunSpec
+from fer_bench.config import Augmentation, Recipe
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.cache import cache_dir
 from fer_bench.data.transform import to_input
@@ -25,6 +25,7 @@ from fer_bench.environment import cpu_info
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.base import Classifier
 from fer_bench.results.record import TrainingInfo
+from fer_bench.specs import RunSpec
 from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
 from fer_bench.training.extractors import (
     EXTRACTORS,

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fer_bench.config import Recipe, VoteMode
+from fer_bench.config import Recipe
 from fer_bench.data.base import FaceDataset
+from fer_bench.specs import VoteMode
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

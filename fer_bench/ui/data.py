@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from fer_bench import settings
-from fer_bench.config import Protocol
 from fer_bench.data.base import FaceDataset
 from fer_bench.display import escape
 from fer_bench.errors import FerBenchError
 from fer_bench.results.record import RunRecord
+from fer_bench.specs import Protocol
 from fer_bench.ui.widgets import show_error
 
 if TYPE_CHECKING:  # torch loads only when an audit is asked for

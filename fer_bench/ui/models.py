@@ -12,8 +12,9 @@ import streamlit as st
 
 from fer_bench.display import escape, percent
 from fer_bench.errors import FerBenchError
-from fer_bench.results.store import DEFAULT, DEFAULT_FILE, WEIGHTS, ResultsStore, StoredRun
-from fer_bench.ui.records import results_root, run_id, runs
+from fer_bench.evaluation.model_card import model_card
+from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore, StoredRun, read_run
+from fer_bench.ui.records import predictions, results_root, run_id, runs
 from fer_bench.ui.widgets import empty_state, show_error
 
 if TYPE_CHECKING:  # torch loads only when a network is opened
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # torch loads only when a network is opened
 
 #: Networks kept in memory between visits; CLIP ViT-B/32 takes 350 MB.
 MOST_OPEN = 4
+CARD_HEIGHT = 600
 
 
 def usable_runs() -> list[StoredRun]:
@@ -68,10 +70,10 @@ def run_label(run: StoredRun, name: str | None = None) -> str:
 
 def run_labels(choices: Sequence[StoredRun]) -> dict[str, str]:
     """Runs in a list, by `run_id`: `resnet18 · 65.1 %`, with its full name where models repeat."""
-    models = Counter(run.readable().spec.model for run in choices)
+    models = Counter(run.readable().spec.labels.model for run in choices)
     labels = {}
     for run in choices:
-        model = run.readable().spec.model
+        model = run.readable().spec.labels.model
         labels[run_id(run)] = run_label(run, model if models[model] == 1 else run.name)
     return labels
 
@@ -97,12 +99,13 @@ def classifier(run: str, backend: str = "auto") -> FaceClassifier:
 
 
 def weights_changed(run: str) -> int:
-    """When the weights of the run `dataset/run` were written, nanoseconds; 0 where there are none.
+    """When the weights of the run `dataset/run` were last written, nanoseconds; 0 for never.
 
     Part of the key of everything that is remembered about a network.
     """
     try:
-        return (results_root() / run / WEIGHTS).stat().st_mtime_ns
+        files = read_run(results_root() / run).weight_files
+        return max(file.stat().st_mtime_ns for file in files)
     except OSError:
         return 0
 
@@ -137,6 +140,7 @@ def pick_classifiers(
         key=key,
         help=f"Up to {most}, side by side; the share after a name is its test accuracy.",
     )
+    about_models([run for run in choices if run_id(run) in chosen])
     opened = {}
     for name in chosen:
         try:
@@ -144,6 +148,30 @@ def pick_classifiers(
         except FerBenchError as error:
             show_error(error)
     return opened
+
+
+def about_models(chosen: Sequence[StoredRun]) -> None:
+    """A button that opens the model cards of these runs; none where there are none."""
+    label = "About this model" if len(chosen) == 1 else "About these models"
+    if chosen and st.button(label, key="about-models", icon=":material/info:", type="tertiary"):
+        _show_cards(chosen)
+
+
+@st.dialog("About the model", width="large")
+def _show_cards(chosen: Sequence[StoredRun]) -> None:
+    names = [escape(run.name) for run in chosen]
+    places = st.tabs(names) if len(names) > 1 else [st.container()]
+    for place, run in zip(places, chosen, strict=True):
+        with place.container(height=CARD_HEIGHT, border=False):  # wide tables scroll in it
+            try:
+                st.markdown(model_card(run, predictions(run), _called(run)))
+            except FerBenchError as error:
+                show_error(error)
+
+
+def _called(run: StoredRun) -> str:
+    """What commands call a run."""
+    return DEFAULT if run_id(run) == default_id() else run_id(run)
 
 
 def no_models() -> None:

@@ -1,0 +1,86 @@
+"""Finished runs that others are made of: an ensemble's members, a student's teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fer_bench.data.base import FaceDataset
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.calibration import with_temperature
+from fer_bench.evaluation.confusions import scores
+from fer_bench.evaluation.ensembling import fit_weights
+from fer_bench.inference.classifier import load_ensemble, load_run_model
+from fer_bench.models.base import Classifier
+from fer_bench.results.record import Member
+from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.specs import DataSpec, EnsembleSpec, RunSpec
+
+
+def assemble(
+    store: ResultsStore, spec: EnsembleSpec, dataset: FaceDataset
+) -> tuple[Classifier, tuple[Member, ...]]:
+    """The ensemble's network and its members; their weights are fitted on the selection split.
+
+    Raises:
+        FerBenchError: a member that is missing, unfinished, of other data or without its weights,
+            or members that do not fit together.
+    """
+    runs = _finished(store, spec.ensemble, spec, dataset)
+    members = _weighted(store, runs, spec)
+    return load_ensemble(runs[0].folder.parent, members), members
+
+
+def load_teachers(store: ResultsStore, spec: RunSpec, dataset: FaceDataset) -> list[Classifier]:
+    """The networks that a run learns from, in eval mode.
+
+    Raises:
+        FerBenchError: as `assemble`; a teacher that saw other data may have seen the test images.
+    """
+    return [load_run_model(run) for run in _finished(store, spec.teachers, spec, dataset)]
+
+
+def _finished(
+    store: ResultsStore, names: Sequence[str], spec: DataSpec, dataset: FaceDataset
+) -> list[StoredRun]:
+    runs = [store.find(f"{dataset.name}/{name}") for name in names]
+    for run in runs:
+        record = run.readable()
+        if record.status != "done":
+            raise FerBenchError(f"run {run.name} is {record.status}: finish it first")
+        if isinstance(record.spec, EnsembleSpec):
+            raise FerBenchError(f"run {run.name} is an ensemble: name its members instead")
+        if record.dataset.fingerprint != dataset.fingerprint:
+            raise FerBenchError(
+                f"run {run.name} was trained on other data or splits than {dataset.source} has "
+                f"here (protocol {spec.protocol}): choose runs of the same data"
+            )
+        if record.spec.selection_split != spec.selection_split:
+            raise FerBenchError(
+                f"run {run.name} was chosen on its {record.spec.selection_split} split, expected "
+                f"{spec.selection_split}: choose runs of the same splits"
+            )
+    return runs
+
+
+def _weighted(
+    store: ResultsStore, runs: Sequence[StoredRun], spec: EnsembleSpec
+) -> tuple[Member, ...]:
+    temperatures = [run.readable().temperature or 1.0 for run in runs]
+    weights = [1 / len(runs)] * len(runs)
+    if spec.weighting == "fitted":
+        calibrated = []
+        for run, temperature in zip(runs, temperatures, strict=True):
+            predictions = store.predictions(run)
+            chosen = predictions[predictions["split"] == spec.selection_split].sort_values("id")
+            labels, probabilities = scores(chosen, run.readable().dataset.emotions)
+            calibrated.append(with_temperature(probabilities, temperature))
+        weights = fit_weights(labels, calibrated).tolist()
+    return tuple(
+        Member(
+            run=run.name,
+            weight=weight,
+            temperature=temperature,
+            pretraining=run.readable().pretraining,
+        )
+        for run, weight, temperature in zip(runs, weights, temperatures, strict=True)
+    )
