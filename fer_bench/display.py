@@ -34,9 +34,11 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def setting(value: object) -> str:
-    """A setting's value in words: lists with commas, a dash for nothing."""
+    """A setting's value in words: six digits, lists with commas, a dash for nothing."""
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "–"
+        return ", ".join(map(setting, value)) or "–"
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return "–" if value is None or value == "" else str(value)
 
 

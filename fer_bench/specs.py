@@ -85,6 +85,16 @@ class RunSpec(DataSpec):
         (), description="runs whose answers are learned too, as the recipe's `distillation` says"
     )
 
+    @model_validator(mode="after")
+    def _can_be_taught(self) -> Self:
+        if self.teachers and self.mode not in ("full", "lora"):
+            raise ValueError(
+                f"only the modes full and lora learn from teachers, not {self.mode}: leave the "
+                "teachers out or choose another mode"
+            )
+        _require_different(self.teachers)
+        return self
+
     @property
     def tta(self) -> TestTimeAugmentation:
         """Views averaged in the *_tta metrics."""
@@ -117,7 +127,7 @@ class EnsembleSpec(DataSpec):
     """
 
     ensemble: tuple[str, ...] = Field(description="names of finished runs, two or more")
-    title: str = Field("", pattern=r"^[a-z0-9._-]*$", description="part of its name")
+    title: str = Field("", description="part of its name")
     weighting: Literal["fitted", "equal"] = "fitted"
     tta: TestTimeAugmentation = "flip"
 
@@ -126,9 +136,14 @@ class EnsembleSpec(DataSpec):
     def _several_and_different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(value) < 2:
             raise ValueError(f"expected two runs or more, got {len(value)}")
-        twice = sorted({name for name in value if value.count(name) > 1})
-        if twice:
-            raise ValueError(f"run {twice[0]} is listed twice: name each run once")
+        _require_different(value)
+        return value
+
+    @field_validator("title")
+    @classmethod
+    def _file_safe(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9._-]*", value):
+            raise ValueError("expected lower-case letters, digits, '.', '_' and '-' only")
         return value
 
     @property
@@ -141,6 +156,12 @@ class EnsembleSpec(DataSpec):
         """`ensemble-`, its title or how many it is of, and what deviates in its data."""
         title = self.title or f"of-{len(self.ensemble)}"
         return "-".join(["ensemble", title, *self._data_words()])
+
+
+def _require_different(runs: tuple[str, ...]) -> None:
+    twice = sorted({name for name in runs if runs.count(name) > 1})
+    if twice:
+        raise ValueError(f"run {twice[0]} is listed twice: name each run once")
 
 
 def _option_word(key: str, value: int | float | str | bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,13 @@ def show_balance(counts: Mapping[str, Mapping[str, int]], key: str) -> None:
         table = pd.DataFrame(counts).rename_axis("emotion").reset_index()
         st.dataframe(
             table,
-            column_config={name: st.column_config.Column(name.capitalize()) for name in table},
+            column_config={
+                "emotion": "Emotion",
+                **{
+                    split: st.column_config.NumberColumn(split.capitalize(), format="localized")
+                    for split in counts
+                },
+            },
             hide_index=True,
             width="stretch",
         )
@@ -73,8 +80,11 @@ def show_records() -> None:
     if not records:
         ui.no_results()
         return
+    uses = Counter(record.dataset.fingerprint for record in records)
+    # Whole data sets first, and of these the most used.
+    records.sort(key=lambda r: (not r.comparable, -uses[r.dataset.fingerprint]))
     known: dict[str, DatasetInfo] = {}
-    for record in sorted(records, key=lambda r: not r.comparable):  # whole data sets first
+    for record in records:
         known.setdefault(record.dataset.fingerprint, record.dataset)
     info = known[st.selectbox("Data set", list(known), format_func=lambda f: _name(known[f]))]
     show_sizes(info.split_sizes, info.clean_test_size, info.n_left_out)

@@ -87,6 +87,7 @@ def boxes_by(classifiers: Classifiers) -> str:
         required=True,
         format_func=lambda run: escape(names[run]),
         key=f"boxes-by-{runs}",
+        wrap=True,  # names may be long
     )
 
 

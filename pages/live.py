@@ -25,20 +25,24 @@ from fer_bench.results.store import StoredRun
 from fer_bench.ui import live, live_panel, models
 
 REFRESH = timedelta(seconds=1)
+NOTHING = ""
 
 
 def choose_models(runs: Sequence[StoredRun]) -> list[str]:
     """Ids of the one or two runs that the boxes say."""
     labels = models.run_labels(runs)
     with st.container(horizontal=True):
-        first = st.selectbox("Model", list(labels), format_func=labels.__getitem__)
+        first = st.selectbox(
+            "Model", list(labels), format_func=labels.__getitem__, key="live-model"
+        )
         second = st.selectbox(
             "Compare with",
-            [None, *(name for name in labels if name != first)],
+            [NOTHING, *(name for name in labels if name != first)],
             format_func=lambda name: labels.get(name, "nothing"),
+            key="live-second",  # without one, another first model would take the second away
             help="A second model on the same frames.",
         )
-    return [first, second] if second else [first]
+    return [first] if second == NOTHING else [first, second]
 
 
 def choose_means() -> tuple[str, str]:

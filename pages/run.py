@@ -1,10 +1,12 @@
 """Run: everything one record says, and how to reproduce it."""
 
+from urllib.parse import quote
+
 import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import as_percents, escape, file_size, headline, percent
+from fer_bench.display import as_percents, escape, file_size, headline
 from fer_bench.errors import FerBenchError
 from fer_bench.results.describe import reproduce_command
 from fer_bench.results.record import RunRecord
@@ -18,6 +20,17 @@ PER_CLASS_COLUMNS = {
     "recall": st.column_config.NumberColumn("Recall", format=PERCENT),
     "f1": st.column_config.NumberColumn("F1", format=PERCENT),
     "support": st.column_config.NumberColumn("Images", format="localized"),
+}
+
+
+MEMBER_COLUMNS = {
+    "link": st.column_config.LinkColumn(
+        "Run", display_text=r"\?run=[^/]*/(.*)$", width=270, help="Open the run"
+    ),
+    "weight": st.column_config.NumberColumn("Share", format=PERCENT),
+    "temperature": st.column_config.NumberColumn(
+        "Temperature", format="%.3f", help="What its logits are divided by before the mean"
+    ),
 }
 
 
@@ -52,21 +65,39 @@ def show_classes(record: RunRecord) -> None:
     )
 
 
-def show_settings(record: RunRecord) -> None:
+def show_members(run: StoredRun, record: RunRecord) -> None:
+    st.subheader("Members")
+    table = pd.DataFrame([member.model_dump() for member in record.members])
+    table["link"] = [f"run?run={quote(f'{run.dataset}/{name}')}" for name in table["run"]]
+    st.dataframe(
+        as_percents(table, ["weight"]),
+        column_order=list(MEMBER_COLUMNS),
+        column_config=MEMBER_COLUMNS,
+        hide_index=True,
+        width="stretch",
+        height="content",
+    )
+
+
+def show_settings(run: StoredRun, record: RunRecord) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Run")
-        ui.value_table(record.spec.model_dump(mode="json", exclude={"recipe"}))
-        if record.members:
-            st.subheader("Members")
-            ui.value_table({m.run: percent(m.weight) for m in record.members})
+        ui.value_table(record.spec.model_dump(mode="json", exclude={"recipe", "ensemble"}))
         if record.model:
             st.subheader("Model")
             ui.value_table(record.model.model_dump(mode="json"))
     with right:
+        if record.members:
+            show_members(run, record)
         if isinstance(record.spec, RunSpec):
             st.subheader("Recipe")
             ui.value_table(record.spec.recipe.model_dump(mode="json"))
+        if record.temperature is not None:
+            st.subheader("Calibration")
+            ui.value_table(
+                record.model_dump(mode="json", include={"temperature", "calibrated_ece"})
+            )
 
 
 def show_data(record: RunRecord) -> None:
@@ -101,13 +132,11 @@ def show_files(run: StoredRun) -> None:
 
 def show_record(run: StoredRun, record: RunRecord) -> None:
     ui.badges(record)
-    labels = record.spec.labels
-    st.caption(
-        escape(
-            f"{labels.model} · {labels.mode} · {labels.recipe} · "
-            f"{record.dataset.name} · {record.dataset.protocol} · seed {labels.seed}"
-        )
-    )
+    *labels, seed = record.spec.labels
+    words = [*labels, record.dataset.name, record.dataset.protocol]
+    if isinstance(record.spec, RunSpec):  # an ensemble is drawn from no seed
+        words.append(f"seed {seed}")
+    st.caption(escape(" · ".join(words)))
     if record.error:
         st.error(escape(record.error), icon=":material/error:")
     if record.status == "running":
@@ -132,7 +161,7 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
         with tabs["Classes"]:
             show_classes(record)
     with tabs["Settings"]:
-        show_settings(record)
+        show_settings(run, record)
     with tabs["Data"]:
         show_data(record)
     with tabs["Environment"]:

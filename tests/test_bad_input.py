@@ -235,7 +235,7 @@ def test_a_number_out_of_range(fer, train, words):
         (ENTRY.replace("finetune-5", "[]") % "", "runs.0.recipes: Tuple should have at least 1"),
         (ENTRY.partition("- ")[0] + "  []\n", "runs: Tuple should have at least 1 item"),
         (ENTRY % ", images: x", "unknown key 'runs.0.images'"),
-        (ENTRY % ", emotions: x", "runs.0.emotions: unknown emotion 'x'"),
+        (ENTRY % ", emotions: x", "runs.0.emotions: unknown emotion set 'x'"),
         ("emotions: [hapy, sad]\n" + ENTRY % "", "unknown emotion 'hapy'"),
         ("- 3\n", "the document: Input should be a valid dictionary"),
         ("runs: {\n", "is not valid YAML"),

@@ -266,6 +266,49 @@ def test_a_finished_run_of_other_settings_is_not_passed_off_as_this_one(tmp_path
         run_sweep([spec], Source(data="synthetic:1"), Runner(store=store), lambda s, w: None)
 
 
+def contents(store: ResultsStore, name: str) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in store.find(name).folder.iterdir()}
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, RunFailed])
+def test_a_finished_run_stays_until_its_successor_is_done(tmp_path, end):
+    store = ResultsStore(tmp_path)
+    spec = tiny_spec()
+    run(store, spec)
+    before = contents(store, spec.name)
+
+    def stop(stage, done, total, figures):
+        if stage == "evaluating":
+            raise end("stopped")
+
+    with pytest.raises(end):
+        run(store, spec, resume=False, progress=stop)
+    assert contents(store, spec.name) == before
+
+
+def test_a_failure_does_not_hide_that_another_process_finished_the_run(tmp_path):
+    store, elsewhere = ResultsStore(tmp_path), ResultsStore(tmp_path / "elsewhere")
+    spec = tiny_spec()
+    done = run(elsewhere, spec)
+
+    def overtaken(stage, done_images, total, figures):
+        if stage == "evaluating":
+            store.save(done)
+            raise RunFailed("its scratch is gone")
+
+    with pytest.raises(RunFailed, match="its scratch is gone"):
+        run(store, spec, progress=overtaken)
+    assert store.find(f"synthetic/{spec.name}").readable() == done
+
+
+def test_a_successor_without_weights_leaves_none_of_the_earlier_ones(tmp_path):
+    store = ResultsStore(tmp_path)
+    spec = tiny_spec()
+    run(store, spec)
+    run(store, spec, weights=None)
+    assert not store.find(spec.name).has_weights
+
+
 def test_data_with_a_test_part_only_can_be_evaluated_on(tmp_path):
     store = ResultsStore(tmp_path / "results")
     record = run(store, tiny_spec())

@@ -18,6 +18,7 @@ from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs import RunSpec
 from fer_bench.training.distillation import Teachers
+from fer_bench.types import Mode
 
 LABEL_LOSS = torch.tensor(1.5)
 STUDENT = build_model(ModelRequest(name="compact_resnet", emotions=FER2013))
@@ -108,6 +109,20 @@ def test_a_teacher_of_other_data_is_refused(tmp_path: Path) -> None:
     teacher = run(tmp_path, spec_of(seed=1))
     with pytest.raises(RunFailed, match="trained on other data or splits"):
         run(tmp_path, spec_of(teachers=(teacher.name,)), Source(data="synthetic:1"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "recipe", "teachers", "reason"),
+    [
+        ("frozen", "frozen-20", ("a",), "only the modes full and lora learn from teachers"),
+        ("full", "finetune-5", ("a", "a"), "run a is listed twice: name each run once"),
+    ],
+)
+def test_teachers_that_would_not_count_are_refused(
+    mode: Mode, recipe: str, teachers: tuple[str, ...], reason: str
+) -> None:
+    with pytest.raises(FerBenchError, match=reason):
+        specify(model="resnet18", mode=mode, recipe=recipe, teachers=teachers)
 
 
 def test_a_teacher_that_does_not_exist_is_named(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from fer_bench.models.ensemble import Voice, make_ensemble
 from fer_bench.results.describe import reproduce_command, summary_table
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import WEIGHTS, ResultsStore
-from fer_bench.specs import EnsembleSpec, Sweep
+from fer_bench.specs import EnsembleSpec, RunSpec, Sweep
 
 FACES = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
 SYNTHETIC = Source(data="synthetic")
@@ -263,6 +263,34 @@ def test_a_benchmark_makes_its_ensembles_last(tmp_path: Path) -> None:
     assert [record.status for record in records] == ["done"] * 3
 
 
+def test_limited_runs_are_known_by_their_names_without_the_limit() -> None:
+    entry = {"models": "resnet18", "modes": "full", "recipes": "demo", "seeds": [0, 1]}
+    members = [f"resnet18-full-demo-s{seed}" for seed in (0, 1)]
+    values = {
+        "name": "both",
+        "runs": [entry, entry | {"seeds": 2, "teachers": members}],
+        "ensembles": [{"ensemble": members}],
+    }
+    *runs, student, together = plan(validate(Sweep, values, "both"), limit=9)
+    limited = ("resnet18-full-demo-limit9-s0", "resnet18-full-demo-limit9-s1")
+    assert tuple(run.name for run in runs) == limited
+    assert isinstance(student, RunSpec)
+    assert isinstance(together, EnsembleSpec)
+    assert student.teachers == together.ensemble == limited
+    assert together.limit == 9
+
+
+def test_an_ensemble_of_a_benchmark_is_about_the_data_of_its_members() -> None:
+    entry = {"models": "resnet18", "modes": "full", "recipes": "demo", "seeds": [0, 1]}
+    values = {
+        "name": "both",
+        "runs": [entry | {"emotions": "happy,sad", "limit": 9}],
+        "ensembles": [{"ensemble": [f"resnet18-full-demo-2-classes-limit9-s{s}" for s in (0, 1)]}],
+    }
+    together = plan(validate(Sweep, values, "both"))[-1]
+    assert (together.emotions, together.limit) == (("happy", "sad"), 9)
+
+
 # What is refused
 
 
@@ -312,3 +340,19 @@ def test_a_member_without_weights_says_how_to_get_them(
             open_classifier(store.find(both.name))
     finally:
         hidden.rename(weights)
+
+
+def test_a_member_that_was_trained_again_or_is_gone_is_named(
+    trained: tuple[ResultsStore, list[RunRecord]],
+) -> None:
+    store, (first, _, both) = trained
+    other = first.model_copy(update={"temperature": (first.temperature or 1) * 2})
+    folder = store.save(other)
+    with pytest.raises(FerBenchError, match="trained again since ensemble ensemble-pair was made"):
+        open_classifier(store.find(both.name))
+    store.save(first)
+    away = folder.rename(folder.with_name("elsewhere"))
+    with pytest.raises(FerBenchError, match=f"needs run {first.name}, which is not in"):
+        open_classifier(store.find(both.name))
+    away.rename(folder)
+    assert open_classifier(store.find(both.name)).name == both.name

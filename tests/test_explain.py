@@ -19,6 +19,7 @@ from fer_bench.inference.backends import open_backend
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.explain import OPACITY, explain, method_of, overlay_heat
 from fer_bench.models.base import Classifier, ModelRequest
+from fer_bench.models.ensemble import Voice, make_ensemble
 from fer_bench.types import InputSpec, Provenance
 
 SIDE = 32
@@ -175,6 +176,27 @@ def test_the_heat_stands_where_a_convolution_without_padding_looked() -> None:
     corner = Quadrant(slice(-1, None), slice(-1, None))
     heat = explain(hand_made(nn.Sequential(convolution, corner), head), noise(SIDE, SIDE))
     assert np.argwhere(heat > 0.5).tolist() == [[27, 27]]
+
+
+def test_an_ensemble_looks_where_its_networks_look_each_by_its_share_of_the_answer() -> None:
+    """Both are certain, so through their probabilities hardly any gradient would be left."""
+    places = (UPPER, UPPER), (LOWER, LOWER)
+    networks = [sees(*place).model for place in places]
+    for network in networks:
+        network.head.weight.data *= 60
+    ensemble = make_ensemble(
+        [
+            Voice(model=network, weight=weight, temperature=1.0)
+            for network, weight in zip(networks, (0.75, 0.25), strict=True)
+        ]
+    )
+    classifier = classifier_of(ensemble)
+    heat = explain(classifier, np.full((SIDE, SIDE), 200, np.uint8))
+    assert heat.max() == 1
+    assert heat[LOWER, LOWER].max() == pytest.approx(1 / 3, abs=0.01)
+    assert heat[UPPER, LOWER][:-1, 1:].max() == heat[LOWER, UPPER][1:, :-1].max() == 0
+    expected = "Grad-CAM (HiResCAM) on the last convolutions, 32 x 32 places; mean of 2 networks"
+    assert method_of(classifier) == expected
 
 
 def test_without_an_emotion_the_likeliest_is_explained() -> None:

@@ -15,11 +15,19 @@ from streamlit.testing.v1 import AppTest
 
 from fer_bench import plots
 from fer_bench.emotions import COLOURS, EXPRESSIO, FER2013
-from fer_bench.results.store import ResultsStore
+from fer_bench.inference.adjust import Adjustment
+from fer_bench.inference.history import History
+from fer_bench.inference.predictor import Analysis
+from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.ui.faces import annotated_files
+from fer_bench.ui.images import Picture, Result, Treatment
+from fer_bench.ui.models import run_labels
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = (ROOT / "assets" / "samples" / "astronaut.jpg").read_bytes()
 NO_FACE = "No face found in gray.png."
+#: A picture and its rows, as the history takes them.
+NO_FACES = np.zeros((8, 8, 3), np.uint8), ()
 
 
 @pytest.fixture
@@ -138,6 +146,17 @@ def test_models_stand_side_by_side_each_with_its_own_emotions(results: Path) -> 
     assert len(app.get("plotly_chart")) == 6
 
 
+def test_runs_of_one_name_are_told_apart_by_their_data_set(results: Path) -> None:
+    one = make_record()
+    runs = [
+        StoredRun(dataset=dataset, name=one.name, folder=results, record=one, problem=None)
+        for dataset in ("fer2013", "other")
+    ]
+    labels = run_labels(runs)
+    assert [label.partition(" · ")[0] for label in labels.values()] == list(labels)
+    assert list(labels) == [f"fer2013/{one.name}", f"other/{one.name}"]
+
+
 # --- pictures ----------------------------------------------------------------------------------
 
 
@@ -184,6 +203,22 @@ def test_of_several_faces_the_largest_comes_first_and_any_can_be_chosen(trained:
     assert choice.value == 0
     choice.set_value(1).run()
     assert not app.exception
+
+
+def test_a_picture_of_any_shape_is_shown(trained: Path) -> None:
+    app = open_page()
+    upload(app, ("thin.png", png(np.zeros((2000, 1, 3), np.uint8))))
+    assert "1 × 2,000 px" in texts(app)
+
+
+def test_a_picture_longer_than_jpeg_holds_is_shrunk_for_download() -> None:
+    long = Picture(name="long.png", key="long", data=png(np.zeros((2, 70_000, 3), np.uint8)))
+    treatment = Treatment(adjustment=Adjustment(), detector="haar")
+    analysis = Analysis(faces=(), detect_ms=0.0, classify_ms=0.0)
+    result = Result(picture=long, size=(70_000, 2), analyses={DEFAULT_RUN: analysis})
+    ((name, content),) = annotated_files([result], treatment, {DEFAULT_RUN: FER2013})
+    assert name == "long-faces.jpg"
+    assert Image.open(BytesIO(content)).size == (65_500, 2)
 
 
 def test_before_a_picture_is_given_the_page_says_so(trained: Path) -> None:
@@ -269,6 +304,51 @@ def test_a_place_that_cannot_be_written_is_a_sentence(trained: Path, tmp_path: P
     app.text_input(key="history-place").set_value(str(tmp_path / "file" / "history")).run()
     assert not app.exception
     assert len(app.error) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("image.jpg", b"no picture"), ("image.jpg", None), ("faces.json", b"none")],
+)
+def test_what_is_damaged_in_the_history_is_counted_and_can_be_deleted(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: bytes | None
+) -> None:
+    monkeypatch.setenv("FER_BENCH_HISTORY", str(tmp_path / "kept"))
+    damaged = tmp_path / "kept" / History(str(tmp_path / "kept")).add("a", *NO_FACES) / file
+    if content is None:
+        damaged.unlink()
+    else:
+        damaged.write_bytes(content)
+    app = open_page()
+    app.toggle(key="history-shown").set_value(True).run()
+    assert "1 picture there cannot be read." in texts(app)
+    app.button(key="history-delete").click().run()
+    assert "1 picture deleted" in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("row", "caption"),
+    [
+        ({"emotion": "sad", "score": 0.5}, "sad 50.0 %"),
+        ({"emotion": "sad"}, "sad"),
+        ({"emotion": "sad", "score": "high"}, "sad"),
+        ({}, "no face"),
+    ],
+)
+def test_a_row_of_another_version_is_shown_as_far_as_it_goes(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    row: dict[str, object],
+    caption: str,
+) -> None:
+    monkeypatch.setenv("FER_BENCH_HISTORY", str(tmp_path / "kept"))
+    History(str(tmp_path / "kept")).add("a", NO_FACES[0], [row])
+    app = open_page()
+    app.toggle(key="history-shown").set_value(True).run()
+    assert not app.exception
+    said = app.get("image")[-1].proto.imgs[0].caption
+    assert said.splitlines()[1].replace("\\", "").strip() == caption
 
 
 # --- figures -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest
 import streamlit_webrtc.component
 from aiortc import VideoStreamTrack
 from aiortc.contrib.media import MediaRelay, RelayStreamTrack
-from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
+from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -170,6 +170,20 @@ def test_another_model_back_end_and_a_second_model_go_live_at_once(
     assert stats.models == (SECOND_RUN.split("/")[1], DEFAULT_RUN.split("/")[1])
     assert stats.playing
     assert stats.frames == frames  # it was not started anew
+
+
+def test_the_second_model_stays_when_the_first_changes(
+    page: AppTest, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_models(results, DEFAULT_RUN, SECOND_RUN, SMALL_RUN)
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(results))
+    page.run()
+    page.selectbox[1].select(SECOND_RUN).run()
+    page.selectbox[0].select(SMALL_RUN).run()
+    assert page.selectbox[1].value == SECOND_RUN
+    page.selectbox[0].select(SECOND_RUN).run()  # nothing to compare it with
+    assert page.selectbox[1].value == ""
+    assert not page.exception
 
 
 def test_switches_reach_the_next_frame(page: AppTest, video: Video) -> None:

@@ -108,6 +108,26 @@ def test_the_failures_follow_the_numbers(tmp_path: Path) -> None:
     assert pairs == ["| fear | sad | 12 | 37.5 % |", "| surprise | angry | 3 | 13.0 % |"]
 
 
+def test_what_is_perfect_or_even_is_no_weakness(tmp_path: Path) -> None:
+    record = make_record()
+    right = {
+        e: m.model_copy(update={"f1": 1.0}) for e, m in record.metrics["test"].per_class.items()
+    }
+    card = card_of(with_test(record, per_class=right), tmp_path)
+    assert "Weakest" not in card
+    assert "uneven" not in card  # 100 training images of each emotion
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(20.4, "20 seconds"), (89, "89 seconds"), (3376, "56 minutes")]
+)
+def test_short_trainings_are_told_in_seconds(tmp_path: Path, seconds: float, words: str) -> None:
+    record = make_record()
+    training = record.training.model_copy(update={"seconds": seconds})
+    card = card_of(record.model_copy(update={"training": training}), tmp_path)
+    assert f"5 epochs in {words} on Test CPU" in card
+
+
 def test_duplicates_are_counted(tmp_path: Path) -> None:
     record = make_record()
     n = 140 - record.dataset.clean_test_size
@@ -166,6 +186,22 @@ def test_numbers_out_of_rankings_and_other_data_are_marked(tmp_path: Path) -> No
     assert "FER2013" not in card and "PrivateTest" not in card
 
 
+def test_ferplus_is_told_as_fer2013s_faces_under_other_labels(tmp_path: Path) -> None:
+    card = card_of(make_record(dataset="ferplus"), tmp_path)
+    assert "FER2013's faces (Goodfellow et al. 2013" in card
+    assert "(Barsoum et al. 2016" in card
+    assert "140 to test on (PrivateTest)" in card
+    assert "65 ± 5 %" not in card
+
+
+def test_a_taught_run_is_made_again_where_its_teachers_are(tmp_path: Path) -> None:
+    record = make_record()
+    spec = record.spec.model_copy(update={"teachers": ("a",)})
+    card = card_of(record.model_copy(update={"spec": spec}), tmp_path)
+    assert "**Teachers**, whose answers it learned too: `a`" in card
+    assert "`--results` for a folder of your own that holds its teachers:" in card
+
+
 def test_an_ensemble_names_its_members(tmp_path: Path) -> None:
     shares = {"a": 0.75, "b": 0.25}
     record = make_record()
@@ -183,6 +219,7 @@ def test_an_ensemble_names_its_members(tmp_path: Path) -> None:
     assert "**Members**, and their shares: `a` (75.0 %) and `b` (25.0 %)" in card
     assert "**Training**: none of its own" in card
     assert "`model.safetensors`, 2.0 MB + 2.0 MB" in card
+    assert "`--results` for a folder of your own that holds its members:" in card
     assert "python -m fer_bench ensemble a b" in card
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pkgutil
 import re
 from pathlib import Path
@@ -10,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from data_fixtures import kaggle_files, zipped
 from record_fixtures import make_history, make_metrics, make_predictions, make_recipe, make_record
 from streamlit.testing.v1 import AppTest
 
 from fer_bench import ui
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.loading import load_dataset
-from fer_bench.results.record import RunRecord
+from fer_bench.emotions import EXPRESSIO, FER2013, FERPLUS
+from fer_bench.results.record import Member, RunRecord
 from fer_bench.results.store import ResultsStore
+from fer_bench.specs import EnsembleSpec
 
 APP = str(Path(__file__).parents[1] / "app.py")
 PAGES = ("leaderboard", "run", "errors", "dataset")
@@ -58,6 +62,17 @@ def _frozen() -> RunRecord:
 
 def _limited() -> RunRecord:
     return make_record(model="keras-cnn", limit=20, not_comparable_because=["limit"])
+
+
+def make_ensemble_record(title: str, shares: dict[str, float]) -> RunRecord:
+    members = tuple(
+        Member(run=run, weight=weight, temperature=1.25, pretraining="none")
+        for run, weight in shares.items()
+    )
+    spec = EnsembleSpec(ensemble=tuple(shares), title=title)
+    record = make_record(name=spec.name)
+    training = record.training.model_copy(update={"epochs_run": 0, "seconds": 0.0})
+    return record.model_copy(update={"spec": spec, "members": members, "training": training})
 
 
 def save_drawn_run(results: Path) -> FaceDataset:
@@ -170,7 +185,42 @@ def test_seeds_are_averaged_on_demand(mixed: Path) -> None:
     app = open_page("leaderboard")
     app.toggle[0].set_value(True).run()
     table = app.dataframe[0].value
-    assert table[["model", "seeds"]].values.tolist() == [["resnet18", 2], ["vgg16", 1]]
+    assert table[["experiment", "seeds"]].values.tolist() == [
+        ["resnet18-full-finetune-5", 2],
+        ["vgg16-frozen-frozen-20", 1],
+    ]
+
+
+def test_fewer_emotions_are_a_benchmark_of_their_own(mixed: Path) -> None:
+    ResultsStore(mixed).save(make_record(model="expressio", emotions=EXPRESSIO, accuracy=0.9))
+    app = open_page("leaderboard")
+    whole, few = (
+        "fer2013 · official · 7 emotions",
+        "fer2013 · official · angry, happy, sad, surprise",
+    )
+    assert app.selectbox[0].options == [whole, few]
+    assert "expressio" not in app.dataframe[0].value["model"].tolist()
+    app.selectbox[0].set_value(few).run()
+    assert app.dataframe[0].value["model"].tolist() == ["expressio"]
+
+
+def test_votes_that_label_alike_are_one_benchmark(results: Path) -> None:
+    for votes in ("majority", "soft-majority", "probability"):
+        record = make_record(dataset="ferplus", model=f"net-{votes}", emotions=FERPLUS)
+        spec = record.spec.model_copy(update={"votes": votes})
+        ResultsStore(results).save(record.model_copy(update={"spec": spec}))
+    assert open_page("leaderboard").selectbox[0].options == [
+        "ferplus · official · majority votes · 8 emotions",
+        "ferplus · official · probability votes · 8 emotions",
+    ]
+
+
+def test_an_ensemble_ranks_without_a_training_time_of_its_own(mixed: Path) -> None:
+    ResultsStore(mixed).save(make_ensemble_record("best", {"a": 0.75, "b": 0.25}))
+    table = open_page("leaderboard").dataframe[0].value.set_index("run")
+    assert table.loc["ensemble-best", "mode"] == "of 2"
+    assert math.isnan(table.loc["ensemble-best", "train_seconds"])
+    assert table.loc["resnet18-full-finetune-5-s0", "train_seconds"] == 300
 
 
 def test_filters_narrow_the_table(mixed: Path) -> None:
@@ -263,6 +313,20 @@ def test_a_damaged_history_is_one_sentence(mixed: Path) -> None:
     assert "No epochs to show" not in shown
 
 
+def test_an_ensemble_shows_its_members_and_no_seed(mixed: Path) -> None:
+    record = make_ensemble_record("best", {"a": 0.75, "b": 0.25})
+    ResultsStore(mixed).save(record.model_copy(update={"temperature": 1.5}))
+    app = open_page("run", "fer2013/ensemble-best")
+    assert "ensemble · of 2 · fitted weights · fer2013 · official" in texts(app).splitlines()
+    members = next(frame.value for frame in app.dataframe if "weight" in frame.value)
+    assert members[["link", "weight", "temperature"]].values.tolist() == [
+        ["run?run=fer2013/a", 75.0, 1.25],
+        ["run?run=fer2013/b", 25.0, 1.25],
+    ]
+    settings = [row for frame in app.dataframe for row in frame.value.values.tolist()]
+    assert ["temperature", "1.5"] in settings
+
+
 # --- errors ------------------------------------------------------------------------------------
 
 
@@ -310,6 +374,16 @@ def test_synthetic_runs_draw_their_images_again(results: Path) -> None:
     assert "not comparable: synthetic data" in texts(app)
 
 
+def test_faces_under_ferplus_votes_are_not_chosen_by_fer2013s_labels(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FER_BENCH_DATA", str(zipped(tmp_path / "fer2013.zip", kaggle_files())))
+    spec = make_record(emotions=EXPRESSIO, limit=2).spec.model_copy(update={"votes": "majority"})
+    dataset = ui.dataset_of(make_record().model_copy(update={"spec": spec}))
+    assert (dataset.emotions, len(dataset.ids)) == (FER2013, 7 * (12 + 2 + 2))
+
+
 def test_the_gallery_filters_by_class(mixed: Path) -> None:
     app = open_page("errors")
     app.selectbox(key="gallery-true").set_value("sad").run()
@@ -333,6 +407,15 @@ def test_the_dataset_page_shows_what_the_records_say(mixed: Path) -> None:
     assert tiles(app)["Clean test"] == str(record.dataset.clean_test_size)
     counts = app.dataframe[0].value.set_index("emotion")
     assert counts["test"].to_dict() == record.dataset.class_counts["test"]
+
+
+def test_the_most_used_whole_data_set_comes_first(mixed: Path) -> None:
+    record = make_record(model="a", emotions=EXPRESSIO)
+    info = record.dataset.model_copy(update={"fingerprint": "cd" * 32})
+    ResultsStore(mixed).save(record.model_copy(update={"dataset": info}))
+    app = open_page("dataset")
+    assert len(app.selectbox[0].options) == 2
+    assert app.dataframe[0].value["emotion"].tolist() == list(FER2013)
 
 
 def test_an_audit_counts_copies(results: Path) -> None:

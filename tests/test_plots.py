@@ -9,8 +9,9 @@ from record_fixtures import make_history
 
 from fer_bench import plots
 from fer_bench.emotions import COLOURS, FER2013
+from fer_bench.models.catalogue import MODELS
 from fer_bench.plots.ranking import log_ticks, pareto_front
-from fer_bench.plots.style import MODEL_COLOURS, label, model_colour, shortened
+from fer_bench.plots.style import MODEL_COLOURS, SPARE_COLOURS, label, model_colour, shortened
 
 
 @pytest.fixture
@@ -57,6 +58,19 @@ def test_figures_of_an_empty_table_are_empty(table: pd.DataFrame) -> None:
     assert [list(t.x) for t in figure.data] == [[]]
 
 
+def test_points_close_together_keep_ticks_of_whole_percents(table: pd.DataFrame) -> None:
+    close = table.assign(test_accuracy=[0.61, 0.608, 0.612, 0.61])
+    for shown, span in ((close, [0.568, 0.652]), (close[:1], [0.57, 0.65])):
+        axis = plots.accuracy_against(shown, "parameters", "Parameters").layout.yaxis
+        assert axis.range == pytest.approx(span)
+
+
+def test_a_legend_of_many_models_leaves_the_points_their_room(table: pd.DataFrame) -> None:
+    many = pd.concat([table.assign(model=f"timm:net{i}") for i in range(20)])
+    few, more = (plots.accuracy_against(t, "parameters", "Parameters") for t in (table, many))
+    assert more.layout.height - few.layout.height == 19 * (20 - 3)
+
+
 @pytest.mark.parametrize(
     ("cost", "value", "front"),
     [
@@ -88,6 +102,11 @@ def test_training_curves_draw_both_splits_and_mark_the_kept_epoch() -> None:
     assert (kept.x[0], kept.y[0]) == (3, history["val_accuracy"][2])
     assert kept.name == "kept: epoch 3"
     assert len(plots.training_curve(history, "loss").data) == 2
+
+
+def test_few_epochs_get_a_tick_each() -> None:
+    assert plots.training_curve(make_history(epochs=2), "loss").layout.xaxis.dtick == 1
+    assert plots.training_curve(make_history(epochs=60), "loss").layout.xaxis.dtick is None
 
 
 def test_the_confusion_matrix_writes_each_cell() -> None:
@@ -148,6 +167,12 @@ def test_a_model_keeps_its_colour() -> None:
     assert model_colour("vit_b_16") == model_colour("ViT-B-16") == MODEL_COLOURS["vit-b-16"]
     assert model_colour("timm:convnext_tiny") == model_colour("timm:convnext_tiny")
     assert len(set(MODEL_COLOURS.values())) == len(MODEL_COLOURS)
+    assert not set(MODEL_COLOURS.values()) & set(SPARE_COLOURS)
+
+
+def test_every_network_of_ours_has_a_colour_of_its_own() -> None:
+    named = {name.replace("_", "-") for name in MODELS} | {"ensemble"}
+    assert named <= set(MODEL_COLOURS)
 
 
 def test_labels_cannot_carry_markup(table: pd.DataFrame) -> None:

@@ -300,6 +300,8 @@ def test_earlier_output_inside_the_input_is_passed_over(tmp_path, monkeypatch) -
         (["in/a.png", "--csv", "in/a.png"], "in/a.png would overwrite the input in/a.png"),
         (["in/a.png", "--csv", "x", "--jsonl", "./x"], "x would overwrite the output x"),
         (["in/a.png", "--csv", "empty"], "cannot write empty: it is a folder"),
+        (["in/a.png", "--jsonl", "/dev/null"], "cannot write /dev/null: it is a device or pipe"),
+        (["nowhere.png"], "cannot read 'nowhere.png': No such file or directory: check the path"),
         (["in/a.png", "--out", "in/a.png"], "--out in/a.png is a file: expected a folder"),
         (
             ["in/a.png", "--video", "v.mp4"],
@@ -314,6 +316,7 @@ def test_bad_arguments_are_one_sentence_and_exit_code_2(refused, tmp_path, words
     put_faces(tmp_path, "in/a.png")
     put_clip(tmp_path / "v.avi")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "nowhere.png").symlink_to("gone.png")
     assert sentence in refused(*words)
 
 
@@ -440,6 +443,32 @@ def test_a_place_that_cannot_be_written_is_one_sentence(predict, tmp_path) -> No
         code, out, err = predict("a.png", "--detector", "whole", *words)
         assert (code, out) == (1, "")
         assert f"error: cannot write {words[1]}" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "largest"), [("a.jpg", 65_500), ("a.jpeg", 65_500), ("a.webp", 16_383)]
+)
+def test_a_picture_too_large_for_its_name_is_one_sentence(predict, tmp_path, name, largest) -> None:
+    Image.new("L", (largest + 1, 8)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / name)
+    code, _, err = predict(name, "--out", "out", "--detector", "whole")
+    assert code == 1
+    assert f"error: cannot write out/{name}: expected at most {largest:,} pixels a side" in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [["--json"], []])
+def test_a_full_standard_output_is_one_sentence(results, tmp_path, words) -> None:
+    put_faces(tmp_path, "a.png")
+    command = [sys.executable, "-m", "fer_bench", "predict", "default", tmp_path / "a.png", *words]
+    command += ["--results", results, "--backend", "torch-fp32", "--detector", "whole"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines() == [
+        "error: cannot write the results to standard output: No space left on device: free some "
+        "space or choose another place"
+    ]
 
 
 # --- how much memory -------------------------------------------------------------------------

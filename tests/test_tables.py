@@ -44,6 +44,18 @@ def test_over_seeds_averages_runs_that_differ_in_seed_alone() -> None:
     assert math.isnan(second["test_accuracy_sd"])
 
 
+def test_over_seeds_keeps_what_only_the_name_tells_apart() -> None:
+    names = ["net-18ep-s0", "net-18ep-s1", "net-9ep-s2", "net-18ep-taught-by-1-s0", "ensemble-a"]
+    table = summary_table([stored(make_record(name=name)) for name in names])
+    averaged = over_seeds(table)
+    assert dict(zip(averaged["experiment"], averaged["seeds"], strict=True)) == {
+        "net-18ep": 2,
+        "net-9ep": 1,
+        "net-18ep-taught-by-1": 1,
+        "ensemble-a": 1,
+    }
+
+
 def test_over_seeds_keeps_limited_and_failed_runs_apart() -> None:
     records = [
         make_record(),
@@ -82,7 +94,17 @@ def test_numbers_read_well() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), ("", "–"), ([], "–"), (["a", 1], "a, 1"), (0, "0"), (False, "False")],
+    [
+        (None, "–"),
+        ("", "–"),
+        ([], "–"),
+        (["a", 1], "a, 1"),
+        (0, "0"),
+        (False, "False"),
+        (3375.813514266998, "3375.81"),
+        ([0.1, 1e-05], "0.1, 1e-05"),
+        (0.0, "0"),
+    ],
 )
 def test_settings_read_well(value: object, text: str) -> None:
     assert setting(value) == text

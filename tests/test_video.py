@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -278,6 +279,20 @@ def test_a_consumer_that_leaves_early_leaves_no_file(predictor, tmp_path):
     assert [p.suffix for p in out.iterdir()] == [".mp4"]
     results.close()
     assert list(out.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_is_one_sentence_and_leaves_no_file(predictor, tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    monkeypatch.setitem(write_clip.__globals__, "FACE", noise)
+    clip = write_clip(tmp_path / "clip.mp4", times=range(0, 62_000, 2000), size=(240, 320))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+    try:
+        with pytest.raises(RunFailed, match=r"cannot write .*copy.mp4: File too large: free some"):
+            list(predict_video(predictor, clip, copy_to=tmp_path / "copy.mp4"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 def test_a_copy_that_cannot_be_written_is_one_sentence(predictor, tmp_path):

@@ -52,7 +52,8 @@ def _finished(
         if record.dataset.fingerprint != dataset.fingerprint:
             raise FerBenchError(
                 f"run {run.name} was trained on other data or splits than {dataset.source} has "
-                f"here (protocol {spec.protocol}): choose runs of the same data"
+                f"here (protocol {spec.protocol}, {len(dataset.emotions)} classes): choose runs of "
+                "the same data"
             )
         if record.spec.selection_split != spec.selection_split:
             raise FerBenchError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,10 +117,14 @@ def plan(
     Raises:
         FerBenchError: as `specify`, two equal runs, or no run left.
     """
+    listed = [spec for entry in sweep.runs for spec in _expand(sweep, entry, None)]
+    runs = [spec for entry in sweep.runs for spec in _expand(sweep, entry, limit)]
+    # A limit is part of a run's name, which the benchmark's file gives without it.
+    meant = {a.name: b for a, b in zip(listed, runs, strict=True)}
     specs: list[RunSpec | EnsembleSpec] = [
-        spec for entry in sweep.runs for spec in _expand(sweep, entry, limit)
+        run.model_copy(update={"teachers": _names(run.teachers, meant)}) for run in runs
     ]
-    specs += [_ensemble(sweep, entry, limit) for entry in sweep.ensembles]
+    specs += [_ensemble(sweep, entry, limit, meant) for entry in sweep.ensembles]
     names = [spec.name for spec in specs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -153,9 +157,18 @@ def _expand(sweep: Sweep, entry: SweepEntry, limit: int | None) -> Iterator[RunS
                     )
 
 
-def _ensemble(sweep: Sweep, entry: EnsembleEntry, limit: int | None) -> EnsembleSpec:
-    data = {name: getattr(sweep, name) for name in ("protocol", "emotions", "votes")}
-    values = entry.model_dump() | data | {"limit": limit}
+def _names(runs: Sequence[str], meant: Mapping[str, RunSpec]) -> tuple[str, ...]:
+    return tuple(meant[run].name if run in meant else run for run in runs)
+
+
+def _ensemble(
+    sweep: Sweep, entry: EnsembleEntry, limit: int | None, meant: Mapping[str, RunSpec]
+) -> EnsembleSpec:
+    """On the data of its first member, where that is one of the benchmark's runs."""
+    values = entry.model_dump() | {"ensemble": _names(entry.ensemble, meant), "limit": limit}
+    first = next((meant[run] for run in entry.ensemble if run in meant), None)
+    names = DataSpec.model_fields if first else ("protocol", "emotions", "votes")
+    values |= {name: getattr(first or sweep, name) for name in names}
     return validate(EnsembleSpec, values, f"an ensemble of {sweep.name}")
 
 

@@ -23,9 +23,9 @@ from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.catalogue import build_model
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.lora import merge_lora
-from fer_bench.models.weights import round_parameters, save_model
+from fer_bench.models.weights import model_files, round_parameters
 from fer_bench.results.record import DatasetInfo, Member, ModelInfo, RunRecord, TrainingInfo
-from fer_bench.results.store import ResultsStore
+from fer_bench.results.store import WEIGHTS, ResultsStore
 from fer_bench.specs import DataSpec, EnsembleSpec, RunSpec
 from fer_bench.training.extractors import check_extractor
 from fer_bench.training.finetune import finetune
@@ -61,11 +61,13 @@ class Runner:
 
         The test split is read once.
 
-        While it works the stored record says `running`; a failure is stored as `failed`. With
-        `resume`, an interrupted run goes on after its last finished epoch.
+        While it works the stored record says `running`; a failure is stored as `failed`. A run that
+        is finished already stays as it is until the new one is. With `resume`, an interrupted run
+        goes on after its last finished epoch.
 
         Raises:
-            RunFailed: the run failed; the record with the error is stored.
+            RunFailed: the run failed; the record with the error is stored, unless it would replace
+                a finished one.
         """
         record = RunRecord(
             name=spec.name,
@@ -77,7 +79,7 @@ class Runner:
             not_comparable_because=reasons_not_comparable(spec, dataset),
         )
         self.store.tidy(dataset.name, spec.name)
-        self.store.save(record)
+        self._save_unless_done(record)
         scratch = self.store.work_folder(dataset.name, spec.name)
         # A checkpoint is only ever resumed by the same specification over the same data.
         work_dir = scratch / _identity(spec, dataset)
@@ -90,13 +92,17 @@ class Runner:
             failed = record.model_copy(
                 update={"status": "failed", "error": message, "finished_at": datetime.now(UTC)}
             )
-            self.store.save(failed)
+            self._save_unless_done(failed)
             failure = RunFailed(f"run {spec.name} failed: {message}")
             if isinstance(error, FerBenchError):  # 2 where the input was bad, not the run
                 failure.exit_code = error.exit_code
             raise failure from error
         shutil.rmtree(scratch, ignore_errors=True)
         return record
+
+    def _save_unless_done(self, record: RunRecord) -> None:
+        if not self.store.exists_done(record.dataset.name, record.name):
+            self.store.save(record)
 
     def _make_and_evaluate(
         self, record: RunRecord, dataset: FaceDataset, work_dir: Path
@@ -142,9 +148,15 @@ class Runner:
                 "calibrated_ece": calibration.ece,
             }
         )
-        if self.weights is not None and not members:
-            save_model(model, self.store.folder(dataset.name, spec.name), self.weights)
-        self.store.save(done, history=outcome.history, predictions=evaluation.predictions)
+        keep = self.weights if not members else None
+        folder = self.store.save(
+            done,
+            history=outcome.history,
+            predictions=evaluation.predictions,
+            network=model_files(model, keep) if keep else {},
+        )
+        if not keep:  # an earlier run's weights would pass for this one's
+            (folder / WEIGHTS).unlink(missing_ok=True)
         return done
 
     def _train(
@@ -221,9 +233,12 @@ def is_finished(store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: Face
     stored = store.find(f"{dataset.name}/{spec.name}").readable()
     if stored.spec != spec or stored.dataset.fingerprint != dataset.fingerprint:
         what = "with other settings" if stored.spec != spec else "on other data"
+        way_out = "rename the recipe, or train it again with `train --force`"
+        if isinstance(spec, EnsembleSpec):
+            way_out = "give another title, or make it again with `ensemble --force`"
         raise FerBenchError(
             f"run {spec.name} is finished in {store.root}, but {what}: choose another results "
-            "folder, rename the recipe, or train it again with `train --force`"
+            f"folder, {way_out}"
         )
     return True
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fer_bench.cli.console import out, print_json
+from fer_bench.cli.console import err, out, print_json
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 
 list_app = typer.Typer(help="What there is to choose from.", no_args_is_help=True)
@@ -70,7 +70,10 @@ def results(
     folder: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """The stored runs, one line each, the comparable ones first."""
+    """The stored runs, one line each, the comparable ones first.
+
+    Example: python -m fer_bench results --sort date
+    """
     from fer_bench.errors import FerBenchError, suggest
     from fer_bench.results.describe import summary_table
     from fer_bench.results.store import ResultsStore
@@ -80,8 +83,12 @@ def results(
         raise FerBenchError(f"unknown sort {sort!r}: {suggest(sort, columns)}")
     store = ResultsStore(folder)
     if default is not None:
-        store.mark_default(store.find(default))
+        chosen = store.find(default)
+        store.mark_default(chosen)
+        err.print(f"`default` now stands for {chosen.dataset}/{chosen.name}", markup=False)
     runs = store.runs()
+    if not runs:
+        err.print(f"no runs in {folder}", markup=False)
     table = summary_table(runs).sort_values(
         ["comparable", columns[sort]], ascending=[False, sort == "name"], na_position="last"
     )

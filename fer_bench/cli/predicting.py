@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -44,7 +45,13 @@ def predict(
     detector_file: Annotated[
         Path | None, typer.Option(help="The detector's network, for yunet.")
     ] = None,
-    backend: Annotated[str, typer.Option(help="`auto` measures which is fastest here.")] = "auto",
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="torch-fp32, torch-bf16, openvino-fp32, openvino-bf16; `auto` measures which is "
+            "fastest here."
+        ),
+    ] = "auto",
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -77,7 +84,7 @@ def predict(
     predictor = Predictor(open_classifier(stored, backend), finder)
     emotions = predictor.classifier.emotions
     summary = Summary()
-    with ExitStack() as stack:
+    with _onto(stdout), ExitStack() as stack:
         reports: list[Report] = [AnnotatedImages(copies, emotions)]
         for path, kind in ((csv, Csv), (jsonl, JsonLines)):
             if path is not None:
@@ -145,6 +152,22 @@ def _results(
             )
             done += 1
             progress("files", done, len(inputs), {})
+
+
+@contextmanager
+def _onto(stdout: TextIO) -> Iterator[None]:
+    try:
+        yield
+        stdout.flush()
+    except BrokenPipeError:  # the reader has gone, as with `| head`
+        raise
+    except OSError as error:
+        # What it still holds would complain again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+        raise RunFailed(
+            f"cannot write the results to standard output: {error.strerror or error}: free some "
+            "space or choose another place"
+        ) from None
 
 
 class _Lines:

@@ -45,7 +45,10 @@ def train(
     data: Data = None,
     protocol: Annotated[str, typer.Option(help="`official` or `kaggle`.")] = "official",
     emotions: Annotated[str | None, typer.Option(help="Class subset: happy,sad,…")] = None,
-    votes: Annotated[str | None, typer.Option(help="FER+ labels by this rule.")] = None,
+    votes: Annotated[
+        str | None,
+        typer.Option(help="FER+ labels: majority, soft-majority, probability or multi-target."),
+    ] = None,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     pretraining: Annotated[
@@ -76,6 +79,7 @@ def train(
     from fer_bench.benchmark import Runner, is_finished, specify
     from fer_bench.results.store import ResultsStore
 
+    store = ResultsStore(results)
     spec = specify(
         model=model,
         mode=as_mode(mode),
@@ -88,11 +92,10 @@ def train(
         seed=seed,
         epochs=epochs,
         limit=limit,
-        teachers=tuple(teacher or ()),
+        teachers=tuple(store.find(name).name for name in teacher or ()),
     )
     source = open_source(data_source(data), votes_file, rows_file)
     dataset = source.load(spec)
-    store = ResultsStore(results)
     if not force and is_finished(store, spec, dataset):
         raise _already(spec, results, "choose another --seed")
     with progress_bars() as progress:

@@ -12,6 +12,14 @@ FER2013 (Goodfellow et al. 2013, [arXiv 1307.0414](https://arxiv.org/abs/1307.04
 crops of faces that an image search found for emotion words and people then looked through. The
 labels are noisy: human accuracy is about 65 ± 5 %. Identities and demographics were not recorded.
 The data are for research; none of their images is part of FER Bench."""
+ABOUT_FERPLUS = """\
+FER2013's faces (Goodfellow et al. 2013, [arXiv 1307.0414](https://arxiv.org/abs/1307.0414)) under
+FER+'s labels (Barsoum et al. 2016, [arXiv 1608.01041](https://arxiv.org/abs/1608.01041)): what ten
+people saw in each face. Faces on which they agreed too little are left out, so its accuracies are
+higher than FER2013's and do not compare with them. Identities and demographics were not recorded.
+The data are for research; none of their images is part of FER Bench."""
+#: By the name of the data set; others get `ABOUT_OTHER_DATA`.
+ABOUT_DATA = {"fer2013": ABOUT_FER2013, "ferplus": ABOUT_FERPLUS}
 ABOUT_OTHER_DATA = """\
 The data set's own terms apply; those of most collections of faces allow research only. None of its
 images is part of FER Bench."""
@@ -37,5 +45,5 @@ anybody feels.
 
 def official_name(record: RunRecord, split: Split) -> str:
     """` (PublicTest)`: the split's name in FER2013's files, where it has one."""
-    is_official = (record.dataset.name, record.dataset.protocol) == ("fer2013", "official")
+    is_official = record.dataset.name in ABOUT_DATA and record.dataset.protocol == "official"
     return f" ({OFFICIAL[split]})" if is_official else ""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fer_bench.display import interval, percent
 from fer_bench.evaluation.calibration import expected_calibration_error, with_temperature
-from fer_bench.evaluation.card_notes import NOT_MEASURED, official_name
+from fer_bench.evaluation.card_notes import ABOUT_DATA, NOT_MEASURED, official_name
 from fer_bench.evaluation.confusions import confused_pairs, of_set, scores
 from fer_bench.evaluation.markdown import listed, prose, table
 from fer_bench.results.record import Metrics, RunRecord
@@ -110,10 +110,13 @@ def confusions(test: Metrics, emotions: Sequence[str]) -> str:
 def failures(record: RunRecord, test: Metrics) -> str:
     """Where it is weak, by its numbers, and where it is bound to be."""
     seen = {prose(e): m for e, m in test.per_class.items() if m.support}
-    weak = sorted(seen, key=lambda e: seen[e].f1)[:MOST_WEAK]
+    flawed = [e for e, m in seen.items() if m.f1 < 1]
+    weak = sorted(flawed, key=lambda e: seen[e].f1)[:MOST_WEAK]
     missed = [e for e, m in seen.items() if m.recall < 0.5]
     worst = [f"{e} (F1 {percent(seen[e].f1)}, {seen[e].support:,} images)" for e in weak]
-    lines = ["## Known failures", "", f"- Weakest at {listed(worst)}."]
+    lines = ["## Known failures", ""]
+    if worst:
+        lines.append(f"- Weakest at {listed(worst)}.")
     if missed:
         lines.append(f"- It misses more than half of the images of {listed(missed)}.")
     if record.dataset.name == "fer2013":
@@ -130,7 +133,7 @@ def failures(record: RunRecord, test: Metrics) -> str:
 
 def fairness(record: RunRecord) -> str:
     """That nothing is known about it."""
-    data = "FER2013 carries" if record.dataset.name == "fer2013" else "The run's record carries"
+    data = "FER2013 carries" if record.dataset.name in ABOUT_DATA else "The run's record carries"
     return f"""\
 ## Fairness
 

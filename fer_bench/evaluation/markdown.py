@@ -10,7 +10,7 @@ from fer_bench.display import escape
 
 def prose(text: object) -> str:
     """Foreign text within a line; commas and the like stay bare, for those who read the source."""
-    return re.sub(r"\\([,'()-]|\.(?=\d))", r"\1", escape(text))
+    return re.sub(r"\\([,;'()-]|\.(?=\d))", r"\1", escape(text))
 
 
 def code(text: str) -> str:

@@ -15,7 +15,7 @@ from fer_bench.display import file_size, how_many, interval, percent
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation import card_results
 from fer_bench.evaluation.card_notes import (
-    ABOUT_FER2013,
+    ABOUT_DATA,
     ABOUT_OTHER_DATA,
     USES,
     official_name,
@@ -131,14 +131,15 @@ def _data(record: RunRecord) -> str:
         for split, role in roles.items()
         if split in sizes
     ]
-    about = ABOUT_FER2013 if record.dataset.name == "fer2013" else ABOUT_OTHER_DATA
+    about = ABOUT_DATA.get(record.dataset.name, ABOUT_OTHER_DATA)
     text = f"Images, by the protocol {code(record.dataset.protocol)}: {', '.join(shares)}."
     if counts := record.dataset.class_counts.get("train"):
         least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-        text += (
-            f" The emotions are uneven: {counts[least]:,} training images of {prose(least)}, "
-            f"{counts[most]:,} of {prose(most)}."
-        )
+        if counts[least] < counts[most]:
+            text += (
+                f" The emotions are uneven: {counts[least]:,} training images of {prose(least)}, "
+                f"{counts[most]:,} of {prose(most)}."
+            )
     return f"## Training data\n\n{about}\n\n{text}"
 
 
@@ -154,9 +155,18 @@ def _training(record: RunRecord, training: TrainingInfo) -> str:
         f"alone; {tested}{official_name(record, tested)} was read once, after training",
         f"- **Versions**: FER Bench {prose(environment.fer_bench)}{commit}, torch {torch}",
     ]
-    again = "To make it again, with the data at hand and `--results` for a folder of your own:"
+    again = f"To make it again, with the data at hand and `--results` for {_folder(record)}:"
     command = block(reproduce_command(record), "bash")
     return "## How it was made\n\n" + "\n".join(lines) + f"\n\n{again}\n\n{command}"
+
+
+def _folder(record: RunRecord) -> str:
+    """Where to make it again: the runs that it needs are looked for in the same folder."""
+    if not isinstance(record.spec, RunSpec):
+        return "a folder of your own that holds its members"
+    if record.spec.teachers:
+        return "a folder of your own that holds its teachers"
+    return "a folder of your own"
 
 
 def _means(record: RunRecord) -> list[str]:
@@ -181,9 +191,15 @@ def _effort(record: RunRecord, training: TrainingInfo) -> str:
     on_gpu = training.device.startswith("cuda") and environment.gpu
     hardware = environment.gpu if on_gpu else environment.cpu
     return (
-        f"{how_many(training.epochs_run, 'epoch')} in {training.seconds / 60:,.0f} minutes on "
+        f"{how_many(training.epochs_run, 'epoch')} in {_duration(training.seconds)} on "
         f"{prose(hardware)}, {prose(training.precision)}; epoch {training.best_epoch} is kept"
     )
+
+
+def _duration(seconds: float) -> str:
+    """`45 seconds`, `56 minutes`."""
+    minutes = round(seconds / 60)
+    return how_many(minutes, "minute") if minutes > 1 else how_many(round(seconds), "second")
 
 
 def _large(number: int) -> str:

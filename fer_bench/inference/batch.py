@@ -252,7 +252,8 @@ def _is_media(name: str) -> bool:
 
 def _not_there(path: Path, error: OSError) -> str:
     try:
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()])
+        names = [p.name for p in path.parent.iterdir() if p.exists()]  # not links to nowhere
+        near = difflib.get_close_matches(path.name, names)
     except OSError:
         near = []
     hint = f"did you mean {' or '.join(repr(str(path.parent / name)) for name in near)}?"

@@ -18,7 +18,7 @@ from fer_bench.models.base import Classifier
 from fer_bench.models.ensemble import Voice, make_ensemble
 from fer_bench.models.weights import load_model
 from fer_bench.results.describe import reproduce_command
-from fer_bench.results.record import Member
+from fer_bench.results.record import Member, RunRecord
 from fer_bench.results.store import StoredRun, read_run
 
 
@@ -88,10 +88,12 @@ def load_run_model(run: StoredRun) -> Classifier:
     """The trained network of a run; of an ensemble, all its members' as one.
 
     Raises:
-        FerBenchError: only its record is here; the message says how to train it again.
+        FerBenchError: only its record is here; the message says how to train it again. Or an
+            ensemble whose members are no longer those that were measured.
     """
     record = run.readable()
     if record.members:
+        _require_members(run, record)
         return load_ensemble(run.folder.parent, record.members)
     if not run.has_weights:
         raise FerBenchError(
@@ -99,6 +101,23 @@ def load_run_model(run: StoredRun) -> Classifier:
             f"`{reproduce_command(record)}`"
         )
     return load_model(run.folder)
+
+
+def _require_members(run: StoredRun, record: RunRecord) -> None:
+    again = f"make the ensemble again with `{reproduce_command(record)} --force`"
+    for member in record.members:
+        stored = read_run(run.folder.parent / member.run)
+        if not stored.folder.exists():
+            raise FerBenchError(
+                f"ensemble {run.name} needs run {member.run}, which is not in "
+                f"{run.folder.parent}: bring it back, or make an ensemble of others"
+            )
+        # Fitted on validation data, so that no two trainings have the same.
+        if (stored.readable().temperature or 1.0) != member.temperature:
+            raise FerBenchError(
+                f"run {member.run} was trained again since ensemble {run.name} was made of it, "
+                f"whose numbers no longer hold: {again}"
+            )
 
 
 def load_ensemble(folder: Path, members: Sequence[Member]) -> Classifier:

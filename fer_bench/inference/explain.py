@@ -5,6 +5,9 @@ arXiv 1610.02391) that keeps the gradient of every place instead of its mean ove
 the map is averaged before a linear head the two are equal; where places are told apart, as by
 keras_cnn's flattened map or a transformer's attention, Grad-CAM also lights up places that the
 answer does not depend on.
+
+An ensemble's map is the mean of its networks' own, weighted by what each adds to the answer: where
+a network is certain, no gradient is left through its probabilities.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fer_bench.data.transform import to_input
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.predictor import check_image
@@ -52,25 +56,57 @@ def explain(
         FerBenchError: an array that is no image, an emotion that the classifier does not know, or
             a network without any map of the image.
     """
+    check_image(crop)
+    index = None if emotion is None else _index(classifier, emotion)
+    with torch.inference_mode(False), torch.enable_grad():
+        return _explained(_twin(classifier.model), crop, index, classifier.name)
+
+
+def _explained(
+    model: Classifier, crop: NDArray[np.uint8], emotion: int | None, name: str
+) -> NDArray[np.float32]:
+    """As `explain`; hooks are left on the model."""
     # Slow to import (it brings matplotlib), and only this function needs it.
     from pytorch_grad_cam import HiResCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    check_image(crop)
-    targets = None
-    if emotion is not None:
-        targets = [ClassifierOutputTarget(_index(classifier, emotion))]
     # Gradients flow from the pixels, so that frozen weights are explained as well.
-    with torch.inference_mode(False), torch.enable_grad():
-        x = classifier.prepare([crop]).requires_grad_()
-        twin = _twin(classifier.model)
-        found = _find_map(twin, x, classifier.name)
-        # A copy, for an in-place activation that follows would write into the map.
-        as_map = _tokens_to_map if _is_token_norm(found.layer) else Tensor.clone
-        heat = HiResCAM(twin, [found.layer], as_map)(x, targets)[0]
+    x = to_input(crop[None], model.input_spec).requires_grad_()
+    if emotion is None:
+        emotion = int(model(x).argmax())
+    if members := _members(model):
+        shares = _shares(model, x, emotion)
+        heat = sum(
+            share * _explained(member, crop, emotion, name)
+            for member, share in zip(members, shares, strict=True)
+        )
+        return np.asarray(heat / max(np.max(heat), 1e-7), np.float32)
+    found = _find_map(model, x, name)
+    # A copy, for an in-place activation that follows would write into the map.
+    as_map = _tokens_to_map if _is_token_norm(found.layer) else Tensor.clone
+    heat = HiResCAM(model, [found.layer], as_map)(x, [ClassifierOutputTarget(emotion)])[0]
     height, width = crop.shape[:2]
     resized = cv2.resize(_inset(heat, found.margin), (width, height))
     return np.asarray(np.clip(resized, 0, 1), np.float32)
+
+
+def _members(model: Classifier) -> list[Classifier]:
+    """An ensemble's networks in order; none of a network that answers alone."""
+    found: list[Classifier] = []
+    inner: set[int] = set()
+    for module in model.backbone.modules():  # outer ones come before what is in them
+        if isinstance(module, Classifier) and id(module) not in inner:
+            found.append(module)
+            inner.update(map(id, module.modules()))
+    return found
+
+
+def _shares(model: Classifier, x: Tensor, emotion: int) -> list[float]:
+    """How much of an ensemble's probability of an emotion comes from each network."""
+    probabilities = model.features(x).detach().requires_grad_()  # (1, M, C)
+    (gradient,) = torch.autograd.grad(model.head(probabilities)[0, emotion], probabilities)
+    shares: list[float] = (gradient * probabilities).sum((0, 2)).tolist()
+    return shares
 
 
 def method_of(classifier: FaceClassifier) -> str:
@@ -79,11 +115,19 @@ def method_of(classifier: FaceClassifier) -> str:
     Raises:
         FerBenchError: a network without any map of the image.
     """
-    spec = classifier.model.input_spec
-    x = torch.zeros(1, spec.channels, spec.size, spec.size)
-    found = _find_map(_twin(classifier.model), x, classifier.name)
+    parts = _parts(_twin(classifier.model), classifier.name)
+    words = f"Grad-CAM (HiResCAM) on {' and on '.join(dict.fromkeys(parts))}"
+    return f"{words}; mean of {len(parts)} networks" if len(parts) > 1 else words
+
+
+def _parts(model: Classifier, name: str) -> list[str]:
+    """Where each network of a model, or the only one, is looked into."""
+    if members := _members(model):
+        return [part for member in members for part in _parts(member, name)]
+    spec = model.input_spec
+    found = _find_map(model, torch.zeros(1, spec.channels, spec.size, spec.size), name)
     part = "the last tokens" if _is_token_norm(found.layer) else "the last convolutions"
-    return f"Grad-CAM (HiResCAM) on {part}, {found.side} x {found.side} places"
+    return [f"{part}, {found.side} x {found.side} places"]
 
 
 def overlay_heat(crop: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:

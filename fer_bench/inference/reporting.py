@@ -23,6 +23,8 @@ from fer_bench.results.csv_export import defused
 
 #: Names that an annotated image keeps; others get `.png` behind theirs.
 WRITTEN_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+#: Pixels; where none is given, they have room.
+LARGEST_SIDES = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
 #: Names that an annotated video keeps; others get `.mp4`. (Matroska counts whole milliseconds.)
 WRITTEN_VIDEOS = (".mp4", ".m4v", ".mov")
 QUALITY = 92
@@ -184,6 +186,13 @@ class AnnotatedImages:
         if target is None or result.image is None or result.frame is not None:
             return
         drawn = draw_faces(result.image, result.faces, self._emotions)
+        largest = LARGEST_SIDES.get(target.suffix.lower(), max(drawn.shape))
+        if max(drawn.shape) > largest:
+            raise RunFailed(
+                f"cannot write {target}: expected at most {largest:,} pixels a side in such a "
+                f"picture, got {drawn.shape[1]}x{drawn.shape[0]}: make {result.path} smaller or "
+                "rename it to .png"
+            )
         with saving(target), finished_file(target) as temporary:
             Image.fromarray(drawn).save(temporary, quality=QUALITY)
 
@@ -257,8 +266,9 @@ def _check_places(inputs: Sequence[Input], out: Path | None, outputs: Sequence[P
             raise FerBenchError(
                 f"{path} would overwrite {taken[place]}: choose another name or folder"
             )
-        if path.is_dir():
-            raise FerBenchError(f"cannot write {path}: it is a folder; choose another name")
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "a device or pipe"
+            raise FerBenchError(f"cannot write {path}: it is {what}; choose another name")
         taken[place] = f"the output {path}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,8 @@ class AnnotatedCopy:
 
     def _open(self, first: NDArray[np.uint8]) -> None:
         temporary = self._file.enter_context(finished_file(self._target))
-        self._output = self._file.enter_context(av.open(str(temporary.absolute()), "w"))
+        self._output = av.open(str(temporary.absolute()), "w")
+        self._file.callback(self._give_up)
         self._size = height, width = first.shape[:2]
         name, finest = next(item for item in ENCODERS.items() if _can_encode(item[0]))
         pictures = self._output.add_stream(name, rate=self._source.rate)
@@ -115,6 +116,11 @@ class AnnotatedCopy:
         stream = self._output.add_stream("aac", rate=rate)
         stream.layout = "mono" if source.channels == 1 else "stereo"
         return stream, True
+
+    def _give_up(self) -> None:
+        """Closes the file, which is nothing new where `finish` has."""
+        with suppress(FFmpegError):  # a full disk again: the first error says it
+            self._output.close()
 
     def finish(self) -> None:
         """Writes what the encoders still hold.

@@ -64,21 +64,30 @@ def round_parameters(model: Classifier, dtype: Dtype) -> None:
         model.load_state_dict({k: v.float() for k, v in _stored(model, dtype).items()})
 
 
-def save_model(model: Classifier, folder: Path, dtype: Dtype = "float32") -> None:
-    """Writes a model's two files, each to a temporary name first and then renamed.
+def model_files(model: Classifier, dtype: Dtype = "float32") -> dict[str, bytes]:
+    """What a model's two files hold, by their names.
 
     dtype: how parameters are stored; `float16` halves the file, loading widens them again.
 
     Raises:
-        FerBenchError: the folder cannot be written, or the tensors cannot be stored so.
+        FerBenchError: the tensors cannot be stored so.
     """
     card = ModelCard(
         request=model.request, input_spec=model.input_spec, provenance=model.provenance
     )
-    contents = {
+    return {
         WEIGHTS_FILE: save(_stored(model, dtype)),
         CARD_FILE: json.dumps(card.model_dump(mode="json"), indent=2).encode() + b"\n",
     }
+
+
+def save_model(model: Classifier, folder: Path, dtype: Dtype = "float32") -> None:
+    """Writes `model_files`, each to a temporary name first and then renamed.
+
+    Raises:
+        FerBenchError: the folder cannot be written, or the tensors cannot be stored so.
+    """
+    contents = model_files(model, dtype)
     temporary = {name: folder / f".{name}.{os.getpid()}.tmp" for name in contents}
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,10 @@ from fer_bench.plots.style import GRAY, finish, label, model_colour, shortened
 
 #: Height of one bar with its gap, pixels.
 BAR_HEIGHT = 30
+#: Heights of the cost figure without its legend, and of a line of that, pixels.
+PLOT_HEIGHT, LEGEND_LINE = 340, 19
+#: Room above the best point and below the worst one, as a share of 1.
+Y_MARGIN = 0.04
 
 
 def accuracy_bars(table: pd.DataFrame) -> go.Figure:
@@ -102,9 +106,16 @@ def accuracy_against(table: pd.DataFrame, cost: str, title: str) -> go.Figure:
         name="Pareto front",
         hoverinfo="skip",
     )
-    finish(figure, height=420, x_title=title, y_title="Test accuracy")
+    # A narrow screen has the legend's entries one below the other.
+    height = PLOT_HEIGHT + LEGEND_LINE * len(figure.data)
+    finish(figure, height=height, x_title=title, y_title="Test accuracy")
     ticks = log_ticks(shown[cost])
     figure.update_xaxes(type="log", tickvals=list(ticks), ticktext=list(ticks.values()))
+    if len(
+        shown
+    ):  # a few points close together would get ticks finer than a percent, or beyond 100
+        accuracy = shown["test_accuracy"]
+        figure.update_yaxes(range=[accuracy.min() - Y_MARGIN, accuracy.max() + Y_MARGIN])
     figure.update_yaxes(tickformat=".0%")
     return figure
 

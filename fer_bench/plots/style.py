@@ -14,7 +14,8 @@ GRAY = "#8b8d98"
 GRID = "rgba(139, 141, 152, 0.22)"
 ACCENT = "#5b73e8"
 
-#: One colour per architecture, on every page; other names take one of `SPARE_COLOURS`.
+#: One colour per architecture, and one for ensembles, on every page; other names take one of
+#: `SPARE_COLOURS`.
 MODEL_COLOURS: dict[str, str] = {
     "resnet18": "#3e63dd",
     "vgg16": "#e5484d",
@@ -24,8 +25,10 @@ MODEL_COLOURS: dict[str, str] = {
     "emotionlens": "#00a2c7",
     "expressio": "#d6409f",
     "keras-cnn": "#978365",
+    "compact-resnet": "#f76b15",
+    "ensemble": "#99a000",
 }
-SPARE_COLOURS = ("#12a594", "#f76b15", "#6e56cf", "#99a000", "#ab4aba", "#0090ff", "#ad7f58")
+SPARE_COLOURS = ("#12a594", "#6e56cf", "#ab4aba", "#0090ff", "#ad7f58")
 
 #: Everything transparent and mid-toned, so that one figure fits both themes.
 TEMPLATE = go.layout.Template(

@@ -9,6 +9,8 @@ import plotly.graph_objects as go
 
 from fer_bench.plots.style import ACCENT, GRAY, finish
 
+#: So many epochs each get a tick.
+MOST_TICKS = 10
 TITLES = {"accuracy": "Accuracy", "loss": "Loss"}
 
 
@@ -41,6 +43,8 @@ def training_curve(
             hoverinfo="skip",
         )
     finish(figure, height=320, x_title="Epoch", y_title=TITLES[quantity])
+    if len(history) <= MOST_TICKS:  # left alone, Plotly marks halves of an epoch
+        figure.update_xaxes(dtick=1)
     if quantity == "accuracy":
         figure.update_yaxes(tickformat=".0%")
     return figure

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-#: What makes two runs the same experiment.
+#: What makes two runs the same experiment; `experiment` is a run's name without its seed, which
+#: tells epochs, options, labels and teachers apart.
 EXPERIMENT = [
-    "dataset", "protocol", "emotions", "model", "mode", "recipe", "pretraining",
+    "experiment", "dataset", "protocol", "emotions", "model", "mode", "recipe", "pretraining",
     "input_size", "parameters", "comparable", "why_not_comparable",
 ]  # fmt: skip
 AVERAGED = [
@@ -23,6 +24,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
         their own names, and `test_accuracy_sd`, the sample standard deviation (NaN for one run).
     """
     done = table[(table["status"] == "done") & table["test_accuracy"].notna()]
+    done = done.assign(experiment=done["run"].str.replace(r"-s\d+$", "", regex=True))
     groups = done.groupby(EXPERIMENT, dropna=False, sort=False, observed=True)
     rows = groups[AVERAGED].mean()
     rows.insert(0, "seeds", groups.size())

@@ -130,7 +130,8 @@ class ResultsStore:
                 f"unknown run {name!r}: {self.root} holds no runs yet; "
                 "train one with `python -m fer_bench train`"
             )
-        raise FerBenchError(f"unknown run {name!r}: {suggest(name, {f.name for f in folders})}")
+        known = {DEFAULT, *(f.name for f in folders)}
+        raise FerBenchError(f"unknown run {name!r}: {suggest(name, known)}")
 
     def _default(self) -> StoredRun:
         path = self.root / DEFAULT_FILE
@@ -151,8 +152,19 @@ class ResultsStore:
         """Makes a run the one that `find("default")` gives.
 
         Raises:
-            FerBenchError: the disk is full or not writable.
+            FerBenchError: a run that is not finished or of another results folder, or a disk that
+                is full or not writable.
         """
+        status = run.readable().status
+        if status != "done":
+            raise FerBenchError(
+                f"run {run.name} is {status}: only a finished run can be the default"
+            )
+        if run.folder.resolve() != self.folder(run.dataset, run.name).resolve():
+            raise FerBenchError(
+                f"run {run.name} lies in {run.folder}, expected one in {self.root}: name that "
+                "results folder, or copy the run here"
+            )
         full = f"{run.dataset}/{run.name}"
         try:
             write_atomically({self.root / DEFAULT_FILE: f"{full}\n".encode()})
@@ -186,10 +198,12 @@ class ResultsStore:
         *,
         history: pd.DataFrame | None = None,
         predictions: pd.DataFrame | None = None,
+        network: Mapping[str, bytes] | None = None,
     ) -> Path:
         """Writes a run; the record comes last, so a record always has its files beside it.
 
-        Files whose table is None stay as they are.
+        Files whose table is None stay as they are. `network` is its trained network's files, by
+        name, as `models.weights.model_files` gives them.
 
         Returns:
             The run's folder.
@@ -203,7 +217,7 @@ class ResultsStore:
         problem = parse_record(text)
         if isinstance(problem, str):
             raise FerBenchError(f"run {record.name} cannot be saved: {problem}")
-        files: dict[Path, bytes] = {}
+        files = {folder / name: content for name, content in (network or {}).items()}
         if history is not None:
             files[folder / HISTORY] = history.to_csv(index=False).encode()
         if predictions is not None:

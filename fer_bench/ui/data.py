@@ -63,7 +63,10 @@ def dataset_of(record: RunRecord) -> FaceDataset | None:
     source = record.dataset.source if drawn else settings.data_source()
     if source is None:
         return None
-    return load_data(source, record.spec.protocol, record.spec.emotions, record.spec.limit)
+    spec = record.spec
+    if spec.votes:  # the votes are not read, and FER2013's own labels would choose other faces
+        return load_data(source, spec.protocol, None, None)
+    return load_data(source, spec.protocol, spec.emotions, spec.limit)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Comparing every image with every other …")

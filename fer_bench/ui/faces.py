@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from fer_bench.inference.classifier import FaceClassifier
     from fer_bench.inference.predictor import FacePrediction
 
-#: Longest side of what is shown, pixels; a file for download keeps the picture's own size.
+#: Longest side of what is shown, pixels; a file for download keeps the picture's own size, unless
+#: that is more than JPEG holds.
 SHOWN_SIDE = 960
 THUMBNAIL_SIDE = 320
 FACE_SIDE = 240
@@ -147,7 +148,7 @@ def shares(face: FacePrediction, emotions: Sequence[str]) -> dict[str, float]:
 def shown_width(result: Result) -> int:
     """How wide a picture is on the page, pixels, so that a tall one is not higher than a screen."""
     width, height = result.size
-    return round(min(SHOWN_SIDE, SHOWN_HEIGHT * width / height))
+    return max(round(min(SHOWN_SIDE, SHOWN_HEIGHT * width / height)), 1)
 
 
 def timing_line(result: Result, run: str) -> str:
@@ -235,11 +236,14 @@ def annotated_files(
     results: Sequence[Result], treatment: Treatment, emotions: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str, bytes]]:
     """Name and JPEG of every readable picture as every model sees it, one at a time."""
+    from fer_bench.inference.history import LONGEST
+
     for result in results:
+        side = LONGEST if max(result.size) > LONGEST else None
         for run in result.analyses:
             model = f"-{PurePosixPath(run).name}" if len(emotions) > 1 else ""
             name = f"{safe_stem(result.picture.name)}{model}-faces.jpg"
-            yield name, _jpeg(drawn(result, treatment, run, emotions[run]))
+            yield name, _jpeg(drawn(result, treatment, run, emotions[run], side))
 
 
 def safe_stem(name: str) -> str:

@@ -113,12 +113,18 @@ def _show(history: History) -> None:
         FerBenchError: the place cannot be read.
     """
     entries = history.entries(limit=SHOWN)
-    if history.damaged:
-        st.warning(f"{how_many(history.damaged, 'picture')} there cannot be read.")
-    if not entries:
+    pictures, damaged = [], history.damaged
+    for entry in entries:
+        try:
+            pictures.append((_image(history, history.url, entry.id), _caption(entry)))
+        except FerBenchError:
+            damaged += 1
+    if damaged:
+        st.warning(f"{how_many(damaged, 'picture')} there cannot be read.")
+    elif not entries:
         st.caption("Nothing is kept there.")
         return
-    gallery([(_image(history, history.url, e.id), _caption(e)) for e in entries], width=160)
+    gallery(pictures, width=160)
     with st.popover("Delete the history", icon=":material/delete:"):
         st.markdown(f"Every picture kept in **{escape(history.url)}** is deleted for good.")
         st.button(
@@ -132,13 +138,18 @@ def _show(history: History) -> None:
 
 @st.cache_data(max_entries=2 * SHOWN, show_spinner=False)
 def _image(_history: History, url: str, entry: str) -> bytes:
-    return _history.image(entry)
+    from fer_bench.inference.images import decode_image
+
+    data = _history.image(entry)
+    decode_image(data, entry)  # what lies there may be damaged
+    return data
 
 
 def _caption(entry: HistoryEntry) -> str:
     """What stands under a kept picture, Markdown."""
     first = entry.rows[0] if entry.rows else {}
-    words = f"{first['emotion']} {percent(first['score'])}" if "emotion" in first else "no face"
+    emotion, score = first.get("emotion", "no face"), first.get("score")
+    words = f"{emotion} {percent(score)}" if isinstance(score, (int, float)) else str(emotion)
     return f"{escape(shortened(entry.name))}  \n{escape(words)}  \n{entry.time:%Y-%m-%d %H:%M} UTC"
 
 

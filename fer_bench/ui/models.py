@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -70,21 +70,24 @@ def run_label(run: StoredRun, name: str | None = None) -> str:
 
 def run_labels(choices: Sequence[StoredRun]) -> dict[str, str]:
     """Runs in a list, by `run_id`: `resnet18 · 65.1 %`, with its full name where models repeat."""
-    models = Counter(run.readable().spec.labels.model for run in choices)
-    labels = {}
-    for run in choices:
-        model = run.readable().spec.labels.model
-        labels[run_id(run)] = run_label(run, model if models[model] == 1 else run.name)
-    return labels
+    names = _told_apart({run_id(run): run.readable().spec.labels.model for run in choices})
+    return {run_id(run): run_label(run, names[run_id(run)]) for run in choices}
+
+
+def _told_apart(models: Mapping[str, str]) -> dict[str, str]:
+    """Runs `dataset/run` by their models; by their own names, or in full, where those repeat."""
+    called = Counter(models.values())
+    runs_called = Counter(PurePosixPath(run).name for run in models)
+    names = {}
+    for run, model in models.items():
+        name = PurePosixPath(run).name
+        names[run] = model if called[model] == 1 else name if runs_called[name] == 1 else run
+    return names
 
 
 def short_names(classifiers: Mapping[str, FaceClassifier]) -> dict[str, str]:
     """What to call each of a few networks: its model, or its run where models repeat."""
-    models = Counter(classifier.model.request.name for classifier in classifiers.values())
-    return {
-        run: one.model.request.name if models[one.model.request.name] == 1 else one.name
-        for run, one in classifiers.items()
-    }
+    return _told_apart({run: one.model.request.name for run, one in classifiers.items()})
 
 
 def classifier(run: str, backend: str = "auto") -> FaceClassifier:
