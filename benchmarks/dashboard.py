@@ -89,8 +89,16 @@ def running(environment: Mapping[str, str], module: str = "streamlit") -> Iterat
                 raise RuntimeError(f"the dashboard did not start: {said.read()}")
             yield Server(address=address, pid=server.pid, said=said)
         finally:
-            server.terminate()
-            server.wait(timeout=20)
+            _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(timeout=20)
+    except subprocess.TimeoutExpired:  # seen once in some forty, on a busy machine
+        server.kill()
+        server.wait()
 
 
 def _answers(server: subprocess.Popen[bytes], address: str) -> bool:
