@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_fixtures import NARROW, PREVIEW_IS_LIT, WIDE, Visit, require_chromium, visiting
+from browser_fixtures import NARROW, WIDE, Visit, require_chromium, take_photo, visiting
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
@@ -122,8 +122,7 @@ def test_uploads_become_a_table_pictures_and_files(browser: BrowserContext, addr
 def test_a_snapshot_is_analysed(browser: BrowserContext, address: str) -> None:
     with on_the_page(browser, address) as visit:
         visit.page.get_by_role("radio", name="Camera").click()
-        visit.page.wait_for_function(PREVIEW_IS_LIT)
-        visit.page.get_by_role("button", name="Take Photo").click()
+        take_photo(visit.page)
         visit.page.get_by_role("heading", name="All faces").wait_for()
         settle(visit.page)
         expect(visit.page.get_by_text("1 picture · 1 face")).to_be_visible()

@@ -8,7 +8,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from browser_fixtures import NARROW, PREVIEW_IS_LIT, visiting
+from browser_fixtures import NARROW, take_photo, visiting
 from camera_fixtures import (
     HAPPY,
     KEEP_CAMERA,
@@ -150,8 +150,7 @@ def test_a_refused_camera_is_explained(camera_browser: Browser, server: Server) 
 
 def test_a_picture_is_the_way_out(live: Watched) -> None:
     live.page.get_by_text("No live video? Take a picture").click()
-    live.page.wait_for_function(PREVIEW_IS_LIT, timeout=PATIENCE_MS)
-    live.page.get_by_role("button", name="Take Photo").click()
+    take_photo(live.page)
     picture = live.page.get_by_test_id("stImage").locator("img")
     wait_for(picture)
     shown = live.page.request.get(str(picture.evaluate("(image) => image.src"))).body()
