@@ -12,6 +12,7 @@ page = st.navigation(
         st.Page("pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
         st.Page("pages/run.py", title="Run", icon=":material/monitoring:"),
         st.Page("pages/errors.py", title="Errors", icon=":material/grid_on:"),
+        st.Page("pages/latency.py", title="Latency", icon=":material/speed:"),
         st.Page("pages/dataset.py", title="Dataset", icon=":material/photo_library:"),
         st.Page("pages/image.py", title="Try an image", icon=":material/image:"),
         st.Page("pages/live.py", title="Live", icon=":material/videocam:"),

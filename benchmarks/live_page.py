@@ -40,7 +40,7 @@ from fer_bench.emotions import FER2013
 from fer_bench.environment import Environment, capture
 from fer_bench.models.base import ModelRequest
 from fer_bench.models.catalogue import build_model
-from fer_bench.models.weights import save_model
+from fer_bench.models.weights import model_files
 from fer_bench.results.store import DEFAULT, ResultsStore
 
 CLIP = "clip_vit_b_32"
@@ -86,8 +86,9 @@ Log = Sequence[tuple[float, int | None]]
 def save_clip(root: Path, environment: Environment) -> str:
     """A run of CLIP ViT-B/32 with random weights; its `dataset/run`."""
     metrics = {"test": made_up_metrics(np.random.default_rng(0))}
-    folder = ResultsStore(root).save(made_up_record(MODELS.index(CLIP), metrics, environment))
-    save_model(build_model(ModelRequest(name=CLIP, emotions=FER2013)), folder, "float16")
+    record = made_up_record(MODELS.index(CLIP), metrics, environment)
+    model = build_model(ModelRequest(name=CLIP, emotions=FER2013))
+    folder = ResultsStore(root).save(record, network=model_files(model, "float16"))
     return f"{folder.parent.name}/{folder.name}"
 
 

@@ -22,7 +22,7 @@ from benchmarks.camera import camera_arguments, write_clip
 from benchmarks.dashboard import ROOT, chromium, running, settle
 from benchmarks.live_visitor import LiveVisitor
 
-PAGES = ("leaderboard", "run", "errors", "dataset", "image", "live")
+PAGES = ("leaderboard", "run", "errors", "latency", "dataset", "image", "live")
 #: So many frames fill the live page's figures and the beginning of its chart.
 FRAMES = 450
 HEIGHT = 900

@@ -120,6 +120,10 @@ class Recipe(Config):
         """The peak learning rate for a model."""
         return self.learning_rates.get(model, self.optimizer.lr)
 
+    def only_for(self, model: str) -> Recipe:
+        """This recipe without the learning rates of other models, to compare it with another."""
+        return self.model_copy(update={"learning_rates": {model: self.learning_rate(model)}})
+
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 

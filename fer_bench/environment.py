@@ -15,7 +15,7 @@ import fer_bench
 
 RECORDED_PACKAGES = (
     "torch", "torchvision", "timm", "transformers", "accelerate", "peft", "numpy",
-    "scikit-learn", "openvino", "onnxruntime", "opencv-python-headless", "pillow",
+    "scikit-learn", "openvino", "nncf", "onnx", "onnxruntime", "opencv-python-headless", "pillow",
 )  # fmt: skip
 
 

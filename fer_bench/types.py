@@ -65,5 +65,8 @@ class Provenance(BaseModel):
 
     architecture: str = Field(description="the design, in words")
     paper: str = Field("", description="reference or URL")
-    weights: str = Field("none", description="`none`, a weight enum, a hub id, or `local file`")
+    weights: str = Field(
+        "none",
+        description="`none`, a weight enum, a hub id, `local file`, `run NAME (pretraining: ...)`",
+    )
     licence: str = Field("", description="licence of the starting weights, where there are any")

@@ -1,13 +1,15 @@
 """Leaderboard: every finished run, ranked on the test images by accuracy."""
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import Tile, as_percents, escape, interval, percent
-from fer_bench.results.record import RunRecord
+from fer_bench.display import Tile, as_percents, escape, how_many, interval, percent
+from fer_bench.results.describe import benchmark
+from fer_bench.results.latency_tables import MeasuredNetwork, machines, milliseconds_per_face
 from fer_bench.results.seeds import over_seeds
 
 INTRODUCTION = (
@@ -16,8 +18,6 @@ INTRODUCTION = (
     "its 95 % interval. **Clean** leaves out test images that also occur in train or val."
 )
 FILTERS = {"model": "Model", "mode": "Mode", "recipe": "Recipe", "pretraining": "Pretraining"}
-#: Data sets have so many emotions or more; fewer are a selection.
-WHOLE_SET = 7
 #: More bars than this are no longer a picture.
 MOST_BARS = 25
 #: More points than this hide one another, and take long to draw.
@@ -64,17 +64,6 @@ COLUMNS = {
     "train_seconds": st.column_config.NumberColumn("Training", format="%d s"),
     "hardware": st.column_config.TextColumn("Hardware"),
 }
-
-
-def benchmark(record: RunRecord) -> str:
-    """What a run is measured on; fewer emotions are easier, hence a benchmark of their own."""
-    data, emotions = record.dataset, record.dataset.emotions
-    words = [data.name, data.protocol]
-    if data.name == "ferplus":  # soft-majority has the faces and labels of majority
-        words.append(f"{(record.spec.votes or 'majority').removeprefix('soft-')} votes")
-    whole = len(emotions) >= WHOLE_SET
-    words.append(f"{len(emotions)} emotions" if whole else ", ".join(sorted(emotions)))
-    return " · ".join(words)
 
 
 def chosen_benchmark(table: pd.DataFrame) -> pd.DataFrame:
@@ -131,19 +120,55 @@ def show_charts(ranked: pd.DataFrame) -> None:
         ui.chart(plots.accuracy_bars(ranked.head(MOST_BARS)), "accuracy-bars")
     with right:
         st.subheader("Accuracy against cost")
-        costs = {"parameters": "Parameters", "flops": "FLOPs per image"}
-        cost = st.segmented_control(
-            "Cost",
-            list(costs),
-            default="parameters",
-            required=True,
-            format_func=costs.get,
-            label_visibility="collapsed",
-        )
-        if len(ranked) > MOST_POINTS:
-            st.caption(f"The best {MOST_POINTS} of {len(ranked):,} runs.")
-        best = ranked.head(MOST_POINTS)
-        ui.chart(plots.accuracy_against(best, cost, costs[cost]), "accuracy-cost")
+        show_cost(ranked)
+
+
+def show_cost(ranked: pd.DataFrame) -> None:
+    """Accuracy over what it costs; latency first, where any of these runs was measured."""
+    names = set(ranked["dataset"] + "/" + ranked["run"])
+    measured = [m for m in ui.measured() if m.name in names]
+    costs = {"milliseconds": "Latency"} if measured else {}
+    costs |= {"parameters": "Parameters", "flops": "FLOPs per image"}
+    cost = st.segmented_control(
+        "Cost",
+        list(costs),
+        default=next(iter(costs)),
+        required=True,
+        format_func=costs.get,
+        label_visibility="collapsed",
+    )
+    if cost == "milliseconds":
+        show_latency(ranked, measured)
+        return
+    if len(ranked) > MOST_POINTS:
+        st.caption(f"The best {MOST_POINTS} of {len(ranked):,} runs.")
+    best = ranked.head(MOST_POINTS)
+    ui.chart(plots.accuracy_against(best, cost, costs[cost]), "accuracy-cost")
+
+
+def show_latency(ranked: pd.DataFrame, measured: Sequence[MeasuredNetwork]) -> None:
+    """Accuracy over milliseconds per face on one machine."""
+    names = machines(measured)
+    machine = st.selectbox("Machine", names) if len(names) > 1 else names[0]
+    times = (ranked["dataset"] + "/" + ranked["run"]).map(milliseconds_per_face(measured, machine))
+    shown = ranked.assign(milliseconds=times).dropna(subset="milliseconds")
+    figure = plots.accuracy_against(
+        shown.head(MOST_POINTS), "milliseconds", "Milliseconds per face", unit=" ms"
+    )
+    ui.chart(figure, "accuracy-latency")
+    how = "by the fastest back end that answers as fp32 does"
+    words = [f"One face per call on {escape(machine)}, {how}."]
+    if len(shown) > MOST_POINTS:
+        words.append(f"The best {MOST_POINTS} of {len(shown):,} runs.")
+    if unmeasured := len(ranked) - len(shown):
+        words.append(f"Not measured there: {how_many(unmeasured, 'run')}.")
+    st.caption(" ".join(words))
+    st.page_link(
+        "pages/latency.py",
+        label=ui.BUDGET_VIEW,
+        icon=":material/speed:",
+        query_params={ui.VIEW_PARAMETER: ui.BUDGET_VIEW},
+    )
 
 
 def show_without_result() -> None:

@@ -12,9 +12,9 @@ import streamlit as st
 from PIL import Image
 
 from fer_bench import ui
+from fer_bench.backends.catalogue import AUTO, BACKENDS
 from fer_bench.display import escape
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.backends import AUTO, BACKENDS
 from fer_bench.inference.draw import annotate
 from fer_bench.inference.faces import DEFAULT_DETECTOR, DETECTORS
 from fer_bench.inference.images import decode_image
@@ -22,7 +22,7 @@ from fer_bench.inference.live import MAX_SMOOTHING, LiveSession, LiveSettings
 from fer_bench.inference.predictor import Predictor
 from fer_bench.results.csv_export import safe_csv
 from fer_bench.results.store import StoredRun
-from fer_bench.ui import live, live_panel, models
+from fer_bench.ui import images, live, live_panel, models
 
 REFRESH = timedelta(seconds=1)
 NOTHING = ""
@@ -46,8 +46,8 @@ def choose_models(runs: Sequence[StoredRun]) -> list[str]:
 
 
 def choose_means() -> tuple[str, str]:
-    """The back end and the detector."""
-    names = list(DETECTORS)
+    """The back end and the detector, of those whose files are here."""
+    names = images.usable_detectors()
     with st.container(horizontal=True):
         backend = st.selectbox(
             "Back end",
@@ -58,7 +58,8 @@ def choose_means() -> tuple[str, str]:
             "Face detector",
             names,
             index=names.index(DEFAULT_DETECTOR),
-            help="  \n".join(f"{name}: {escape(DETECTORS.entry(name).summary)}" for name in names),
+            # All of them: a missing one says how to get it.
+            help="  \n".join(f"{n}: {escape(DETECTORS.entry(n).summary)}" for n in DETECTORS),
         )
     return backend, detector
 

@@ -6,9 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import as_percents, escape, file_size, headline
+from fer_bench.display import Tile, as_percents, escape, file_size, headline
 from fer_bench.errors import FerBenchError
-from fer_bench.results.describe import reproduce_command
+from fer_bench.results.budget import speed_of
+from fer_bench.results.describe import reproduce_command, three_digits
+from fer_bench.results.latency import LatencyReport
+from fer_bench.results.latency_store import read_latency
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.specs import RunSpec
@@ -32,6 +35,40 @@ MEMBER_COLUMNS = {
         "Temperature", format="%.3f", help="What its logits are divided by before the mean"
     ),
 }
+
+
+def show_latency(run: StoredRun) -> None:
+    """What a face takes, a tile per machine; nothing where nothing was measured."""
+    try:
+        file = read_latency(run.folder)
+    except FerBenchError as error:
+        ui.show_error(error)
+        return
+    if not file.reports:
+        return
+    st.subheader("Latency")
+    ui.tiles([fastest_tile(report) for report in file.reports])
+    st.page_link(
+        "pages/latency.py",
+        label="See every back end",
+        icon=":material/speed:",
+        query_params={ui.RUN_PARAMETER: ui.run_id(run)},
+    )
+
+
+def fastest_tile(report: LatencyReport) -> Tile:
+    speed = speed_of(report, whole_frame=False)
+    frame = speed_of(report, whole_frame=True)
+    below = [speed.backend] if speed else []
+    if frame:
+        below.append(f"{frame.per_second:.0f} frames/s")
+    return Tile(
+        name=escape(report.machine),
+        value=f"{three_digits(speed.milliseconds)} ms" if speed else "–",
+        below=" · ".join(below) or None,
+        explanation="For one face, median, by the fastest back end that answers as fp32 does; "
+        "frames count the face detector too",
+    )
 
 
 def show_curves(run: StoredRun, record: RunRecord) -> None:
@@ -168,6 +205,7 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
         show_environment(record)
     with tabs["Files"]:
         show_files(run)
+    show_latency(run)
     st.subheader("Reproduce")
     st.code(reproduce_command(record), language="bash", wrap_lines=True)
 

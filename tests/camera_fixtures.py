@@ -25,7 +25,7 @@ from benchmarks.loopback import isolated
 from fer_bench.emotions import COLOURS, FER2013
 from fer_bench.models.base import ModelRequest
 from fer_bench.models.catalogue import build_model
-from fer_bench.models.weights import save_model
+from fer_bench.models.weights import model_files
 from fer_bench.results.store import ResultsStore
 
 #: What each of the two saved runs says of every face.
@@ -52,7 +52,7 @@ def save_sure_models(root: Path) -> None:
             model.head.weight.zero_()
             model.head.bias.zero_()
             model.head.bias[FER2013.index(emotion)] = 6.0  # 98.5 %
-        save_model(model, store.save(record))
+        store.save(record, network=model_files(model))
 
 
 def of_colour(picture: NDArray[np.uint8], emotion: str) -> int:

@@ -30,7 +30,7 @@ __all__ = ["address", "browser", "environment", "visit"]  # fixtures
 
 #: A point in the first row's first cell, on its text; pixels from the table's corner.
 CELL: Position = {"x": 60, "y": 53}
-PAGES = ("Leaderboard", "Run", "Errors", "Dataset", "Try an image", "Live")
+PAGES = ("Leaderboard", "Run", "Errors", "Latency", "Dataset", "Try an image", "Live")
 
 
 def runs(visit: Visit, table: int = 0) -> list[str]:
@@ -87,6 +87,20 @@ def test_a_row_leads_to_its_run(visit: Visit) -> None:
     settle(opened.value)
     assert opened.value.url == f"{visit.address}/run?run=fer2013%2F{BEST}"
     expect(opened.value.get_by_role("heading", level=1, name="Run")).to_be_visible()
+
+
+def test_a_run_leads_to_its_latency_and_its_address_keeps_the_tab(visit: Visit) -> None:
+    visit.open(f"/run?run=fer2013/{BEST}")
+    visit.page.get_by_role("link", name="See every back end").click()
+    expect(visit.page.get_by_role("heading", level=1, name="Latency")).to_be_visible()
+    settle(visit.page)
+    expect(visit.page.get_by_test_id("stMultiSelect")).to_contain_text(f"fer2013/{BEST}")
+    expect(visit.page.locator(".js-plotly-plot .bars path").first).to_be_attached()
+    visit.page.get_by_role("tab", name="Which model for my budget?").click()
+    expect(visit.page.get_by_test_id("stAlert")).to_contain_text("is the only run that fits")
+    visit.page.reload()
+    settle(visit.page)
+    expect(visit.page.get_by_test_id("stAlert")).to_contain_text("is the only run that fits")
 
 
 def test_a_filter_narrows_the_table(visit: Visit) -> None:

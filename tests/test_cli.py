@@ -9,6 +9,8 @@ import pytest
 from record_fixtures import make_record
 
 from fer_bench.cli import main as cli
+from fer_bench.cli.options import DEFAULT_RESULTS
+from fer_bench.cli.training import report
 from fer_bench.results.store import ResultsStore
 
 ROOT = Path(__file__).parents[1]
@@ -98,7 +100,9 @@ def test_train_evaluate_results_in_turn(fer, tmp_path):
     code, _, err = fer(*train)
     assert code == 2
     assert "already finished" in one_line(err)
-    assert fer(*train, "--force")[0] == 0
+    code, _, err = fer(*train, "--force")
+    assert code == 0
+    assert f"look at them with: FER_BENCH_RESULTS={tmp_path} streamlit run app.py\n" in err
 
     code, out, _ = fer("evaluate", record["name"], *common, "--json")
     report = json.loads(out)
@@ -138,6 +142,43 @@ def test_results_marks_the_default_run(fer, tmp_path):
     code, _, err = fer("results", "--results", str(tmp_path), "--default", run[:-1])
     assert code == 2
     assert f"did you mean '{run}'" in err
+
+
+def test_the_default_folder_needs_no_variable(capsys):
+    for results, hint in (
+        (DEFAULT_RESULTS, f"{DEFAULT_RESULTS}; look at them with: streamlit run app.py\n"),
+        (Path("my results"), "with: FER_BENCH_RESULTS='my results' streamlit run app.py\n"),
+    ):
+        report([make_record()], False, results)
+        assert capsys.readouterr().err.endswith(hint)
+
+
+def test_results_ranks_each_benchmark_by_itself(fer, tmp_path):
+    store = ResultsStore(tmp_path)
+    for name, accuracy, changes in (
+        ("good", 0.9, {}),
+        ("poor", 0.3, {}),
+        ("easy", 0.95, {"emotions": ("happy", "sad")}),
+        ("merged", 0.6, {"protocol": "kaggle", "not_comparable_because": ["limit"]}),
+    ):
+        store.save(make_record(name=name, accuracy=accuracy, **changes))
+    code, out, _ = fer("results", "--results", str(tmp_path))
+    assert code == 0
+    groups = [block.splitlines() for block in out.split("\n\n")]
+    assert [[line.split("/")[-1].split("  ")[0] for line in group] for group in groups[1:]] == [
+        ["fer2013 · official · 7 emotions", "good", "poor"],
+        ["fer2013 · official · happy, sad", "easy"],
+        ["fer2013 · kaggle · 7 emotions", "merged"],
+    ]
+    rows = json.loads(fer("results", "--results", str(tmp_path), "--json")[1])["runs"]
+    assert [row["run"] for row in rows] == ["good", "poor", "easy", "merged"]
+    assert rows[2]["benchmark"] == "fer2013 · official · happy, sad"
+
+
+def test_no_results_are_an_empty_list(fer, tmp_path):
+    code, out, err = fer("results", "--results", str(tmp_path), "--json")
+    assert (code, json.loads(out)) == (0, {"runs": [], "unreadable": {}})
+    assert f"no runs in {tmp_path}" in err
 
 
 def test_results_lists_unreadable_records_beside_the_others(fer, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from fer_bench.backends.catalogue import BACKENDS
 from fer_bench.benchmark import (
     Runner,
     Source,
@@ -27,7 +28,6 @@ from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.calibration import with_temperature
 from fer_bench.evaluation.confusions import scores
 from fer_bench.evaluation.ensembling import fit_weights
-from fer_bench.inference.backends import BACKENDS
 from fer_bench.inference.classifier import open_classifier
 from fer_bench.inference.explain import explain
 from fer_bench.models.base import Classifier, ModelRequest
@@ -218,7 +218,11 @@ def test_evaluating_it_gives_its_numbers_again(
     assert report.metrics == both.metrics["test_tta" if tta else "test"]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+#: int8 wants faces to calibrate on, and compiling takes half a minute; test_backends has both.
+QUICK = [name for name in BACKENDS if "int8" not in name and "compile" not in name]
+
+
+@pytest.mark.parametrize("backend", QUICK)
 def test_it_names_faces_and_shows_where_it_looked(
     trained: tuple[ResultsStore, list[RunRecord]], backend: str
 ) -> None:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from test_models import EVERY, small
 from torch import Tensor, nn
 
+from fer_bench.backends.catalogue import open_backend
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.backends import open_backend
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.explain import OPACITY, explain, method_of, overlay_heat
 from fer_bench.models.base import Classifier, ModelRequest

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fer_bench.backends.base import Unavailable
 from fer_bench.errors import FerBenchError
 from fer_bench.training import extractors
 from fer_bench.training.extractors import (
     CHUNK,
     EXTRACTORS,
-    Unavailable,
     agree,
     choose_extractor,
     make_extractor,

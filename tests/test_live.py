@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +17,11 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 from torch import Tensor, nn
 
+from fer_bench.backends.base import Backend
+from fer_bench.backends.catalogue import open_backend
 from fer_bench.data.transform import to_input
 from fer_bench.emotions import COLOURS, FER2013
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.backends import Backend, open_backend
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.faces import Box, DetectedFace, WholeImage
 from fer_bench.inference.live import LiveSession, LiveSettings, TrackedFace
@@ -637,3 +642,38 @@ def test_the_same_pixels_give_the_same_logits_as_training_and_the_predictor(
     assert torch.allclose(by_predictor, trained, atol=1e-5, rtol=0)
     assert torch.allclose(by_session, trained, atol=1e-5, rtol=0)
     assert np.abs(live.prediction.probabilities - predicted.probabilities).max() < 1e-6
+
+
+SERVER_THAT_ENDS = """
+import threading, time
+from test_live import Detector, classifier, frame, sure_of
+from fer_bench.inference.live import LiveSession
+
+began = threading.Event()
+
+class Slow(Detector):
+    def detect(self, image):
+        began.set()
+        time.sleep(0.3)
+        print("the frame is done", flush=True)
+        return super().detect(image)
+
+session = LiveSession()
+session.use([classifier(sure_of(0))], Slow)
+session.start()
+session.on_frame(frame())
+began.wait()
+"""
+
+
+def test_a_server_that_ends_lets_the_worker_finish_its_frame() -> None:
+    """Python's end within a detector's or a network's own code would abort the process."""
+    tests = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", SERVER_THAT_ENDS],
+        env={**os.environ, "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "the frame is done\n"

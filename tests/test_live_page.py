@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,14 +17,16 @@ import pytest
 import streamlit_webrtc.component
 from aiortc import VideoStreamTrack
 from aiortc.contrib.media import MediaRelay, RelayStreamTrack
+from face_fixtures import stand_in_yunet
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from fer_bench.errors import FerBenchError
+from fer_bench.inference import yunet
 from fer_bench.inference.live import LiveSettings
 from fer_bench.plots import emotion_timeline
-from fer_bench.ui import live
+from fer_bench.ui import images, live
 
 ROOT = Path(__file__).parents[1]
 FACE = np.asarray(Image.open(ROOT / "assets" / "samples" / "astronaut.jpg").convert("RGB"))
@@ -184,6 +187,28 @@ def test_the_second_model_stays_when_the_first_changes(
     page.selectbox[0].select(SECOND_RUN).run()  # nothing to compare it with
     assert page.selectbox[1].value == ""
     assert not page.exception
+
+
+def test_a_detector_is_offered_once_its_file_is_here(
+    page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offered() -> list[str]:
+        images.usable_detectors.clear()
+        page.run()
+        return page.selectbox[3].options
+
+    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path))
+    assert offered() == ["haar", "whole"]
+    assert "fetch yunet" in page.selectbox[3].help
+    network = stand_in_yunet()
+    monkeypatch.setattr(yunet, "SHA256", hashlib.sha256(network).hexdigest())
+    yunet.yunet_file().parent.mkdir()
+    yunet.yunet_file().write_bytes(network)
+    assert offered() == ["haar", "yunet", "whole"]
+    page.selectbox[3].select("yunet").run()
+    assert not page.error
+    images.usable_detectors.clear()
+    live.detector_factory.cache_clear()
 
 
 def test_switches_reach_the_next_frame(page: AppTest, video: Video) -> None:

@@ -19,7 +19,7 @@ from fer_bench.evaluation.calibration import calibrate
 from fer_bench.evaluation.markdown import block, code, prose
 from fer_bench.evaluation.model_card import model_card
 from fer_bench.results.record import Member, Metrics, RunRecord
-from fer_bench.results.store import StoredRun
+from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.specs import EnsembleSpec
 from fer_bench.types import Provenance
 
@@ -200,6 +200,62 @@ def test_a_taught_run_is_made_again_where_its_teachers_are(tmp_path: Path) -> No
     card = card_of(record.model_copy(update={"spec": spec}), tmp_path)
     assert "**Teachers**, whose answers it learned too: `a`" in card
     assert "`--results` for a folder of your own that holds its teachers:" in card
+
+
+def saved(root: Path, name: str, pretraining: str, *teachers: str, dataset: str = "fer2013") -> str:
+    """A stored run whose weights came from there, as records said it before they named runs."""
+    record = make_record(name=name, pretraining=pretraining, dataset=dataset)
+    weights = "none" if pretraining == "none" else "local file"
+    source = Provenance(architecture="ResNet-18", weights=weights)
+    spec = record.spec.model_copy(update={"teachers": teachers})
+    model = record.model.model_copy(update={"provenance": source})
+    record = record.model_copy(update={"spec": spec, "model": model})
+    folder = ResultsStore(root).save(record)
+    return card_of(record, folder)
+
+
+def test_a_run_that_goes_on_from_another_says_so_in_one_sentence(tmp_path: Path) -> None:
+    saved(tmp_path, "first", "none")
+    saved(tmp_path, "teacher", "none")
+    card = saved(tmp_path, "second", "results/fer2013/first", "teacher")
+    assert (
+        "- **Start**: training went on from run `first` (itself `pretraining: none`) and was "
+        "taught by run `teacher`, with no data beyond the training split\n"
+    ) in card
+    assert "**Starting weights**: those of `run first (pretraining: none)`\n" in card
+    assert "**Teachers**" not in card
+    card = saved(tmp_path, "third", "results/fer2013/second")
+    assert "from run `second` (itself `pretraining: run first (pretraining: none)`), with" in card
+
+
+@pytest.mark.parametrize(
+    ("dataset", "pretraining", "said"),
+    [
+        ("fer2013", "imagenet", "(itself `pretraining: local file`) and was taught by run `gone`"),
+        ("rafdb", "none", "(itself `pretraining: none`, trained on `rafdb`) and was taught by"),
+    ],
+)
+def test_what_came_in_by_another_run_is_not_denied(
+    tmp_path: Path, dataset: str, pretraining: str, said: str
+) -> None:
+    saved(tmp_path, "first", pretraining, dataset=dataset)
+    card = saved(tmp_path, "second", f"results/{dataset}/first", "gone")
+    assert f"training went on from run `first` {said}" in card
+    assert "no data beyond" not in card
+
+
+def test_a_start_that_is_not_here_is_told_as_the_record_has_it(tmp_path: Path) -> None:
+    record = make_record(pretraining="results/fer2013/first")
+    source = Provenance(architecture="ResNet-18", weights="run first (pretraining: none)")
+    model = record.model.model_copy(update={"provenance": source})
+    card = card_of(record.model_copy(update={"model": model}), tmp_path / "fer2013" / "second")
+    assert "- **Start**: training went on from `run first (pretraining: none)`\n" in card
+
+
+def test_weights_that_are_no_run_are_named_with_their_licence(tmp_path: Path) -> None:
+    card = saved(tmp_path, "one", "weights/w.pth")
+    assert "**Starting weights**: local file, licence: not recorded" in card
+    assert "**Start**" not in card
 
 
 def test_an_ensemble_names_its_members(tmp_path: Path) -> None:

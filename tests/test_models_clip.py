@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from model_fixtures import save_network
 from safetensors.torch import save_file
 from test_models import faces, snapshot
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
@@ -18,7 +19,7 @@ from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.catalogue import build_model
 from fer_bench.models.clip import TEMPLATES
 from fer_bench.models.flops import count_parameters
-from fer_bench.models.weights import load_model, save_model
+from fer_bench.models.weights import load_model
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_zero_shot_compares_faces_with_prompts(folder: Path) -> None:
 
 def test_a_zero_shot_model_loads_without_its_text_tower(folder: Path, tmp_path: Path) -> None:
     model = open_clip(folder, mode="zero-shot")
-    save_model(model, tmp_path)
+    save_network(model, tmp_path)
     loaded = load_model(tmp_path)
     with torch.no_grad():
         assert torch.equal(loaded(faces(model)), model(faces(model)))
@@ -112,7 +113,7 @@ def test_a_zero_shot_model_loads_without_its_text_tower(folder: Path, tmp_path: 
 def test_a_clip_from_elsewhere_loads_without_its_hub(folder: Path, tmp_path: Path) -> None:
     model = open_clip("imagenet", name=f"clip:{folder}", input_size=96)
     model.request.architecture["_name_or_path"] = "nowhere/to-be-found"
-    save_model(model, tmp_path)
+    save_network(model, tmp_path)
     loaded = load_model(tmp_path)
     assert snapshot(loaded).keys() == snapshot(model).keys()
     with torch.no_grad():

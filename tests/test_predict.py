@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from record_fixtures import make_record
 
+from fer_bench.backends.catalogue import open_backend
 from fer_bench.cli import main as cli
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.predicting import predict_probabilities
 from fer_bench.inference import batch as batching
-from fer_bench.inference.backends import open_backend
 from fer_bench.inference.batch import Summary, find_inputs, predict_files
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.faces import DetectedFace, WholeImage
@@ -32,7 +32,7 @@ from fer_bench.inference.predictor import Predictor
 from fer_bench.inference.reporting import plan_outputs
 from fer_bench.models.base import ModelRequest
 from fer_bench.models.catalogue import build_model
-from fer_bench.models.weights import save_model
+from fer_bench.models.weights import model_files
 from fer_bench.results.store import ResultsStore
 
 ROOT = Path(__file__).parents[1]
@@ -49,8 +49,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("results")
     store = ResultsStore(root)
     record = make_record(name=RUN, model="compact_resnet")
-    folder = store.save(record)
-    save_model(build_model(ModelRequest(name="compact_resnet", emotions=FER2013)), folder)
+    model = build_model(ModelRequest(name="compact_resnet", emotions=FER2013))
+    store.save(record, network=model_files(model))
     store.mark_default(store.find(RUN))
     return root
 

@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_fixtures import save_network
 from numpy.typing import NDArray
 from record_fixtures import make_history, make_predictions, make_record
 
+from fer_bench.backends.catalogue import open_backend
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.data.transform import to_input
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.predicting import predict_probabilities
-from fer_bench.inference.backends import open_backend
 from fer_bench.inference.classifier import FaceClassifier, open_classifier
 from fer_bench.inference.faces import DetectedFace, WholeImage
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.base import ModelRequest
 from fer_bench.models.catalogue import build_model
-from fer_bench.models.weights import save_model
 from fer_bench.results.store import ResultsStore
 
 FACES = read_synthetic(n_per_class=3, size=48, seed=0).images
@@ -132,7 +132,7 @@ def test_a_run_opens_with_its_weights_and_temperature(
     with pytest.raises(FerBenchError, match=r"weights of run .* train it again with `python -m"):
         open_classifier(run)
     trained = classifier().model
-    save_model(trained, run.folder)
+    save_network(trained, run.folder)
     opened = open_classifier(store.find(record.name), "torch-fp32")
     assert (opened.name, opened.emotions, opened.temperature) == (record.name, FER2013, used)
     assert torch.equal(opened.logits(list(FACES)), classifier().logits(list(FACES)))

@@ -9,6 +9,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from model_fixtures import save_network
 from safetensors.torch import save_file
 from test_models import REFERENCES, faces, small
 
@@ -17,7 +18,6 @@ from fer_bench.errors import FerBenchError
 from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.catalogue import build_model
 from fer_bench.models.pretrained import kind_of, resize_positions
-from fer_bench.models.weights import save_model
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_the_common_wrappers_of_checkpoints_are_opened(wrapper: str, tmp_path: P
 @pytest.mark.parametrize("name", ["resnet18", "clip_vit_b_32", "keras_cnn", "timm:test_resnet"])
 def test_the_folder_of_a_run_is_a_start_for_other_emotions(name: str, tmp_path: Path) -> None:
     model = small(name)
-    save_model(model, tmp_path)
+    save_network(model, tmp_path)
     request = ModelRequest(
         name=name,
         emotions=EXPRESSIO,

@@ -197,6 +197,14 @@ def test_reproduce_command_says_epochs_only_where_they_deviate(name: str) -> Non
     assert f" --recipe {name} --epochs {recipe.epochs + 1} " in command
 
 
+def test_a_recipe_is_the_shipped_one_whatever_it_says_of_other_models() -> None:
+    shipped = load_recipe("strong")
+    other = shipped.model_copy(update={"learning_rates": {"vgg16": 0.3}})
+    own = shipped.model_copy(update={"learning_rates": {"resnet18": 0.3}})
+    assert " --recipe strong " in reproduce_command(make_record(model="resnet18", recipe=other))
+    assert "record.json" in reproduce_command(make_record(model="resnet18", recipe=own))
+
+
 def test_a_recipe_of_ones_own_comes_from_the_record_itself(tmp_path: Path) -> None:
     shipped = load_recipe("strong")
     changed = shipped.model_copy(update={"label_smoothing": 0.2})

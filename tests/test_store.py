@@ -29,8 +29,10 @@ def damage_record(store: ResultsStore, content: bytes, name: str = "damaged") ->
 
 
 def save_one(store: ResultsStore) -> StoredRun:
+    """A run with all its files; those of its network hold what the store does not look into."""
     record = make_record(name="one")
-    store.save(record, history=make_history(), predictions=make_predictions())
+    network = {"model.safetensors": b"weights", "model.json": b"{}"}
+    store.save(record, history=make_history(), predictions=make_predictions(), network=network)
     return store.find("one")
 
 
@@ -263,7 +265,8 @@ def test_a_full_disk_loses_nothing(
         with pytest.raises(
             FerBenchError, match=r"could not save one in .*: No space left"
         ) as caught:
-            store.save(make_record(name="one", seed=1), history=make_history(seed=1))
+            record, network = make_record(name="one", seed=1), {"model.safetensors": b"others"}
+            store.save(record, history=make_history(seed=1), network=network)
         assert caught.value.exit_code == 2
     assert {p.name: p.read_bytes() for p in run.folder.iterdir()} == before
 
@@ -281,7 +284,7 @@ def test_a_run_of_another_results_folder_is_no_default(store: ResultsStore, tmp_
         store.mark_default(other.find("one"))
 
 
-@pytest.mark.parametrize("fits", [0, 1, 2])
+@pytest.mark.parametrize("fits", range(4))
 def test_a_disk_that_fills_up_midway_leaves_the_old_files(
     store: ResultsStore, monkeypatch: pytest.MonkeyPatch, fits: int
 ) -> None:
@@ -301,6 +304,7 @@ def test_a_disk_that_fills_up_midway_leaves_the_old_files(
             make_record(name="one", seed=1),
             history=make_history(seed=1),
             predictions=make_predictions(seed=1),
+            network={"model.safetensors": b"others"},
         )
     assert {p.name: p.read_bytes() for p in run.folder.iterdir()} == before
 
@@ -317,7 +321,7 @@ def test_the_record_is_the_last_file_to_appear(
     monkeypatch.setattr(Path, "replace", watched)
     save_one(store)
     assert order[-1] == "record.json"
-    assert len(order) == 3
+    assert len(order) == 5
 
 
 def test_a_full_disk_does_not_change_the_default(

@@ -15,7 +15,7 @@ from fer_bench import settings
 from fer_bench.display import as_percents, escape, file_size, headline, interval, percent, setting
 from fer_bench.errors import FerBenchError
 from fer_bench.results.csv_export import safe_csv
-from fer_bench.results.describe import summary_table
+from fer_bench.results.describe import summary_table, three_digits
 from fer_bench.results.record import RunRecord
 from fer_bench.results.seeds import over_seeds
 from fer_bench.results.store import StoredRun
@@ -108,6 +108,14 @@ def test_numbers_read_well() -> None:
 )
 def test_settings_read_well(value: object, text: str) -> None:
     assert setting(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.7321, "0.732"), (7.3, "7.3"), (99.96, "100"), (131.4, "131"), (1180, "1,180")],
+)
+def test_measured_numbers_have_three_digits(value: float, text: str) -> None:
+    assert three_digits(value) == text
 
 
 def test_file_sizes_read_well(tmp_path: Path) -> None:

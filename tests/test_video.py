@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fer_bench.backends.catalogue import open_backend
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.inference import video_copy
-from fer_bench.inference.backends import open_backend
 from fer_bench.inference.batch import FileResult
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.faces import WholeImage

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +12,13 @@ import pandas as pd
 import torch
 
 from fer_bench.benchmark.members import assemble, load_teachers
-from fer_bench.benchmark.planning import Source
+from fer_bench.benchmark.starting import as_recorded, starting_model
 from fer_bench.data.base import FaceDataset
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.calibration import calibrate
 from fer_bench.evaluation.predicting import evaluate
 from fer_bench.models.base import Classifier, ModelRequest
-from fer_bench.models.catalogue import build_model
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import model_files, round_parameters
@@ -73,7 +71,7 @@ class Runner:
             name=spec.name,
             status="running",
             started_at=datetime.now(UTC),
-            spec=spec,
+            spec=as_recorded(spec),
             environment=capture(),
             dataset=describe_dataset(dataset),
             not_comparable_because=reasons_not_comparable(spec, dataset),
@@ -84,7 +82,7 @@ class Runner:
         # A checkpoint is only ever resumed by the same specification over the same data.
         work_dir = scratch / _identity(spec, dataset)
         try:
-            record = self._make_and_evaluate(record, dataset, work_dir)
+            record = self._make_and_evaluate(record, spec, dataset, work_dir)
         except Exception as error:
             message = str(error)
             if not isinstance(error, FerBenchError):
@@ -105,16 +103,19 @@ class Runner:
             self.store.save(record)
 
     def _make_and_evaluate(
-        self, record: RunRecord, dataset: FaceDataset, work_dir: Path
+        self,
+        record: RunRecord,
+        spec: RunSpec | EnsembleSpec,
+        dataset: FaceDataset,
+        work_dir: Path,
     ) -> RunRecord:
-        spec = record.spec
         members: tuple[Member, ...] = ()
         if isinstance(spec, EnsembleSpec):
             model, members = assemble(self.store, spec, dataset)
             trainable, outcome = 0, _untrained(self.device)
         else:
             torch.manual_seed(spec.seed)
-            model = build_model(request_for(spec, dataset))
+            model = starting_model(request_for(spec, dataset), spec)
             _, trainable = count_parameters(model)
             outcome = self._train(model, dataset, spec, work_dir)
             merge_lora(model)
@@ -185,62 +186,6 @@ class Runner:
             device=self.device,
             resume=self.resume,
         )
-
-
-def run_sweep(
-    specs: Sequence[RunSpec | EnsembleSpec],
-    source: Source,
-    runner: Runner,
-    on_run: Callable[[RunSpec | EnsembleSpec, str], None],
-) -> list[RunRecord]:
-    """Carries out every run that is not finished yet; a failed one does not stop the others.
-
-    `on_run` hears of each run: `skipped`, `started`, `done`, or the error's sentence.
-    Returns the stored records of all of them, in order.
-
-    Raises:
-        FerBenchError: data that cannot be loaded, or a finished run of the same name that differs.
-    """
-    records = []
-    loaded: dict[tuple[object, ...], FaceDataset] = {}
-    for spec in specs:
-        key = (spec.protocol, spec.emotions, spec.votes, spec.limit)
-        if key not in loaded:
-            loaded[key] = source.load(spec)
-        dataset = loaded[key]
-        if is_finished(runner.store, spec, dataset):
-            on_run(spec, "skipped")
-        else:
-            on_run(spec, "started")
-            try:
-                runner.run(spec, dataset)
-                on_run(spec, "done")
-            except RunFailed as error:
-                on_run(spec, str(error))
-        stored = runner.store.find(f"{dataset.name}/{spec.name}")
-        records.append(stored.readable())
-    return records
-
-
-def is_finished(store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> bool:
-    """Whether a done record of exactly this run is stored.
-
-    Raises:
-        FerBenchError: a done run of this name is stored, but of other settings or other data.
-    """
-    if not store.exists_done(dataset.name, spec.name):
-        return False
-    stored = store.find(f"{dataset.name}/{spec.name}").readable()
-    if stored.spec != spec or stored.dataset.fingerprint != dataset.fingerprint:
-        what = "with other settings" if stored.spec != spec else "on other data"
-        way_out = "rename the recipe, or train it again with `train --force`"
-        if isinstance(spec, EnsembleSpec):
-            way_out = "give another title, or make it again with `ensemble --force`"
-        raise FerBenchError(
-            f"run {spec.name} is finished in {store.root}, but {what}: choose another results "
-            f"folder, {way_out}"
-        )
-    return True
 
 
 def _identity(spec: DataSpec, dataset: FaceDataset) -> str:

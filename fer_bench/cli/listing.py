@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fer_bench.cli.console import err, out, print_json
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fer_bench.results.store import StoredRun
 
 list_app = typer.Typer(help="What there is to choose from.", no_args_is_help=True)
 
@@ -70,12 +75,11 @@ def results(
     folder: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """The stored runs, one line each, the comparable ones first.
+    """The stored runs, one line each, by what they are measured on; the comparable ones first.
 
     Example: python -m fer_bench results --sort date
     """
     from fer_bench.errors import FerBenchError, suggest
-    from fer_bench.results.describe import summary_table
     from fer_bench.results.store import ResultsStore
 
     columns = {"accuracy": "test_accuracy", "name": "run", "date": "finished_at"}
@@ -89,9 +93,7 @@ def results(
     runs = store.runs()
     if not runs:
         err.print(f"no runs in {folder}", markup=False)
-    table = summary_table(runs).sort_values(
-        ["comparable", columns[sort]], ascending=[False, sort == "name"], na_position="last"
-    )
+    table = _ranked(runs, columns[sort])
     unreadable = {f"{r.dataset}/{r.name}": r.problem for r in runs if r.problem}
     if as_json:
         import json
@@ -100,17 +102,39 @@ def results(
         print_json({"runs": rows, "unreadable": unreadable})
         return
     out.print(f"{'test':>7}  {'95 % interval':>16}  {'clean':>7}  {'macro F1':>8}  run")
-    for row in table.to_dict("records"):
-        known = row["ci_low"] == row["ci_low"]
-        interval = f"{_percent(row['ci_low'])} – {_percent(row['ci_high'])}" if known else "–"
-        numbers = f"{_percent(row['test_accuracy']):>7}  {interval:>16}  "
-        numbers += f"{_percent(row['test_clean_accuracy']):>7}  {_percent(row['test_macro_f1']):>8}"
-        remark = "" if row["comparable"] else f"  (not comparable: {row['why_not_comparable']})"
-        if row["status"] != "done":
-            remark += f"  [{row['status']}]"
-        out.print(f"{numbers}  {row['dataset']}/{row['run']}{remark}", markup=False)
+    for name, rows in table.groupby("benchmark", sort=False):
+        out.print(f"\n{name}", markup=False)
+        for row in rows.to_dict("records"):
+            out.print(_line(row), markup=False)
     for name, problem in unreadable.items():
-        out.print(f"unreadable: {name}: {problem}", markup=False)
+        out.print(f"\nunreadable: {name}: {problem}", markup=False)
+
+
+def _ranked(runs: Sequence[StoredRun], column: str) -> pd.DataFrame:
+    """`summary_table` with its `benchmark`s one after the other, as numbers across do not compare.
+
+    Those with the most comparable runs come first; `column` sorts the runs of each.
+    """
+    from fer_bench.results.describe import benchmark, summary_table
+
+    table = summary_table(runs)
+    table["benchmark"] = [benchmark(run.record) for run in runs if run.record]
+    comparable = table.groupby("benchmark")["comparable"].sum()
+    order = {"_size": False, "benchmark": True, "comparable": False, column: column == "run"}
+    table = table.assign(_size=table["benchmark"].map(comparable))
+    table = table.sort_values([*order], ascending=[*order.values()], na_position="last")
+    return table.drop(columns="_size")
+
+
+def _line(row: dict[Hashable, Any]) -> str:
+    known = row["ci_low"] == row["ci_low"]
+    interval = f"{_percent(row['ci_low'])} – {_percent(row['ci_high'])}" if known else "–"
+    numbers = f"{_percent(row['test_accuracy']):>7}  {interval:>16}  "
+    numbers += f"{_percent(row['test_clean_accuracy']):>7}  {_percent(row['test_macro_f1']):>8}"
+    remark = "" if row["comparable"] else f"  (not comparable: {row['why_not_comparable']})"
+    if row["status"] != "done":
+        remark += f"  [{row['status']}]"
+    return f"{numbers}  {row['dataset']}/{row['run']}{remark}"
 
 
 def _percent(value: float) -> str:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from fer_bench.cli import data, evaluating, listing, predicting, training
+from fer_bench.cli import data, evaluating, exporting, latency, listing, predicting, training
 from fer_bench.errors import FerBenchError
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app.command()(training.run)
 app.command()(training.train)
 app.command()(training.ensemble)
 app.command()(evaluating.evaluate)
+app.command()(exporting.export)
+app.command()(latency.latency)
 app.command()(predicting.predict)
 app.command()(predicting.fetch)
 app.command()(listing.results)

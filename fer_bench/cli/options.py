@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fer_bench.specs import Protocol, VoteMode
     from fer_bench.types import Dtype, Mode, Split
 
-DEFAULT_RESULTS = Path(os.environ.get("FER_BENCH_RESULTS", "results"))
+DEFAULT_RESULTS = Path(os.environ.get("FER_BENCH_RESULTS") or "results")
 
 Data = Annotated[
     str | None,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from fer_bench.backends.catalogue import BACKENDS
 from fer_bench.cli.console import err, print_json, progress_bars
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, RunFailed, suggest
@@ -48,8 +49,8 @@ def predict(
     backend: Annotated[
         str,
         typer.Option(
-            help="torch-fp32, torch-bf16, openvino-fp32, openvino-bf16; `auto` measures which is "
-            "fastest here."
+            help=f"{', '.join(BACKENDS)}; `auto` measures which is the fastest here that agrees "
+            "with torch-fp32."
         ),
     ] = "auto",
     results: Results = DEFAULT_RESULTS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +53,8 @@ def train(
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     pretraining: Annotated[
-        str, typer.Option(help="none, imagenet, a hub id, or a local path.")
+        str,
+        typer.Option(help="none, imagenet, a hub id, or a local path, such as a run's folder."),
     ] = "imagenet",
     option: Annotated[
         list[str] | None, typer.Option(help="Model option KEY=VALUE, such as input_size=48.")
@@ -108,7 +110,7 @@ def train(
             progress=progress,
         )
         record = runner.run(spec, dataset)
-    _report([record], as_json, results)
+    report([record], as_json, results)
 
 
 def ensemble(
@@ -145,7 +147,7 @@ def ensemble(
         record = Runner(store=store, device=choose_device(device), progress=progress).run(
             spec, dataset
         )
-    _report([record], as_json, results)
+    report([record], as_json, results)
 
 
 def run(
@@ -189,7 +191,7 @@ def run(
             progress=progress,
         )
         records = run_sweep(specs, source, runner, on_run)
-    _report(records, as_json, results)
+    report(records, as_json, results)
     failed = [r.name for r in records if r.status != "done"]
     if failed:
         raise RunFailed(f"{len(failed)} of {len(records)} runs failed: {', '.join(failed)}")
@@ -202,7 +204,8 @@ def _already(spec: RunSpec | EnsembleSpec, results: Path, way_out: str) -> FerBe
     )
 
 
-def _report(records: list[RunRecord], as_json: bool, results: Path) -> None:
+def report(records: list[RunRecord], as_json: bool, results: Path) -> None:
+    """Says what came out of runs, and where to look at it."""
     if as_json:
         print_json([r.model_dump(mode="json") for r in records])
         return
@@ -216,4 +219,7 @@ def _report(records: list[RunRecord], as_json: bool, results: Path) -> None:
         if not record.comparable:
             line += f", not comparable: {', '.join(record.not_comparable_because)}"
         err.print(line, markup=False)
-    err.print(f"records in {results}; look at them with: streamlit run app.py", markup=False)
+    look = "streamlit run app.py"
+    if results != DEFAULT_RESULTS:
+        look = f"FER_BENCH_RESULTS={shlex.quote(str(results))} {look}"
+    err.print(f"records in {results}; look at them with: {look}", markup=False)

@@ -20,6 +20,7 @@ from fer_bench.evaluation.card_notes import (
     USES,
     official_name,
 )
+from fer_bench.evaluation.card_origins import relatives, starting_weights
 from fer_bench.evaluation.markdown import block, code, listed, prose
 from fer_bench.results.describe import reproduce_command
 from fer_bench.results.record import Metrics, ModelInfo, RunRecord, TrainingInfo
@@ -50,7 +51,7 @@ def model_card(run: StoredRun, predictions: pd.DataFrame | None, name: str) -> s
         _design(run, record, record.model),
         _usage(name),
         _data(record),
-        _training(record, record.training),
+        _training(run, record, record.training),
         card_results.results(record, predictions),
         card_results.classes(test),
         card_results.confusions(test, record.dataset.emotions),
@@ -82,16 +83,13 @@ def _design(run: StoredRun, record: RunRecord, model: ModelInfo) -> str:
     size = f"{_large(model.parameters)} parameters"
     if model.flops is not None:
         size += f", {_large(model.flops)} FLOPs per image (multiply and add counted as two)"
-    start = "random" if record.pretraining == "none" else code(record.pretraining)
-    if source.weights != "none":
-        start = f"{prose(source.weights)}, licence: {prose(source.licence or 'not recorded')}"
     return f"""\
 ## What it is
 
 - **Network**: {prose(source.architecture)}{paper}
 - **Size**: {size}
 - **Input**: one face, {spec.size}×{spec.size} pixels, {colours}
-- **Starting weights**: {start}
+- **Starting weights**: {starting_weights(run, record)}
 - **Weights**: {_files(run)}
 - **Licence**: MIT, like the code; the training data have terms of their own, see below"""
 
@@ -143,13 +141,14 @@ def _data(record: RunRecord) -> str:
     return f"## Training data\n\n{about}\n\n{text}"
 
 
-def _training(record: RunRecord, training: TrainingInfo) -> str:
+def _training(run: StoredRun, record: RunRecord, training: TrainingInfo) -> str:
     environment = record.environment
     commit = f", commit {code(environment.git_commit[:7])}" if environment.git_commit else ""
     torch = prose(environment.packages.get("torch", "not recorded"))
     chosen, tested = record.spec.selection_split, record.spec.test_split
     lines = [
         *_means(record),
+        *relatives(run, record),
         f"- **Training**: {_effort(record, training)}",
         f"- **Protocol**: what was chosen was chosen on {chosen}{official_name(record, chosen)} "
         f"alone; {tested}{official_name(record, tested)} was read once, after training",
@@ -170,18 +169,14 @@ def _folder(record: RunRecord) -> str:
 
 
 def _means(record: RunRecord) -> list[str]:
-    """The recipe of a run and its teachers, or an ensemble's members."""
+    """The recipe of a run, or an ensemble's members."""
     spec = record.spec
     if not isinstance(spec, RunSpec):
         shares = [f"{code(member.run)} ({percent(member.weight)})" for member in record.members]
         return [f"- **Members**, and their shares: {listed(shares)}"]
     about = f" ({prose(spec.recipe.description)})" if spec.recipe.description else ""
     recipe = f"{code(spec.recipe.name)}{about}, mode {code(spec.mode)}, seed {spec.seed}"
-    lines = [f"- **Recipe**: {recipe}"]
-    if spec.teachers:
-        teachers = listed([code(teacher) for teacher in spec.teachers])
-        lines.append(f"- **Teachers**, whose answers it learned too: {teachers}")
-    return lines
+    return [f"- **Recipe**: {recipe}"]
 
 
 def _effort(record: RunRecord, training: TrainingInfo) -> str:

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fer_bench.backends.base import Backend
+from fer_bench.backends.catalogue import AUTO, open_backend
 from fer_bench.data.transform import to_input
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.inference.backends import AUTO, Backend, open_backend
 from fer_bench.models.base import Classifier
 from fer_bench.models.ensemble import Voice, make_ensemble
 from fer_bench.models.weights import load_model

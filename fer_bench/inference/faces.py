@@ -29,7 +29,8 @@ DETECTORS = Registry(
         ),
         "yunet": Entry(
             "fer_bench.inference.yunet:YuNetDetector",
-            "OpenCV's YuNet network; better on turned faces, aligns by the eyes, needs its file",
+            "OpenCV's YuNet network; better on turned faces, aligns by the eyes; "
+            "`python -m fer_bench fetch yunet` gets its file",
         ),
         "whole": Entry(
             "fer_bench.inference.faces:WholeImage",

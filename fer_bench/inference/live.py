@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections import deque
@@ -154,6 +155,8 @@ class LiveSession:
             with self._changed:
                 self._reset_figures()
                 self._playing = True
+            # A daemon that native code holds when Python ends takes the process down with it.
+            atexit.register(self.stop)
             self._worker = threading.Thread(target=self._work, name="live", daemon=True)
             self._worker.start()
 
@@ -167,6 +170,7 @@ class LiveSession:
                 self._changed.notify()
             self._worker.join()
             self._worker = None
+            atexit.unregister(self.stop)
             with self._changed:
                 self._slot = self._overlay = None
 

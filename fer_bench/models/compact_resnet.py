@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
@@ -10,12 +11,15 @@ from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.expressio import FER_MEAN, FER_STD
 from fer_bench.models.heads import without_published_weights
 from fer_bench.models.options import SizeOptions, read_options
+from fer_bench.models.pretrained import State, backbone_state
 from fer_bench.types import InputSpec
 
 STEM = 32
 #: Width and number of blocks of each stage; each stage halves the image.
 STAGES = ((64, 1), (128, 2), (256, 2))
 DROPOUT = 0.2
+#: Where the blocks begin, after the stem's convolution and its ReLU.
+FIRST_BLOCK = 2
 #: Channels come in multiples of this, which processors want.
 MULTIPLE = 16
 
@@ -74,6 +78,38 @@ def backbone(width: float = 1.0, depth: int = 1) -> tuple[nn.Module, int]:
     return nn.Sequential(*layers), channels
 
 
+def _layer(key: str) -> str:
+    return key.partition(".")[0]
+
+
+def deepened(state: State, net: nn.Module, depth: int) -> State:
+    """The weights of a network of depth 1 as those of `net`, which is `depth` times as deep.
+
+    Each stage keeps its trained blocks and goes on with new ones that pass their input through,
+    so that the deeper network starts with the features of the shallow one (Net2Net, Chen et al.
+    2016, arXiv 1511.05641). Tensors that are not such a network's are returned as they are.
+
+    state: of the backbone alone or of a whole classifier, whose head is left out.
+    """
+    places = {"0": "0"}  # layer of the shallow network: the same layer in the deep one
+    shallow = deep = FIRST_BLOCK
+    for _, blocks in STAGES:
+        places |= {str(shallow + number): str(deep + number) for number in range(blocks)}
+        shallow, deep = shallow + blocks, deep + blocks * depth
+    trained = backbone_state(state)
+    if {_layer(key) for key in trained} != places.keys():
+        return state
+    kept = set(places.values())
+    grown = {key: value for key, value in net.state_dict().items() if _layer(key) not in kept}
+    for key in grown:
+        if key.endswith("second.1.weight"):  # the last batch norm: the block adds nothing yet
+            grown[key] = torch.zeros_like(grown[key])
+    for key, value in trained.items():
+        layer, _, rest = key.partition(".")
+        grown[f"{places[layer]}.{rest}"] = value
+    return grown
+
+
 def build(request: ModelRequest) -> Classifier:
     """The compact residual network; random or local weights only.
 
@@ -89,4 +125,5 @@ def build(request: ModelRequest) -> Classifier:
         request=request,
         architecture="residual CNN of FER Bench's own, 3x3 stem without pooling",
         paper="after ResNet, arXiv 1512.03385, and ResNet-D, arXiv 1812.01187",
+        fit=lambda state: deepened(state, net, options.depth),
     )

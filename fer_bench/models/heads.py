@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_bench.models.base import Classifier, ModelRequest
-from fer_bench.models.pretrained import load_weights, starting_state
+from fer_bench.models.pretrained import State, load_weights, starting_state
 from fer_bench.types import InputSpec, Provenance
 
 
@@ -80,15 +80,18 @@ def without_published_weights(
     request: ModelRequest,
     architecture: str,
     paper: str = "",
+    fit: Callable[[State], State] = lambda state: state,
 ) -> Classifier:
     """A classifier of a network that starts from random or from local weights.
+
+    fit: makes a local file's tensors fit `net`, where they can be those of a relative.
 
     Raises:
         FerBenchError: weights that cannot be had or do not fit.
     """
     state, origin = starting_state(request)
     if state is not None:
-        load_weights(net, state, source=request.pretraining)
+        load_weights(net, fit(state), source=request.pretraining)
     return with_head(
         net,
         feature_size,

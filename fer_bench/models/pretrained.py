@@ -182,7 +182,7 @@ def starting_state(
     return published(), origin
 
 
-def _inner(state: State) -> State:
+def backbone_state(state: State) -> State:
     """The backbone's own tensors, where the file holds a whole classifier or a wrapped model."""
     for prefix in ("module.", "backbone.", "tower."):
         if any(key.startswith(prefix) for key in state):
@@ -224,7 +224,7 @@ def load_weights(
     """
     wanted = backbone.state_dict()
     if not wanted.keys() <= state.keys():
-        state = _inner(state)
+        state = backbone_state(state)
     state = {k: v for k, v in state.items() if not k.startswith(ignore)}
     if positions in state and state[positions].shape != wanted[positions].shape:
         state[positions] = resize_positions(state[positions], wanted[positions].shape[-2])

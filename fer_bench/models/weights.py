@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,29 +77,6 @@ def model_files(model: Classifier, dtype: Dtype = "float32") -> dict[str, bytes]
         WEIGHTS_FILE: save(_stored(model, dtype)),
         CARD_FILE: json.dumps(card.model_dump(mode="json"), indent=2).encode() + b"\n",
     }
-
-
-def save_model(model: Classifier, folder: Path, dtype: Dtype = "float32") -> None:
-    """Writes `model_files`, each to a temporary name first and then renamed.
-
-    Raises:
-        FerBenchError: the folder cannot be written, or the tensors cannot be stored so.
-    """
-    contents = model_files(model, dtype)
-    temporary = {name: folder / f".{name}.{os.getpid()}.tmp" for name in contents}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            temporary[name].write_bytes(content)
-        for name, path in temporary.items():
-            path.replace(folder / name)
-    except OSError as error:
-        for path in temporary.values():
-            with contextlib.suppress(OSError):
-                path.unlink()
-        raise FerBenchError(
-            f"cannot save the model in {folder}: {error.strerror or error}; nothing was changed"
-        ) from None
 
 
 def read_card(folder: Path) -> ModelCard:

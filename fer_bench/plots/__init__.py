@@ -7,6 +7,7 @@ from fer_bench.plots.errors import (
     reliability_diagram,
     roc_curves,
 )
+from fer_bench.plots.latency import latency_bars, stage_bars
 from fer_bench.plots.live import emotion_timeline
 from fer_bench.plots.prediction import probability_bars, probability_pie
 from fer_bench.plots.ranking import accuracy_against, accuracy_bars
@@ -20,11 +21,13 @@ __all__ = [
     "confusion_matrix",
     "emotion_colour",
     "emotion_timeline",
+    "latency_bars",
     "model_colour",
     "per_class_bars",
     "probability_bars",
     "probability_pie",
     "reliability_diagram",
     "roc_curves",
+    "stage_bars",
     "training_curve",
 ]

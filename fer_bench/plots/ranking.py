@@ -76,12 +76,13 @@ def pareto_front(cost: ArrayLike, value: ArrayLike) -> NDArray[np.bool_]:
     return front
 
 
-def accuracy_against(table: pd.DataFrame, cost: str, title: str) -> go.Figure:
+def accuracy_against(table: pd.DataFrame, cost: str, title: str, *, unit: str = "") -> go.Figure:
     """Test accuracy over a cost on a logarithmic axis, one point per run, Pareto front as a line.
 
     table: columns `run, model, test_accuracy` and `cost`, the name of a numeric column
-        (`parameters`, `flops`, `latency_ms_p50`); rows without either number are left out.
+        (`parameters`, `flops`, `milliseconds`); rows without either number are left out.
     title: the cost in words, with its unit.
+    unit: what follows the cost's number where a point is hovered over.
     """
     shown = table.dropna(subset=["test_accuracy", cost]).sort_values(cost)
     shown = shown[shown[cost].astype(float) > 0]
@@ -94,7 +95,8 @@ def accuracy_against(table: pd.DataFrame, cost: str, title: str) -> go.Figure:
             name=shortened(model, 24),
             text=rows["run"].map(label),
             marker={"color": model_colour(str(model)), "size": 10},
-            hovertemplate="%{text}<br>%{y:.2%} at %{x:.3s}<extra></extra>",
+            customdata=[f"{_si(value)}{unit}" for value in rows[cost]],
+            hovertemplate="%{text}<br>%{y:.2%} at %{customdata}<extra></extra>",
         )
     front = shown[pareto_front(shown[cost], shown["test_accuracy"])]
     figure.add_scatter(
@@ -121,16 +123,20 @@ def accuracy_against(table: pd.DataFrame, cost: str, title: str) -> go.Figure:
 
 
 def log_ticks(values: pd.Series[float]) -> dict[float, str]:
-    """Ticks at 1 and 3 times the powers of ten around the values: value -> `30M`."""
+    """Ticks at 1 and 3 times the powers of ten around the values: value -> `30M`.
+
+    Values of less than one power of ten get more of them.
+    """
     if values.empty:
         return {}
+    digits = (1, 3) if values.max() >= 10 * values.min() else (1, 1.5, 2, 3, 5, 7)
     powers = range(math.floor(math.log10(values.min())), math.ceil(math.log10(values.max())) + 1)
-    ticks = [digit * 10.0**power for power in powers for digit in (1, 3)]
+    ticks = [digit * 10.0**power for power in powers for digit in digits]
     return {tick: _si(tick) for tick in ticks}
 
 
 def _si(value: float) -> str:
     for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
-            return f"{value / size:g}{letter}"
-    return f"{value:g}"
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"

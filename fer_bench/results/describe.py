@@ -12,6 +12,8 @@ from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.specs import EnsembleSpec, RunSpec
 
+#: Data sets have so many emotions or more; fewer are a selection.
+WHOLE_SET = 7
 INTEGERS = ("seed", "emotions")
 NUMBERS = (
     "input_size", "parameters", "flops", "test_accuracy", "ci_low", "ci_high",
@@ -26,6 +28,11 @@ COLUMNS = (
     "test_macro_f1", "test_balanced_accuracy", "roc_auc", "ece", "val_accuracy",
     "train_seconds", "epochs", "device", "hardware", "finished_at",
 )  # fmt: skip
+
+
+def three_digits(value: float) -> str:
+    """A measured number of 0 or more: `0.732`, `7.3`, `131`, `1,180`."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _identity(run: StoredRun, record: RunRecord) -> dict[str, object]:
@@ -84,6 +91,17 @@ def _cost(record: RunRecord) -> dict[str, object]:
     return row
 
 
+def benchmark(record: RunRecord) -> str:
+    """What a run is measured on; fewer emotions are easier, hence a benchmark of their own."""
+    data, emotions = record.dataset, record.dataset.emotions
+    words = [data.name, data.protocol]
+    if data.name == "ferplus":  # soft-majority has the faces and labels of majority
+        words.append(f"{(record.spec.votes or 'majority').removeprefix('soft-')} votes")
+    whole = len(emotions) >= WHOLE_SET
+    words.append(f"{len(emotions)} emotions" if whole else ", ".join(sorted(emotions)))
+    return " · ".join(words)
+
+
 def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """One row per readable run, in `COLUMNS`; unreadable runs have no row.
 
@@ -108,9 +126,10 @@ def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
 
 def _recipe_words(spec: RunSpec, place: str) -> list[str]:
     """`--recipe NAME`, or the record itself where its recipe is no shipped one of that name."""
-    recipe, epochs = spec.recipe, spec.epochs
+    recipe, epochs = spec.recipe.only_for(spec.model), spec.epochs
     is_shipped = recipe.name in recipe_names() and (
-        load_recipe(recipe.name).model_copy(update={"epochs": recipe.epochs}) == recipe
+        load_recipe(recipe.name).only_for(spec.model).model_copy(update={"epochs": recipe.epochs})
+        == recipe
     )
     words = ["--recipe", recipe.name if is_shipped else place]
     if is_shipped and load_recipe(recipe.name).epochs != recipe.epochs:

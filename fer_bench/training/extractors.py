@@ -6,9 +6,7 @@ it, int8 only where it stays faithful), so candidates are measured here and now,
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,13 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fer_bench.errors import FerBenchError, suggest
-from fer_bench.models.openvino_model import (
-    Unavailable,
+from fer_bench.backends.base import Unavailable, first_line
+from fer_bench.backends.openvino_model import (
     bf16_is_native,
+    compile_for_cpu,
     convert,
     load_openvino,
 )
+from fer_bench.backends.quantise import has_attention, quantise_openvino
+from fer_bench.errors import FerBenchError, suggest
 
 #: float32 `(B, channels, S, S)` as `to_input` gives, to float32 `(B, D)` features; the result is
 #: on the device that the extractor was made for.
@@ -101,63 +101,32 @@ def _torch_bf16(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
     return extract
 
 
-def _openvino(precision: str, *, quantised: bool = False) -> Callable[..., Extractor]:
+def _openvino(*, bf16: bool, quantised: bool = False) -> Callable[..., Extractor]:
     def build(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
         if device != "cpu":
             raise Unavailable(f"OpenVINO runs on the CPU here, not on {device}")
+        has_bf16 = bf16_is_native()
+        if bf16 and not has_bf16 and not quantised:
+            raise Unavailable("this CPU has no bf16 instructions")
+        model = convert(backbone, sample)
         try:
-            has_bf16 = bf16_is_native()
-            if precision == "bf16" and not has_bf16 and not quantised:
-                raise Unavailable("this CPU has no bf16 instructions")
-            model = convert(backbone, sample)
             if quantised:
-                model = _quantised(model, backbone, sample)
+                model.reshape([-1, *sample.shape[1:]])
+                # Every other image only, so that agreement is not measured on its own examples.
+                model = quantise_openvino(model, sample[::2], attends=has_attention(backbone))
             model.reshape([CHUNK, *sample.shape[1:]])
-            return _compiled(model, "bf16" if precision == "bf16" and has_bf16 else "f32")
-        except (ImportError, RuntimeError, TypeError, ValueError, KeyError) as error:
-            line = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            raise Unavailable(f"OpenVINO cannot run it: {line or type(error).__name__}") from error
+            return _in_chunks(model, bf16=bf16 and has_bf16)
+        except RuntimeError as error:
+            raise Unavailable(f"OpenVINO cannot run it: {first_line(error)}") from error
 
     return build
 
 
-def _quantised(model: Any, backbone: nn.Module, sample: Tensor) -> Any:
-    """Post-training int8 (NNCF), SmoothQuant for transformers.
-
-    Calibrated on every other image only, so that agreement is not measured on its own examples.
-    """
-    load_openvino()  # NNCF has the same telemetry
-    import nncf
-    from nncf.errors import InternalError, UnsupportedModelError, ValidationError
-
-    attends = any("attention" in type(m).__name__.lower() for m in backbone.modules())
-    images = [image[None].numpy() for image in sample[::2].cpu()]
-    model.reshape([-1, *sample.shape[1:]])
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
-            return nncf.quantize(
-                model,
-                nncf.Dataset(images),
-                subset_size=len(images),
-                model_type=nncf.ModelType.TRANSFORMER if attends else None,
-            )
-    except (InternalError, UnsupportedModelError, ValidationError) as error:
-        raise Unavailable(f"NNCF cannot quantise it: {error}") from error
-
-
-def _compiled(model: Any, precision: str) -> Extractor:
+def _in_chunks(model: Any, *, bf16: bool) -> Extractor:
     """An extractor that spreads chunks over parallel streams, as many threads as torch uses."""
-    openvino = load_openvino()
-    compiled = openvino.compile_model(
-        model,
-        "CPU",
-        {
-            "INFERENCE_PRECISION_HINT": precision,
-            "PERFORMANCE_HINT": "THROUGHPUT",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        },
-    )
-    queue = openvino.AsyncInferQueue(compiled)
+    threads = torch.get_num_threads()
+    compiled = compile_for_cpu(model, hint="THROUGHPUT", bf16=bf16, threads=threads)
+    queue = load_openvino().AsyncInferQueue(compiled)
     width = compiled.output(0).partial_shape[1].get_length()
 
     def extract(x: Tensor) -> Tensor:
@@ -180,9 +149,9 @@ def _compiled(model: Any, precision: str) -> Extractor:
 _BUILDERS: dict[str, Callable[..., Extractor]] = {
     "torch-fp32": _torch_fp32,
     "torch-bf16": _torch_bf16,
-    "openvino-fp32": _openvino("f32"),
-    "openvino-bf16": _openvino("bf16"),
-    "openvino-int8": _openvino("bf16", quantised=True),
+    "openvino-fp32": _openvino(bf16=False),
+    "openvino-bf16": _openvino(bf16=True),
+    "openvino-int8": _openvino(bf16=True, quantised=True),
 }
 EXTRACTORS = tuple(_BUILDERS)
 

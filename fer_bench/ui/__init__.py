@@ -1,11 +1,14 @@
 """What the dashboard's pages share. The only part of the library that imports Streamlit."""
 
+from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER, show_budget
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
 from fer_bench.ui.navigation import within_app
 from fer_bench.ui.records import (
     RUN_PARAMETER,
     SET_NAMES,
     history,
+    latencies,
+    measured,
     pick_run,
     predictions,
     results_root,
@@ -27,9 +30,11 @@ from fer_bench.ui.widgets import (
 )
 
 __all__ = [
+    "BUDGET_VIEW",
     "RUN_PARAMETER",
     "SET_NAMES",
     "SYNTHETIC",
+    "VIEW_PARAMETER",
     "ask_for_data",
     "audit_of",
     "badges",
@@ -39,13 +44,16 @@ __all__ = [
     "empty_state",
     "gallery",
     "history",
+    "latencies",
     "load_data",
+    "measured",
     "no_results",
     "pick_run",
     "predictions",
     "results_root",
     "run_id",
     "runs",
+    "show_budget",
     "show_error",
     "status_line",
     "table",

@@ -16,7 +16,9 @@ import fer_bench
 from fer_bench import settings
 from fer_bench.display import escape
 from fer_bench.results.describe import summary_table
-from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.latency_store import LATENCY, StoredLatency, list_latencies
+from fer_bench.results.latency_tables import MeasuredNetwork, measured_networks
+from fer_bench.results.store import RECORD, ResultsStore, StoredRun
 
 #: How a record's metrics are called on the pages, in reading order.
 SET_NAMES = {"test": "Test", "test_clean": "Clean test", "val": "Validation"}
@@ -29,8 +31,8 @@ def results_root() -> Path:
     return Path(given) if given else Path(fer_bench.__file__).parents[1] / "results"
 
 
-def _state(root: Path) -> str:
-    """A digest that changes as soon as any record is added, changed or removed.
+def _state(root: Path, file: str) -> str:
+    """A digest that changes as soon as any run's file of this name is added, changed or removed.
 
     It is made anew on every rerun of a page, hence no `Path.glob`, which takes five times as long.
     """
@@ -38,7 +40,7 @@ def _state(root: Path) -> str:
     for dataset in _subfolders(root):
         for run in _subfolders(dataset):
             try:
-                stat = os.stat(f"{run}/record.json")  # noqa: PTH116
+                stat = os.stat(f"{run}/{file}")  # noqa: PTH116
             except OSError:
                 continue
             digest.update(f"{run}{stat.st_mtime_ns}{stat.st_size}".encode())
@@ -80,13 +82,31 @@ def _load(root: str, state: str) -> tuple[list[StoredRun], pd.DataFrame]:
 def runs() -> list[StoredRun]:
     """Every stored run; parsed once, and again when the folder changes. Not to be modified."""
     root = results_root()
-    return _load(str(root), _state(root))[0]
+    return _load(str(root), _state(root, RECORD))[0]
 
 
 def table() -> pd.DataFrame:
     """`summary_table` of `runs()`; the caller's own copy."""
     root = results_root()
-    return _load(str(root), _state(root))[1].copy()
+    return _load(str(root), _state(root, RECORD))[1].copy()
+
+
+def latencies() -> list[StoredLatency]:
+    """Every `latency.json`, of runs and of bare networks; read again when one changes."""
+    root = results_root()
+    return _load_latencies(str(root), _state(root, LATENCY))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _load_latencies(root: str, state: str) -> list[StoredLatency]:
+    return list_latencies(Path(root))
+
+
+def measured() -> list[MeasuredNetwork]:
+    """Every readable latency report: runs first, then bare networks. Not to be modified."""
+    models = {run_id(run): run.record.spec.labels.model for run in runs() if run.record}
+    found = measured_networks(latencies(), models)
+    return sorted(found, key=lambda one: one.name not in models)
 
 
 def history(run: StoredRun) -> pd.DataFrame | None:

@@ -9,27 +9,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fer_bench.errors import FerBenchError
+from fer_bench.backends.base import Unavailable
 
 
-class Unavailable(FerBenchError):
-    """This way of running a network does not work for it, or not on this machine."""
+def refuse_telemetry() -> None:
+    """Keeps `openvino` and `nncf`, before they are imported, from reporting to their makers.
+
+    They report every import and conversion to Google Analytics, from a forked process that hangs
+    servers with threads. Without their telemetry package they have nothing to report with.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def load_openvino() -> Any:
     """The package `openvino`, which must not be imported in any other way.
 
-    By itself it reports every import and conversion to Google Analytics, from a forked process that
-    hangs servers with threads. Without its telemetry package it has nothing to report with.
-
     Raises:
         Unavailable: it is not installed.
     """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    refuse_telemetry()
     try:
         import openvino
     except ImportError as error:
-        raise Unavailable(f"OpenVINO is not installed: {error}") from error
+        raise Unavailable(
+            f"OpenVINO is not installed ({error}): pip install openvino nncf"
+        ) from error
     return openvino
 
 
@@ -53,7 +57,7 @@ def convert(module: nn.Module, sample: Tensor) -> Any:
     """
     openvino = load_openvino()
     frontend = openvino.frontend
-    # None of these derives from RuntimeError.
+    # None of these derives from RuntimeError, which the tracer raises.
     failures = (
         frontend.GeneralFailure,
         frontend.InitializationFailure,
@@ -65,6 +69,26 @@ def convert(module: nn.Module, sample: Tensor) -> Any:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the tracer's notes on constants and deprecation
             return openvino.convert_model(module.cpu().eval(), example_input=sample[:2].cpu())
-    except failures as error:
-        last = str(error).strip().splitlines()[-1]
+    except (*failures, RuntimeError, TypeError, ValueError, KeyError) as error:
+        last = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise Unavailable(f"OpenVINO cannot convert it: {last}") from error
+
+
+def compile_for_cpu(model: Any, *, hint: str, bf16: bool, threads: int) -> Any:
+    """An `openvino.CompiledModel`.
+
+    hint: `LATENCY` for one call at a time, `THROUGHPUT` for many at once.
+    bf16: whether to compute so; OpenVINO does by itself where the CPU can, so fp32 must be said.
+
+    Raises:
+        Unavailable: OpenVINO cannot run it.
+    """
+    settings = {
+        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+        "PERFORMANCE_HINT": hint,
+        "INFERENCE_NUM_THREADS": threads,
+    }
+    try:
+        return load_openvino().compile_model(model, "CPU", settings)
+    except RuntimeError as error:
+        raise Unavailable(f"OpenVINO cannot run it: {error}") from error

@@ -1,0 +1,78 @@
+"""Many runs, one after the other; those that are finished stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fer_bench.benchmark.planning import Source
+from fer_bench.benchmark.running import Runner
+from fer_bench.benchmark.starting import as_recorded
+from fer_bench.data.base import FaceDataset
+from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.results.record import RunRecord
+from fer_bench.results.store import ResultsStore
+from fer_bench.specs import EnsembleSpec, RunSpec
+
+
+def run_sweep(
+    specs: Sequence[RunSpec | EnsembleSpec],
+    source: Source,
+    runner: Runner,
+    on_run: Callable[[RunSpec | EnsembleSpec, str], None],
+) -> list[RunRecord]:
+    """Carries out every run that is not finished yet; a failed one does not stop the others.
+
+    `on_run` hears of each run: `skipped`, `started`, `done`, or the error's sentence.
+    Returns the stored records of all of them, in order.
+
+    Raises:
+        FerBenchError: data that cannot be loaded, or a finished run of the same name that differs.
+    """
+    records = []
+    loaded: dict[tuple[object, ...], FaceDataset] = {}
+    for spec in specs:
+        key = (spec.protocol, spec.emotions, spec.votes, spec.limit)
+        if key not in loaded:
+            loaded[key] = source.load(spec)
+        dataset = loaded[key]
+        if is_finished(runner.store, spec, dataset):
+            on_run(spec, "skipped")
+        else:
+            on_run(spec, "started")
+            try:
+                runner.run(spec, dataset)
+                on_run(spec, "done")
+            except RunFailed as error:
+                on_run(spec, str(error))
+        stored = runner.store.find(f"{dataset.name}/{spec.name}")
+        records.append(stored.readable())
+    return records
+
+
+def is_finished(store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> bool:
+    """Whether a done record of exactly this run is stored.
+
+    Raises:
+        FerBenchError: a done run of this name is stored, but of other settings or other data.
+    """
+    if not store.exists_done(dataset.name, spec.name):
+        return False
+    stored = store.find(f"{dataset.name}/{spec.name}").readable()
+    is_same = _what_counts(stored.spec) == _what_counts(as_recorded(spec))
+    if not is_same or stored.dataset.fingerprint != dataset.fingerprint:
+        what = "on other data" if is_same else "with other settings"
+        way_out = "rename the recipe, or train it again with `train --force`"
+        if isinstance(spec, EnsembleSpec):
+            way_out = "give another title, or make it again with `ensemble --force`"
+        raise FerBenchError(
+            f"run {spec.name} is finished in {store.root}, but {what}: choose another results "
+            f"folder, {way_out}"
+        )
+    return True
+
+
+def _what_counts(spec: RunSpec | EnsembleSpec) -> RunSpec | EnsembleSpec:
+    """A specification whose recipe names no learning rates but its own model's."""
+    if isinstance(spec, EnsembleSpec):
+        return spec
+    return spec.model_copy(update={"recipe": spec.recipe.only_for(spec.model)})

@@ -1,0 +1,113 @@
+"""How fast a network runs, on which hardware: the document beside a run's record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from fer_bench.environment import Environment
+from fer_bench.results.record import Part
+
+LATENCY_VERSION = 1
+Precision = Literal["fp32", "bf16", "int8"]
+
+
+class Percentiles(Part):
+    """Milliseconds of one call, over repetitions."""
+
+    median: float
+    p90: float
+    p99: float
+    repetitions: int
+
+
+class Agreement(Part):
+    """How close a back end's logits come to eager fp32's, on the same faces."""
+
+    n: int = Field(description="faces compared")
+    faces: str = Field(description="where they are from: a data set's name, or `synthetic`")
+    max_logit_difference: float
+    max_probability_difference: float
+    min_cosine: float
+    mean_cosine: float
+    top1_agreement: float = Field(description="share of faces given the same emotion")
+
+
+class Measurement(Part):
+    """One back end at one batch size and thread count, or why it could not be measured."""
+
+    backend: str
+    precision: Precision
+    threads: int
+    batch: int = Field(description="faces per call")
+    milliseconds: Percentiles | None = Field(description="per call, not per face")
+    open_seconds: float | None = Field(None, description="conversion and first call")
+    peak_memory_mib: float | None = Field(None, description="of a process that runs only this")
+    share_of_peak: float | None = Field(
+        None, description="FLOP/s reached over those of this machine's matrix product"
+    )
+    agreement: Agreement | None = None
+    note: str = Field("", description="such as a batch halved for want of memory")
+    error: str | None = None
+
+    @property
+    def faces_per_second(self) -> float | None:
+        """At the median; None where it could not be measured."""
+        return self.batch * 1000 / self.milliseconds.median if self.milliseconds else None
+
+
+class Stages(Part):
+    """Where the time of one picture goes: a frame in, its emotions out."""
+
+    backend: str
+    threads: int
+    detector: str
+    frame: tuple[int, int] = Field(description="width and height, pixels")
+    faces: int = Field(description="faces in the frame")
+    detect: Percentiles
+    preprocess: Percentiles
+    model: Percentiles
+    total: Percentiles
+
+
+class LatencyReport(Part):
+    """Everything measured of one network on one machine."""
+
+    measured_at: datetime
+    environment: Environment
+    governor: str | None = Field(None, description="the CPU's frequency policy, where readable")
+    weights: Literal["trained", "random"]
+    input_size: int = Field(description="pixels")
+    parameters: int
+    flops: int | None = Field(description="per face, multiply and add counted as two")
+    size_mib: float = Field(description="of its weights in the precision they are stored in")
+    gemm_gflops: dict[str, float] = Field(
+        description="`precision@threads`: rate of this machine's matrix product, GFLOP/s"
+    )
+    chosen: dict[int, str] = Field(description="threads -> the back end that `auto` takes")
+    measurements: list[Measurement]
+    stages: list[Stages] = Field(default_factory=list)
+
+    @property
+    def machine(self) -> str:
+        """Which hardware: CPU, cores and GPU."""
+        cpu = f"{self.environment.cpu}, {self.environment.cpu_cores} cores"
+        return f"{cpu}, {self.environment.gpu}" if self.environment.gpu else cpu
+
+    def fastest(self, batch: int = 1, threads: int | None = None) -> Measurement | None:
+        """What `auto` runs: the chosen back end at this batch, with most threads unless told."""
+        threads = max(self.chosen, default=0) if threads is None else threads
+        name = self.chosen.get(threads)
+        for one in self.measurements:
+            if (one.backend, one.batch, one.threads) == (name, batch, threads) and not one.error:
+                return one
+        return None
+
+
+class LatencyFile(Part):
+    """`latency.json`: a network's reports, one per machine."""
+
+    schema_version: int = LATENCY_VERSION
+    reports: list[LatencyReport] = Field(default_factory=list)

@@ -1,0 +1,103 @@
+"""Runs that go on from another run's weights: which, and what that one started from."""
+
+from __future__ import annotations
+
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from fer_bench.results.store import NAME, RECORD, WEIGHTS, StoredRun, read_run
+from fer_bench.specs import RunSpec
+
+#: What a provenance calls weights that came from a path.
+LOCAL = "local file"
+
+
+def run_at(place: str) -> StoredRun | None:
+    """The run whose folder, or whose weights file, is at a path; None where there is none."""
+    try:
+        folder = _folder(Path(place).expanduser())
+    except RuntimeError:  # the home of a user that does not exist
+        return None
+    return read_run(folder.resolve()) if (folder / RECORD).is_file() else None
+
+
+def _folder(path: Path) -> Path:
+    return path.parent if path.name == WEIGHTS else path
+
+
+def starting_run(run: StoredRun) -> StoredRun | None:
+    """The run of the same results folder that this one went on from, if it is known there."""
+    spec = run.readable().spec
+    if not isinstance(spec, RunSpec):
+        return None
+    return _beside(run, _folder(Path(spec.pretraining)))
+
+
+def teachers(run: StoredRun) -> list[StoredRun | None]:
+    """The runs that it learned from too; None for one that is not in its results folder."""
+    spec = run.readable().spec
+    names = spec.teachers if isinstance(spec, RunSpec) else ()
+    return [_beside(run, Path(run.dataset, name)) for name in names]
+
+
+def _beside(run: StoredRun, place: Path) -> StoredRun | None:
+    """The run at the end of a path, `…/dataset/name`, where it is in the folder of `run`."""
+    *_, dataset, name = "", "", *place.parts
+    if not (NAME.fullmatch(dataset) and NAME.fullmatch(name)):
+        return None
+    found = read_run(run.folder.parent.parent / dataset / name)
+    return None if found.record is None else found
+
+
+def origin(run: StoredRun) -> str:
+    """What a run started from: `none`, the weights' name, or `run A (pretraining: none)`."""
+    return _origin(run, frozenset())
+
+
+def described(start: StoredRun) -> str:
+    """A run as what another one starts from: `run A (pretraining: none)`."""
+    return _described(start, frozenset())
+
+
+def is_run(origin: str) -> bool:
+    """Whether what `origin` gave names a run."""
+    return origin.startswith("run ")
+
+
+def _origin(run: StoredRun, seen: frozenset[Path]) -> str:
+    record = run.readable()
+    weights = record.model.provenance.weights if record.model else record.pretraining
+    start = starting_run(run) if weights == LOCAL else None
+    if start is None or start.folder in seen:
+        return weights
+    return _described(start, seen | {run.folder})
+
+
+def _described(start: StoredRun, seen: frozenset[Path]) -> str:
+    return f"run {start.name} (pretraining: {_origin(start, seen)})"
+
+
+def same_data_only(run: StoredRun) -> bool:
+    """Whether it began at random and no other data are in it, by whatever runs it goes back to.
+
+    True only where the records of all of them are here and say so.
+    """
+    fingerprint = run.readable().dataset.fingerprint
+    waiting: list[StoredRun | None] = [run]
+    behind: dict[Path, list[Path]] = {}
+    while waiting:
+        one = waiting.pop()
+        if one is None or one.readable().dataset.fingerprint != fingerprint:
+            return False
+        if one.folder in behind:
+            continue
+        before = teachers(one)
+        if one.readable().pretraining != "none":
+            before.append(starting_run(one))
+        behind[one.folder] = [other.folder for other in before if other]
+        waiting += before
+    try:
+        TopologicalSorter(behind).prepare()
+    except CycleError:  # one of them was trained again, from what it had led to
+        return False
+    return True

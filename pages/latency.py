@@ -1,0 +1,217 @@
+"""Latency: how long each network takes, by which back end, on which machine, and which to take."""
+
+import pandas as pd
+import streamlit as st
+
+from fer_bench import plots, ui
+from fer_bench.display import Tile, as_percents, escape, how_many
+from fer_bench.results.describe import three_digits
+from fer_bench.results.latency_tables import (
+    MeasuredNetwork,
+    machine_line,
+    machine_settings,
+    machines,
+    measurement_table,
+    network_settings,
+    one_per_model,
+    remarks,
+    short_names,
+    stage_table,
+)
+from fer_bench.ui.models import default_id
+
+INTRODUCTION = (
+    "How long each network takes for one call on a machine, by every back end that can run it, and "
+    "where the time of a webcam frame goes."
+)
+TABS = ("Speed", ui.BUDGET_VIEW, "Details")
+#: More networks than this make bars that nobody compares; so many are shown at first.
+MOST_NETWORKS, FIRST_NETWORKS = 6, 3
+#: Longer tables scroll in a window of their own.
+MOST_ROWS = 15
+MS = "%.2f ms"
+COLUMNS = {
+    "network": st.column_config.TextColumn("Network", width=190, pinned=True),
+    "backend": st.column_config.TextColumn("Back end", width=150),
+    "precision": st.column_config.TextColumn("Precision", width="small"),
+    "median_ms": st.column_config.NumberColumn("Median", format=MS, help="Per call"),
+    "p90_ms": st.column_config.NumberColumn("p90", format=MS),
+    "p99_ms": st.column_config.NumberColumn("p99", format=MS),
+    "faces_per_second": st.column_config.NumberColumn("Faces/s", format="%.0f"),
+    "ratio": st.column_config.NumberColumn(
+        "× torch-fp32", format="%.1f ×", help="How many times as fast as eager PyTorch in fp32"
+    ),
+    "top1_agreement": st.column_config.NumberColumn(
+        "Same emotion", format="%.1f %%", help="Share of faces given the same emotion as by fp32"
+    ),
+    "min_cosine": st.column_config.NumberColumn(
+        "Least cosine", format="%.4f", help="Between its logits and those of fp32"
+    ),
+    "max_logit_difference": st.column_config.NumberColumn("Largest Δ logit", format="%.3g"),
+    "peak_memory_mib": st.column_config.NumberColumn(
+        "Peak memory", format="%.0f MiB", help="Of a process that runs only this"
+    ),
+    "share_of_peak": st.column_config.NumberColumn(
+        "Share of peak",
+        format="%.0f %%",
+        help="FLOP/s reached over those of this machine's matrix product in the same precision",
+    ),
+    "open_seconds": st.column_config.NumberColumn(
+        "To open", format="%.1f s", help="Conversion and first call"
+    ),
+    "note": st.column_config.TextColumn("Note", width="large"),
+}
+
+
+def pick_machine(measured: list[MeasuredNetwork]) -> str:
+    """The machine to show: at first one on which the address's run was measured."""
+    names = machines(measured)
+    wanted = set(st.query_params.get_all(ui.RUN_PARAMETER))
+    having = {m.report.machine for m in measured if m.name in wanted}
+    first = next((i for i, name in enumerate(names) if name in having), 0)
+    return st.selectbox("Machine", names, first, key="machine", bind="query-params")
+
+
+def pick_networks(here: list[MeasuredNetwork]) -> list[MeasuredNetwork]:
+    """The networks to compare, the default run's first; the address names them as `?run=`."""
+    by_name = {m.name: m for m in sorted(here, key=lambda m: m.name != default_id())}
+    names = st.multiselect(
+        "Networks",
+        list(by_name),
+        default=one_per_model(by_name.values(), FIRST_NETWORKS),
+        max_selections=MOST_NETWORKS,
+        key=ui.RUN_PARAMETER,
+        bind="query-params",
+        help=f"Up to {MOST_NETWORKS} runs, or bare networks without a run, side by side.",
+    )
+    return [by_name[name] for name in names]
+
+
+def pick_call(table: pd.DataFrame) -> tuple[int, int]:
+    """Threads and batch: the most threads and a single face at first."""
+    threads, batches = sorted(table["threads"].unique()), sorted(table["batch"].unique())
+    with st.container(horizontal=True, gap="medium"):
+        thread = st.segmented_control("Threads", threads, default=threads[-1], required=True)
+        batch = st.segmented_control("Faces per call", batches, default=batches[0], required=True)
+    return thread, batch
+
+
+def show_fastest(table: pd.DataFrame) -> None:
+    """A tile per network: what `auto` takes there."""
+    chosen = table[table["chosen"] & table["median_ms"].notna()]
+    ui.tiles(
+        [
+            Tile(
+                name=escape(row.network),
+                value=f"{three_digits(row.median_ms)} ms",
+                below=f"{row.backend} · {row.faces_per_second:,.0f} faces/s",
+                explanation="The back end that `auto` takes: the fastest that answers as fp32 does",
+            )
+            for row in chosen.itertuples()
+        ]
+    )
+
+
+def show_measurements(table: pd.DataFrame) -> None:
+    measured = table[table["error"] == ""]
+    show_fastest(measured)
+    if measured.empty:
+        st.info("Nothing was measured with these threads and this many faces per call.")
+    else:
+        ui.chart(plots.latency_bars(measured), "latency-bars")
+        show_remarks("\\* Notes", remarks(measured, "note"))
+        st.dataframe(
+            as_percents(measured, ["top1_agreement", "share_of_peak"]),
+            column_order=list(COLUMNS),
+            column_config=COLUMNS,
+            hide_index=True,
+            width="stretch",
+            height="content" if len(measured) <= MOST_ROWS else "auto",
+            placeholder="–",
+            key="measurements",
+        )
+    show_remarks("Could not be measured", remarks(table, "error"))
+
+
+def show_remarks(title: str, said: pd.DataFrame) -> None:
+    """Sentences about back ends, readable on a narrow screen; nothing where there are none."""
+    if not said.empty:
+        lines = [
+            f"- **{escape(row.backend)}** ({escape(row.networks)}): {escape(row.remark)}"
+            for row in said.itertuples()
+        ]
+        st.markdown("\n".join([f"**{title}**", "", *lines]))
+
+
+def show_stages(table: pd.DataFrame) -> None:
+    st.subheader("A frame from the camera to its emotions")
+    if table.empty:
+        st.info("No whole frame was timed with these threads.")
+        return
+    frames = sorted(
+        {f"{row.frame} pixels with {how_many(row.faces, 'face')}" for row in table.itertuples()}
+    )
+    st.caption(f"Medians, frames of {' and '.join(frames)}.")
+    ui.chart(plots.stage_bars(table), "stages")
+    ui.download_csv(table, "stages.csv", "stages-csv")
+
+
+def show_speed(here: list[MeasuredNetwork]) -> None:
+    chosen = pick_networks(here)
+    if not chosen:
+        st.info("Choose a network that was measured on this machine.")
+        return
+    names = short_names(chosen)
+    table, stages = measurement_table(chosen), stage_table(chosen)
+    threads, batch = pick_call(table)
+    shown = table[(table["threads"] == threads) & (table["batch"] == batch)]
+    show_measurements(shown.assign(network=shown["network"].map(names)))
+    ui.download_csv(table, "latency.csv", "latency-csv")
+    stages = stages[stages["threads"] == threads]
+    show_stages(stages.assign(network=stages["network"].map(names)))
+
+
+def show_details(here: list[MeasuredNetwork]) -> None:
+    """What stands behind each network's numbers; they need not be of one day."""
+    by_name = {m.name: m.report for m in here}
+    report = by_name[st.selectbox("Network", list(by_name), key="details-network")]
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Network")
+        ui.value_table(network_settings(report))
+    with right:
+        st.subheader("Machine")
+        ui.value_table(machine_settings(report))
+
+
+def main() -> None:
+    st.title("Latency")
+    st.markdown(INTRODUCTION)
+    for stored in ui.latencies():
+        if stored.problem:
+            st.warning(escape(f"{stored.folder / 'latency.json'} {stored.problem}"))
+    measured = ui.measured()
+    if not measured:
+        ui.empty_state(
+            "No latency measured yet",
+            "Measure the shipped model, about a minute, then reload this page.",
+            "python -m fer_bench latency default",
+        )
+        return
+    machine = pick_machine(measured)
+    here = [m for m in measured if m.report.machine == machine]
+    st.caption(escape(machine_line(here)))
+    speed, budget, about = st.tabs(TABS, key=ui.VIEW_PARAMETER, bind="query-params")
+    if speed.open:
+        with speed:
+            show_speed(here)
+    if budget.open:
+        with budget:
+            ui.show_budget(here)
+    if about.open:
+        with about:
+            show_details(here)
+
+
+ui.within_app()
+main()
