@@ -190,6 +190,14 @@ def test_it_falls_back_to_what_works(measured: list[str]) -> None:
     assert "torch-bf16 cannot run it" in chosen.reason
 
 
+def test_a_network_that_diverged_runs_as_it_is(measured: list[str]) -> None:
+    model = tiny_classifier()
+    model.head[1].bias.data.fill_(torch.nan)
+    chosen = open_backend(AUTO, model)
+    assert chosen.name == REFERENCE
+    assert "without openvino-fp32: its logits are not finite" in chosen.reason
+
+
 def test_a_fingerprint_tells_networks_apart() -> None:
     def ensemble(temperature: float) -> Classifier:
         return make_ensemble([Voice(model=tiny_classifier(), weight=1, temperature=temperature)])

@@ -54,6 +54,6 @@ def why_unfaithful(agreement: Agreement) -> str:
     allowed = max(1, int((1 - TOP1) * agreement.n))
     if others > allowed and agreement.max_probability_difference > TIE:
         return f"{others} of {agreement.n} faces get another emotion"
-    if agreement.mean_cosine < COSINE:
+    if not agreement.mean_cosine >= COSINE:  # nor is NaN, where fp32's own logits are not finite
         return f"cosine with fp32 only {agreement.mean_cosine:.3f}"
     return ""
