@@ -32,7 +32,7 @@ CANDIDATES = (
     "openvino-bf16",
     "openvino-int8",
 )
-#: What it tries where OpenVINO does not run the network: ONNX Runtime is as fast at best, and the
+#: What it tries where OpenVINO does not run the network: ONNX Runtime is seldom faster, and the
 #: export that it needs takes seconds.
 SUBSTITUTES = ("onnxruntime-fp32", "onnxruntime-int8")
 
