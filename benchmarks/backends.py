@@ -32,12 +32,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor, nn
+from torch import nn
 
 from fer_bench.backends.agreement import compare
-from fer_bench.backends.base import Backend, Forward, Unavailable
+from fer_bench.backends.base import Backend, Unavailable, one_by_one
 from fer_bench.backends.candidate import Candidate
-from fer_bench.backends.catalogue import BACKENDS, REFERENCE, open_candidate
+from fer_bench.backends.catalogue import BACKENDS, open_candidate
 from fer_bench.backends.choosing import measure
 from fer_bench.backends.timing import interleaved
 from fer_bench.data.base import FaceDataset
@@ -47,6 +47,7 @@ from fer_bench.environment import capture
 from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.catalogue import build_model
 from fer_bench.models.flops import count_flops
+from fer_bench.results.latency import REFERENCE
 from fer_bench.types import Split
 
 MODELS = ("resnet18", "vgg16", "densenet121", "vit_b_16", "clip_vit_b_32")
@@ -96,10 +97,6 @@ def open_all(candidate: Candidate) -> tuple[dict[str, Backend], dict[str, str]]:
             unavailable[name] = str(why)
             print(f"  {name}: {why}", file=sys.stderr)
     return opened, unavailable
-
-
-def one_by_one(forward: Forward, x: Tensor) -> Tensor:
-    return torch.cat([forward(face[None]) for face in x])
 
 
 def accuracies(

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from fer_bench.backends import choosing, openvino_backends
 from fer_bench.backends.base import Backend, Forward, Unavailable
 from fer_bench.backends.candidate import Candidate
-from fer_bench.backends.catalogue import AUTO, REFERENCE, open_backend
+from fer_bench.backends.catalogue import AUTO, open_backend
 from fer_bench.backends.fingerprint import fingerprint
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.models.base import Classifier
 from fer_bench.models.ensemble import Voice, make_ensemble
+from fer_bench.results.latency import REFERENCE
 from fer_bench.types import InputSpec
 
 

@@ -23,7 +23,6 @@ from fer_bench.backends.base import Unavailable
 from fer_bench.backends.candidate import Candidate
 from fer_bench.backends.catalogue import (
     BACKENDS,
-    REFERENCE,
     open_backend,
     open_candidate,
     precision_of,
@@ -35,6 +34,7 @@ from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.catalogue import MODELS, build_model
+from fer_bench.results.latency import REFERENCE
 
 # Read when torch's compiler is first imported: it tries out the C++ compiler for 15 s otherwise.
 os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")

@@ -40,6 +40,11 @@ class Backend:
     milliseconds: dict[str, float] = field(default_factory=dict)
 
 
+def one_by_one(forward: Forward, faces: Tensor) -> Tensor:
+    """Logits `(B, C)`, called for one face at a time as in live use: nothing else is prepared."""
+    return torch.cat([forward(faces[n : n + 1]) for n in range(len(faces))])
+
+
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
     """PyTorch with so many CPU threads. Costs nothing where it has them already."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 #: The name that stands for the fastest faithful one, measured here.
 AUTO = "auto"
-#: What all others are compared with.
-REFERENCE = "torch-fp32"
 
 _PYTORCH = "fer_bench.backends.pytorch"
 _ONNXRUNTIME = "fer_bench.backends.onnxruntime_backends"
@@ -29,7 +27,7 @@ _OPENVINO = "fer_bench.backends.openvino_backends"
 BACKENDS = Registry(
     "back end",
     {
-        REFERENCE: Entry(f"{_PYTORCH}:eager", "PyTorch, eager"),
+        "torch-fp32": Entry(f"{_PYTORCH}:eager", "PyTorch, eager"),
         "torch-channels-last": Entry(f"{_PYTORCH}:channels_last", "PyTorch, channels last"),
         "torch-bf16": Entry(f"{_PYTORCH}:bf16", "PyTorch, weights in bf16"),
         "torch-compile": Entry(f"{_PYTORCH}:compiled", "torch.compile"),

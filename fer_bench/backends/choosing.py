@@ -7,22 +7,20 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from fer_bench.backends.agreement import compare, why_unfaithful
-from fer_bench.backends.base import Backend, Forward, Unavailable
+from fer_bench.backends.base import Backend, Forward, Unavailable, one_by_one
 from fer_bench.backends.candidate import Candidate
 from fer_bench.backends.kept import SCHEMA, Choice, recall, remember
 from fer_bench.backends.timing import interleaved
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError
+from fer_bench.results.latency import REFERENCE
 
 #: Opens a back end by its name. Raises FerBenchError where it is unknown or cannot run the model.
 Open = Callable[[str, Candidate], Backend]
 
-#: What all others are compared with.
-REFERENCE = "torch-fp32"
 #: What `auto` tries beside it. Not torch-compile: it takes 3 to 23 s to open, too long for a page
 #: that someone waits for, and never beats OpenVINO in the same precision.
 CANDIDATES = (
@@ -61,7 +59,7 @@ def choose(candidate: Candidate, open_one: Open, seconds: float = 1.5) -> Backen
 def measure(candidate: Candidate, open_one: Open, seconds: float) -> Backend:
     """The fastest faithful back end, measured now; one face at a time, as in live use."""
     reference = open_one(REFERENCE, candidate)
-    expected = _logits(reference.forward, candidate.checking)
+    expected = one_by_one(reference.forward, candidate.checking)
     others, left_out = _faithful(candidate, open_one, expected, CANDIDATES)
     if not any(name.startswith("openvino") for name in others):
         more, without = _faithful(candidate, open_one, expected, SUBSTITUTES)
@@ -86,18 +84,13 @@ def _faithful(
     for name in names:
         try:
             backend = open_one(name, candidate)
-            found = compare(_logits(backend.forward, candidate.checking), expected, "")
+            found = compare(one_by_one(backend.forward, candidate.checking), expected, "")
             if why := why_unfaithful(found):
                 raise Unavailable(why)
             racers[name] = backend
         except Unavailable as why_not:
             left_out[name] = str(why_not)
     return racers, left_out
-
-
-def _logits(forward: Forward, faces: Tensor) -> Tensor:
-    """One face at a time: what is timed, and no back end has to prepare for more."""
-    return torch.cat([forward(faces[n : n + 1]) for n in range(len(faces))])
 
 
 def _call(forward: Forward, face: Tensor) -> Callable[[], Tensor]:

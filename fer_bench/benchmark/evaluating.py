@@ -45,11 +45,7 @@ def evaluate_run(
     run = store.find(name)
     record = run.readable()
     model = load_run_model(run)
-    asked = record.spec.model_copy(update={"limit": None, "emotions": None, "votes": None})
-    dataset = source.load(asked, complete=False)
-    if record.spec.votes and dataset.name in ("fer2013", "ferplus"):  # no other data have votes
-        asked = asked.model_copy(update={"votes": record.spec.votes})
-        dataset = source.load(asked, complete=False)
+    dataset = source.load_for(record.spec)
     if limit is not None:  # of this split alone: what is clean depends on the whole of train
         dataset = dataset.limited(limit, limit=(split,))
     views = record.spec.tta if tta else "none"

@@ -12,7 +12,6 @@ from fer_bench.backends.export_metadata import describe
 from fer_bench.backends.exporting import check_target, export_model
 from fer_bench.backends.exporting_comparison import Faces
 from fer_bench.benchmark.planning import Source
-from fer_bench.data.base import FaceDataset
 from fer_bench.data.cache import pixel_hashes
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import align
@@ -90,23 +89,13 @@ def export_run(
     return ExportReport(run=run.name, path=out, export=export, recorded=recorded, problem="")
 
 
-def _dataset(record: RunRecord, source: Source) -> FaceDataset:
-    """The data under the run's protocol, and under its FER+ labels where they have those."""
-    spec = record.spec.model_copy(update={"limit": None, "emotions": None, "votes": None})
-    dataset = source.load(spec, complete=False)
-    if record.spec.votes and dataset.name in ("fer2013", "ferplus"):
-        spec = spec.model_copy(update={"votes": record.spec.votes})
-        dataset = source.load(spec, complete=False)
-    return dataset
-
-
 def calibration_faces(record: RunRecord, source: Source) -> Faces:
     """Random faces of the training split, at most `CALIBRATING`.
 
     Raises:
         FerBenchError: the data cannot be read, or have no training split.
     """
-    dataset = _dataset(record, source)
+    dataset = source.load_for(record.spec)
     chosen = _draw(dataset.indices("train"), CALIBRATING)
     return Faces(images=dataset.images[chosen], source=f"{dataset.name} train")
 
@@ -123,7 +112,7 @@ def comparison_faces(
     Raises:
         FerBenchError: the data cannot be read, or hold no such face that the model could name.
     """
-    dataset = _dataset(record, source)
+    dataset = source.load_for(record.spec)
     split: Split = "val" if dataset.split_sizes()["val"] else "test"
     indices = dataset.indices(split)
     known, labels = align(dataset.labels[indices], dataset.emotions, emotions)

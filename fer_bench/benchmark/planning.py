@@ -55,6 +55,18 @@ class Source:
             complete=complete,
         )
 
+    def load_for(self, spec: DataSpec) -> FaceDataset:
+        """All the data, to try a finished run of this specification on.
+
+        Under the run's protocol; under its FER+ labels over FER2013, elsewhere the data's own.
+        """
+        asked = spec.model_copy(update={"limit": None, "emotions": None, "votes": None})
+        dataset = self.load(asked, complete=False)
+        if spec.votes and dataset.name in ("fer2013", "ferplus"):  # no other data have votes
+            asked = asked.model_copy(update={"votes": spec.votes})
+            dataset = self.load(asked, complete=False)
+        return dataset
+
 
 def specify(
     *,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from fer_bench.backends.agreement import compare, why_unfaithful
-from fer_bench.backends.base import Backend, Forward, first_line, torch_threads
-from fer_bench.backends.catalogue import AUTO, REFERENCE, open_backend, precision_of
+from fer_bench.backends.base import Backend, Forward, first_line, one_by_one, torch_threads
+from fer_bench.backends.catalogue import AUTO, open_backend, precision_of
 from fer_bench.backends.timing import interleaved
 from fer_bench.data.transform import to_input
 from fer_bench.environment import capture
@@ -26,6 +26,7 @@ from fer_bench.inference.latency_plan import Plan
 from fer_bench.inference.latency_stages import measure_stages, percentiles
 from fer_bench.models.flops import count_parameters
 from fer_bench.results.latency import (
+    REFERENCE,
     Agreement,
     LatencyReport,
     Measurement,
@@ -151,7 +152,7 @@ class _Meter:
             try:
                 backend = self._opened(name, threads)
                 if name not in self._agreements:
-                    found = _one_by_one(backend.forward, self._input)
+                    found = one_by_one(backend.forward, self._input)
                     self._agreements[name] = compare(found, self._expected, self.faces.source)
                 backends[name] = backend
             except FAILURES as error:
@@ -163,7 +164,7 @@ class _Meter:
     @cached_property
     def _expected(self) -> Tensor:
         """Eager fp32's logits."""
-        return _one_by_one(self._opened(REFERENCE, torch.get_num_threads()).forward, self._input)
+        return one_by_one(self._opened(REFERENCE, torch.get_num_threads()).forward, self._input)
 
     def _rows(
         self,
@@ -259,11 +260,6 @@ class _Meter:
         if batch > 1 and gib > capture().memory_gib * FACES_SHARE:
             raise MemoryError(f"{batch} faces take {gib:,.1f} GiB")
         return self._input[torch.arange(batch) % len(self._input)]
-
-
-def _one_by_one(forward: Forward, faces: Tensor) -> Tensor:
-    """Logits `(B, C)`, called for one face at a time as in live use."""
-    return torch.cat([forward(faces[n : n + 1]) for n in range(len(faces))])
 
 
 def _fastest(rows: Sequence[Measurement]) -> str:

@@ -11,6 +11,8 @@ from fer_bench.environment import Environment
 from fer_bench.results.record import Part
 
 LATENCY_VERSION = 1
+#: The back end that all others are compared with: PyTorch as it comes.
+REFERENCE = "torch-fp32"
 Precision = Literal["fp32", "bf16", "int8"]
 
 

@@ -11,11 +11,9 @@ from typing import Literal
 import pandas as pd
 
 from fer_bench.results.budget import Answer
-from fer_bench.results.latency import LatencyReport, Measurement, Stages
+from fer_bench.results.latency import REFERENCE, LatencyReport, Measurement, Stages
 from fer_bench.results.latency_store import StoredLatency
 
-#: What every other back end is compared with: PyTorch as it comes.
-REFERENCE = "torch-fp32"
 #: Columns of `measurement_table`: what was measured, how fast, how faithful, at what cost.
 MEASUREMENT_COLUMNS = (
     "network", "model", "backend", "precision", "threads", "batch", "median_ms", "p90_ms",
