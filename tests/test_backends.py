@@ -18,6 +18,7 @@ from frozen_fixtures import tiny_classifier
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fer_bench.backends import kept
 from fer_bench.backends.agreement import compare, faithful, why_unfaithful
 from fer_bench.backends.base import Unavailable
 from fer_bench.backends.candidate import Candidate
@@ -184,13 +185,25 @@ def test_a_kept_network_that_is_damaged_is_made_again(empty_cache: Path) -> None
     model = tiny_classifier()
     x = batch(3, model)
     expected = open_backend("openvino-int8", model, calibration=faces()).forward(x)
-    (kept,) = empty_cache.glob("backends/*/network.xml")
-    kept.write_text("<net")
+    (file,) = empty_cache.glob("backends/*/network.xml")
+    file.write_text("<net")
     with pytest.raises(Unavailable, match="faces of the training split"):
         open_backend("openvino-int8", model)
     again = open_backend("openvino-int8", model, calibration=faces()).forward(x)
     assert torch.equal(again, expected)
     assert torch.equal(open_backend("openvino-int8", model).forward(x), expected)
+
+
+def test_of_many_quantised_networks_the_last_ones_are_kept(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "MOST_KEPT", 1)
+    first, second = tiny_classifier(), tiny_classifier(seed=1)
+    for model in (first, second):
+        open_backend("openvino-int8", model, calibration=faces())
+    open_backend("openvino-int8", second)
+    with pytest.raises(Unavailable, match="faces of the training split"):
+        open_backend("openvino-int8", first)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from record_fixtures import make_record
 from fer_bench.benchmark import Runner, Source, is_finished, specify
 from fer_bench.benchmark.starting import as_recorded
 from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.results.describe import summary_table
 from fer_bench.results.lineage import origin, run_at, same_data_only, starting_run
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore, StoredRun
@@ -70,6 +71,7 @@ def test_a_line_of_runs_is_told_back_to_its_beginning(root: Path) -> None:
     line = f"run {SECOND} (pretraining: run {FIRST} (pretraining: none))"
     assert third.readable().model.provenance.weights == line
     assert origin(third) == line
+    assert summary_table([third]).iloc[0]["pretraining"] == line
     assert starting_run(third).name == SECOND
     assert same_data_only(third)
 

@@ -24,6 +24,8 @@ from fer_bench.results.store import write_atomically
 #: Raised whenever networks are quantised or chosen in another way, so that old ones are not used.
 SCHEMA = 1
 NETWORK, FACES = "network.xml", "faces.txt"
+#: Networks that are kept; of more, those made last.
+MOST_KEPT = 12
 
 
 class Choice(Part):
@@ -94,10 +96,16 @@ def keep_int8(fingerprint: str, network: Any, faces: str) -> None:
                 (whole / FACES).write_text(faces, encoding="utf-8")
                 shutil.rmtree(folder, ignore_errors=True)
                 whole.rename(folder)
+        for old in sorted(_root().glob("*-int8-*"), key=_made, reverse=True)[MOST_KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _root() -> Path:
     return cache_dir() / "backends"
+
+
+def _made(folder: Path) -> float:
+    return folder.stat().st_mtime
 
 
 def _choice_file(key: str) -> Path:

@@ -143,6 +143,8 @@ def open_session(onnx: bytes | Path, threads: int) -> onnxruntime.InferenceSessi
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
+    # Its idle threads would otherwise wait busily for a while, on the cores of who runs next.
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     settings.log_severity_level = 3  # errors; its warnings are about its own optimisations
     try:
         return onnxruntime.InferenceSession(

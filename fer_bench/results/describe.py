@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from fer_bench.config import load_recipe, recipe_names
+from fer_bench.results.lineage import described, starting_run
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.specs import EnsembleSpec, RunSpec
@@ -36,12 +37,13 @@ def three_digits(value: float) -> str:
 
 
 def _identity(run: StoredRun, record: RunRecord) -> dict[str, object]:
+    start = starting_run(run)
     return {
         "run": run.name,
         "dataset": run.dataset,
         "protocol": record.spec.protocol,
         **record.spec.labels._asdict(),
-        "pretraining": record.pretraining,
+        "pretraining": described(start) if start else record.pretraining,
         "status": record.status,
         "comparable": record.comparable,
         "why_not_comparable": "; ".join(record.not_comparable_because),
