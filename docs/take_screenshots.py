@@ -5,7 +5,7 @@
 
 Run it from the repository's root; it needs Chromium, whose camera sees the sample picture. `--run`
 is the run that the pages Run and Errors show, the best one without it. `--width 390` and `--dark`
-show the other ways to look at it; `--whole` takes pages in full length.
+show the other ways to look at it; `--whole` takes pages in full length, `--pages` those you name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,18 @@ from benchmarks.camera import camera_arguments, write_clip
 from benchmarks.dashboard import ROOT, chromium, running, settle
 from benchmarks.live_visitor import LiveVisitor
 
-PAGES = ("leaderboard", "run", "errors", "latency", "dataset", "image", "live")
+#: Those of the README.
+PAGES = (
+    "leaderboard",
+    "run",
+    "compare",
+    "errors",
+    "latency",
+    "robustness",
+    "dataset",
+    "image",
+    "live",
+)
 #: So many frames fill the live page's figures and the beginning of its chart.
 FRAMES = 450
 HEIGHT = 900
@@ -61,6 +72,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "results", help="folder of records")
     parser.add_argument("--data", default="", help="the data set's place, or `synthetic`")
     parser.add_argument("--run", help="`dataset/run` on the pages Run and Errors")
+    parser.add_argument("--pages", nargs="+", default=PAGES, help="files in pages/ without .py")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--width", type=int, default=1440, help="of the window, CSS pixels")
     parser.add_argument("--dark", action="store_true")
@@ -84,7 +96,7 @@ def main() -> None:
                 color_scheme="dark" if given.dark else "light",
                 permissions=["camera"],
             )
-            for name in PAGES:
+            for name in given.pages:
                 file = given.out / f"{name}.png"
                 page.set_viewport_size({"width": given.width, "height": HEIGHT})
                 address = f"{server.address}/{address_of(name, given.run)}"

@@ -17,7 +17,7 @@ from fer_bench.evaluation.gallery import ImagesById, class_counts, enlarged, sam
 from fer_bench.results.record import DatasetInfo
 
 if TYPE_CHECKING:  # torch loads only when an audit is asked for
-    from fer_bench.data.audit import Duplicates
+    from fer_bench.data.audit import Duplicates, Group
 
 RECORDS, SYNTHETIC, OWN = "From the records", "Synthetic faces", "My data"
 PROTOCOLS = {
@@ -26,6 +26,7 @@ PROTOCOLS = {
 }
 SAMPLES = 8
 GROUPS_SHOWN = 6
+ALL_GROUPS, CONFLICTING = "All groups", "Label conflicts"
 
 
 def show_balance(counts: Mapping[str, Mapping[str, int]], key: str) -> None:
@@ -118,7 +119,8 @@ def show_duplicates(found: Duplicates, images: ImagesById, kind: str) -> None:
             Tile(name="Test in val", value=f"{found.n_test_in_val:,}"),
         ]
     )
-    for group in found.groups[:GROUPS_SHOWN]:
+    groups = pick_groups(found, kind)
+    for group in groups[:GROUPS_SHOWN]:
         shown = [
             (enlarged(images[name]), f"{emotion or 'no label'}, {escape(part) or 'no part'}")
             for name, emotion, part in zip(group.ids, group.emotions, group.parts, strict=True)
@@ -127,10 +129,10 @@ def show_duplicates(found: Duplicates, images: ImagesById, kind: str) -> None:
         if shown:
             ui.gallery(shown, width=104)
     show_rows(
-        f"All groups, {kind.lower()}",
+        f"These groups, {kind.lower()}",
         [
             (number, name, emotion, part)
-            for number, group in enumerate(found.groups, start=1)
+            for number, group in enumerate(groups, start=1)
             for name, emotion, part in zip(group.ids, group.emotions, group.parts, strict=True)
         ],
         ["Group", "Image", "Emotion", "Part"],
@@ -143,6 +145,22 @@ def show_duplicates(found: Duplicates, images: ImagesById, kind: str) -> None:
         ],
         ["Image", "Part", "Emotion", "Its twin", "Twin's emotion"],
     )
+
+
+def pick_groups(found: Duplicates, kind: str) -> Sequence[Group]:
+    """All groups, or those whose images carry different labels."""
+    if not found.n_conflicting:
+        return found.groups
+    chosen = st.segmented_control(
+        "Groups",
+        [ALL_GROUPS, CONFLICTING],
+        default=ALL_GROUPS,
+        required=True,
+        key=f"groups-{kind}",
+        label_visibility="collapsed",
+    )
+    conflicting = [group for group in found.groups if group.conflicting]
+    return conflicting if chosen == CONFLICTING else found.groups
 
 
 def show_rows(title: str, rows: Sequence[tuple[object, ...]], columns: list[str]) -> None:

@@ -6,11 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import as_percents, escape, headline, how_many, percent
+from fer_bench.display import as_percents, headline, how_many, percent
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation import confusions
 from fer_bench.evaluation.calibration import reliability
-from fer_bench.evaluation.gallery import ImagesById, difference, enlarged
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
 
@@ -115,32 +114,6 @@ def filtered(answers: pd.DataFrame, emotions: tuple[str, ...]) -> pd.DataFrame:
     return answers[keep]
 
 
-def show_images(answers: pd.DataFrame, record: RunRecord) -> None:
-    """The answers as pictures where the data are at hand, else how to give the data."""
-    try:
-        dataset = ui.dataset_of(record)
-    except FerBenchError as error:
-        ui.show_error(error)
-        dataset = None
-    if dataset is None:
-        st.info(
-            f"The images of {escape(record.dataset.name)} do not come with FER Bench. Say where "
-            "yours lie and they appear here; the table below needs none.",
-            icon=":material/image_search:",
-        )
-        ui.ask_for_data("gallery-data")
-        return
-    images = ImagesById(dataset)
-    warning = difference(record, dataset)
-    if warning:
-        st.warning(escape(warning), icon=":material/difference:")
-    found = [row for row in answers.itertuples() if row.id in images]
-    if not found:
-        st.info("None of these images is in the data you gave.")
-        return
-    ui.gallery([(enlarged(images[row.id]), caption(row)) for row in found], width=112)
-
-
 def caption(row: Any) -> str:
     """What an image is, what it was taken for, and how confidently."""
     names = row.true if row.correct else f"{row.true} → {row.predicted}"
@@ -158,7 +131,8 @@ def show_gallery(predictions: pd.DataFrame, record: RunRecord) -> None:
     size = st.segmented_control("Shown", GALLERY_SIZES, default=GALLERY_SIZES[0], required=True)
     if size < len(answers):
         st.caption(f"The first {size} of {len(answers):,} images.")
-    show_images(answers.head(size), record)
+    shown = [(row.id, caption(row)) for row in answers.head(size).itertuples()]
+    ui.show_pictures(shown, record, "gallery-data")
     with st.expander(f"Table of {how_many(len(answers), 'image')}"):
         st.dataframe(
             as_percents(answers, ["confidence"]),

@@ -18,7 +18,7 @@ from fer_bench.results.latency_tables import (
     short_names,
     stage_table,
 )
-from fer_bench.ui.models import default_id
+from fer_bench.ui.records import default_id
 
 INTRODUCTION = (
     "How long each network takes for one call on a machine, by every back end that can run it, and "

@@ -30,7 +30,18 @@ __all__ = ["address", "browser", "environment", "visit"]  # fixtures
 
 #: A point in the first row's first cell, on its text; pixels from the table's corner.
 CELL: Position = {"x": 60, "y": 53}
-PAGES = ("Leaderboard", "Run", "Errors", "Latency", "Dataset", "Try an image", "Live")
+PAGES = (
+    "Leaderboard",
+    "Run",
+    "Errors",
+    "Calibration",
+    "Latency",
+    "Robustness",
+    "Dataset",
+    "Labels",
+    "Try an image",
+    "Live",
+)
 
 
 def runs(visit: Visit, table: int = 0) -> list[str]:

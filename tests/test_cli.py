@@ -49,7 +49,7 @@ def test_help_names_every_command_and_imports_neither_torch_nor_pydantic():
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for command in ("list", "data", "run", "train", "evaluate", "results"):
+    for command in ("list", "data", "run", "train", "evaluate", "compare", "results"):
         assert f" {command} " in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 

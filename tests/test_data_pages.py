@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from data_fixtures import kaggle_files, zipped
+from data_fixtures import csv_row, csv_rows, face, kaggle_files, write_csv, zipped
 from page_fixtures import BEST, mixed, open_page, results, texts, tiles
 from record_fixtures import make_metrics, make_predictions, make_record
 
@@ -142,6 +142,26 @@ def test_an_audit_counts_copies(results: Path) -> None:
     assert not app.exception
     assert "280 images, 280 of them distinct." in texts(app)
     assert tiles(app)["Exact groups"] == "0"
+
+
+def test_groups_with_conflicting_labels_are_shown_alone(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
+    copies = [csv_row(face(1), 3, "Training"), csv_row(face(2), 0, "Training")]
+    source = write_csv(tmp_path / "fer2013.csv", csv_rows() + copies)
+    monkeypatch.setenv("FER_BENCH_DATA", str(source))
+    app = open_page("dataset")
+    app.segmented_control(key="source").set_value("My data").run()
+    app.button[-1].click().run()
+    exact = [(tile.label, tile.value) for tile in app.metric][-8:-6]
+    assert exact == [("Exact groups", "2"), ("Label conflicts", "1")]
+    shown = len(app.get("image"))
+    app.segmented_control(key="groups-Exact").set_value("Label conflicts").run()
+    assert not app.exception
+    assert len(app.get("image")) == shown - 2
+    table = next(frame.value for frame in app.dataframe if "Group" in frame.value)
+    assert table["Emotion"].tolist() == ["angry", "happy"]
 
 
 def test_my_data_asks_for_its_place(mixed: Path) -> None:

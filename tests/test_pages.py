@@ -26,13 +26,15 @@ from fer_bench.results.store import ResultsStore
 
 __all__ = ["mixed", "results"]  # fixtures
 
-PAGES = ("leaderboard", "run", "errors", "latency", "dataset")
+PAGES = ("leaderboard", "run", "compare", "errors", "calibration", "latency", "dataset", "labels")
 
 
 # --- nothing there -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", ["leaderboard", "run", "errors"])
+@pytest.mark.parametrize(
+    "page", ["leaderboard", "run", "compare", "errors", "calibration", "labels"]
+)
 def test_without_results_a_page_says_what_to_do(page: str, results: Path) -> None:
     app = open_page(page)
     assert "**No runs yet**  \nRun the demo (synthetic faces, a few minutes)" in texts(app)
@@ -169,6 +171,12 @@ def test_the_run_page_opens_on_the_best_run(mixed: Path) -> None:
     assert [t.label for t in app.tabs] == [
         "Curves", "Classes", "Settings", "Data", "Environment", "Files",
     ]  # fmt: skip
+
+
+def test_the_run_page_opens_on_the_default_run(mixed: Path) -> None:
+    name = "vgg16-frozen-frozen-20-s0"
+    (mixed / "default.txt").write_text(f"fer2013/{name}\n")
+    assert open_page("run").selectbox[0].value == f"fer2013/{name}"
 
 
 def test_an_address_opens_its_run(mixed: Path) -> None:

@@ -1,22 +1,34 @@
-"""`data check` and `data audit`."""
+"""`data check`, `data audit` and `data labels`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fer_bench.cli.console import err, out, print_json, progress_bars
-from fer_bench.cli.options import Json, RowsFile, VotesFile, as_protocol, as_votes
+from fer_bench.cli.options import (
+    DEFAULT_RESULTS,
+    Data,
+    Json,
+    Results,
+    RowsFile,
+    VotesFile,
+    as_protocol,
+    as_votes,
+)
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fer_bench.data.audit import Audit
     from fer_bench.data.check import DataCheck
 
 app = typer.Typer(help="Look at a data set before trusting it.", no_args_is_help=True)
 SourceArgument = Annotated[str, typer.Argument(help="Folder, zip or CSV; or `synthetic`.")]
-#: So many unreadable images are named on the screen; `--json` names all.
+#: So many unreadable images or suspect labels are named on the screen; `--json` names all.
 SHOWN = 20
 
 
@@ -108,3 +120,78 @@ def _print_audit(found: Audit) -> None:
     ]
     for name, count in lines:
         out.print(f"{name:<40} {count:>8,}")
+
+
+@app.command()
+def labels(
+    run: Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")],
+    data: Data = None,
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    results: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
+) -> None:
+    """Test labels that a stored run's predictions make suspect, the most suspicious first.
+
+    With FER2013 given as --data, FER+'s votes on these images stand beside them.
+
+    Example: python -m fer_bench data labels default --data fer2013.zip --json
+    """
+    from fer_bench.evaluation.annotators import VOTE_COLUMNS, beside, sides
+    from fer_bench.evaluation.label_errors import likely_errors
+    from fer_bench.results.store import ResultsStore
+
+    store = ResultsStore(results)
+    found = store.find(run)
+    table = likely_errors(store.predictions(found), found.readable().dataset.emotions)
+    suspects = table[table["suspect"]].drop(columns="suspect")
+    votes = _votes(data, votes_file, rows_file)
+    voted = None if votes is None else beside(suspects, votes)
+    tally = {} if voted is None else {side: rate.hits for side, rate in sides(voted).items()}
+    if as_json:
+        votes_of = {} if voted is None else voted.set_index("id")[VOTE_COLUMNS].to_dict("index")
+        print_json(
+            {
+                "run": found.name,
+                "split": "test",
+                "n": len(table),
+                "n_suspect": len(suspects),
+                "voters_side_with": tally or None,
+                "images": [
+                    row | {"votes": votes_of.get(row["id"])} for row in suspects.to_dict("records")
+                ],
+            }
+        )
+        return
+    out.print(f"{found.name}: {len(suspects):,} of {len(table):,} test labels are suspect")
+    for row in (suspects if voted is None else voted).head(SHOWN).itertuples():
+        said = f"{row.id}  {row.label}, answer {row.answer} {row.confidence:.0%}"
+        if voted is not None:
+            said += f", voters: label {row.votes_for_label}, "
+            said += f"answer {row.votes_for_answer} of {row.voters}"
+        out.print(said, markup=False)
+    if tally:
+        words = ", ".join(f"{side} {n:,}" for side, n in tally.items())
+        out.print(f"the voters side with: {words}")
+
+
+def _votes(
+    data: str | None, votes_file: Path | None, rows_file: Path | None
+) -> pd.DataFrame | None:
+    """FER+'s votes on the data of the command line or of the variable, where there are any."""
+    import os
+
+    from fer_bench.data.vote_counts import find_vote_counts
+    from fer_bench.evaluation.annotators import votes_table
+
+    source = data or os.environ.get("FER_BENCH_DATA")
+    if not source:
+        return None
+    with progress_bars() as progress:
+        found = find_vote_counts(
+            source, votes_file=votes_file, rows_file=rows_file, progress=progress
+        )
+    if found is None:
+        err.print(f"no FER+ votes lie beside {source}", markup=False)
+        return None
+    return votes_table(found)

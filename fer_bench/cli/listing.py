@@ -1,4 +1,4 @@
-"""`list models|datasets|detectors|recipes|emotions` and `results`."""
+"""`list models|datasets|detectors|corruptions|recipes|emotions` and `results`."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ def detectors(as_json: Json = False) -> None:
 
 
 @list_app.command()
+def corruptions(as_json: Json = False) -> None:
+    """What `robustness` does to faces, each in five severities."""
+    from fer_bench.data.corruptions import CORRUPTIONS
+
+    _show({name: CORRUPTIONS.entry(name).summary for name in CORRUPTIONS}, as_json)
+
+
+@list_app.command()
 def recipes(as_json: Json = False) -> None:
     """The ways of training; a path of your own YAML file works too."""
     from fer_bench.config import load_recipe, recipe_names
@@ -92,7 +100,14 @@ def results(
         err.print(f"`default` now stands for {chosen.dataset}/{chosen.name}", markup=False)
     runs = store.runs()
     if not runs:
-        err.print(f"no runs in {folder}", markup=False)
+        err.print(
+            f"no runs in {folder}: name the results folder with --results or FER_BENCH_RESULTS, or "
+            "train one with `python -m fer_bench train`",
+            markup=False,
+            soft_wrap=True,
+        )
+        if not as_json:
+            return
     table = _ranked(runs, columns[sort])
     unreadable = {f"{r.dataset}/{r.name}": r.problem for r in runs if r.problem}
     if as_json:

@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from fer_bench.cli import data, evaluating, exporting, latency, listing, predicting, training
+from fer_bench.cli import (
+    comparing,
+    data,
+    evaluating,
+    explaining,
+    exporting,
+    latency,
+    listing,
+    predicting,
+    reporting,
+    robustness,
+    training,
+)
 from fer_bench.errors import FerBenchError
 
 app = typer.Typer(
@@ -27,9 +39,14 @@ app.command()(training.ensemble)
 app.command()(evaluating.evaluate)
 app.command()(exporting.export)
 app.command()(latency.latency)
+app.command()(robustness.robustness)
+app.command()(robustness.transfer)
+app.command()(explaining.explain)
 app.command()(predicting.predict)
 app.command()(predicting.fetch)
+app.command()(comparing.compare)
 app.command()(listing.results)
+app.command()(reporting.report)
 
 
 def main() -> None:

@@ -132,7 +132,7 @@ def read_source(
     return load_source(source, format=format, image_size=image_size, progress=progress).data
 
 
-def _beside(loaded: Loaded, name: str) -> Path | None:
+def beside(loaded: Loaded, name: str) -> Path | None:
     """A file of this name in the source's folder or beside the source, where there is one."""
     if loaded.path is None:
         return None
@@ -148,13 +148,13 @@ def _with_votes(
     rows_file: Path | None,
 ) -> FaceDataset:
     """The same faces and splits under FER+'s labels; faces without one leave their split."""
-    votes_file = votes_file or _beside(loaded, VOTES_FILE)
+    votes_file = votes_file or beside(loaded, VOTES_FILE)
     if votes_file is None:
         raise FerBenchError(
             f"FER+ labels need the votes: give the votes file {VOTES_FILE} (from "
             f"github.com/microsoft/FERPlus), or put it beside {dataset.source}"
         )
-    rows_file = rows_file or _beside(loaded, ROWS_FILE)
+    rows_file = rows_file or beside(loaded, ROWS_FILE)
     voted = apply_votes(loaded.data, mode, votes_file=votes_file, rows_file=rows_file)
     return replace(
         dataset,

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from fer_bench.evaluation.confusions import scores
+from fer_bench.evaluation.confusions import of_set, scores
+from fer_bench.results.record import RunRecord
 from fer_bench.types import Split
 
 #: The usual number of bins (Guo et al. 2017, arXiv 1706.04599).
@@ -19,12 +20,36 @@ N_BINS = 15
 TEMPERATURES = (0.05, 20.0)
 
 
+def _binned(score: NDArray[np.float64], happened: NDArray[np.bool_], n_bins: int) -> pd.DataFrame:
+    """How often it happened at each level of the score; the table that `reliability` describes.
+
+    Own code because scikit-learn's `calibration_curve` is binary only and drops empty bins.
+    """
+    edges = np.linspace(0, 1, n_bins + 1)
+    bins = np.clip(np.searchsorted(edges, score, side="left") - 1, 0, n_bins - 1)
+    count = np.bincount(bins, minlength=n_bins)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of an empty bin
+        return pd.DataFrame(
+            {
+                "low": edges[:-1],
+                "high": edges[1:],
+                "count": count,
+                "confidence": np.bincount(bins, score, n_bins) / count,
+                "accuracy": np.bincount(bins, happened, n_bins) / count,
+            }
+        )
+
+
+def _mean_gap(table: pd.DataFrame) -> float:
+    """Mean distance between the columns `confidence` and `accuracy`, weighted by `count`."""
+    gap = (table["confidence"] - table["accuracy"]).abs()
+    return float((gap * table["count"]).sum() / table["count"].sum())
+
+
 def reliability(
     labels: NDArray[np.int64], probabilities: NDArray[np.floating], n_bins: int = N_BINS
 ) -> pd.DataFrame:
     """How often the model is right at each level of confidence (its largest probability).
-
-    Own code because scikit-learn's `calibration_curve` is binary only and drops empty bins.
 
     Args:
         labels: int64 `(N,)`, class numbers.
@@ -36,20 +61,21 @@ def reliability(
         (means over the bin's images, in [0, 1]; NaN in an empty bin).
     """
     confidence = probabilities.max(1).astype(np.float64)
-    right = probabilities.argmax(1) == labels
-    edges = np.linspace(0, 1, n_bins + 1)
-    bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, n_bins - 1)
-    count = np.bincount(bins, minlength=n_bins)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of an empty bin
-        return pd.DataFrame(
-            {
-                "low": edges[:-1],
-                "high": edges[1:],
-                "count": count,
-                "confidence": np.bincount(bins, confidence, n_bins) / count,
-                "accuracy": np.bincount(bins, right, n_bins) / count,
-            }
-        )
+    return _binned(confidence, probabilities.argmax(1) == labels, n_bins)
+
+
+def class_reliability(
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.floating],
+    emotion: int,
+    n_bins: int = N_BINS,
+) -> pd.DataFrame:
+    """How often an image is of one emotion at each level of that emotion's probability.
+
+    Args and Returns: as `reliability`; `emotion` is a class number, `confidence` the emotion's mean
+        probability and `accuracy` the share of images that are of it.
+    """
+    return _binned(probabilities[:, emotion].astype(np.float64), labels == emotion, n_bins)
 
 
 def expected_calibration_error(
@@ -60,9 +86,57 @@ def expected_calibration_error(
     Returns:
         ECE in [0, 1]; 0 is perfectly calibrated (Guo et al. 2017, arXiv 1706.04599, eq. 3).
     """
-    table = reliability(labels, probabilities, n_bins)
-    gap = (table["confidence"] - table["accuracy"]).abs()
-    return float((gap * table["count"]).sum() / table["count"].sum())
+    return _mean_gap(reliability(labels, probabilities, n_bins))
+
+
+def classwise_errors(
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.floating],
+    emotions: Sequence[str],
+    n_bins: int = N_BINS,
+) -> pd.DataFrame:
+    """The calibration error of each emotion's own probability, over all images.
+
+    Returns:
+        One row per emotion: `emotion, images` (of it), `answers` (that name it), `share` (of it
+        among all images), `mean_probability` (given to it; above `share` it is named too readily)
+        and `ece`, the mean distance over `class_reliability`'s bins, by their counts. The mean of
+        `ece` is the classwise ECE of Kull et al. 2019 (arXiv 1910.12656, section 2), which Nixon et
+        al. 2019 (arXiv 1904.01685, section 3) call the static calibration error.
+    """
+    n_classes = len(emotions)
+    return pd.DataFrame(
+        {
+            "emotion": list(emotions),
+            "images": np.bincount(labels, minlength=n_classes),
+            "answers": np.bincount(probabilities.argmax(1), minlength=n_classes),
+            "share": np.bincount(labels, minlength=n_classes) / len(labels),
+            "mean_probability": probabilities.mean(0, dtype=np.float64),
+            "ece": [
+                _mean_gap(class_reliability(labels, probabilities, number, n_bins))
+                for number in range(n_classes)
+            ],
+        }
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationErrors:
+    """ece: of the answers. classwise_ece: of every emotion's probability. Both in [0, 1]."""
+
+    ece: float
+    classwise_ece: float
+
+
+def calibration_errors(
+    labels: NDArray[np.int64], probabilities: NDArray[np.floating], emotions: Sequence[str]
+) -> CalibrationErrors:
+    """`expected_calibration_error` and the mean of `classwise_errors`."""
+    by_emotion = classwise_errors(labels, probabilities, emotions)["ece"]
+    return CalibrationErrors(
+        ece=expected_calibration_error(labels, probabilities),
+        classwise_ece=float(by_emotion.mean()),
+    )
 
 
 def with_temperature(
@@ -117,3 +191,30 @@ def calibrate(
         for split, (labels, probabilities) in by_split.items()
     }
     return Calibration(temperature=temperature, ece=ece)
+
+
+def temperature_of(record: RunRecord, predictions: pd.DataFrame) -> float | None:
+    """The record's temperature; without one, that of its stored selection split.
+
+    Records of runs made before temperatures were stored have none. None where the predictions do
+    not hold the selection split either.
+    """
+    if record.temperature is not None:
+        return record.temperature
+    selection = of_set(predictions, record.spec.selection_split)
+    if selection.empty:
+        return None
+    return fit_temperature(*scores(selection, record.dataset.emotions))
+
+
+def calibrated_scores(
+    predictions: pd.DataFrame, record: RunRecord, metrics_key: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels `(N,)` and probabilities `(N, C)` of a set of images after the run's temperature.
+
+    predictions: all of the run's. metrics_key: `val`, `test` or `test_clean`. Without a temperature
+        the probabilities are the plain ones; see `temperature_of`.
+    """
+    chosen = of_set(predictions, metrics_key)
+    labels, probabilities = scores(chosen, record.dataset.emotions)
+    return labels, with_temperature(probabilities, temperature_of(record, predictions) or 1.0)

@@ -1,4 +1,4 @@
-"""Figures of a run's mistakes: confusion, per class, ROC, reliability."""
+"""Figures of a run's mistakes: confusion, per class, ROC."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
-from fer_bench.plots.style import ACCENT, GRAY, GRID, emotion_colour, finish, label
+from fer_bench.plots.style import GRID, emotion_colour, finish, label
 
 
 def confusion_matrix(values: ArrayLike, emotions: Sequence[str], *, shares: bool) -> go.Figure:
@@ -104,41 +104,6 @@ def roc_curves(table: pd.DataFrame) -> go.Figure:
             hovertemplate="false positives %{x:.1%}, true positives %{y:.1%}",
         )
     finish(figure, height=440, x_title="False positive rate", y_title="True positive rate")
-    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
-    return figure
-
-
-def reliability_diagram(table: pd.DataFrame, ece: float) -> go.Figure:
-    """How often predictions of a given confidence are right; the diagonal is perfect calibration.
-
-    table: as `evaluation.calibration.reliability` gives it: `confidence, accuracy, count` per
-        bin; empty bins are left out, larger markers hold more images.
-    """
-    bins = table[table["count"] > 0]
-    weight = np.sqrt(bins["count"] / bins["count"].max())
-    figure = go.Figure(
-        go.Scatter(
-            x=[0, 1],
-            y=[0, 1],
-            mode="lines",
-            line={"color": GRAY, "dash": "dot"},
-            name="perfect",
-            hoverinfo="skip",
-        )
-    )
-    figure.add_scatter(
-        x=bins["confidence"],
-        y=bins["accuracy"],
-        mode="lines+markers",
-        name=f"this run, ECE {ece:.3f}",
-        line={"color": ACCENT, "width": 2},
-        marker={"size": 6 + 14 * weight, "opacity": 0.85},
-        cliponaxis=False,  # bins at 0 and 100 % keep their whole marker
-        customdata=bins["count"],
-        hovertemplate="confidence %{x:.1%}, right %{y:.1%}, %{customdata:,} images",
-    )
-    finish(figure, height=440, x_title="Confidence", y_title="Accuracy")
     figure.update_xaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
     return figure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 #: What makes two runs the same experiment; `experiment` is a run's name without its seed, which
@@ -16,6 +18,11 @@ AVERAGED = [
 ]  # fmt: skip
 
 
+def experiment_of(run: str) -> str:
+    """A run's name without its seed."""
+    return re.sub(r"-s\d+$", "", run)
+
+
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """One row per experiment, best mean test accuracy first.
 
@@ -24,7 +31,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
         their own names, and `test_accuracy_sd`, the sample standard deviation (NaN for one run).
     """
     done = table[(table["status"] == "done") & table["test_accuracy"].notna()]
-    done = done.assign(experiment=done["run"].str.replace(r"-s\d+$", "", regex=True))
+    done = done.assign(experiment=done["run"].map(experiment_of))
     groups = done.groupby(EXPERIMENT, dropna=False, sort=False, observed=True)
     rows = groups[AVERAGED].mean()
     rows.insert(0, "seeds", groups.size())

@@ -2,7 +2,9 @@
 
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER, show_budget
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
+from fer_bench.ui.labels import leakages, suspects, votes_beside
 from fer_bench.ui.navigation import within_app
+from fer_bench.ui.pictures import data_at_hand, show_pictures
 from fer_bench.ui.records import (
     RUN_PARAMETER,
     SET_NAMES,
@@ -39,12 +41,14 @@ __all__ = [
     "audit_of",
     "badges",
     "chart",
+    "data_at_hand",
     "dataset_of",
     "download_csv",
     "empty_state",
     "gallery",
     "history",
     "latencies",
+    "leakages",
     "load_data",
     "measured",
     "no_results",
@@ -55,9 +59,12 @@ __all__ = [
     "runs",
     "show_budget",
     "show_error",
+    "show_pictures",
     "status_line",
+    "suspects",
     "table",
     "tiles",
     "value_table",
+    "votes_beside",
     "within_app",
 ]

@@ -14,7 +14,7 @@ from fer_bench.display import escape, percent
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.model_card import model_card
 from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore, StoredRun, read_run
-from fer_bench.ui.records import predictions, results_root, run_id, runs
+from fer_bench.ui.records import default_id, predictions, results_root, run_id, runs
 from fer_bench.ui.widgets import empty_state, show_error
 
 if TYPE_CHECKING:  # torch loads only when a network is opened
@@ -30,24 +30,6 @@ def usable_runs() -> list[StoredRun]:
     here = [r for r in runs() if r.record and r.record.status == "done" and r.has_weights]
     default = default_id()
     return sorted(here, key=lambda run: (run_id(run) != default, -_accuracy(run)))
-
-
-def default_id() -> str | None:
-    """The `dataset/run` marked as default; None where there is none."""
-    root = results_root()
-    try:
-        changed = (root / DEFAULT_FILE).stat().st_mtime_ns
-    except OSError:
-        return None
-    return _default(str(root), changed)
-
-
-@st.cache_data(max_entries=2, show_spinner=False)
-def _default(root: str, changed: int) -> str | None:
-    try:
-        return run_id(ResultsStore(Path(root)).find(DEFAULT))
-    except FerBenchError:
-        return None
 
 
 def _accuracy(run: StoredRun) -> float:

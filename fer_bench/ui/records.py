@@ -15,10 +15,11 @@ import streamlit as st
 import fer_bench
 from fer_bench import settings
 from fer_bench.display import escape
+from fer_bench.errors import FerBenchError
 from fer_bench.results.describe import summary_table
 from fer_bench.results.latency_store import LATENCY, StoredLatency, list_latencies
 from fer_bench.results.latency_tables import MeasuredNetwork, measured_networks
-from fer_bench.results.store import RECORD, ResultsStore, StoredRun
+from fer_bench.results.store import DEFAULT, DEFAULT_FILE, RECORD, ResultsStore, StoredRun
 
 #: How a record's metrics are called on the pages, in reading order.
 SET_NAMES = {"test": "Test", "test_clean": "Clean test", "val": "Validation"}
@@ -145,17 +146,37 @@ def run_id(run: StoredRun) -> str:
     return f"{run.dataset}/{run.name}"
 
 
+def default_id() -> str | None:
+    """The `dataset/run` marked as default; None where there is none."""
+    root = results_root()
+    try:
+        changed = (root / DEFAULT_FILE).stat().st_mtime_ns
+    except OSError:
+        return None
+    return _default(str(root), changed)
+
+
+@st.cache_data(max_entries=2, show_spinner=False)
+def _default(root: str, changed: int) -> str | None:
+    try:
+        return run_id(ResultsStore(Path(root)).find(DEFAULT))
+    except FerBenchError:
+        return None
+
+
 def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
     """A select box over runs that follows, and keeps up, the address's `?run=`.
 
-    Without it the best comparable run comes first. key: different on every page.
+    Without it the default run comes first, or else the best comparable one. key: different on every
+    page.
     """
     by_id = {run_id(run): run for run in choices}
     wanted = st.query_params.get(RUN_PARAMETER)
     if wanted is not None and wanted not in by_id:
         st.warning(f"This page has no run {escape(wanted)}; showing another.")
     names = list(by_id)
-    first = wanted if wanted in by_id else max(names, key=lambda name: _merit(by_id[name]))
+    best = max(names, key=lambda name: _merit(by_id[name]))
+    first = next((name for name in (wanted, default_id()) if name in by_id), best)
     chosen = st.selectbox("Run", names, index=names.index(first), key=key)
     st.query_params[RUN_PARAMETER] = chosen
     return by_id[chosen]

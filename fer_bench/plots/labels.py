@@ -1,0 +1,105 @@
+"""Figures of labels: accuracy by the annotators' agreement, and with and without the leak."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from fer_bench.plots.style import ACCENT, GRAY, finish, label, shortened
+
+#: Rates of `evaluation.annotators.accuracy_by_agreement`: column, name, colour.
+AGREEMENT_LINES = (
+    ("accuracy", "answer is the label", ACCENT),
+    ("answer_favoured", "answer is the voters' favourite", "#12a594"),
+    ("label_favoured", "label is the voters' favourite", "#f5a524"),
+)
+#: Sets of `evaluation.leakage.leakage_table`: column, name, colour.
+LEAK_SETS = (
+    ("clean", "clean test", ACCENT),
+    ("whole", "whole test", GRAY),
+    ("leaked", "leaked images alone", "#e5484d"),
+)
+#: Height of one run, and of the rest of the figure, pixels.
+RUN_HEIGHT, FRAME_HEIGHT = 54, 100
+INTERVAL = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 3}
+
+
+def agreement_lines(table: pd.DataFrame) -> go.Figure:
+    """How often label, answer and the voters' favourite agree, by how much the voters agree.
+
+    table: as `evaluation.annotators.accuracy_by_agreement` gives it.
+    """
+    names = [f"≤ {high:.0%}" if low == 0 else f"{high:.0%}" for low, high in _edges(table)]
+    ticks = [f"{n}<br>{count:,}" for n, count in zip(names, table["images"], strict=True)]
+    figure = go.Figure()
+    for column, name, colour in AGREEMENT_LINES:
+        value = table[column]
+        figure.add_scatter(
+            x=names,
+            y=value,
+            mode="lines+markers",
+            name=name,
+            line={"color": colour, "width": 2},
+            error_y={
+                **INTERVAL,
+                "array": table[f"{column}_high"] - value,
+                "arrayminus": value - table[f"{column}_low"],
+            },
+            customdata=table[["images", f"{column}_low", f"{column}_high"]],
+            hovertemplate="%{x} agree: %{y:.1%} (%{customdata[1]:.1%} – %{customdata[2]:.1%}), "
+            "%{customdata[0]:,} images",
+        )
+    title = "Voters who chose the favourite, at most; images"
+    finish(figure, height=460, x_title=title, y_title="Share")
+    # Plotly would read "50%" as a number and leave the first bin out.
+    figure.update_xaxes(type="category", tickvals=names, ticktext=ticks)
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
+    return figure
+
+
+def _edges(table: pd.DataFrame) -> list[tuple[float, float]]:
+    return list(zip(table["low"], table["high"], strict=True))
+
+
+def leak_intervals(table: pd.DataFrame) -> go.Figure:
+    """Accuracy on the clean, the whole and the leaked test images, a row per run.
+
+    table: as `evaluation.leakage.leakage_table` gives it, drawn from top to bottom.
+    """
+    places = list(range(len(table)))
+    figure = go.Figure()
+    for step, (column, name, colour) in enumerate(LEAK_SETS):
+        value = table[f"{column}_accuracy"]
+        figure.add_scatter(
+            x=value,
+            y=[place + 0.2 * (step - 1) for place in places],
+            mode="markers",
+            name=name,
+            marker={"color": colour, "size": 9},
+            error_x={
+                **INTERVAL,
+                "array": table[f"{column}_high"] - value,
+                "arrayminus": value - table[f"{column}_low"],
+            },
+            customdata=[
+                [label(run), n, low, high]
+                for run, n, low, high in zip(
+                    table["run"],
+                    table[f"{column}_n"],
+                    table[f"{column}_low"],
+                    table[f"{column}_high"],
+                    strict=True,
+                )
+            ],
+            hovertemplate="%{customdata[0]}<br>%{x:.1%} (%{customdata[2]:.1%} – "
+            "%{customdata[3]:.1%}) of %{customdata[1]:,} images",
+        )
+    finish(figure, height=FRAME_HEIGHT + RUN_HEIGHT * max(len(table), 2), x_title="Accuracy")
+    figure.update_yaxes(
+        tickvals=places,
+        ticktext=[shortened(run) for run in table["run"]],
+        autorange="reversed",
+        showgrid=False,
+    )
+    figure.update_xaxes(tickformat=".0%")
+    return figure

@@ -1,0 +1,88 @@
+"""The report's figures: the dashboard's own, in HTML that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import plotly.graph_objects as go
+
+from fer_bench import plots
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.calibration import reliability
+from fer_bench.evaluation.confusions import normalised, of_set, scores
+from fer_bench.report.contents import Benchmark, Source
+from fer_bench.report.tables import per_class
+from fer_bench.results.latency_tables import MeasuredNetwork, machines, milliseconds_per_face
+from fer_bench.results.store import PREDICTIONS, ResultsStore
+
+#: More bars than this are no longer a picture.
+MOST_BARS = 25
+INK = "#1c2024"
+
+
+class FigureWriter:
+    """Figures as `<div>`s with a script each; the first one brings Plotly along."""
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    def write(self, figure: go.Figure, caption: str) -> str:
+        """One figure. caption: HTML, already escaped."""
+        figure.update_layout(font_color=INK)
+        figure.update_xaxes(tickfont_color=INK, title_font_color=INK)
+        figure.update_yaxes(tickfont_color=INK, title_font_color=INK)
+        drawn: str = figure.to_html(
+            full_html=False,
+            include_plotlyjs=not self.written,
+            div_id=f"figure-{self.written + 1}",
+            config={"displayModeBar": False, "responsive": True},
+        )
+        self.written += 1
+        return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"
+
+
+def accuracy(one: Benchmark) -> go.Figure:
+    """The best runs as bars with their intervals; two benchmarks may have runs of the same name."""
+    return plots.accuracy_bars(one.ranked.head(MOST_BARS))
+
+
+def against_latency(
+    one: Benchmark, measured: Sequence[MeasuredNetwork]
+) -> Iterator[tuple[str, go.Figure]]:
+    """For each machine that ranked runs were measured on: its name, accuracy over milliseconds."""
+    names = one.ranked["dataset"] + "/" + one.ranked["run"]
+    here = [network for network in measured if network.name in set(names)]
+    for machine in machines(here):
+        times = names.map(milliseconds_per_face(here, machine))
+        shown = one.ranked.assign(milliseconds=times).dropna(subset=["milliseconds"])
+        if len(shown):
+            title = "Milliseconds per face"
+            yield machine, plots.accuracy_against(shown, "milliseconds", title, unit=" ms")
+
+
+def confusion(source: Source) -> go.Figure:
+    """A run's confusion matrix on the test images, as shares of the true emotion."""
+    record = source.record
+    shares = normalised(record.metrics["test"].confusion, "true")
+    return plots.confusion_matrix(shares, record.dataset.emotions, shares=True)
+
+
+def classes(source: Source) -> go.Figure:
+    """F1 of each emotion on the test images."""
+    return plots.per_class_bars(per_class(source.record.metrics["test"]), "f1", "F1")
+
+
+def calibration(store: ResultsStore, source: Source) -> go.Figure | None:
+    """A run's reliability diagram on the test images; None without predictions beside its record.
+
+    Raises:
+        FerBenchError: the predictions are damaged.
+    """
+    if not (source.run.folder / PREDICTIONS).exists():
+        return None
+    rows = of_set(store.predictions(source.run), "test")
+    if rows.empty:
+        raise FerBenchError(f"the predictions of {source.run.name} hold no test image")
+    record = source.record
+    table = reliability(*scores(rows, record.dataset.emotions))
+    return plots.reliability_diagram(table, record.metrics["test"].ece)

@@ -1,0 +1,100 @@
+"""JSON documents beside a run's record: read with care, each fault one sentence; written whole."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from fer_bench.errors import FerBenchError
+from fer_bench.results.record import Part
+from fer_bench.results.store import write_atomically
+
+
+class Document(Part):
+    """What such a file holds; each kind says its own version and has a default for all else."""
+
+    schema_version: int = 1
+
+
+D = TypeVar("D", bound=Document)
+
+
+def read_document(path: Path, kind: type[D]) -> D:
+    """A file's content, or the kind's defaults where there is no file; parsed once a process.
+
+    It is shared by everyone who reads it: copy it before changing it.
+
+    Raises:
+        FerBenchError: a file that is damaged or was written by a newer FER Bench.
+    """
+    try:
+        stat = path.stat()
+        found = _parsed_file(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size, kind)
+    except FileNotFoundError:
+        return kind()
+    except OSError as error:
+        raise FerBenchError(f"{path} cannot be read: {error.strerror}") from None
+    assert isinstance(found, kind)  # nosec B101  # for mypy: so it was parsed
+    return found
+
+
+def write_document(path: Path, document: Document) -> None:
+    """Writes it in place of what is there.
+
+    Raises:
+        FerBenchError: it could not be read again (a figure that is not finite), or a disk that is
+            full or not writable; what was there before is intact.
+    """
+    text = document.model_dump_json(indent=2).encode() + b"\n"
+    try:
+        type(document).model_validate_json(text)  # JSON has no NaN: it is written as null
+    except ValidationError as error:
+        raise FerBenchError(f"{path.name} cannot be saved: {_place(error)} is not finite") from None
+    try:
+        write_atomically({path: text})
+    except OSError as error:
+        raise FerBenchError(
+            f"could not save {path.name} in {path.parent}: {error.strerror}; free some space or "
+            "choose another results folder, then run it again"
+        ) from None
+
+
+@lru_cache(maxsize=16_384)
+def _parsed_file(path: str, inode: int, mtime_ns: int, size: int, kind: type[Document]) -> Document:
+    """What tells one content of a file from the next is part of the cache's key."""
+    text = Path(path).read_bytes()
+    version = kind.model_fields["schema_version"].default
+    try:
+        document = kind.model_validate_json(text)
+    except ValidationError as error:
+        if _claimed_version(text) > version:
+            raise _newer(path, _claimed_version(text), version) from None
+        reason = f"{_place(error)}: {error.errors()[0]['msg']}"
+        raise FerBenchError(f"{path} is damaged ({reason}): delete it and measure again") from None
+    if document.schema_version > version:
+        raise _newer(path, document.schema_version, version)
+    return document
+
+
+def _claimed_version(text: bytes) -> int:
+    """The schema version that a document claims; 0 where it claims none."""
+    try:
+        version = json.loads(text)["schema_version"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return 0
+    return version if isinstance(version, int) else 0
+
+
+def _place(error: ValidationError) -> str:
+    return ".".join(map(str, error.errors()[0]["loc"])) or "the document"
+
+
+def _newer(path: str, version: int, read: int) -> FerBenchError:
+    return FerBenchError(
+        f"{path} was written by a newer FER Bench (schema {version}, this one reads {read}): "
+        "update FER Bench"
+    )

@@ -1,0 +1,272 @@
+"""Reports on corrupted faces and on other data as tables: runs side by side."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from fer_bench.errors import FerBenchError
+from fer_bench.results.record import RunRecord
+from fer_bench.results.robustness import RobustnessReport, TestedOn, read_robustness
+from fer_bench.results.store import StoredRun
+from fer_bench.results.transfer import TransferResult, read_transfer
+
+SUMMARY_COLUMNS = (
+    "run", "model", "clean_accuracy", "mean_corruption_accuracy", "ci_low", "ci_high",
+    "relative_drop", "n",
+)  # fmt: skip
+CURVE_COLUMNS = ("run", "model", "severity", "accuracy", "ci_low", "ci_high")
+TRANSFER_COLUMNS = (
+    "run", "model", "trained_on", "tested_on", "accuracy", "ci_low", "ci_high", "macro_f1", "n",
+    "n_left_out", "classes", "classes_left_out", "classes_missing", "own_data",
+)  # fmt: skip
+#: Stands for all corruptions together.
+MEAN = "mean of all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One report of a run that can be read and is still the one that was measured.
+
+    name: `dataset/run`.
+    """
+
+    name: str
+    record: RunRecord
+    report: RobustnessReport
+
+    @property
+    def model(self) -> str:
+        """Its architecture, which gives it its colour."""
+        return self.record.spec.labels.model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What the folders of some runs hold.
+
+    problems: sentences about files that are damaged or older than their run.
+    """
+
+    robustness: list[Measured]
+    transfers: dict[str, list[TransferResult]]
+    problems: list[str]
+
+
+def collect(runs: Iterable[StoredRun]) -> Found:
+    """Every report of every readable run, in the runs' order."""
+    measured: list[Measured] = []
+    transfers: dict[str, list[TransferResult]] = {}
+    problems: list[str] = []
+    for run in runs:
+        if run.record is None:
+            continue
+        name = f"{run.dataset}/{run.name}"
+        try:
+            reports = read_robustness(run.folder)
+            results = read_transfer(run.folder)
+        except FerBenchError as error:
+            problems.append(str(error))
+            continue
+        finished = run.record.finished_at
+        fresh = [report for report in reports if report.run_finished_at == finished]
+        usable = [result for result in results if result.run_finished_at == finished]
+        for command, kept, all_of_them in (
+            ("robustness", len(fresh), len(reports)),
+            ("transfer", len(usable), len(results)),
+        ):
+            if kept < all_of_them:
+                problems.append(
+                    f"{name} was trained again since its {command} was measured: measure it again "
+                    f"with `python -m fer_bench {command} {name}`"
+                )
+        measured += [Measured(name=name, record=run.record, report=report) for report in fresh]
+        if usable:
+            transfers[name] = usable
+    return Found(robustness=measured, transfers=transfers, problems=problems)
+
+
+def describe_setting(measured: Measured) -> str:
+    """What a report is about: `fer2013 · official · test · 3,589 images · 11 corruptions`."""
+    report, on = measured.report, measured.report.tested_on
+    corruptions = corruptions_of(report)
+    words = [on.name, on.protocol, on.split, f"{on.n:,} images"]
+    words.append(f"{len(corruptions)} corruptions" if len(corruptions) > 1 else corruptions[0])
+    return " · ".join([*words, f"seed {report.seed}"])
+
+
+def settings(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
+    """Reports that may be compared, by what they are about: those of most runs come first.
+
+    Then those of most corruptions, then of most images. Settings that read alike (the same words
+    about other data) are numbered.
+    """
+    groups: dict[tuple[object, ...], list[Measured]] = {}
+    for one in measured:
+        groups.setdefault(one.report.setting, []).append(one)
+    ordered = sorted(
+        groups.values(),
+        key=lambda g: (len(g), len(g[0].report.corrupted), g[0].report.tested_on.n),
+        reverse=True,
+    )
+    seen: Counter[str] = Counter()
+    named = {}
+    for group in ordered:
+        words = describe_setting(group[0])
+        seen[words] += 1
+        named[words if seen[words] == 1 else f"{words} ({seen[words]})"] = group
+    return named
+
+
+def corruptions_of(report: RobustnessReport) -> list[str]:
+    """The corruptions of a report, each once, in its order."""
+    return list(dict.fromkeys(one.corruption for one in report.corrupted))
+
+
+def summary(measured: Iterable[Measured]) -> pd.DataFrame:
+    """A row per report, in `SUMMARY_COLUMNS`, the sturdiest first; rates in [0, 1]."""
+    rows = [
+        (
+            one.name,
+            one.model,
+            one.report.clean.accuracy,
+            one.report.mean_corruption_accuracy,
+            *one.report.mean_corruption_accuracy_ci95,
+            one.report.relative_drop,
+            one.report.tested_on.n,
+        )
+        for one in measured
+    ]
+    table = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+    return table.sort_values("mean_corruption_accuracy", ascending=False, ignore_index=True)
+
+
+def curves(measured: Iterable[Measured], corruption: str) -> pd.DataFrame:
+    """Accuracy by severity, 0 being clean, in `CURVE_COLUMNS`; rates in [0, 1].
+
+    corruption: a name, or `MEAN` for the mean over all; that has no interval (NaN) but when clean.
+    """
+    rows: list[tuple[object, ...]] = []
+    for one in measured:
+        clean = one.report.clean
+        rows.append((one.name, one.model, 0, clean.accuracy, *clean.accuracy_ci95))
+        scores = pd.DataFrame(
+            [
+                (score.severity, score.accuracy, *score.accuracy_ci95)
+                for score in one.report.corrupted
+                if corruption in (MEAN, score.corruption)
+            ],
+            columns=["severity", "accuracy", "ci_low", "ci_high"],
+        )
+        if corruption == MEAN:
+            means = scores.groupby("severity")["accuracy"].mean().reset_index()
+            scores = means.assign(ci_low=float("nan"), ci_high=float("nan"))
+        rows += [(one.name, one.model, *row) for row in scores.itertuples(index=False)]
+    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS)).astype({"severity": int})
+
+
+def severity_table(report: RobustnessReport) -> pd.DataFrame:
+    """Accuracy in [0, 1]: a row per corruption, columns `1` to `5` (severities) and `mean`."""
+    scores = pd.DataFrame(
+        [(one.corruption, one.severity, one.accuracy) for one in report.corrupted],
+        columns=["corruption", "severity", "accuracy"],
+    )
+    wide = scores.pivot(index="corruption", columns="severity", values="accuracy")
+    wide = wide.loc[corruptions_of(report)].rename(columns=str)
+    wide.columns.name = None
+    return wide.assign(mean=wide.mean(axis=1))
+
+
+def _target(on: TestedOn) -> str:
+    words = [on.source if on.name == "synthetic" else on.name, on.split]
+    if on.protocol != "official":
+        words.append(on.protocol)
+    if on.limit is not None:
+        words.append(f"{on.n:,} images")
+    return " · ".join(words)
+
+
+def _own_row(name: str, record: RunRecord) -> list[tuple[object, ...]]:
+    """The cell that the record itself fills: its own data's test split."""
+    metrics = record.metrics.get("test")
+    if metrics is None:
+        return []
+    data = record.dataset
+    on = TestedOn(
+        name=data.name,
+        source=data.source,
+        fingerprint=data.fingerprint,
+        protocol=data.protocol,
+        split="test",
+        limit=record.spec.limit,
+        n=metrics.n,
+        n_left_out=metrics.n_left_out,
+    )
+    rates = (metrics.accuracy, *metrics.accuracy_ci95, metrics.macro_f1)
+    counts = (metrics.n, metrics.n_left_out, ", ".join(data.emotions), "", "", True)
+    return [(name, record.spec.labels.model, data.name, _target(on), *rates, *counts)]
+
+
+def transfer_table(
+    runs: Iterable[StoredRun], transfers: dict[str, list[TransferResult]]
+) -> pd.DataFrame:
+    """A row per run that was tried on other data and per data set, in `TRANSFER_COLUMNS`.
+
+    A run's own test split is there from its record. Lists of classes are texts with commas.
+    """
+    rows: list[tuple[object, ...]] = []
+    for run in runs:
+        name = f"{run.dataset}/{run.name}"
+        if run.record is None or name not in transfers:
+            continue
+        own = _own_row(name, run.record)
+        model, trained_on = run.record.spec.labels.model, run.record.dataset.name
+        others: list[tuple[object, ...]] = [
+            (
+                name,
+                model,
+                trained_on,
+                _target(one.tested_on),
+                one.accuracy,
+                *one.accuracy_ci95,
+                one.macro_f1,
+                one.tested_on.n,
+                one.tested_on.n_left_out,
+                ", ".join(one.classes),
+                ", ".join(one.classes_left_out),
+                ", ".join(one.classes_missing),
+                one.own_data,
+            )
+            for one in transfers[name]
+        ]
+        # What was measured anew replaces the record's number, which it should equal.
+        measured = {row[3] for row in others}
+        rows += [row for row in own if row[3] not in measured] + others
+    table = pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
+    # One cell each: of two sources of one data set (FER2013's zip and CSV) the later result.
+    return table.drop_duplicates(["run", "tested_on"], keep="last", ignore_index=True)
+
+
+def robustness_commands(runs: Iterable[StoredRun], done: Iterable[str]) -> list[str]:
+    """The command lines that measure what is missing: of finished runs whose weights are here.
+
+    done: `dataset/run` of those that need none.
+    """
+    have = set(done)
+    return [
+        shlex.join(
+            [
+                *("python", "-m", "fer_bench", "robustness", f"{run.dataset}/{run.name}"),
+                *("--data", run.record.dataset.source),
+            ]
+        )
+        for run in runs
+        if run.record
+        and run.record.status == "done"
+        and run.has_weights
+        and f"{run.dataset}/{run.name}" not in have
+    ]

@@ -1,0 +1,90 @@
+"""Runs beside one another: picked, compared once, and the images that they do not name alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from fer_bench.display import escape
+from fer_bench.evaluation.comparing import Comparison, compare
+from fer_bench.evaluation.shared_images import ImageSet
+from fer_bench.results.reading import read_predictions
+from fer_bench.results.store import PREDICTIONS, RECORD, StoredRun, read_run
+from fer_bench.ui.records import run_id, runs
+
+#: What stands in the address: `?runs=<dataset>/<run>,<dataset>/<run>`.
+RUNS_PARAMETER = "runs"
+MOST_RUNS = 8
+
+
+def comparable_groups() -> list[list[StoredRun]]:
+    """Finished runs with predictions by what they were measured on, best accuracy first in each.
+
+    The group of the most comparable runs comes first; comparable runs stand before others.
+    """
+    groups: dict[tuple[object, ...], list[StoredRun]] = {}
+    for run in runs():
+        if run.record and run.record.status == "done" and (run.folder / PREDICTIONS).exists():
+            data = run.record.dataset
+            key = (data.fingerprint, data.protocol, data.emotions)
+            groups.setdefault(key, []).append(run)
+    ordered = [sorted(group, key=_rank) for group in groups.values()]
+    return sorted(ordered, key=lambda group: (-sum(map(_comparable, group)), -len(group)))
+
+
+def _comparable(run: StoredRun) -> bool:
+    return run.readable().comparable
+
+
+def _rank(run: StoredRun) -> tuple[bool, float]:
+    test = run.readable().metrics.get("test")
+    return (not _comparable(run), -test.accuracy if test else 0.0)
+
+
+def pick_runs(groups: Sequence[Sequence[StoredRun]]) -> list[StoredRun]:
+    """A box of several runs that follows, and keeps up, the address's `?runs=`.
+
+    groups: as `comparable_groups` gives them; without the address, the first group's two best.
+    """
+    by_id = {run_id(run): run for group in groups for run in group}
+    given = st.query_params.get(RUNS_PARAMETER, "")
+    wanted = [name for name in given.split(",") if name]
+    unknown = [name for name in wanted if name not in by_id]
+    if unknown:
+        st.warning(f"Nothing to compare of {escape(', '.join(unknown))}: no finished run here.")
+    known = list(dict.fromkeys(name for name in wanted if name in by_id))[:MOST_RUNS]
+    names = st.multiselect(
+        "Runs",
+        list(by_id),
+        default=known or [run_id(run) for run in groups[0][:2]],
+        max_selections=MOST_RUNS,
+        key="compared-runs",
+        help=f"Two to {MOST_RUNS} runs that were measured on the same images.",
+    )
+    st.query_params[RUNS_PARAMETER] = ",".join(names)
+    return [by_id[name] for name in names]
+
+
+def compared(chosen: Sequence[StoredRun], images: ImageSet) -> Comparison:
+    """`evaluation.comparing.compare` of stored runs, kept between visits. Not to be modified.
+
+    Raises:
+        FerBenchError: as that.
+    """
+    changed = tuple(_changed(run.folder / file) for run in chosen for file in (RECORD, PREDICTIONS))
+    return _compare(tuple(str(run.folder) for run in chosen), changed, images)
+
+
+def _changed(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@st.cache_resource(max_entries=16, show_spinner="Comparing the runs …")
+def _compare(folders: tuple[str, ...], changed: tuple[int, ...], images: ImageSet) -> Comparison:
+    found = [read_run(Path(folder)) for folder in folders]
+    return compare(found, [read_predictions(run.folder / PREDICTIONS) for run in found], images)

@@ -1,0 +1,101 @@
+"""What the page Explain computes about a run's network, with a bar, and keeps between visits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_bench.data.base import FaceDataset
+from fer_bench.display import how_many
+from fer_bench.evaluation.gallery import ImagesById, enlarged
+from fer_bench.results.record import RunRecord
+from fer_bench.types import Progress
+from fer_bench.ui.models import weights_changed
+
+if TYPE_CHECKING:  # torch loads only when there is a model to open
+    from fer_bench.inference.classifier import FaceClassifier
+
+#: Runs whose results stay in memory; the disk keeps what took long.
+MOST_SUBJECTS = 4
+HEAT_SIDE = 144
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A run's network and the data it was measured on; `run` is `dataset/run`."""
+
+    run: str
+    record: RunRecord
+    classifier: FaceClassifier
+    dataset: FaceDataset
+    images: ImagesById
+
+
+@st.cache_resource(max_entries=MOST_SUBJECTS, show_spinner=False)
+def _memory(run: str, changed: int, fingerprint: str) -> dict[object, Any]:
+    """What is known about a network on some data: filled as it is asked for, shared by sessions."""
+    return {}
+
+
+def _memory_of(subject: Subject) -> dict[object, Any]:
+    return _memory(subject.run, weights_changed(subject.run), subject.dataset.fingerprint)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar that long work fills; gone when it is done."""
+    bar = st.progress(0.0, "Starting …")
+
+    def report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        text = f"{stage[:1].upper()}{stage[1:]}: {done:,} of {how_many(total, 'image')}"
+        bar.progress(done / total, text)
+
+    try:
+        yield report
+    finally:
+        bar.empty()
+
+
+def computed(subject: Subject, what: object, compute: Callable[[Progress], T]) -> T:
+    """What `compute` gives for a subject, from memory where it was asked for before.
+
+    Raises:
+        FerBenchError: as `compute`.
+    """
+    memory = _memory_of(subject)
+    if what not in memory:
+        with progress_bar() as progress:
+            memory[what] = compute(progress)
+    return cast(T, memory[what])
+
+
+def heat_pictures(subject: Subject, faces: Sequence[tuple[str, str]]) -> list[Image.Image]:
+    """Faces under the heat maps of an emotion each, for a gallery.
+
+    faces: ids, all in the subject's images, and emotions.
+
+    Raises:
+        FerBenchError: a network without any map of the image.
+    """
+    from fer_bench.inference.explain import explain, overlay_heat
+
+    memory = _memory_of(subject)
+    missing = [face for face in faces if ("heat", *face) not in memory]
+    if missing:
+        with progress_bar() as progress:
+            for number, (name, emotion) in enumerate(missing, start=1):
+                crop = np.asarray(subject.images[name])
+                heat = explain(subject.classifier, crop, emotion)
+                memory["heat", name, emotion] = overlay_heat(crop, heat)
+                progress("heat maps", number, len(missing), {})
+    found: list[NDArray[np.uint8]] = [memory["heat", *face] for face in faces]
+    return [enlarged(overlay, HEAT_SIDE) for overlay in found]

@@ -1,0 +1,84 @@
+"""What the Labels page computes once and keeps: suspects, votes, and each run's leak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from fer_bench import settings
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.annotators import votes_table
+from fer_bench.evaluation.label_errors import likely_errors
+from fer_bench.evaluation.leakage import Leakage, leakage
+from fer_bench.results.reading import read_predictions
+from fer_bench.results.record import RunRecord
+from fer_bench.results.store import PREDICTIONS, StoredRun
+from fer_bench.ui.data import SYNTHETIC
+
+#: How Streamlit tells runs apart.
+BY_FOLDER: dict[str | type[Any], Callable[[Any], str]] = {StoredRun: lambda run: str(run.folder)}
+
+
+@st.cache_data(max_entries=16, show_spinner="Looking for label errors …", hash_funcs=BY_FOLDER)
+def _suspects(run: StoredRun, emotions: tuple[str, ...], changed: int) -> pd.DataFrame:
+    return likely_errors(read_predictions(run.folder / PREDICTIONS), emotions)
+
+
+def suspects(run: StoredRun) -> pd.DataFrame:
+    """`evaluation.label_errors.likely_errors` of a run that has predictions.
+
+    Raises:
+        FerBenchError: its predictions are damaged or hold no test images.
+    """
+    changed = (run.folder / PREDICTIONS).stat().st_mtime_ns
+    return _suspects(run, run.readable().dataset.emotions, changed)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the votes …")
+def _votes(source: str) -> pd.DataFrame | None:
+    from fer_bench.data.vote_counts import find_vote_counts
+
+    found = find_vote_counts(source)
+    return None if found is None else votes_table(found)
+
+
+def votes_beside(record: RunRecord) -> pd.DataFrame | None:
+    """FER+'s votes on the connected data, as `evaluation.annotators.votes_table`.
+
+    None for a run on drawn faces, with no data connected, or with no votes beside them.
+
+    Raises:
+        FerBenchError: the data or their votes cannot be read.
+    """
+    source = settings.data_source()
+    if source is None or record.dataset.name == SYNTHETIC:
+        return None
+    return _votes(source)
+
+
+@st.cache_data(max_entries=4096, show_spinner=False, hash_funcs=BY_FOLDER)
+def _leakage(run: StoredRun, emotions: tuple[str, ...], changed: int) -> Leakage | None:
+    return leakage(read_predictions(run.folder / PREDICTIONS), emotions)
+
+
+def leakages(stored: Sequence[StoredRun]) -> tuple[dict[str, Leakage], list[str]]:
+    """Each run's leak by its name, and a sentence for each run whose predictions are damaged.
+
+    Runs without predictions on test are left out.
+    """
+    found, problems = {}, []
+    for run in stored:
+        try:
+            changed = (run.folder / PREDICTIONS).stat().st_mtime_ns
+            leak = _leakage(run, run.readable().dataset.emotions, changed)
+        except FileNotFoundError:
+            continue
+        except FerBenchError as error:
+            problems.append(str(error))
+            continue
+        if leak:
+            found[run.name] = leak
+    return found, problems

@@ -1,0 +1,290 @@
+"""Calibration: whether a run is as sure as it is right, and what answering only when sure gains."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from fer_bench import plots, ui
+from fer_bench.display import Tile, as_percents, escape, interval, percent
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation import calibration, selective
+from fer_bench.evaluation.confusions import of_set, scores
+from fer_bench.results.describe import benchmark
+from fer_bench.results.record import RunRecord
+from fer_bench.results.store import StoredRun
+
+TRAINED, SCALED = "As trained", "After the temperature"
+ANSWER = "the answer"
+#: More curves than this are hard to tell apart.
+MOST_OTHERS = 4
+PERCENT = "%.1f %%"
+
+
+def number(name: str, form: str, explanation: str | None = None) -> Any:
+    """A narrow column of numbers."""
+    return st.column_config.NumberColumn(name, format=form, width="small", help=explanation)
+
+
+EMOTION = st.column_config.TextColumn("Emotion", width="small")
+CLASS_COLUMNS = {
+    "emotion": EMOTION,
+    "images": number("Images", "localized", "Of this emotion"),
+    "ece": number("ECE", "%.3f", "Of the emotion's own probability"),
+    "share": number("Share", PERCENT, "Its images of all images"),
+    "mean_probability": number("Mean p", PERCENT, "Above its share: it is named too readily"),
+    "answers": number("Answers", "localized", "That name it"),
+}
+ANSWERED_COLUMNS = {
+    "emotion": EMOTION,
+    "images": number("Images", "localized", "Of this emotion"),
+    "coverage": number("Answered", PERCENT, "Share of these images"),
+    "recall": number("Recall", PERCENT, "Right answers of its answered images"),
+    "precision": number("Precision", PERCENT, "Right ones of the answers that name it"),
+    "answers": number("Answers", "localized", "That name it"),
+}
+AURC_COLUMNS = {
+    "run": st.column_config.TextColumn("Run"),
+    "aurc": number("AURC", "%.4f", "Area under the risk-coverage curve; less is better"),
+}
+
+
+def show_temperature(record: RunRecord, temperature: float | None) -> None:
+    """Where the temperature comes from, in one sentence."""
+    selection = record.spec.selection_split
+    if temperature is None:
+        st.info(
+            f"This run has no temperature and no predictions on {selection} to fit one; everything "
+            "below is about its plain probabilities."
+        )
+        return
+    origin = (
+        f"fitted on {selection} and stored in the record"
+        if record.temperature
+        else f"fitted just now on the stored predictions of {selection}: the record has none"
+    )
+    leaning = "less sure than it is right" if temperature < 1 else "surer than it is right"
+    st.caption(
+        f"Temperature {temperature:.3f}, {origin}. Logits are divided by it (Guo et al. 2017), "
+        f"which changes no answer; as trained, this run is {leaning} on {selection}."
+    )
+
+
+def show_summary(plain: selective.Scores, scaled: selective.Scores, emotions: list[str]) -> None:
+    """Both calibration errors after the temperature, and below them as trained."""
+    before, after = (calibration.calibration_errors(*one, emotions) for one in (plain, scaled))
+    ui.tiles(
+        [
+            Tile(
+                name="ECE",
+                value=f"{after.ece:.3f}",
+                below=f"as trained {before.ece:.3f}",
+                explanation="expected calibration error: mean distance between confidence and "
+                "accuracy over 15 equal-width bins, by their images",
+            ),
+            Tile(
+                name="Classwise ECE",
+                value=f"{after.classwise_ece:.3f}",
+                below=f"as trained {before.classwise_ece:.3f}",
+                explanation="the same for each emotion's own probability over all images, mean "
+                "over emotions (Kull et al. 2019; Nixon et al. 2019: static calibration error)",
+            ),
+        ]
+    )
+
+
+def show_reliability(shown: selective.Scores, emotions: list[str], key: str) -> None:
+    labels, probabilities = shown
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Reliability")
+        of = st.selectbox("Probability of", [ANSWER, *emotions], key="reliability-of")
+        if of == ANSWER:
+            table = calibration.reliability(labels, probabilities)
+            figure = plots.reliability_with_counts(
+                table, x_title="Confidence", y_title="Right answers"
+            )
+        else:
+            table = calibration.class_reliability(labels, probabilities, emotions.index(of))
+            figure = plots.reliability_with_counts(
+                table,
+                x_title=f"Probability of {of}",
+                y_title=f"Images of {of}",
+                colour=plots.emotion_colour(of),
+            )
+        ui.chart(figure, f"reliability-{key}")
+    with right:
+        st.subheader("Each emotion")
+        classes = calibration.classwise_errors(labels, probabilities, emotions)
+        st.dataframe(
+            as_percents(classes, ["share", "mean_probability"]),
+            column_order=list(CLASS_COLUMNS),
+            column_config=CLASS_COLUMNS,
+            hide_index=True,
+            width="stretch",
+        )
+        ui.download_csv(classes, "classwise-calibration.csv", "classwise-csv")
+        st.caption(
+            "ECE here is that of the emotion's own probability over all images. Most images have a "
+            "low one, so the numbers are smaller than the ECE of the answers."
+        )
+
+
+def pick_others(run: StoredRun, stored: list[StoredRun]) -> list[StoredRun]:
+    """Runs of the same benchmark to draw beside this one."""
+    same = benchmark(run.readable())
+    others = {
+        ui.run_id(one): one
+        for one in stored
+        if one.folder != run.folder and benchmark(one.readable()) == same
+    }
+    names = st.multiselect(
+        "Runs beside it", list(others), max_selections=MOST_OTHERS, key=f"beside-{ui.run_id(run)}"
+    )
+    return [others[name] for name in names]
+
+
+def show_curves(
+    run: StoredRun, stored: list[StoredRun], chosen: str, answered: selective.Answered
+) -> None:
+    """Risk over coverage of this run and of others, each after its own temperature."""
+    curves, areas = {}, []
+    for one in (run, *pick_others(run, stored)):
+        predictions = ui.predictions(one)
+        if predictions is None or of_set(predictions, chosen).empty:
+            st.caption(f"{escape(one.name)} has no predictions of these images.")
+            continue
+        found = calibration.calibrated_scores(predictions, one.readable(), chosen)
+        curves[one.name] = selective.risk_coverage(*found)
+        areas.append({"run": one.name, "aurc": selective.area_under_risk_coverage(*found)})
+    ui.chart(plots.risk_coverage_curves(curves, answered.point), "risk-coverage")
+    st.dataframe(pd.DataFrame(areas), column_config=AURC_COLUMNS, hide_index=True, width="stretch")
+
+
+def show_selective(
+    run: StoredRun, stored: list[StoredRun], chosen: str, scaled: selective.Scores
+) -> None:
+    st.subheader("Answering only when sure")
+    st.caption(
+        "Confidence is the largest probability after the temperature, the one that Live, Try an "
+        "image and `predict` show."
+    )
+    threshold = st.slider(
+        "Answer only when at least so sure", 0.0, 1.0, 0.6, 0.01, format="percent", key="threshold"
+    )
+    answered = selective.answered_above(*scaled, threshold)
+    ui.tiles(answered_tiles(answered))
+    left, right = st.columns(2, gap="large")
+    with left:
+        show_curves(run, stored, chosen, answered)
+    with right:
+        emotions = run.readable().dataset.emotions
+        table = selective.answered_by_emotion(*scaled, emotions, threshold)
+        st.dataframe(
+            as_percents(table, ["coverage", "recall", "precision"]),
+            column_order=list(ANSWERED_COLUMNS),
+            column_config=ANSWERED_COLUMNS,
+            hide_index=True,
+            width="stretch",
+            placeholder="–",
+        )
+        ui.download_csv(table, "answered.csv", "answered-csv")
+
+
+def answered_tiles(answered: selective.Answered, where: str = "") -> list[Tile]:
+    accuracy, share = answered.accuracy, answered.share
+    return [
+        Tile(
+            name=f"Accuracy of the answered{where}",
+            value=percent(accuracy.value),
+            below=interval(*accuracy.ci95),
+            explanation=f"{accuracy.hits:,} of {accuracy.n:,} images right; below, the 95 % Wilson "
+            "interval",
+        ),
+        Tile(
+            name=f"Answered{where}",
+            value=percent(share.value),
+            below=f"{share.hits:,} of {share.n:,} images",
+        ),
+    ]
+
+
+def show_promise(predictions: pd.DataFrame, record: RunRecord) -> None:
+    """A threshold chosen on the selection split, and what it gives on test."""
+    st.subheader("Which threshold keeps a promise?")
+    selection, test = record.spec.selection_split, record.spec.test_split
+    if of_set(predictions, selection).empty or of_set(predictions, test).empty:
+        st.info(f"This needs stored predictions on {selection} and on {test}.")
+        return
+    wanted = st.slider("Accuracy wanted", 0.5, 0.99, 0.9, 0.01, format="percent", key="wanted")
+    chosen_on, held_on = (
+        calibration.calibrated_scores(predictions, record, split) for split in (selection, test)
+    )
+    found = selective.promise(chosen_on, held_on, wanted)
+    if found is None:
+        st.warning(f"No threshold reaches {percent(wanted)} on {selection}: ask for less.")
+        return
+    st.markdown(
+        f"Answer from **{percent(found.threshold)}** on: the threshold that answers most images "
+        f"of {selection} with {percent(wanted)} right. It was chosen there alone; {test} shows "
+        "what it is worth."
+    )
+    ui.tiles(
+        [
+            *answered_tiles(found.chosen_on, f" on {selection}"),
+            *answered_tiles(found.held_on, f" on {test}"),
+        ]
+    )
+
+
+def show_run(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None:
+    predictions = ui.predictions(run)
+    if predictions is None:
+        st.info(
+            "This run has no predictions beside its record: calibration needs "
+            "`predictions.parquet`; run it again to get it."
+        )
+        return
+    sets = [key for key in ui.SET_NAMES if not of_set(predictions, key).empty]
+    if not sets:
+        st.info("This run's predictions hold no images of val or test.")
+        return
+    emotions = list(record.dataset.emotions)
+    temperature = calibration.temperature_of(record, predictions)
+    show_temperature(record, temperature)
+    with st.container(horizontal=True, gap="medium"):
+        chosen = st.segmented_control(
+            "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.get
+        )
+        view = st.segmented_control(
+            "Probabilities",
+            [TRAINED, SCALED],
+            default=SCALED,
+            required=True,
+            key="probabilities",
+        )
+    plain = scores(of_set(predictions, chosen), emotions)
+    scaled = calibration.calibrated_scores(predictions, record, chosen)
+    show_summary(plain, scaled, emotions)
+    show_reliability(scaled if view == SCALED else plain, emotions, chosen)
+    show_selective(run, stored, chosen, scaled)
+    show_promise(predictions, record)
+
+
+def main() -> None:
+    st.title("Calibration")
+    stored = [run for run in ui.runs() if run.record and run.record.metrics]
+    if not stored:
+        ui.no_results()
+        return
+    run = ui.pick_run(stored, "calibration-picker")
+    record = run.readable()
+    ui.badges(record)
+    try:
+        show_run(run, record, stored)
+    except FerBenchError as error:
+        ui.show_error(error)
+
+
+ui.within_app()
+main()

@@ -1,0 +1,307 @@
+"""Compare: whether one run is really better than another, on the same images, and where."""
+
+from urllib.parse import quote
+
+import pandas as pd
+import streamlit as st
+
+from fer_bench import plots, ui
+from fer_bench.display import as_percents, escape, how_many, interval, percent
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation import comparison_tables as tables
+from fer_bench.evaluation import verdicts
+from fer_bench.evaluation.comparing import Comparison
+from fer_bench.results.store import StoredRun
+from fer_bench.ui.comparison import comparable_groups, compared, pick_runs
+
+INTRODUCTION = (
+    "Two runs answer the same images, so their difference can be tested image by image: exact "
+    "McNemar tests, 95 % paired bootstrap intervals, and Holm's correction where there are more "
+    "than two runs."
+)
+PERCENT, POINTS, P_VALUE = "%.1f %%", "%+.1f", "%.2g"
+RUN_COLUMNS = {
+    "letter": st.column_config.TextColumn("", width=40, pinned=True),
+    "link": st.column_config.LinkColumn(
+        "Run", display_text=r"\?run=[^/]*/(.*)$", width=300, help="Open the run"
+    ),
+    "accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT),
+    "interval": st.column_config.TextColumn("95 % interval"),
+    "macro_f1": st.column_config.NumberColumn("Macro F1", format=PERCENT),
+    "why_not_comparable": st.column_config.TextColumn("Why not ranked"),
+}
+PAIR_COLUMNS = {
+    "letters": st.column_config.TextColumn("Pair", width=70, pinned=True),
+    "accuracy_difference": st.column_config.NumberColumn(
+        "Accuracy", format=POINTS, help="Percentage points that the first is ahead"
+    ),
+    "accuracy_interval": st.column_config.TextColumn("95 %"),
+    "macro_f1_difference": st.column_config.NumberColumn("Macro F1", format=POINTS),
+    "macro_f1_interval": st.column_config.TextColumn("95 % "),
+    "p": st.column_config.NumberColumn("p", format=P_VALUE, help="Exact McNemar test"),
+    "p_holm": st.column_config.NumberColumn(
+        "Holm p", format=P_VALUE, help="Corrected for all pairs of the table"
+    ),
+    "apart": st.column_config.CheckboxColumn("Told apart", help="Holm p below 0.05"),
+    "same_answer": st.column_config.NumberColumn(
+        "Same answer", format=PERCENT, help="Share of the images"
+    ),
+    "kappa": st.column_config.NumberColumn(
+        "Kappa", format="%.2f", help="Cohen's: agreement beyond chance"
+    ),
+    "only_a_right": st.column_config.NumberColumn(
+        "First alone right", format="localized", help="Images"
+    ),
+    "only_b_right": st.column_config.NumberColumn(
+        "Second alone right", format="localized", help="Images"
+    ),
+}
+EXPERIMENT_COLUMNS = {
+    "name": st.column_config.TextColumn("Experiment", width=300, pinned=True),
+    "seeds": st.column_config.NumberColumn("Seeds"),
+    "accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT, help="Mean over seeds"),
+    "accuracy_sd": st.column_config.NumberColumn(
+        "± sd", format="%.2f %%", help="Sample standard deviation over seeds"
+    ),
+    "macro_f1": st.column_config.NumberColumn("Macro F1", format=PERCENT, help="Mean over seeds"),
+    "macro_f1_sd": st.column_config.NumberColumn("± sd ", format="%.2f %%"),
+}
+EXPERIMENT_PAIR_COLUMNS = {
+    "a": st.column_config.TextColumn("Experiment", width=240, pinned=True),
+    "b": st.column_config.TextColumn("against", width=240),
+    "accuracy_difference": st.column_config.NumberColumn("Points ahead", format=POINTS),
+    "interval": st.column_config.TextColumn("95 %", help="Over the images"),
+    "p_welch": st.column_config.NumberColumn(
+        "Welch p", format=P_VALUE, help="t-test over the seeds; empty where a side has one"
+    ),
+    "p_welch_holm": st.column_config.NumberColumn("Holm p", format=P_VALUE),
+    "p_mcnemar": st.column_config.NumberColumn(
+        "McNemar p", format=P_VALUE, help="Largest between their runs, Holm-corrected"
+    ),
+    "apart": st.column_config.CheckboxColumn("Told apart"),
+}
+CLASS_COLUMNS = {
+    "letter": st.column_config.TextColumn("", width=40, pinned=True),
+    "emotion": st.column_config.TextColumn("Emotion"),
+    "images": st.column_config.NumberColumn("Images", format="localized"),
+    "recall": st.column_config.NumberColumn("Recall", format=PERCENT),
+    "recall_difference": st.column_config.NumberColumn("A ahead", format=POINTS, help="Points"),
+    "f1": st.column_config.NumberColumn("F1", format=PERCENT),
+    "f1_difference": st.column_config.NumberColumn("A ahead ", format=POINTS, help="Points"),
+}
+RATES = (
+    "accuracy", "accuracy_sd", "macro_f1", "macro_f1_sd", "accuracy_difference",
+    "macro_f1_difference", "same_answer", "recall", "f1", "recall_difference", "f1_difference",
+)  # fmt: skip
+CLASS_METRICS = {"recall": "Recall", "f1": "F1"}
+ANY, NONE = "any", "none"
+GALLERY_SIZES = (24, 48, 96)
+
+
+def show_table(table: pd.DataFrame, columns: dict[str, object], key: str) -> None:
+    st.dataframe(
+        as_percents(table, RATES),
+        column_order=[c for c in columns if c in table],
+        column_config=columns,
+        hide_index=True,
+        width="stretch",
+        placeholder="–",
+        key=key,
+    )
+
+
+def show_verdict(comparison: Comparison) -> None:
+    st.info(f"**{escape(verdicts.verdict(comparison))}.**", icon=":material/balance:")
+    st.caption(escape(verdicts.scope(comparison)))
+    for remark in verdicts.remarks(comparison):
+        st.caption(f":material/warning: {escape(remark)}")
+
+
+def show_runs(comparison: Comparison) -> None:
+    table = tables.run_table(comparison)
+    shown = table.assign(
+        link=[
+            f"run?run={quote(f'{d}/{r}')}"
+            for d, r in zip(table["dataset"], table["run"], strict=True)
+        ],
+        interval=[interval(low, high) for low, high in comparison.accuracy_intervals],
+    )
+    if not table["why_not_comparable"].any():
+        shown = shown.drop(columns="why_not_comparable")
+    show_table(shown, RUN_COLUMNS, "runs-table")
+    if comparison.has_seeds:
+        show_experiments(comparison)
+
+
+def show_experiments(comparison: Comparison) -> None:
+    st.subheader("Over seeds")
+    experiments = tables.experiment_table(comparison)
+    show_table(experiments, EXPERIMENT_COLUMNS, "experiments")
+    pairs = tables.experiment_pair_table(comparison)
+    if pairs.empty:
+        return
+    ends = zip(pairs["accuracy_low"], pairs["accuracy_high"], strict=True)
+    shown = pairs.assign(interval=[verdicts.points_interval(both) for both in ends])
+    show_table(shown, EXPERIMENT_PAIR_COLUMNS, "experiment-pairs")
+    ui.download_csv(pairs, "experiments.csv", "experiments-csv")
+
+
+def show_pairs(comparison: Comparison) -> None:
+    table = tables.pair_table(comparison)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("Differences")
+        ui.chart(plots.difference_forest(table), "forest")
+        st.caption(
+            "Filled: accuracies that the test tells apart; macro F1 whose interval has no 0."
+        )
+    with right:
+        st.subheader("Same answer")
+        matrix = tables.agreement_matrix(comparison).rename(
+            index=comparison.letters, columns=comparison.letters
+        )
+        ui.chart(plots.agreement_heat_map(matrix), "agreement")
+    shown = table.assign(
+        accuracy_interval=[verdicts.points_interval(p.accuracy_interval) for p in comparison.pairs],
+        macro_f1_interval=[verdicts.points_interval(p.macro_f1_interval) for p in comparison.pairs],
+    )
+    show_table(shown, PAIR_COLUMNS, "pairs")
+    ui.download_csv(table, "pairs.csv", "pairs-csv")
+
+
+def show_classes(comparison: Comparison) -> None:
+    st.subheader("Per emotion")
+    metric = st.segmented_control(
+        "Metric",
+        list(CLASS_METRICS),
+        default="recall",
+        required=True,
+        format_func=CLASS_METRICS.get,
+        label_visibility="collapsed",
+    )
+    table = tables.class_table(comparison)
+    ui.chart(plots.class_differences(table, metric), "class-differences")
+    with st.expander("Table of emotions"):
+        show_table(table, CLASS_COLUMNS, "classes")
+        ui.download_csv(table, "per-class.csv", "classes-csv")
+
+
+def show_curves(comparison: Comparison) -> None:
+    """The runs' validation curves; ensembles and frozen answers trained nothing and have none."""
+    histories, models = {}, {}
+    for name, run in zip(comparison.names, comparison.shared.runs, strict=True):
+        try:
+            history = ui.history(run)
+        except FerBenchError as error:
+            ui.show_error(error)
+            continue
+        if history is not None and not history.empty:
+            label = f"{comparison.letters[name]} · {name}"
+            histories[label], models[label] = history, run.readable().spec.labels.model
+    if not histories:
+        return
+    st.subheader("Training")
+    for place, quantity in zip(st.columns(2, gap="large"), ("accuracy", "loss"), strict=True):
+        with place:
+            figure = plots.validation_curves(histories, models, quantity)
+            ui.chart(figure, f"curves-{quantity}")
+
+
+def caption(row: pd.Series, letters: list[str]) -> str:
+    """What an image is, and each run's answer with its confidence."""
+    said = [f"{x}: {row[f'answer_{x}']} {percent(row[f'confidence_{x}'])}" for x in letters]
+    return "  \n".join([f"**{row['true']}**", *said])
+
+
+def answer_columns(letters: list[str]) -> dict[str, object]:
+    columns: dict[str, object] = {
+        "id": st.column_config.TextColumn("Image"),
+        "true": st.column_config.TextColumn("True"),
+        "right": st.column_config.TextColumn("Right"),
+    }
+    for x in letters:
+        columns[f"answer_{x}"] = st.column_config.TextColumn(f"{x} says")
+        columns[f"confidence_{x}"] = st.column_config.NumberColumn(f"{x} sure", format=PERCENT)
+    return columns
+
+
+def show_disagreements(comparison: Comparison) -> None:
+    st.subheader("Images that two runs do not name alike, surest answer first")
+    letters = comparison.letters
+    pair = comparison.pairs[0]
+    if len(comparison.pairs) > 1:
+        pair = st.selectbox(
+            "Pair",
+            comparison.pairs,
+            format_func=lambda p: f"{letters[p.a]} and {letters[p.b]}",
+            key="pair",
+        )
+    both = [letters[pair.a], letters[pair.b]]
+    table = tables.disagreements(comparison, (pair.a, pair.b))
+    if table.empty:
+        st.info("These two runs give the same answer to every image.")
+        return
+    left, right = st.columns(2)
+    who = left.segmented_control("Right", [ANY, *both, NONE], default=ANY, required=True)
+    size = right.segmented_control("Shown", GALLERY_SIZES, default=GALLERY_SIZES[0], required=True)
+    shown = table if who == ANY else table[table["right"] == who]
+    if shown.empty:
+        st.info("No image fits this filter.")
+        return
+    st.caption(f"{how_many(min(size, len(shown)), 'image')} of {len(shown):,}.")
+    first = [(row["id"], caption(row, both)) for _, row in shown.head(size).iterrows()]
+    ui.show_pictures(first, comparison.shared.records[0], "compare-data", width=132)
+    with st.expander(f"Table of {how_many(len(shown), 'image')}"):
+        st.dataframe(
+            as_percents(shown, [f"confidence_{x}" for x in both]),
+            column_config=answer_columns(both),
+            hide_index=True,
+            width="stretch",
+        )
+        ui.download_csv(shown, "disagreements.csv", "disagreements-csv")
+
+
+def show_comparison(runs: list[StoredRun]) -> None:
+    sets = [key for key in ui.SET_NAMES if all(key in run.readable().metrics for run in runs)]
+    if not sets:
+        st.info("These runs' records have no metrics on the same images.")
+        return
+    images = st.segmented_control(
+        "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.get
+    )
+    comparison = compared(runs, images)
+    show_verdict(comparison)
+    show_runs(comparison)
+    show_pairs(comparison)
+    show_classes(comparison)
+    show_curves(comparison)
+    show_disagreements(comparison)
+
+
+def main() -> None:
+    st.title("Compare")
+    st.markdown(INTRODUCTION)
+    if not ui.runs():
+        ui.no_results()
+        return
+    groups = comparable_groups()
+    if sum(map(len, groups)) < 2:
+        ui.empty_state(
+            "Two finished runs are needed",
+            "Compare shows runs with their predictions, side by side. Train another, with another "
+            "seed for instance, then reload this page.",
+            "python -m fer_bench train --help",
+        )
+        return
+    runs = pick_runs(groups)
+    if len(runs) < 2:
+        st.info("Choose two runs or more that were measured on the same images.")
+        return
+    try:
+        show_comparison(runs)
+    except FerBenchError as error:
+        ui.show_error(error)
+
+
+ui.within_app()
+main()

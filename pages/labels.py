@@ -1,0 +1,271 @@
+"""Labels: which are likely wrong, what the annotators' agreement means, what the leak is worth."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from fer_bench import plots, settings, ui
+from fer_bench.display import Tile, as_percents, escape, how_many, interval, percent
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation import annotators
+from fer_bench.evaluation.confusions import of_set
+from fer_bench.evaluation.leakage import leakage_table, sentence
+from fer_bench.results.describe import benchmark
+from fer_bench.results.record import RunRecord
+from fer_bench.results.store import StoredRun
+
+#: `annotators.votes_table`; None where there are no votes.
+Votes = pd.DataFrame | None
+ERRORS, AGREEMENT, LEAK = "Likely label errors", "Annotators' agreement", "What the leak is worth"
+ANY = "any"
+GALLERY_SIZES = (24, 48, 96)
+PERCENT = "%.1f %%"
+SUSPECT_COLUMNS = {
+    "id": st.column_config.TextColumn("Image"),
+    "label": st.column_config.TextColumn("Label"),
+    "answer": st.column_config.TextColumn("Model's answer"),
+    "confidence": st.column_config.NumberColumn("Confidence", format=PERCENT),
+    "label_probability": st.column_config.NumberColumn(
+        "Label's probability", format=PERCENT, help="What the model gives the label"
+    ),
+    "quality": st.column_config.NumberColumn(
+        "Label quality", format="%.3f", help="Normalised margin; 0 is the most suspicious"
+    ),
+    "favourite": st.column_config.TextColumn("Voters' favourite"),
+    "votes_for_label": st.column_config.NumberColumn("Votes for label", format="%d"),
+    "votes_for_answer": st.column_config.NumberColumn("Votes for answer", format="%d"),
+    "voters": st.column_config.NumberColumn("Voters", format="%d"),
+    "sides_with": st.column_config.TextColumn("Voters side with"),
+}
+AGREEMENT_COLUMNS = {
+    "low": st.column_config.NumberColumn("Above", format="%.0f %%"),
+    "high": st.column_config.NumberColumn("Up to", format="%.0f %%"),
+    "images": st.column_config.NumberColumn("Images", format="localized"),
+    "accuracy": st.column_config.NumberColumn("Answer is label", format=PERCENT),
+    "accuracy_low": st.column_config.NumberColumn("from", format=PERCENT),
+    "accuracy_high": st.column_config.NumberColumn("to", format=PERCENT),
+    "answer_favoured": st.column_config.NumberColumn("Answer is favourite", format=PERCENT),
+    "label_favoured": st.column_config.NumberColumn("Label is favourite", format=PERCENT),
+}
+LEAK_COLUMNS = {
+    "run": st.column_config.TextColumn("Run", width=290, pinned=True),
+    "whole_accuracy": st.column_config.NumberColumn("Whole test", format=PERCENT),
+    "clean_accuracy": st.column_config.NumberColumn("Clean test", format=PERCENT),
+    "leaked_accuracy": st.column_config.NumberColumn("Leaked alone", format=PERCENT),
+    "leaked_n": st.column_config.NumberColumn("Leaked images", format="localized"),
+    "worth": st.column_config.NumberColumn(
+        "Leak is worth", format="%+.2f points", help="Whole test less clean test"
+    ),
+    "worth_low": st.column_config.NumberColumn("from", format="%+.2f"),
+    "worth_high": st.column_config.NumberColumn("to", format="%+.2f"),
+}
+
+
+# --- likely label errors -----------------------------------------------------------------------
+
+
+def show_sides(suspects: pd.DataFrame) -> None:
+    """Whose side the voters take on images whose label the model doubts."""
+    rates = annotators.sides(suspects)
+    ui.tiles(
+        [
+            Tile(
+                name=f"Voters side with {'the ' if side != 'neither' else ''}{side}",
+                value=percent(rate.value),
+                below=interval(*rate.ci95),
+                explanation=f"{rate.hits:,} of {rate.n:,} suspects with FER+ votes, by the choice "
+                "with most votes; below, the 95 % Wilson interval",
+            )
+            for side, rate in rates.items()
+        ]
+    )
+
+
+def filtered(suspects: pd.DataFrame, emotions: tuple[str, ...]) -> pd.DataFrame:
+    """The suspects that the controls ask for."""
+    boxes = [("label", "Label", emotions), ("answer", "Model's answer", emotions)]
+    if "sides_with" in suspects:
+        boxes.append(("sides_with", "Voters side with", annotators.SIDES))
+    keep = pd.Series(True, index=suspects.index)
+    for place, (column, name, choices) in zip(st.columns(len(boxes)), boxes, strict=True):
+        wanted = place.selectbox(name, [ANY, *choices], key=f"suspect-{column}")
+        if wanted != ANY:
+            keep &= suspects[column] == wanted
+    return suspects[keep]
+
+
+def caption(row: Any) -> str:
+    """What an image is labelled, what the model says, and how the voters voted."""
+    said = f"{row.label} → {row.answer}  \n{percent(row.confidence)}"
+    if not hasattr(row, "voters"):
+        return said
+    return (
+        f"{said}  \nlabel {row.votes_for_label}, model {row.votes_for_answer} of {row.voters} votes"
+    )
+
+
+def show_suspects(run: StoredRun, record: RunRecord, votes: Votes) -> None:
+    st.caption(
+        "Confident learning (Northcutt et al. 2021, arXiv 1911.00068) on this run's test images: a "
+        "label is suspect where the model is as sure of another emotion as it usually is of that "
+        "emotion's own images. A hint to look, not a verdict: the model may be wrong."
+    )
+    table = ui.suspects(run)
+    suspects = table[table["suspect"]]
+    st.markdown(f"**{len(suspects):,} of {how_many(len(table), 'test label')}** are suspect.")
+    if suspects.empty:
+        return
+    if votes is not None:
+        voted = annotators.beside(suspects, votes)
+        if voted.empty:
+            st.info("FER+'s votes beside your data know none of these images.")
+        else:
+            suspects = voted
+            show_sides(suspects)
+    suspects = filtered(suspects, record.dataset.emotions)
+    if suspects.empty:
+        st.info("No suspect fits these filters.")
+        return
+    size = st.segmented_control("Shown", GALLERY_SIZES, default=GALLERY_SIZES[0], required=True)
+    shown = [(row.id, caption(row)) for row in suspects.head(size).itertuples()]
+    ui.show_pictures(shown, record, "suspects-data")
+    with st.expander(f"Table of {how_many(len(suspects), 'suspect')}"):
+        st.dataframe(
+            as_percents(suspects, ["confidence", "label_probability"]),
+            column_order=[c for c in SUSPECT_COLUMNS if c in suspects],
+            column_config=SUSPECT_COLUMNS,
+            hide_index=True,
+            width="stretch",
+        )
+        ui.download_csv(suspects, "likely-label-errors.csv", "suspects-csv")
+
+
+# --- annotators' agreement ---------------------------------------------------------------------
+
+
+def show_agreement(run: StoredRun, record: RunRecord, votes: Votes) -> None:
+    if votes is None:
+        st.info(
+            "This needs FER2013 with FER+'s votes: put `fer2013new.csv` (github.com/microsoft/"
+            "FERPlus) beside your data, for Kaggle's files also `kaggle_rows.csv`, and say where "
+            "they lie.",
+            icon=":material/how_to_vote:",
+        )
+        if settings.data_source() is None:
+            ui.ask_for_data("votes-data")
+        return
+    test = of_set(ui.predictions(run), "test")
+    table = annotators.accuracy_by_agreement(test, record.dataset.emotions, votes)
+    if table.empty:
+        st.info("FER+'s votes beside your data know none of this run's test images.")
+        return
+    st.caption(
+        "Each test face by the share of its FER+ voters who chose the favourite, with 95 % Wilson "
+        "intervals. Where two choices have as many votes, neither is the favourite. Where people "
+        "disagree, so do labels, and no model can be right about all."
+    )
+    ui.chart(plots.agreement_lines(table), "agreement")
+    shares = [c for c in table if c != "images"]
+    st.dataframe(
+        as_percents(table, shares),
+        column_order=list(AGREEMENT_COLUMNS),
+        column_config=AGREEMENT_COLUMNS,
+        hide_index=True,
+        width="stretch",
+    )
+    ui.download_csv(table, "accuracy-by-agreement.csv", "agreement-csv")
+
+
+# --- what the leak is worth --------------------------------------------------------------------
+
+
+def show_leak(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None:
+    same = [one for one in stored if benchmark(one.readable()) == benchmark(record)]
+    if st.toggle("Show runs that are not comparable", value=not record.comparable):
+        shown = same
+    else:
+        shown = [one for one in same if one.readable().comparable]
+    leaks, problems = ui.leakages(shown)
+    for problem in problems:
+        st.warning(escape(problem))
+    if not leaks:
+        st.info("No such run has predictions on test beside its record; run one again to get them.")
+        return
+    if run.name in leaks:
+        st.markdown(escape(sentence(run.name, leaks[run.name])))
+    table = leakage_table(leaks)
+    ui.chart(plots.leak_intervals(table), "leak")
+    st.caption(
+        "95 % Wilson intervals; of the difference, Newcombe's. The clean test leaves the leaked "
+        "images out. Part of the gain may be that they are easier for any model."
+    )
+    st.dataframe(
+        as_percents(table, [c for c in table if c != "run" and not c.endswith("_n")]),
+        column_order=list(LEAK_COLUMNS),
+        column_config=LEAK_COLUMNS,
+        hide_index=True,
+        width="stretch",
+        placeholder="–",
+    )
+    ui.download_csv(table, "leak.csv", "leak-csv")
+
+
+# --- the page ----------------------------------------------------------------------------------
+
+
+def votes_or_none(record: RunRecord) -> Votes:
+    """The votes beside the data; a fault of theirs is a sentence, and the page goes on."""
+    try:
+        votes = ui.votes_beside(record)
+    except FerBenchError as error:
+        ui.show_error(error)
+        return None
+    if votes is not None and record.spec.votes:
+        st.caption("This run's labels are those votes themselves, so that they mostly agree.")
+    return votes
+
+
+def show_judged(
+    run: StoredRun, record: RunRecord, show: Callable[[StoredRun, RunRecord, Votes], None]
+) -> None:
+    """A tab that needs this run's test predictions, or what is missing for it."""
+    try:
+        predictions = ui.predictions(run)
+        if predictions is None:
+            st.info(
+                "This run has no predictions beside its record: judging labels needs "
+                "`predictions.parquet`; run it again to get it."
+            )
+        elif of_set(predictions, "test").empty:
+            st.info("This run's predictions hold no test images.")
+        else:
+            show(run, record, votes_or_none(record))
+    except FerBenchError as error:
+        ui.show_error(error)
+
+
+def main() -> None:
+    st.title("Labels")
+    stored = [run for run in ui.runs() if run.record and run.record.metrics]
+    if not stored:
+        ui.no_results()
+        return
+    run = ui.pick_run(stored, "labels-picker")
+    record = run.readable()
+    ui.badges(record)
+    errors, agreement, leak = st.tabs(
+        (ERRORS, AGREEMENT, LEAK), key=ui.VIEW_PARAMETER, bind="query-params"
+    )
+    for tab, show in ((errors, show_suspects), (agreement, show_agreement)):
+        if tab.open:
+            with tab:
+                show_judged(run, record, show)
+    if leak.open:
+        with leak:
+            show_leak(run, record, stored)
+
+
+ui.within_app()
+main()

@@ -1,0 +1,232 @@
+"""Robustness: what is left of a run's accuracy on spoilt faces, and on other data sets."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from fer_bench import plots, ui
+from fer_bench.data.corruptions import SEVERITIES
+from fer_bench.display import Tile, as_percents, escape, how_many, interval, percent
+from fer_bench.errors import FerBenchError
+from fer_bench.results.robustness_tables import (
+    MEAN,
+    Found,
+    Measured,
+    corruptions_of,
+    curves,
+    robustness_commands,
+    settings,
+    severity_table,
+    summary,
+    transfer_table,
+)
+from fer_bench.ui.records import default_id
+from fer_bench.ui.robustness import pick_face, reports, spoilt
+
+INTRODUCTION = (
+    "What is left of a run's accuracy when faces come as webcams give them, in five severities, or "
+    "from another data set. Reported on test images, never used to choose anything."
+)
+TABS = ("Corruptions", "Other data sets")
+#: More lines than this nobody tells apart; so many are drawn at first.
+MOST_RUNS, FIRST_RUNS = 6, 3
+#: Longer lists of commands are cut.
+MOST_COMMANDS = 5
+TRANSFER_COMMAND = "python -m fer_bench transfer default --data CK+48 --data RAF-DB"
+PERCENT = "%.1f %%"
+SUMMARY = {
+    "run": st.column_config.TextColumn("Run", width=260, pinned=True),
+    "mean_corruption_accuracy": st.column_config.NumberColumn(
+        "Under corruptions", format=PERCENT, help="Mean over corruptions and severities"
+    ),
+    "ci_low": st.column_config.NumberColumn("from", format=PERCENT, help="95 % interval"),
+    "ci_high": st.column_config.NumberColumn("to", format=PERCENT, help="95 % interval"),
+    "clean_accuracy": st.column_config.NumberColumn("Clean", format=PERCENT),
+    "relative_drop": st.column_config.NumberColumn(
+        "Drop", format=PERCENT, help="Share of the clean accuracy that is lost"
+    ),
+    "n": st.column_config.NumberColumn("Images", format="localized"),
+}
+TRANSFER = {
+    "run": st.column_config.TextColumn("Run", width=220, pinned=True),
+    "trained_on": st.column_config.TextColumn("Trained on"),
+    "tested_on": st.column_config.TextColumn("Tested on"),
+    "own_data": st.column_config.CheckboxColumn("Own data"),
+    "accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT),
+    "ci_low": st.column_config.NumberColumn("from", format=PERCENT, help="95 % interval"),
+    "ci_high": st.column_config.NumberColumn("to", format=PERCENT, help="95 % interval"),
+    "macro_f1": st.column_config.NumberColumn("Macro F1", format=PERCENT),
+    "n": st.column_config.NumberColumn("Images", format="localized"),
+    "n_left_out": st.column_config.NumberColumn("Left out", format="localized"),
+    "classes": st.column_config.TextColumn("Classes in common"),
+    "classes_left_out": st.column_config.TextColumn("Left-out classes"),
+    "classes_missing": st.column_config.TextColumn("Classes the data lack"),
+}
+
+
+def show_commands(missing: Sequence[str]) -> None:
+    """What to type for the runs that could be measured and are not."""
+    if missing:
+        with st.expander(f"{how_many(len(missing), 'run')} with weights not measured yet"):
+            st.code("\n".join(missing[:MOST_COMMANDS]), language="bash", wrap_lines=True)
+
+
+def pick_runs(group: Sequence[Measured]) -> list[Measured]:
+    """The runs to look at, the default one first; the address names them as `?run=`."""
+    by_name = {one.name: one for one in sorted(group, key=lambda one: one.name != default_id())}
+    names = st.multiselect(
+        "Runs",
+        list(by_name),
+        default=list(by_name)[:FIRST_RUNS],
+        max_selections=MOST_RUNS,
+        key=ui.RUN_PARAMETER,
+        bind="query-params",
+        help=f"Up to {MOST_RUNS}, side by side.",
+    )
+    return [by_name[name] for name in names]
+
+
+def show_ranking(group: Sequence[Measured]) -> None:
+    st.subheader("Mean corruption accuracy")
+    table = summary(group)
+    ui.chart(plots.robustness_bars(table), "robustness-bars")
+    with st.expander(f"Table of {how_many(len(table), 'run')}"):
+        st.dataframe(
+            as_percents(table, [c for c in SUMMARY if c not in ("run", "n")]),
+            column_order=list(SUMMARY),
+            column_config=SUMMARY,
+            hide_index=True,
+            width="stretch",
+        )
+        ui.download_csv(table, "robustness.csv", "robustness-csv")
+
+
+def show_curves(chosen: Sequence[Measured]) -> None:
+    st.subheader("Accuracy by severity")
+    names = [MEAN, *corruptions_of(chosen[0].report)]
+    corruption = st.selectbox("Corruption", names, key="corruption")
+    table = curves(chosen, corruption)
+    ui.chart(plots.severity_curves(table), "severity-curves")
+    ui.download_csv(table, "severities.csv", "severities-csv")
+
+
+def show_heat_map(chosen: Sequence[Measured]) -> None:
+    st.subheader("Corruption × severity")
+    by_name = {one.name: one.report for one in chosen}
+    report = by_name[st.selectbox("Run", list(by_name), key="heat-map-run")]
+    table = severity_table(report)
+    ui.chart(plots.severity_heatmap(table, report.clean.accuracy), "severity-heat-map")
+    ui.download_csv(table.reset_index(), "corruptions.csv", "corruptions-csv")
+
+
+def show_tiles(one: Measured) -> None:
+    report = one.report
+    ui.tiles(
+        [
+            Tile(
+                name="Under corruptions",
+                value=percent(report.mean_corruption_accuracy),
+                below=interval(*report.mean_corruption_accuracy_ci95),
+                explanation=f"{escape(one.name)}: mean over corruptions and severities; below, "
+                "its 95 % bootstrap interval over the images",
+            ),
+            Tile(
+                name="Clean",
+                value=percent(report.clean.accuracy),
+                below=interval(*report.clean.accuracy_ci95),
+                explanation="the same images as they are",
+            ),
+            Tile(
+                name="Drop",
+                value=percent(report.relative_drop),
+                explanation="share of the clean accuracy that is lost",
+            ),
+        ]
+    )
+
+
+def show_faces() -> None:
+    st.subheader("What the corruptions look like")
+    try:
+        face = pick_face()
+    except FerBenchError as error:
+        ui.show_error(error)
+        return
+    severity = st.segmented_control(
+        "Severity", SEVERITIES, default=3, required=True, key="severity"
+    )
+    ui.gallery(spoilt(face, severity), width=144)
+
+
+def show_corruptions(found: Found) -> None:
+    groups = settings(found.robustness)
+    missing = robustness_commands(ui.runs(), [one.name for one in found.robustness])
+    if not groups:
+        ui.empty_state(
+            "No run measured on corrupted faces yet",
+            "Measure the shipped model, some minutes, then reload this page.",
+            "python -m fer_bench robustness default --data fer2013.zip",
+        )
+    else:
+        setting = st.selectbox("Measured on", list(groups), key="setting")
+        show_ranking(groups[setting])
+        chosen = pick_runs(groups[setting])
+        if chosen:
+            if len(chosen) == 1:
+                show_tiles(chosen[0])
+            left, right = st.columns(2, gap="large")
+            with left:
+                show_curves(chosen)
+            with right:
+                show_heat_map(chosen)
+        else:
+            st.info("Choose a run to see it under each corruption.")
+        show_commands(missing)
+    show_faces()
+
+
+def show_transfer(found: Found) -> None:
+    table = transfer_table(ui.runs(), found.transfers)
+    if table.empty:
+        ui.empty_state(
+            "No run tried on another data set yet",
+            "Try the shipped model on any data set FER Bench reads, then reload this page.",
+            TRANSFER_COMMAND,
+        )
+        return
+    st.subheader("Trained on × tested on")
+    st.caption(
+        "Accuracy over the classes that run and data have in common. “own” marks data that the "
+        "run was trained on; whether two data sets share single images is not looked into."
+    )
+    ui.chart(plots.transfer_matrix(table), "transfer-matrix")
+    st.dataframe(
+        as_percents(table, ["accuracy", "ci_low", "ci_high", "macro_f1"]),
+        column_order=list(TRANSFER),
+        column_config=TRANSFER,
+        hide_index=True,
+        width="stretch",
+        key="transfer",
+    )
+    ui.download_csv(table, "transfer.csv", "transfer-csv")
+    st.caption("To try more:")
+    st.code(TRANSFER_COMMAND, language="bash", wrap_lines=True)
+
+
+def main() -> None:
+    st.title("Robustness")
+    st.markdown(INTRODUCTION)
+    found = reports()
+    for problem in found.problems:
+        st.warning(escape(problem))
+    corruptions, others = st.tabs(TABS, key=ui.VIEW_PARAMETER, bind="query-params")
+    if corruptions.open:
+        with corruptions:
+            show_corruptions(found)
+    if others.open:
+        with others:
+            show_transfer(found)
+
+
+ui.within_app()
+main()
