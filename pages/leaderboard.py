@@ -11,6 +11,7 @@ from fer_bench.display import Tile, as_percents, escape, how_many, interval, per
 from fer_bench.results.describe import benchmark
 from fer_bench.results.latency_tables import MeasuredNetwork, machines, milliseconds_per_face
 from fer_bench.results.seeds import over_seeds
+from fer_bench.ui.comparison import RUNS_PARAMETER
 
 INTRODUCTION = (
     "Models that read emotions from faces, trained and tested the same way: each checkpoint was "
@@ -235,6 +236,14 @@ def show_ranking(ranked: pd.DataFrame, *, averaged: bool) -> None:
         ]
     )
     show_table(over_seeds(ranked) if averaged else ranked, "leaderboard")
+    if len(ranked) > 1:
+        best_two = ranked["dataset"].head(2) + "/" + ranked["run"].head(2)
+        st.page_link(
+            "pages/compare.py",
+            label="Is the first really better than the second?",
+            icon=":material/compare_arrows:",
+            query_params={RUNS_PARAMETER: ",".join(best_two)},
+        )
     show_charts(ranked)
 
 

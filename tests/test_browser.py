@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from urllib.parse import unquote
 
 import pytest
 from browser_fixtures import (
@@ -98,6 +99,15 @@ def test_a_row_leads_to_its_run(visit: Visit) -> None:
     settle(opened.value)
     assert opened.value.url == f"{visit.address}/run?run=fer2013%2F{BEST}"
     expect(opened.value.get_by_role("heading", level=1, name="Run")).to_be_visible()
+
+
+def test_the_leaderboard_leads_to_a_comparison_of_its_best_two(visit: Visit) -> None:
+    visit.open()
+    visit.page.get_by_role("link", name="Is the first really better than the second?").click()
+    expect(visit.page.get_by_role("heading", level=1, name="Compare")).to_be_visible()
+    settle(visit.page)
+    second = BEST.replace("-s0", "-s1")
+    assert unquote(visit.page.url).endswith(f"/compare?runs=fer2013/{BEST},fer2013/{second}")
 
 
 def test_a_run_leads_to_its_latency_and_its_address_keeps_the_tab(visit: Visit) -> None:
