@@ -68,7 +68,9 @@ class LiveVisitor:
             self.wait_for_frames(3, STARTS_WITHIN_MS)
         except TimeoutError:
             logger.warning("no video after %d ms: stop, and start again", STARTS_WITHIN_MS)
-            self.click("Stop")
+            stop = self.component.get_by_role("button", name="Stop", exact=True)
+            if stop.is_visible():  # else it has given up by itself
+                stop.click()
             self.click("Start")
             self.wait_for_frames(3)
 

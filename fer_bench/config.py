@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, one_line, suggest
 from fer_bench.types import Mode
 
 TestTimeAugmentation = Literal["none", "flip", "five-crop", "ten-crop"]
@@ -126,6 +127,9 @@ class Recipe(Config):
 
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
+#: A list that names itself again and again in YAML would be gigabytes when printed whole.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 78, 78, 78
 
 
 def _allowed_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
@@ -159,14 +163,26 @@ def validate(model: type[AnyConfig], values: Any, where: str) -> AnyConfig:
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         first = errors[0]
         path = first["loc"]
-        place = ".".join(str(p) for p in path) or "the document"
+        place = one_line(".".join(str(p) for p in path)) or "the document"
         if first["type"] == "extra_forbidden":
             hint = suggest(str(path[-1]), _allowed_keys(model, path[:-1]))
             raise FerBenchError(f"{where}: unknown key {place!r}; {hint}") from None
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] != "value_error":  # ours say what came
-            message += f", got {first['input']!r:.80}"
+            message += f", got {_SHORT.repr(first['input']):.80}"
         raise FerBenchError(f"{where}: {place}: {message}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only, and whole numbers only as long as Python can print them."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number: int = super().construct_yaml_int(node)
+        str(number)  # a ValueError of more than 4,300 digits, which 0b1... can have
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def load_yaml(model: type[AnyConfig], path: Path) -> AnyConfig:
@@ -176,12 +192,20 @@ def load_yaml(model: type[AnyConfig], path: Path) -> AnyConfig:
         FerBenchError: no such file, not YAML, or values that do not fit.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FerBenchError(f"cannot read {path}: {error}") from None
+    try:
+        values = _Loader(text).get_single_data()
+    except RecursionError:
+        raise FerBenchError(f"{path} is not valid YAML: it is nested too deeply") from None
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise FerBenchError(f"{path} is not valid YAML: {reason}") from None
+    except (ValueError, LookupError, AttributeError) as error:  # `2001-99-99`, `!!bool maybe`
+        raise FerBenchError(
+            f"{path} is not valid YAML: a date, number or tagged value in it is none ({error})"
+        ) from None
     return validate(model, values, str(path))
 
 
@@ -202,13 +226,13 @@ def load_recipe(name: str) -> Recipe:
     if path.suffix not in (".yaml", ".yml"):
         path = RECIPES_DIR / f"{name}.yaml"
         if name not in recipe_names():
-            raise FerBenchError(f"unknown recipe {name!r}: {suggest(name, recipe_names())}")
+            raise FerBenchError(f"unknown recipe {name!r:.80}: {suggest(name, recipe_names())}")
     return load_yaml(Recipe, path)
 
 
 def _recorded_recipe(path: Path) -> Recipe:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))["spec"]["recipe"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise FerBenchError(f"cannot read a recipe from {path}: expected a run's record") from None
     return validate(Recipe, values, str(path))

@@ -67,7 +67,7 @@ def canonical(name: str) -> str:
     emotion = ALIASES.get(key, key)
     if emotion not in COLOURS:
         raise FerBenchError(
-            f"unknown emotion {name!r}: expected an emotion's name or alias; "
+            f"unknown emotion {name!r:.80}: expected an emotion's name or alias; "
             + suggest(key, [*COLOURS, *ALIASES])
         )
     return emotion
@@ -85,8 +85,8 @@ def emotion_set(value: str | Sequence[str]) -> tuple[str, ...]:
         value = value.split(",")
         if len(value) == 1:
             raise FerBenchError(
-                f"unknown emotion set {value[0]!r}: expected a set's name or emotions with commas "
-                f"between them; {suggest(value[0], EMOTION_SETS)}"
+                f"unknown emotion set {value[0]!r:.80}: expected a set's name or emotions with "
+                f"commas between them; {suggest(value[0], EMOTION_SETS)}"
             )
     labels = tuple(canonical(v) for v in value)
     if len(set(labels)) != len(labels) or len(labels) < 2:

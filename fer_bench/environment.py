@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
+import subprocess  # nosec B404  # for git alone
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,10 +53,14 @@ RELEVANT_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "
 
 def git_commit() -> str | None:
     """The commit of the source tree this package runs from; None outside a git checkout."""
+    root = Path(fer_bench.__file__).parents[1]
+    if not (root / ".git").exists():  # installed, perhaps within another project's checkout
+        return None
     try:
-        done = subprocess.run(
+        # Constant words; whichever git the user has.
+        done = subprocess.run(  # nosec B603 B607
             ["git", "rev-parse", "HEAD"],
-            cwd=Path(fer_bench.__file__).parent,
+            cwd=root,
             capture_output=True,
             text=True,
             timeout=5,

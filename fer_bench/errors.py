@@ -18,6 +18,11 @@ class RunFailed(FerBenchError):
     exit_code = 1
 
 
+def one_line(text: str) -> str:
+    """A text that came from a file, without its line breaks, for the middle of a sentence."""
+    return " ".join(text.split())
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """A tail for "unknown name" errors: the near names, or all of them when none is near."""
     names = sorted(known)

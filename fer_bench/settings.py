@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -28,7 +29,7 @@ def data_source() -> str | None:
         return given
     try:
         settings = json.loads(settings_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     source = settings.get("data_source") if isinstance(settings, dict) else None
     return source if isinstance(source, str) and source else None
@@ -46,10 +47,14 @@ def remember_data_source(source: str) -> None:
             "folder of images, or the word synthetic"
         )
     file = settings_file()
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"data_source": source}, indent=2), encoding="utf-8")
+        temporary.write_text(json.dumps({"data_source": source}, indent=2), encoding="utf-8")
+        temporary.replace(file)
     except OSError as error:
+        with contextlib.suppress(OSError):  # its folder may be no folder
+            temporary.unlink(missing_ok=True)
         raise FerBenchError(
             f"cannot remember the data's place in {file}: {error}; set FER_BENCH_DATA instead"
         ) from None

@@ -19,6 +19,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _known_emotions(value: Any) -> Any:
+    names = [value] if isinstance(value, str) else value
+    if value is not None and not (
+        isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    ):
+        raise ValueError("expected the name of a set of emotions, or a list of emotions")
     try:
         return None if value is None else emotion_set(value)
     except FerBenchError as error:  # pydantic adds the place to a ValueError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,6 +11,8 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Mode = Literal["frozen", "full", "lora", "zero-shot"]
 Precision = Literal["fp32", "bf16"]
+#: A class's name as records and models hold it: words, so that it is harmless wherever it stands.
+EmotionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z _-]{0,39}$")]
 #: How trained weights are stored.
 Dtype = Literal["float32", "float16"]
 #: Weights of red, green and blue in gray: ITU-R 601-2 luma, as in Pillow's `convert("L")`.

@@ -111,7 +111,7 @@ def pick_face(result: Result, treatment: Treatment, classifiers: Classifiers) ->
         return 0
     run, classifier = next(iter(classifiers.items()))
     found = result.analyses[run].faces
-    names = [f"{number} · {face.emotion}" for number, face in enumerate(found, start=1)]
+    names = [f"{number} · {escape(face.emotion)}" for number, face in enumerate(found, start=1)]
     ui.gallery(
         [
             (enlarged(faces.crop(result, treatment, number, run, classifier)), name)

@@ -34,8 +34,10 @@ CELL: Position = {"x": 60, "y": 53}
 PAGES = (
     "Leaderboard",
     "Run",
+    "Compare",
     "Errors",
     "Calibration",
+    "Explain",
     "Latency",
     "Robustness",
     "Dataset",

@@ -70,6 +70,7 @@ def test_only_whole_npy_and_json_files_are_kept(source: Path, root: Path) -> Non
     names = sorted(p.name for p in entry.iterdir())
     assert names == [
         "hashes.npy", "ids.npy", "images.npy", "labels.npy", "meta.json", "parts.npy",
+        "sha256.txt",
     ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from fer_bench.data import decoding
 from fer_bench.errors import FerBenchError
 from fer_bench.inference import images
 from fer_bench.inference.images import IMAGE_SUFFIXES, decode_image, read_image
@@ -254,7 +255,7 @@ def test_what_is_no_whole_picture_is_refused_in_one_sentence(name: str, tmp_path
 
 
 def test_an_avif_that_pillow_cannot_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "FORMATS", ("JPEG", "PNG"))
+    monkeypatch.setattr(decoding, "FORMATS", ("JPEG", "PNG"))
     with pytest.raises(FerBenchError, match=r"is an AVIF picture, which Pillow reads from 11\.3"):
         decode_image(saved(halves(), "AVIF"), "new.avif")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 import fer_bench
 from fer_bench.config import Config
@@ -71,7 +71,7 @@ class ExportMetadata(Config):
             for key in ("emotions", "input_spec"):
                 values[key] = json.loads(str(values.get(key, "null")))
             return cls.model_validate(values)
-        except (ValueError, ValidationError):
+        except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
             raise FerBenchError(
                 f"what {source} says about its emotions and input is damaged: export it again"
             ) from None

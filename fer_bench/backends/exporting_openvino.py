@@ -63,7 +63,13 @@ class OpenVinoFiles:
         )
 
         def forward(x: Tensor) -> Tensor:
-            return torch.from_numpy(compiled([x.contiguous().numpy()])[0].copy())
+            try:
+                return torch.from_numpy(compiled([x.contiguous().numpy()])[0].copy())
+            except (RuntimeError, LookupError) as error:  # damaged sizes, or no output left
+                raise FerBenchError(
+                    f"{path} or the .bin file beside it is damaged ({first_line(error)}): export "
+                    "the run again"
+                ) from error
 
         return forward
 

@@ -79,7 +79,7 @@ def to_onnx(model: Classifier, metadata: ExportMetadata | None = None) -> bytes:
                 output_names=[OUTPUT],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )
-        assert program is not None  # it is, with dynamo
+        assert program is not None  # nosec B101  # it is, with dynamo
         proto = program.model_proto
         _forget_origin(proto)
         set_metadata(proto, metadata or describe(model))

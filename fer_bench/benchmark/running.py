@@ -22,6 +22,7 @@ from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import model_files, round_parameters
+from fer_bench.results.claims import claimed
 from fer_bench.results.record import DatasetInfo, Member, ModelInfo, RunRecord, TrainingInfo
 from fer_bench.results.store import WEIGHTS, ResultsStore
 from fer_bench.specs import DataSpec, EnsembleSpec, RunSpec
@@ -65,8 +66,12 @@ class Runner:
 
         Raises:
             RunFailed: the run failed; the record with the error is stored, unless it would replace
-                a finished one.
+                a finished one. Or another process carries it out.
         """
+        with claimed(self.store, dataset.name, spec.name):
+            return self._run(spec, dataset)
+
+    def _run(self, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> RunRecord:
         record = RunRecord(
             name=spec.name,
             status="running",

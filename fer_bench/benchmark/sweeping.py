@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from fer_bench.benchmark.planning import Source
 from fer_bench.benchmark.running import Runner
 from fer_bench.benchmark.starting import as_recorded
 from fer_bench.data.base import FaceDataset
 from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.results.claims import claimed
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs import EnsembleSpec, RunSpec
@@ -22,7 +24,9 @@ def run_sweep(
 ) -> list[RunRecord]:
     """Carries out every run that is not finished yet; a failed one does not stop the others.
 
-    `on_run` hears of each run: `skipped`, `started`, `done`, or the error's sentence.
+    A run that another process is at is waited for. `on_run` hears of each run: `waiting: ...`,
+    `skipped`, `started`, `done`, or the error's sentence.
+
     Returns the stored records of all of them, in order.
 
     Raises:
@@ -35,15 +39,17 @@ def run_sweep(
         if key not in loaded:
             loaded[key] = source.load(spec)
         dataset = loaded[key]
-        if is_finished(runner.store, spec, dataset):
-            on_run(spec, "skipped")
-        else:
-            on_run(spec, "started")
-            try:
-                runner.run(spec, dataset)
-                on_run(spec, "done")
-            except RunFailed as error:
-                on_run(spec, str(error))
+        wait = partial(on_run, spec, "waiting: another process carries it out")
+        with claimed(runner.store, dataset.name, spec.name, wait=wait):
+            if is_finished(runner.store, spec, dataset):
+                on_run(spec, "skipped")
+            else:
+                on_run(spec, "started")
+                try:
+                    runner.run(spec, dataset)
+                    on_run(spec, "done")
+                except RunFailed as error:
+                    on_run(spec, str(error))
         stored = runner.store.find(f"{dataset.name}/{spec.name}")
         records.append(stored.readable())
     return records

@@ -18,6 +18,7 @@ from fer_bench.cli import (
     predicting,
     reporting,
     robustness,
+    serving,
     training,
 )
 from fer_bench.errors import FerBenchError
@@ -47,6 +48,7 @@ app.command()(predicting.fetch)
 app.command()(comparing.compare)
 app.command()(listing.results)
 app.command()(reporting.report)
+app.command()(serving.serve)
 
 
 def main() -> None:

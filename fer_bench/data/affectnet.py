@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -22,6 +23,8 @@ NUMBERING = dict(enumerate(AFFECTNET))
 #: Labels 8-10 of the CSV.
 NO_EXPRESSION = {8: "none", 9: "uncertain", 10: "no face"}
 CSV_PARTS = {"training.csv": "train", "validation.csv": "val"}
+#: What NumPy makes of a header that is no Python, or that promises terabytes.
+HEADER_ERRORS = (TypeError, MemoryError, SyntaxError, TokenError)
 COLUMNS = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height",
     "facial_landmarks", "expression", "valence", "arousal",
@@ -80,7 +83,7 @@ def _annotation(tree: Tree, name: str) -> int:
     """The number in an annotation file; -1 where it holds none."""
     try:
         return int(np.load(io.BytesIO(tree.read(name)), allow_pickle=False).item())
-    except (*READ_ERRORS, ValueError, TypeError):
+    except (*READ_ERRORS, *HEADER_ERRORS):
         return -1
 
 
@@ -140,7 +143,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 def _sample(row: dict[str, str], part: str, images: dict[str, str]) -> Sample | LeftOut:
     file = row.get("subDirectory_filePath", "").strip()
     expression = row.get("expression", "").strip()
-    label = int(expression) if expression.isdecimal() else -1
+    label = int(expression) if table.is_count(expression) else -1
     if label not in NUMBERING:
         return LeftOut(id=file, reason=_no_label(label))
     try:

@@ -21,8 +21,11 @@ from fer_bench.data.base import LeftOut, SourceData
 from fer_bench.errors import FerBenchError
 
 #: Raised whenever readers or this layout change, so that old entries are not used.
-SCHEMA = 1
+SCHEMA = 2
 SMALL_ARRAYS = ("labels", "ids", "parts", "hashes")
+META, CHECKSUM = "meta.json", "sha256.txt"
+#: Bytes of an .npy file that hold all of its header, and more where its first items are small.
+HEADER_BYTES = 128
 #: Images whose pixels are compared with their hashes on every load: finds zeroed or torn files.
 SPOT_CHECKS = 16
 DAY = 86_400.0
@@ -110,13 +113,26 @@ def _save(data: SourceData, folder: Path, format_name: str) -> None:
         "comparable": data.comparable,
         "left_out": [asdict(row) for row in data.left_out],
     }
-    (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+    (folder / META).write_text(json.dumps(meta), encoding="utf-8")
+    (folder / CHECKSUM).write_text(_digest(folder), encoding="utf-8")
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 over an entry's files, but for the pixels."""
+    digest = hashlib.sha256()
+    for name in (META, *(f"{array}.npy" for array in SMALL_ARRAYS)):
+        digest.update((folder / name).read_bytes())
+    with (folder / "images.npy").open("rb") as images:
+        digest.update(images.read(HEADER_BYTES))
+    return digest.hexdigest()
 
 
 def _load(folder: Path) -> tuple[str, SourceData] | None:
     """An entry's format and data; None where there is none or it is damaged."""
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        if (folder / CHECKSUM).read_text(encoding="utf-8") != _digest(folder):
+            return None
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
         small = {name: _load_array(folder / f"{name}.npy", mapped=False) for name in SMALL_ARRAYS}
         data = SourceData(
             name=meta["name"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import warnings
@@ -26,7 +27,13 @@ from fer_bench.errors import FerBenchError
 MAX_PIXELS = 50_000_000
 #: The side that images of differing sizes are resized to unless told otherwise.
 DEFAULT_SIZE = 224
-BLOCK, CHUNK = 2048, 64
+#: Images that share a longer side are resized too: no recipe wants more than this.
+MAX_SIDE = 1024
+#: Pillow's formats that are opened; others run programs (EPS) or are no pictures (MPEG, HDF5).
+#: HEIF is there where the user registered pillow-heif.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF")
+#: Images read before any is written, at most, and the bytes of their pixels together.
+BLOCK, BLOCK_BYTES, CHUNK = 2048, 2**28, 64
 EXIF_ORIENTATION = 0x0112
 #: How Pillow reports what it cannot decode, besides its own error (an OSError).
 DECODE_ERRORS = (
@@ -52,6 +59,16 @@ class _Header:
     colour: bool
 
 
+def open_picture(data: bytes) -> Image.Image:
+    """A picture of one of `FORMATS`, its pixels not decoded yet.
+
+    Raises:
+        one of `DECODE_ERRORS`: the bytes are no such picture.
+    """
+    Image.init()
+    return Image.open(io.BytesIO(data), formats=[known for known in FORMATS if known in Image.OPEN])
+
+
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     """Width and height after the EXIF orientation is applied."""
     turned = "exif" in image.info and image.getexif().get(EXIF_ORIENTATION, 1) >= 5
@@ -73,7 +90,7 @@ def _peek(tree: Tree, sample: Sample) -> _Header:
     data = tree.read(sample.name)
     if not data:
         raise ValueError("the file is empty")
-    with Image.open(io.BytesIO(data)) as image:
+    with open_picture(data) as image:
         width, height = _upright_size(image)
         if width * height > MAX_PIXELS:
             raise ValueError(f"{width}x{height} pixels, more than the limit of {MAX_PIXELS:,}")
@@ -103,7 +120,7 @@ def decode(data: bytes, *, colour: bool) -> NDArray[np.uint8]:
         found: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
         if found is not None:
             return found
-    with Image.open(io.BytesIO(data)) as image:
+    with open_picture(data) as image:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB" if colour else "L"))
 
 
@@ -126,7 +143,11 @@ Result = TypeVar("Result")
 
 
 def _in_threads(
-    work: Callable[[Sample], Result], samples: Sequence[Sample], how: Reading, stage: str
+    work: Callable[[Sample], Result],
+    samples: Sequence[Sample],
+    how: Reading,
+    stage: str,
+    block_size: int = BLOCK,
 ) -> Iterator[list[tuple[Sample, Result | LeftOut]]]:
     """Results in order, block by block, so that memory stays bounded; failures as `LeftOut`."""
 
@@ -140,12 +161,12 @@ def _in_threads(
             return sample, LeftOut(id=sample.id, reason=f"cannot be decoded: {reason}")
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(samples), BLOCK):
-            block = samples[start : start + BLOCK]
+        for start in range(0, len(samples), block_size):
+            block = samples[start : start + block_size]
             chunks = (block[i : i + CHUNK] for i in range(0, len(block), CHUNK))
             done = pool.map(lambda chunk: [attempt(sample) for sample in chunk], chunks)
             yield [pair for chunk in done for pair in chunk]
-            how.progress(stage, min(start + BLOCK, len(samples)), len(samples), {})
+            how.progress(stage, min(start + block_size, len(samples)), len(samples), {})
 
 
 def _common_form(
@@ -154,7 +175,8 @@ def _common_form(
     """The size (width, height) and colour that all images are brought to."""
     sizes = {h.size for h in headers}
     side = image_size or DEFAULT_SIZE
-    size = sizes.pop() if image_size is None and len(sizes) == 1 else (side, side)
+    alike = image_size is None and len(sizes) == 1 and max(max(sizes)) <= MAX_SIDE
+    size = sizes.pop() if alike else (side, side)
     return size, any(h.colour for h in headers)
 
 
@@ -187,9 +209,9 @@ def read_images(
 ) -> SourceData:
     """Decodes all samples into one array; what cannot be decoded is left out and named.
 
-    Images of one size keep it; of differing sizes, or with `how.image_size`, they are resized to a
-    square (plain, antialiased: faces are usually nearly square crops). Gray images stay gray unless
-    any image is in colour, which makes the set RGB.
+    Images of one size keep it, up to `MAX_SIDE`; of differing sizes, or with `how.image_size`, they
+    are resized to a square (plain, antialiased: faces are usually nearly square crops). Gray images
+    stay gray unless any image is in colour, which makes the set RGB.
 
     Raises:
         FerBenchError: not one image could be read.
@@ -200,12 +222,13 @@ def read_images(
         raise _nothing_readable(tree, lost)
     size, colour = _common_form(headers, how.image_size)
     shape = (size[1], size[0], 3) if colour else (size[1], size[0])
+    block_size = min(BLOCK, BLOCK_BYTES // math.prod(shape))
     file = ArrayFile(how.scratch / "images.npy", shape, "|u1")
     kept: list[Sample] = []
     hashes: list[NDArray[np.uint64]] = []
     try:
         for decoded in _in_threads(
-            lambda s: _read_one(tree, s, size, colour), readable, how, "decoding images"
+            lambda s: _read_one(tree, s, size, colour), readable, how, "decoding images", block_size
         ):
             lost += [image for _, image in decoded if isinstance(image, LeftOut)]
             good = [(s, image) for s, image in decoded if not isinstance(image, LeftOut)]

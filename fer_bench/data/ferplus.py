@@ -78,7 +78,7 @@ def read_votes(path: Path) -> VoteTable:
         )
     usages, images, counts = [], [], []
     for number, row in enumerate(rows):
-        if len(row) != len(wanted) or not all(v.strip().isdecimal() for v in row[2:]):
+        if len(row) != len(wanted) or not all(table.is_count(v.strip()) for v in row[2:]):
             raise FerBenchError(
                 f"row {number} of {path.name} is damaged: expected a usage, an image name and "
                 f"{len(VOTE_COLUMNS)} whole numbers; download the file again"

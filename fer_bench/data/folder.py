@@ -11,6 +11,7 @@ from pathlib import Path
 from fer_bench.data.base import LeftOut, SourceData
 from fer_bench.data.catalogue import Reader, Reading
 from fer_bench.data.decoding import Sample, read_images
+from fer_bench.data.table import is_count
 from fer_bench.data.tree import is_image, open_tree
 from fer_bench.emotions import ALIASES, COLOURS, FER2013, canonical
 from fer_bench.errors import FerBenchError, suggest
@@ -43,7 +44,7 @@ def class_folders(names: Sequence[str]) -> set[str]:
 def numeric_classes(names: Sequence[str]) -> set[int]:
     """The class folders as numbers where all of them are numbers, else empty."""
     folders = class_folders(names)
-    return {int(f) for f in folders} if all(f.isdecimal() for f in folders) else set()
+    return {int(f) for f in folders} if all(map(is_count, folders)) else set()
 
 
 def _numbered(names: Sequence[str], source: str, numbering: dict[int, str]) -> dict[str, str]:
@@ -79,7 +80,7 @@ def _place(name: str, numbered: dict[str, str], source: str) -> tuple[str, str, 
     found = _emotion_of(steps, numbered)
     if found is None:
         raise FerBenchError(
-            f"class folder {steps[-1]!r} of {source} is no emotion: rename it or leave it out; "
+            f"class folder {steps[-1]!r:.80} of {source} is no emotion: rename it or leave it out; "
             f"{suggest(steps[-1].lower(), [*COLOURS, *ALIASES])}"
         )
     position, emotion = found

@@ -69,8 +69,9 @@ def read_row_table(path: Path) -> RowTable:
         )
     rows: dict[str, int] = {}
     for line in lines:
-        if len(line) != 2 or not line[0].isdecimal():
-            raise FerBenchError(f"{path.name}: expected a row's number and a file, got {line!r}")
+        if len(line) != 2 or not table.is_count(line[0]):
+            got = f"{line!r:.80}"
+            raise FerBenchError(f"{path.name}: expected a row's number and a file, got {got}")
         rows[line[1]] = int(line[0])
     return RowTable(rows=rows)
 

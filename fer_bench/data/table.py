@@ -6,10 +6,14 @@ import csv
 import gzip
 import zlib
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import TextIO, cast
 
 from fer_bench.errors import FerBenchError
+
+#: Characters of a line and lines of a file: a few kilobytes of .gz may become gigabytes of text.
+MAX_LINE, MAX_LINES = 2**20, 5_000_000
 
 
 def open_text(path: Path) -> TextIO:
@@ -27,11 +31,31 @@ def rows(path: Path) -> Iterator[list[str]]:
     """
     try:
         with open_text(path) as file:
-            yield from csv.reader(file)
+            yield from csv.reader(_lines(file))
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise FerBenchError(
             f"{path.name} cannot be read as CSV: {error}; expected a whole text file or .csv.gz"
         ) from error
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file.
+
+    Raises:
+        csv.Error: one is too long, or they are too many.
+    """
+    for number in count():
+        line = file.readline(MAX_LINE)
+        if not line:
+            return
+        if number == MAX_LINES or (len(line) == MAX_LINE and not line.endswith("\n")):
+            raise csv.Error(f"more than {MAX_LINES:,} lines, or one of {MAX_LINE:,} characters")
+        yield line
+
+
+def is_count(cell: str) -> bool:
+    """Whether a cell is a whole number from 0 that every kind of integer holds."""
+    return cell.isdecimal() and len(cell) <= 9
 
 
 def header(path: Path) -> list[str]:

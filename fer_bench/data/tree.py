@@ -16,8 +16,16 @@ from fer_bench.errors import FerBenchError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".gif")
 #: A larger file is no face image.
 MAX_FILE_BYTES = 100 * 2**20
+#: So much of a zip's member is unpacked at once.
+CHUNK_BYTES = 2**20
 #: What reading a member of a damaged, encrypted or oddly packed zip can raise.
-READ_ERRORS = (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+READ_ERRORS = (
+    OSError, EOFError, RuntimeError, NotImplementedError, ValueError, OverflowError, struct.error,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+#: Python can unpack these a little at a time; of the others a few bytes may become gigabytes.
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+TOO_LARGE = f"larger than {MAX_FILE_BYTES >> 20} MiB"
 
 
 class Tree(Protocol):
@@ -56,7 +64,7 @@ class FolderTree:
 
     def read(self, name: str) -> bytes:
         if self._files[name].st_size > MAX_FILE_BYTES:
-            raise OSError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
+            raise OSError(TOO_LARGE)
         return (self.path / name).read_bytes()
 
     def digest(self) -> str:
@@ -89,21 +97,27 @@ class ZipTree:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, EOFError, struct.error, ValueError) as error:
+        except OSError:
+            raise
+        except READ_ERRORS as error:
             raise damaged_zip(path) from error
         self._members = {}
         for info in self._zip.infolist():
             steps = PurePosixPath(info.filename.replace("\\", "/")).parts
             name = "/".join(s for s in steps if s not in ("/", "..", "."))
-            if not info.is_dir() and _visible(name):
+            if name and not info.is_dir() and _visible(name):
                 self._members[name] = info
         self.names = sorted(self._members)
 
     def read(self, name: str) -> bytes:
         member = self._members[name]
         if member.file_size > MAX_FILE_BYTES:
-            raise OSError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-        return self._zip.read(member)
+            raise OSError(TOO_LARGE)
+        if member.compress_type not in PACKINGS:
+            raise OSError("packed in another way than deflate: pack it again as a plain zip")
+        with self._zip.open(member) as file:
+            # Never `read()`: it unpacks all that is there before it looks at the promised size.
+            return b"".join(iter(lambda: file.read(CHUNK_BYTES), b""))
 
 
 def damaged_zip(path: Path) -> FerBenchError:
@@ -161,7 +175,9 @@ def _central_directory(path: Path) -> bytes:
             raise damaged_zip(path)
         start = struct.unpack_from("<L", tail, end + 16)[0]
         wide = tail.rfind(b"PK\6\6", 0, end)
-        if start == 0xFFFFFFFF and wide >= 0:
+        if start == 0xFFFFFFFF and 0 <= wide <= len(tail) - 56:
             start = struct.unpack_from("<Q", tail, wide + 48)[0]
+        if start > size:
+            raise damaged_zip(path)
         file.seek(start)
         return file.read()

@@ -58,7 +58,14 @@ class FaceClassifier:
         Raises:
             RunFailed: logits that are not finite.
         """
-        logits = self.logits(crops).double()
+        return self._calibrated(self.logits(crops))
+
+    def classify(self, faces: Tensor) -> NDArray[np.float64]:
+        """As `probabilities`, of faces `(B, channels, S, S)` as `prepare` gives them."""
+        return self._calibrated(self.backend.forward(faces))
+
+    def _calibrated(self, raw: Tensor) -> NDArray[np.float64]:
+        logits = raw.double()
         if not torch.isfinite(logits).all():
             raise RunFailed(
                 f"model {self.name} gave logits that are not finite: its training diverged or its "
@@ -112,6 +119,10 @@ def _require_members(run: StoredRun, record: RunRecord) -> None:
             raise FerBenchError(
                 f"ensemble {run.name} needs run {member.run}, which is not in "
                 f"{run.folder.parent}: bring it back, or make an ensemble of others"
+            )
+        if stored.readable().members:
+            raise FerBenchError(
+                f"ensemble {run.name} is made of {member.run}, an ensemble itself: {again}"
             )
         # Fitted on validation data, so that no two trainings have the same.
         if (stored.readable().temperature or 1.0) != member.temperature:

@@ -116,7 +116,7 @@ class History:
         Raises:
             FerBenchError: it cannot be written; nothing of it is left then.
         """
-        shown = "".join(c for c in name if c.isprintable())[:200]
+        shown = _shown(name)
         faces = {"name": shown, "rows": [dict(row) for row in rows]}
         content = {
             IMAGE_FILE: _jpeg(image),
@@ -127,7 +127,8 @@ class History:
         with self._clear("write to"):
             try:
                 self._files.makedirs(self._path(entry), exist_ok=True)
-                self._files.pipe_file(self._path(MARKER), b"Written by FER Bench.\n")
+                if not self._files.exists(self._path(MARKER)):
+                    self._files.pipe_file(self._path(MARKER), b"Written by FER Bench.\n")
                 for file, data in content.items():
                     self._write(self._path(entry, file), data)
             except self._errors:
@@ -280,6 +281,10 @@ def _without_password(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url)
 
 
+def _shown(name: str) -> str:
+    return "".join(c for c in name if c.isprintable())[:200]
+
+
 def _check_id(entry: str) -> None:
     """Raises FerBenchError for an id that is none of ours, such as `../..`."""
     if not _ID.fullmatch(entry):
@@ -315,4 +320,4 @@ def _read(entry: str, content: object) -> HistoryEntry | None:
         time = datetime.strptime(match[1], _TIME).replace(tzinfo=UTC)
     except (ValidationError, ValueError):
         return None
-    return HistoryEntry(id=entry, name=faces.name, time=time, rows=faces.rows)
+    return HistoryEntry(id=entry, name=_shown(faces.name), time=time, rows=faces.rows)

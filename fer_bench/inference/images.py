@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import io
 import warnings
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fer_bench.data.decoding import DECODE_ERRORS, MAX_PIXELS, decode
+from fer_bench.data.decoding import DECODE_ERRORS, MAX_PIXELS, decode, open_picture
 from fer_bench.errors import FerBenchError
 
 #: What is taken for a picture by its name. HEIC too, so that a folder's is reported, not skipped.
@@ -19,9 +18,6 @@ IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif",
     ".jp2", ".ppm", ".pgm", ".heic", ".heif",
 )  # fmt: skip
-#: Pillow's formats that are opened; others run programs (EPS) or are no pictures (MPEG, HDF5).
-#: HEIF is there where the user registered pillow-heif.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF")
 EXPECTED = "expected a JPEG, PNG, WebP, GIF, BMP or TIFF picture"
 #: A larger file is refused before it is read: more than `MAX_PIXELS` of 16-bit RGB take.
 MAX_BYTES = 320_000_000
@@ -100,9 +96,7 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
 
 
 def _decoded(data: bytes, name: str) -> NDArray[np.uint8]:
-    Image.init()
-    formats = [known for known in FORMATS if known in Image.OPEN]
-    with Image.open(io.BytesIO(data), formats=formats) as image:
+    with open_picture(data) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise _too_large(name, f"{width}x{height}")

@@ -121,7 +121,7 @@ def open_place(place: Place) -> Classifier:
     """
     if place.request is not None:
         return _seeded(place.request)
-    assert place.run is not None
+    assert place.run is not None  # nosec B101  # a place has either
     return _run_network(read_run(place.run))[0]
 
 

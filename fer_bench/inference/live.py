@@ -266,7 +266,8 @@ class LiveSession:
                 self._changed.wait_for(lambda: not self._playing or self._has_work())
                 if not self._playing:
                     return
-                assert self._slot is not None and self._models is not None
+                assert self._slot is not None  # nosec B101  # waited for
+                assert self._models is not None  # nosec B101  # waited for
                 (image, arrived), self._slot = self._slot, None
                 models = self._models
             with self._errors.kept("analysing a frame"):

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from torch import Tensor, nn
 
-from fer_bench.types import InputSpec, Mode, Provenance
+from fer_bench.types import EmotionName, InputSpec, Mode, Provenance
 
 Option = int | float | str | bool
 
@@ -25,7 +25,7 @@ class ModelRequest:
     """
 
     name: str
-    emotions: tuple[str, ...]
+    emotions: tuple[EmotionName, ...]
     mode: Mode = "full"
     pretraining: str = "none"
     options: dict[str, Option] = field(default_factory=dict)

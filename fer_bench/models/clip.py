@@ -35,6 +35,8 @@ from fer_bench.types import InputSpec, Provenance
 
 REFERENCE = "clip_vit_b_32"
 REFERENCE_ID = "openai/clip-vit-base-patch32"
+#: The commit of each repository that we name ourselves; the user's own are taken as they are now.
+REVISIONS = {REFERENCE_ID: "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"}
 PREFIX = "clip:"
 #: The preprocessing of OpenAI's CLIP, which nearly every later one keeps.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -78,7 +80,11 @@ def _open_clip(source: str) -> CLIPModel:
     with downloading(f"the CLIP model {source} ({_place(source)})"):
         config = _config(source)
         clip, report = CLIPModel.from_pretrained(
-            source, config=config, dtype=torch.float32, output_loading_info=True
+            source,
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            revision=REVISIONS.get(source, "main"),
         )
     if missing := sorted(report["missing_keys"]):
         raise FerBenchError(
@@ -95,7 +101,7 @@ def _config(source: str) -> Any:
         FerBenchError: it is no CLIP.
     """
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, revision=REVISIONS.get(source, "main"))
     except ValueError:
         raise FerBenchError(f"{source} is no Hugging Face model: expected a CLIP") from None
     if config.model_type != "clip":
@@ -118,7 +124,7 @@ def text_head(clip: CLIPModel, source: str, emotions: tuple[str, ...]) -> Cosine
         FerBenchError: the tokenizer cannot be had.
     """
     with downloading(f"the tokenizer of {source} ({_place(source)})"):
-        tokenizer = CLIPTokenizer.from_pretrained(source)
+        tokenizer = CLIPTokenizer.from_pretrained(source, revision=REVISIONS.get(source, "main"))
     words = [ADJECTIVES.get(emotion, emotion) for emotion in emotions]
     prompts = [template.format(word) for word in words for template in TEMPLATES]
     tokens = tokenizer(prompts, padding=True, return_tensors="pt")
@@ -198,7 +204,9 @@ def _input_spec(source: str | None, size: int) -> InputSpec:
     mean, std = MEAN, STD
     if source is not None:
         try:
-            processor = CLIPImageProcessor.from_pretrained(source)
+            processor = CLIPImageProcessor.from_pretrained(
+                source, revision=REVISIONS.get(source, "main")
+            )
             mean, std = tuple(processor.image_mean), tuple(processor.image_std)
         except OSError:  # a folder without preprocessor_config.json
             pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import pickle
+import pickle  # nosec B403  # for its error alone
 import re
 import socket
 import struct
@@ -35,7 +35,7 @@ _HUB_ID = re.compile(r"(hf-hub:)?[\w.-]+/[\w.-]+")
 #: Base error of the hub's HTTP client: httpx, httpx2 or requests, as its version has it.
 _HTTP_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 #: What torch's restricted unpickler raises on bytes that are no state dict: nearly anything.
-_DAMAGED = (
+LOAD_ERRORS = (
     OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, LookupError,
     SafetensorError, pickle.UnpicklingError, struct.error,
 )  # fmt: skip
@@ -115,7 +115,8 @@ def read_hub(hub_id: str) -> State:
     """
     hub_id = hub_id.removeprefix("hf-hub:")
     with downloading(f"{WEIGHTS_FILE} of {hub_cache(hub_id)}"):
-        path = hf_hub_download(hub_id, WEIGHTS_FILE)
+        # The user names the repository, whose tensors cannot run anything.
+        path = hf_hub_download(hub_id, WEIGHTS_FILE)  # nosec B615
     return read_local(path)
 
 
@@ -134,7 +135,7 @@ def read_local(place: str) -> State:
         if path.suffix == ".safetensors":
             return load_file(path)
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGED:
+    except LOAD_ERRORS:
         raise FerBenchError(
             f"cannot read weights from {path}: expected an undamaged file of plain tensors "
             "(.safetensors, or a state dict saved with torch.save); pickled models are refused, "
@@ -143,7 +144,9 @@ def read_local(place: str) -> State:
     for wrapper in ("state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
             loaded = loaded[wrapper]
-    if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
+    if not isinstance(loaded, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()
+    ):
         raise FerBenchError(f"{path} holds no state dict: expected names mapped to tensors")
     return loaded
 

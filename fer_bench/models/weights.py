@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -20,6 +21,11 @@ from fer_bench.types import Dtype, InputSpec, Provenance
 
 SCHEMA_VERSION = 1
 CARD_FILE = "model.json"
+#: What libraries make of a configuration that describes no network.
+BUILD_ERRORS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError,
+    StrictDataclassError, TypeError, ValueError,
+)  # fmt: skip
 
 
 class ModelCard(Config):
@@ -90,7 +96,7 @@ def read_card(folder: Path) -> ModelCard:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FerBenchError(f"no model in {folder}: expected {CARD_FILE} there") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FerBenchError(f"cannot read {path}: expected JSON, got {error}") from None
     version = values.get("schema_version") if isinstance(values, dict) else None
     if not isinstance(version, int):
@@ -119,10 +125,17 @@ def load_model(folder: Path) -> Classifier:
         ) from None
     except (OSError, SafetensorError) as error:
         raise FerBenchError(
-            f"cannot read {path}: the file is damaged ({error}); train or copy it again"
+            f"cannot read {path}: the file is damaged ({error!s:.200}); train or copy it again"
         ) from None
     # The mode is not set up: merged LoRA weights are plain, and the head is all that zero-shot has.
-    model = find_builder(card.request.name)(replace(card.request, pretraining="none"))
+    try:
+        model = find_builder(card.request.name)(replace(card.request, pretraining="none"))
+    except BUILD_ERRORS as error:
+        reason = " ".join(str(error).split())
+        raise FerBenchError(
+            f"{folder / CARD_FILE} describes a network that cannot be built "
+            f"({type(error).__name__}: {reason:.200}): train or copy it again"
+        ) from None
     load_weights(model, state, source=str(path))
     model.request = card.request
     model.input_spec = card.input_spec

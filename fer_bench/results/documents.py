@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, one_line
 from fer_bench.results.record import Part
 from fer_bench.results.store import write_atomically
 
@@ -90,7 +90,7 @@ def _claimed_version(text: bytes) -> int:
 
 
 def _place(error: ValidationError) -> str:
-    return ".".join(map(str, error.errors()[0]["loc"])) or "the document"
+    return one_line(".".join(map(str, error.errors()[0]["loc"]))) or "the document"
 
 
 def _newer(path: str, version: int, read: int) -> FerBenchError:

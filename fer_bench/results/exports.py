@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, one_line
 from fer_bench.results.latency import Agreement
 from fer_bench.results.record import Part
 from fer_bench.results.store import write_atomically
@@ -91,7 +91,7 @@ def read_exports(folder: Path) -> list[Export]:
         return ExportsFile.model_validate_json(text).exports
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the document"
+        place = one_line(".".join(map(str, first["loc"]))) or "the document"
         raise FerBenchError(
             f"{path} is damaged ({place}: {first['msg']}): delete it and export again"
         ) from None
@@ -101,7 +101,7 @@ def _version(text: bytes) -> int:
     """The schema version that a document claims; 0 where it claims none."""
     try:
         version = json.loads(text)["schema_version"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return 0
     return version if isinstance(version, int) else 0
 

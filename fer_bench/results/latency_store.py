@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, one_line
 from fer_bench.results.latency import LATENCY_VERSION, LatencyFile, LatencyReport
 from fer_bench.results.store import ResultsStore, write_atomically
 
@@ -162,7 +162,7 @@ def _why_invalid(text: bytes, error: ValidationError) -> str:
 
 
 def _place(error: ValidationError) -> str:
-    return ".".join(map(str, error.errors()[0]["loc"])) or "the document"
+    return one_line(".".join(map(str, error.errors()[0]["loc"]))) or "the document"
 
 
 def _newer(version: int) -> str:

@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import ValidationError
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, one_line
 from fer_bench.results.record import SCHEMA_VERSION, SPEC_KINDS, RunRecord
+from fer_bench.types import SPLITS
 
 HISTORY_COLUMNS = (
     "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr",
@@ -36,7 +37,7 @@ def _why_invalid(text: bytes, error: ValidationError) -> str:
     if isinstance(version, int) and version > SCHEMA_VERSION:
         return _newer(version)
     steps = [str(step) for step in first["loc"] if step not in SPEC_KINDS]
-    place = ".".join(steps) or "the document"
+    place = one_line(".".join(steps)) or "the document"
     if first["type"] == "extra_forbidden":
         return f"record.json has the unknown key {place!r}"
     return f"record.json: {place}: {first['msg'].removeprefix('Value error, ')}"
@@ -73,7 +74,7 @@ def read_record(path: Path) -> RunRecord | str:
 
 def _damaged(path: Path, reason: str) -> FerBenchError:
     return FerBenchError(
-        f"{path} is damaged ({' '.join(reason.split())}): run the training again to replace it"
+        f"{path} is damaged ({one_line(reason)}): run the training again to replace it"
     )
 
 
@@ -120,4 +121,28 @@ def read_predictions(path: Path) -> pd.DataFrame:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(path, str(error)) from None
     _check(path, table, PREDICTION_COLUMNS)
+    wrong = _wrong_predictions(table)
+    if wrong:
+        raise _damaged(path, wrong)
     return table
+
+
+def _wrong_predictions(table: pd.DataFrame) -> str | None:
+    """What is wrong with the values of a predictions table, in a few words; None for nothing."""
+    if not table.columns.is_unique:
+        return "two of its columns have one name"
+    if not pd.api.types.is_string_dtype(table["id"]):
+        return "id is not a text in every row"
+    if not table["split"].isin(SPLITS).all():
+        return "split is not train, val or test in every row"
+    if not pd.api.types.is_bool_dtype(table["clean"]):
+        return "clean is not true or false in every row"
+    scores = table[[column for column in table if str(column).startswith("p_")]]
+    if not all(map(pd.api.types.is_float_dtype, scores.dtypes)) or not (
+        scores.ge(0) & scores.le(1)  # neither holds for NaN
+    ).all(axis=None):
+        return "a probability is not a number from 0 to 1"
+    labels, last = table["label"], scores.shape[1] - 1
+    if not pd.api.types.is_integer_dtype(labels) or not labels.between(0, last).all():
+        return "label is not the number of an emotion in every row"
+    return None

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from fer_bench.environment import Environment
 from fer_bench.specs import EnsembleSpec, RunSpec
-from fer_bench.types import InputSpec, Provenance
+from fer_bench.types import EmotionName, InputSpec, Provenance
 
 SCHEMA_VERSION = 1
 Status = Literal["running", "done", "failed"]
@@ -18,7 +18,7 @@ Status = Literal["running", "done", "failed"]
 class Part(BaseModel):
     """Base of a record's parts: unknown keys refused, so a misspelt one cannot hide."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class ClassMetrics(Part):
@@ -51,7 +51,7 @@ class DatasetInfo(Part):
     source: str = Field(description="file or folder name, without its path")
     fingerprint: str = Field(description="SHA-256 over pixels, labels and splits")
     protocol: str
-    emotions: tuple[str, ...]
+    emotions: tuple[EmotionName, ...]
     split_sizes: dict[str, int]
     clean_test_size: int = Field(description="test images that stand nowhere in train or val")
     class_counts: dict[str, dict[str, int]] = Field(description="split -> emotion -> images")
@@ -82,7 +82,7 @@ class TrainingInfo(Part):
 class Member(Part):
     """A run in an ensemble."""
 
-    run: str
+    run: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="its folder beside this run's")
     weight: float = Field(ge=0, description="share in the mean; the members' sum to 1")
     temperature: float = Field(gt=0, description="what its logits are divided by before the mean")
     pretraining: str = Field(description="as in its specification")

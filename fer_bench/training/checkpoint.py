@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.models.pretrained import LOAD_ERRORS
 
 FILE = "checkpoint.pt"
 
@@ -41,9 +41,11 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except LOAD_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FerBenchError(
             f"the checkpoint {path} is damaged ({reason:.120}): delete it and run again"
         ) from None
+    if not isinstance(state, dict):
+        raise FerBenchError(f"{path} holds no checkpoint: delete it and run again")
     return state

@@ -79,14 +79,14 @@ class LearningRate:
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers, for a checkpoint."""
         inner = self._by_epoch or self._by_batch
-        assert inner is not None
+        assert inner is not None  # nosec B101  # one of the two always is there
         state = inner.state_dict()
         return {k: v for k, v in state.items() if isinstance(v, (int, float, list, bool))}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes up where `state_dict` left off."""
         inner = self._by_epoch or self._by_batch
-        assert inner is not None
+        assert inner is not None  # nosec B101  # one of the two always is there
         inner.load_state_dict(state)
 
 

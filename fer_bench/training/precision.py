@@ -50,7 +50,7 @@ def settled_precision(
         try:
             noted = json.loads(path.read_text(encoding="utf-8"))
             return noted["precision"], noted["reason"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise FerBenchError(f"{path} is damaged: delete it and run again") from None
     precision, reason = choose()
     text = json.dumps({"precision": precision, "reason": reason})

@@ -10,6 +10,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from fer_bench.config import Recipe
+from fer_bench.errors import FerBenchError
 from fer_bench.training.optim import LearningRate, make_optimizer
 from fer_bench.types import Precision
 
@@ -114,11 +115,23 @@ class TrainingState(Generic[Net]):
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Takes up where `checkpoint` left off."""
-        for name in ("epoch", "steps", "history", "best_epoch", "best"):
-            setattr(self, name, saved[name])
-        self.model.load_state_dict(saved["model"])
-        if self.average:
-            self.average.module.load_state_dict(saved["average"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.rate.load_state_dict(saved["rate"])
+        """Takes up where `checkpoint` left off.
+
+        Raises:
+            FerBenchError: what was saved is no state of this network.
+        """
+        try:
+            for name in ("epoch", "steps", "history", "best_epoch", "best"):
+                setattr(self, name, saved[name])
+            self.model.load_state_dict(saved["model"])
+            if self.average:
+                self.average.module.load_state_dict(saved["average"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.rate.load_state_dict(saved["rate"])
+        except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise FerBenchError(
+                "the checkpoint to go on from does not fit this run "
+                f"({type(error).__name__}: {reason:.120}): delete `.work` in the results folder "
+                "and run it again"
+            ) from None

@@ -1,5 +1,6 @@
 """What the dashboard's pages share. The only part of the library that imports Streamlit."""
 
+from fer_bench.ui.access import may_name_paths
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER, show_budget
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
 from fer_bench.ui.labels import leakages, suspects, votes_beside
@@ -50,6 +51,7 @@ __all__ = [
     "latencies",
     "leakages",
     "load_data",
+    "may_name_paths",
     "measured",
     "no_results",
     "pick_run",

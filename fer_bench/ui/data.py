@@ -13,6 +13,7 @@ from fer_bench.display import escape
 from fer_bench.errors import FerBenchError
 from fer_bench.results.record import RunRecord
 from fer_bench.specs import Protocol
+from fer_bench.ui.access import VARIABLE, may_name_paths
 from fer_bench.ui.widgets import show_error
 
 if TYPE_CHECKING:  # torch loads only when an audit is asked for
@@ -22,9 +23,15 @@ SYNTHETIC = "synthetic"
 
 
 def ask_for_data(key: str) -> None:
-    """A form that asks once for the data's place and remembers it."""
+    """A form that asks once for the data's place and remembers it; see `access.may_name_paths`."""
     if given := os.environ.get("FER_BENCH_DATA"):
         st.caption(f"FER\\_BENCH\\_DATA says that the data lie at {escape(given)}.")
+        return
+    if not may_name_paths():
+        st.caption(
+            "This server is open to other machines, so visitors cannot name files on it: whoever "
+            f"runs it sets {escape('FER_BENCH_DATA')}, or {escape(VARIABLE)}=1 to allow it."
+        )
         return
     with st.form(key):
         place = st.text_input(
@@ -59,7 +66,8 @@ def dataset_of(record: RunRecord) -> FaceDataset | None:
     Raises:
         FerBenchError: the data cannot be read.
     """
-    drawn = record.dataset.name == SYNTHETIC  # its source, `synthetic:SEED`, draws it again
+    # `synthetic:SEED` draws it again; of anything else, a path too, a record is not believed.
+    drawn = record.dataset.name == SYNTHETIC == record.dataset.source.partition(":")[0]
     source = record.dataset.source if drawn else settings.data_source()
     if source is None:
         return None

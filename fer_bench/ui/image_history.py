@@ -11,6 +11,8 @@ import streamlit as st
 from fer_bench.display import escape, how_many, percent
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.history import History, HistoryEntry
+from fer_bench.ui.access import VARIABLE as ALLOW
+from fer_bench.ui.access import may_name_paths
 from fer_bench.ui.faces import drawn, face_table, shortened
 from fer_bench.ui.images import Result, Treatment
 from fer_bench.ui.widgets import gallery, show_error
@@ -32,6 +34,13 @@ def show_history(
 ) -> None:
     """The switch, where pictures go, what was kept, and the button that deletes it."""
     with st.expander("History", icon=":material/history:"):
+        if not (os.environ.get(VARIABLE) or may_name_paths()):
+            st.caption(
+                "No picture is stored. This server is open to other machines, so visitors cannot "
+                f"name a folder on it: whoever runs it sets {escape(VARIABLE)}, or "
+                f"{escape(ALLOW)}=1 to allow it."
+            )
+            return
         on = st.toggle("Keep the pictures that I analyse here", key=ON)
         if said := st.session_state.pop(SAID, None):
             st.info(said)
@@ -56,7 +65,10 @@ def _ask_for_place() -> History | None:
     """
     if given := os.environ.get(VARIABLE):
         history = History(given)
-        st.caption(f"{escape(VARIABLE)} says that the history lies in {escape(history.url)}.")
+        st.caption(
+            f"{escape(VARIABLE)} says that the history lies in {escape(history.url)}. Everyone who "
+            "opens this page can look at it and delete it."
+        )
         return history
     place = st.text_input(
         "Folder or bucket",

@@ -1,0 +1,1 @@
+"""The REST API: a run's model behind an address. `app.create_app` makes it, `server` runs it."""

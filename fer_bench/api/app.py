@@ -1,0 +1,217 @@
+"""The app: its routes, and how refusals are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.security import HTTPBearer
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+import fer_bench
+from fer_bench.api.forms import openapi_form, read_upload
+from fer_bench.api.gate import DOCS, HEALTH, Observer, TokenGate
+from fer_bench.api.metrics import Metrics
+from fer_bench.api.pages import Form, page, picture_of, wants_page
+from fer_bench.api.schemas import (
+    REFUSALS,
+    UNAUTHORISED,
+    Asked,
+    Health,
+    ImageResult,
+    Models,
+    Predictions,
+    Problem,
+)
+from fer_bench.api.service import Answers, Service
+from fer_bench.api.settings import ServeSettings
+from fer_bench.errors import FerBenchError, RunFailed
+
+DESCRIPTION = """Finds faces in pictures and names their expressions. Pictures are never stored.
+
+A face is not a feeling: the models name expressions as annotators did. Inferring the emotions of
+people at work or in education is prohibited in the European Union (AI Act, Article 5(1)(f))."""
+
+
+def create_app(settings: ServeSettings) -> FastAPI:
+    """The app, whose lifespan opens the default model and classifies.
+
+    Its `state.service` is the `Service` behind it.
+
+    Raises:
+        FerBenchError: an unknown run or detector.
+    """
+    metrics = Metrics()
+    service = Service(settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    guarded = settings.token is not None
+    app = FastAPIOffline(
+        docs_url=DOCS,
+        redoc_url=None,
+        favicon_url="data:,",
+        title="FER Bench",
+        version=fer_bench.__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    app.include_router(_open_routes(service))
+    app.include_router(
+        _routes(service, metrics),
+        # Only for the document: the gate has looked at the token before.
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if guarded else [],
+        responses=UNAUTHORISED if guarded else {},
+    )
+    app.add_exception_handler(AnyHTTPException, _tell)
+    app.add_exception_handler(FerBenchError, _tell_failure)
+    app.add_exception_handler(Exception, _tell_fault)
+    if settings.token is not None:
+        app.add_middleware(TokenGate, token=settings.token)
+    if settings.cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization"],
+        )
+    app.add_middleware(Observer, metrics=metrics)
+    return app
+
+
+def _open_routes(service: Service) -> APIRouter:
+    """What needs no token."""
+    router = APIRouter()
+
+    @router.get(
+        HEALTH,
+        summary="Whether it is ready",
+        responses={503: {"model": Health, "description": "Not ready"}},
+    )
+    async def healthz(response: Response) -> Health:
+        """200 while the default model is open and classifies; 503 before and while stopping."""
+        status = service.status
+        response.status_code = 200 if status == "ready" else 503
+        return Health(status=status)
+
+    return router
+
+
+def _routes(service: Service, metrics: Metrics) -> APIRouter:
+    router, settings = APIRouter(), service.settings
+
+    @router.get("/", response_class=HTMLResponse, summary="A form to upload a picture")
+    async def form() -> HTMLResponse:
+        return page(await _form(service, Asked()))
+
+    @router.post(
+        "/upload/",
+        summary="The faces of one picture",
+        response_model=ImageResult,
+        response_model_exclude_unset=True,
+        responses={**REFUSALS, 200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+        openapi_extra=openapi_form("file", many=False),
+    )
+    async def upload(request: Request) -> ImageResult | Response:
+        """One picture's faces; as a page for browsers (`Accept: text/html`)."""
+        as_page = wants_page(request.headers.get("accept", ""))
+        try:
+            return await _uploaded(request, service, as_page=as_page)
+        except HTTPException as refusal:
+            if not as_page:
+                raise
+            offered = await _form(service, Asked())
+            shown = page(offered, error=str(refusal.detail), status=refusal.status_code)
+            shown.headers.update(refusal.headers or {})
+            return shown
+
+    @router.post(
+        "/v1/predict",
+        summary="The faces of one picture or many",
+        response_model_exclude_unset=True,
+        responses=REFUSALS,
+        openapi_extra=openapi_form("files", many=True),
+    )
+    async def predict(request: Request) -> Predictions:
+        """The faces of one picture or many. One that cannot be read has its `error` among the
+        results; where none can, the whole request is refused."""
+        with service.admitted():
+            sent = await read_upload(request, settings, "files")
+            answers = await service.analyse(sent.pictures, sent.asked)
+            _require_readable(answers)
+        results = [answer.document(answers.emotions) for answer in answers.pictures]
+        return Predictions(model=answers.model, results=results)
+
+    @router.get("/v1/models", summary="What can be asked for")
+    async def models() -> Models:
+        """The models that can be asked for: runs whose weights are here."""
+        return Models(models=await asyncio.to_thread(service.networks.entries))
+
+    @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
+    async def metrics_text() -> Response:
+        """Counters in Prometheus's text format."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
+
+
+async def _uploaded(
+    request: Request, service: Service, *, as_page: bool
+) -> ImageResult | HTMLResponse:
+    with service.admitted():
+        sent = await read_upload(request, service.settings, "file")
+        if len(sent.pictures) > 1:
+            raise HTTPException(
+                400, "expected one picture in the field 'file': send several to /v1/predict"
+            )
+        answers = await service.analyse(sent.pictures, sent.asked, keep_images=as_page)
+        _require_readable(answers)
+        answer = answers.pictures[0]
+        if not as_page:
+            return answer.document(answers.emotions)
+        picture = await service.looker.do(lambda: picture_of(answer, answers.emotions))
+        offered = await _form(service, sent.asked.model_copy(update={"model": answers.model}))
+        return page(offered, answers=answers, picture=picture)
+
+
+async def _form(service: Service, asked: Asked) -> Form:
+    names = await asyncio.to_thread(service.networks.short_names)
+    return Form(models=names, asked=asked, max_megabytes=service.settings.max_bytes / 1e6)
+
+
+def _require_readable(answers: Answers) -> None:
+    """Refuses a request none of whose pictures could be read."""
+    errors = [answer.error for answer in answers.pictures]
+    if all(error is not None for error in errors):
+        raise HTTPException(415, str(errors[0]))
+
+
+async def _tell(request: Request, error: Exception) -> Response:
+    """A refusal as one sentence, in place of the bare name of its status."""
+    assert isinstance(error, AnyHTTPException)  # nosec B101  # for mypy
+    detail = error.detail
+    if detail == HTTPStatus(error.status_code).phrase:
+        what = {404: "there is nothing at this address", 405: "this address takes other methods"}
+        detail = f"{what.get(error.status_code, detail)}: see {DOCS}"
+    return JSONResponse({"detail": detail}, error.status_code, error.headers)
+
+
+async def _tell_failure(request: Request, error: Exception) -> Response:
+    """The model failed, or cannot do what was asked of it: a network may have no heat map."""
+    status = 500 if isinstance(error, RunFailed) else 422
+    return JSONResponse(Problem(detail=str(error)).model_dump(), status)
+
+
+async def _tell_fault(request: Request, error: Exception) -> Response:
+    """A fault of this server, which logs it."""
+    return JSONResponse({"detail": "the server failed: its log says why"}, 500)

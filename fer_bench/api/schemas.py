@@ -1,0 +1,139 @@
+"""The documents that go in and out, as OpenAPI describes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fer_bench.results.lineage import is_run, origin
+from fer_bench.results.store import DEFAULT, StoredRun
+
+#: Longest name of a model that is looked up.
+LONGEST_NAME = 300
+
+
+class Asked(BaseModel):
+    """What may stand beside the pictures, as form fields or in the query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(
+        DEFAULT,
+        max_length=LONGEST_NAME,
+        description="a run's name, `dataset/name`, or `default`",
+    )
+    explain: bool = Field(
+        False, description="adds `heat_map` to each face: where the network looked"
+    )
+    detector: str | None = Field(
+        None,
+        max_length=LONGEST_NAME,
+        description="`whole` where each picture is a face already; else the server's own",
+    )
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    detail: str = Field(description="one sentence")
+
+
+class Face(BaseModel):
+    """A face and what the model makes of it."""
+
+    box: tuple[int, int, int, int] = Field(
+        description="left, top, width, height in pixels; may reach beyond the picture"
+    )
+    detector_score: float | None = Field(description="in [0, 1]; null where there is none")
+    emotion: str
+    score: float = Field(description="the probability of `emotion`")
+    probabilities: dict[str, float] = Field(description="by emotion; their sum is 1")
+    heat_map: str | None = Field(
+        None, description="with `explain`: the face under a heat map, PNG, base64"
+    )
+
+
+class ImageResult(BaseModel):
+    """A picture's faces, largest first; or why it could not be read."""
+
+    name: str = Field(description="the file's name as it was sent")
+    faces: list[Face]
+    error: str | None
+
+
+class Predictions(BaseModel):
+    """The answer to `POST /v1/predict`: one result per file, in their order."""
+
+    model: str = Field(description="`dataset/name`")
+    results: list[ImageResult]
+
+
+class ModelEntry(BaseModel):
+    """A model that can be asked for."""
+
+    name: str = Field(description="`dataset/name`")
+    emotions: list[str] = Field(description="in the order of the network's outputs")
+    input_size: int | None = Field(description="side of the faces that it takes, pixels")
+    test_accuracy: float | None = Field(description="on its test split, in [0, 1]")
+    terms: str = Field(description="licences of starting weights and data, where recorded")
+    default: bool
+    backend: str | None = Field(description="the back end it runs on; null until it is opened")
+
+
+class Models(BaseModel):
+    """The answer to `GET /v1/models`; the default one stands first."""
+
+    models: list[ModelEntry]
+
+
+class Health(BaseModel):
+    """The answer to `GET /healthz`."""
+
+    status: str = Field(description="`ready`, `loading` or `stopping`")
+
+
+def full_name(run: StoredRun) -> str:
+    """`dataset/name`."""
+    return f"{run.dataset}/{run.name}"
+
+
+def model_entry(run: StoredRun, *, default: bool, backend: str | None) -> ModelEntry:
+    """What is told of a readable run."""
+    record = run.readable()
+    test, model = record.metrics.get("test"), record.model
+    start = origin(run)
+    licence = model.provenance.licence if model else ""
+    weights = "random weights" if start == "none" else start
+    if licence or not (start == "none" or is_run(start)):
+        weights += f" (licence: {licence or 'not recorded'})"
+    return ModelEntry(
+        name=full_name(run),
+        emotions=list(record.dataset.emotions),
+        input_size=model.input_spec.size if model else None,
+        test_accuracy=test.accuracy if test else None,
+        terms=f"started from {weights}; trained on {record.dataset.name}, whose own terms apply: "
+        "most collections of faces allow research only",
+        default=default,
+        backend=backend,
+    )
+
+
+#: Refusals that every route which takes pictures may give, for its OpenAPI document.
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": why}
+    for status, why in {
+        400: "The form cannot be read, or it holds no picture",
+        404: "No such model",
+        408: "The request took too long to arrive",
+        413: "Too large",
+        415: "No form, or none of the files is a picture that can be read",
+        422: "A field that is unknown or has a wrong value",
+        429: "Too many requests at once: try again after `Retry-After` seconds",
+        500: "The model failed",
+        503: "Stopping, out of time, or the model cannot be opened",
+    }.items()
+}
+UNAUTHORISED: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "The token is missing or wrong"}
+}

@@ -1,0 +1,205 @@
+"""What happens to a request's pictures: admitted, looked at, named in batches, explained."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from fastapi import HTTPException
+from numpy.typing import NDArray
+
+from fer_bench.api.batching import Batcher
+from fer_bench.api.forms import Picture
+from fer_bench.api.looking import Asking, Looker, heat_map
+from fer_bench.api.metrics import Metrics
+from fer_bench.api.networks import Networks
+from fer_bench.api.schemas import Asked, ImageResult
+from fer_bench.api.settings import ServeSettings
+from fer_bench.errors import FerBenchError, suggest
+from fer_bench.inference.batch import FileResult
+from fer_bench.inference.predictor import FacePrediction, named
+from fer_bench.inference.reporting import as_entry
+
+log = logging.getLogger(__name__)
+
+#: The detector for pictures that are faces already.
+WHOLE = "whole"
+RETRY = {"Retry-After": "1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A picture's faces, largest first; or why it could not be read.
+
+    image: uint8 `(H, W, 3)` RGB, only where it was to be kept.
+    heat_maps: base64 PNGs of the first faces, where they were asked for.
+    """
+
+    name: str
+    error: str | None = None
+    image: NDArray[np.uint8] | None = None
+    faces: tuple[FacePrediction, ...] = ()
+    heat_maps: tuple[str, ...] = ()
+
+    def document(self, emotions: Sequence[str]) -> ImageResult:
+        """As `predict --json` writes it, with the client's name in place of a path."""
+        entry = as_entry(FileResult(path=Path(), faces=self.faces, error=self.error), emotions)
+        for face, heat in zip(entry["faces"], self.heat_maps, strict=False):
+            face["heat_map"] = heat
+        return ImageResult(name=self.name, faces=entry["faces"], error=self.error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What one request gets.
+
+    model: `dataset/name`.
+    """
+
+    model: str
+    emotions: tuple[str, ...]
+    pictures: list[Answer]
+
+
+class Service:
+    """What one app works with.
+
+    on_failure: told when the default model cannot be opened.
+
+    Raises:
+        FerBenchError: an unknown run or detector.
+    """
+
+    def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
+        self.settings = settings
+        self.networks = Networks(settings)
+        self.looker = Looker(settings)
+        self.stopping = False
+        self.on_failure: Callable[[FerBenchError], None] = _log_failure
+        self._at_work = 0
+        self._batching: asyncio.Task[None] | None = None
+        self._batcher = Batcher(
+            max_faces=settings.max_batch,
+            wait=settings.batch_wait,
+            on_their_way=lambda: self.looker.looking_at,
+            on_batch=metrics.count_batch,
+        )
+        metrics.watch_queue(lambda: self._at_work)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Opens the default model and classifies while the block lasts; then finishes what is at
+        work, within `stop_within` seconds."""
+        self._batching = asyncio.create_task(self._batcher.run())
+        opening = asyncio.create_task(self._open_default())
+        try:
+            yield
+        finally:
+            self.stopping = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.stop_within):
+                    while self._at_work:
+                        await asyncio.sleep(0.02)
+            opening.cancel()
+            self._batching.cancel()
+            self.looker.close()
+            self.networks.close()
+
+    async def _open_default(self) -> None:
+        try:
+            await self.networks.open_default()
+        except FerBenchError as error:
+            self.on_failure(error)
+
+    @property
+    def status(self) -> str:
+        """`ready`, `loading`, `stopping`, or `broken` where nothing is classified any more."""
+        if self.stopping:
+            return "stopping"
+        if self._batching is None or self._batching.done():
+            return "broken"
+        return "ready" if self.networks.is_open() else "loading"
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """A place in the queue, from before a request's body is read until its answer is there.
+
+        Raises:
+            HTTPException: 429 where all are taken, 503 while stopping.
+        """
+        if self.stopping:
+            raise HTTPException(503, "the server is stopping: ask it again in a while", RETRY)
+        if self._at_work >= self.settings.max_queue:
+            raise HTTPException(
+                429, f"{self._at_work} requests are at work already: try again in a second", RETRY
+            )
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
+
+    async def analyse(
+        self, pictures: Sequence[Picture], asked: Asked, *, keep_images: bool = False
+    ) -> Answers:
+        """Each picture's answer, in order.
+
+        Raises:
+            HTTPException: 404 or 422 for what was asked, 503 where it takes too long or the model
+                cannot be opened.
+            FerBenchError: the network gives no numbers, or cannot be explained.
+        """
+        detector = self._detector(asked)
+        limit = self.settings.time_limit
+        try:
+            async with asyncio.timeout(limit):
+                name, classifier = await self.networks.get(asked.model)
+                asking = Asking(
+                    classifier=classifier,
+                    detector=detector,
+                    explain=asked.explain,
+                    keep_image=keep_images,
+                )
+                answers = await asyncio.gather(*(self._answer(p, asking) for p in pictures))
+        except TimeoutError:
+            raise HTTPException(
+                503, f"no answer within {limit:g} s: send less at once, or try again", RETRY
+            ) from None
+        return Answers(model=name, emotions=classifier.emotions, pictures=answers)
+
+    def _detector(self, asked: Asked) -> str:
+        own = self.settings.detector
+        if asked.detector not in (None, own, WHOLE):
+            raise HTTPException(
+                422,
+                f"the detector {asked.detector!r} is not offered here: "
+                + suggest(asked.detector, {own, WHOLE}),
+            )
+        return asked.detector or own
+
+    async def _answer(self, picture: Picture, asking: Asking) -> Answer:
+        seen = await self.looker.look(picture, asking)
+        answer = Answer(name=picture.name, error=seen.error, image=seen.image)
+        if seen.prepared is None:
+            return answer
+        classifier = asking.classifier
+        rows = await self._batcher.probabilities(classifier, seen.prepared)
+        faces = tuple(
+            named(face, row, classifier.emotions)
+            for face, row in zip(seen.faces, rows, strict=True)
+        )
+        maps = [
+            await self.looker.do(partial(heat_map, classifier, crop, face.emotion))
+            for crop, face in zip(seen.crops, faces, strict=False)
+        ]
+        return replace(answer, faces=faces, heat_maps=tuple(maps))
+
+
+def _log_failure(error: FerBenchError) -> None:
+    log.error("the default model cannot be opened: %s", error)
