@@ -168,8 +168,10 @@ def measure(command: Command, times: int, rng: random.Random) -> dict[str, objec
             while not kill_at(command, folder, rng.uniform(0, seconds)):
                 too_late += 1  # it had ended: the machine was faster than the first time
                 (folder / "results").rename(folder / f"ended-{too_late}")
-            statuses += read_everything(folder)
-            finish(command, folder)
+            left = read_everything(folder)
+            statuses += left
+            if left != {"done": len(expected)}:  # `train` refuses a run that was just finished
+                finish(command, folder)
             equal = numbers(folder) == expected and not left_over(folder)
             same += equal
             print(f"{command.name}: {same} the same", file=sys.stderr, flush=True)

@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
 from PIL import Image
 
+from benchmarks.damaged_kinds import KINDS
 from fer_bench.api.app import create_app
 from fer_bench.cli import main as cli
 from fer_bench.emotions import EXPRESSIO, FER2013
@@ -244,6 +245,15 @@ def test_what_is_no_readable_picture_is_415(client, address, field, name, conten
     response = client.post(address, files={field: (name, content)})
     assert response.status_code == 415
     assert sentence(response).startswith(said)
+
+
+def test_damaged_and_hostile_pictures_end_in_an_answer_or_a_refusal(client: TestClient) -> None:
+    kind = KINDS["image"]
+    for label, files in (*kind.by_hand(), *kind.drawn(60)):
+        for name, content in files.items():
+            response = client.post("/v1/predict", files={"files": (name, content)})
+            assert response.status_code in (200, 413, 415), label
+            assert set(response.json()) in ({"model", "results"}, {"detail"}), label
 
 
 def test_a_body_that_is_announced_too_large_is_not_read(client):
