@@ -52,7 +52,7 @@ class Registry:
             FerBenchError: no such name; the message suggests the near ones.
         """
         if name not in self._entries:
-            raise FerBenchError(f"unknown {self.kind} {name!r}: {suggest(name, self._entries)}")
+            raise FerBenchError(f"unknown {self.kind} {name!r:.80}: {suggest(name, self._entries)}")
         return self._entries[name]
 
     def load(self, name: str) -> Any:

@@ -79,7 +79,7 @@ class OpenVinoFiles:
             raise FerBenchError(f"cannot read {path}: there is no such file")
         try:
             network = openvino.Core().read_model(path)
-        except RuntimeError:
+        except (RuntimeError, UnicodeDecodeError):  # the latter where its message quotes the file
             raise FerBenchError(
                 f"{path} or the .bin file beside it is missing, damaged or no OpenVINO network: "
                 "export the run again"

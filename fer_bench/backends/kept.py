@@ -75,7 +75,7 @@ def load_int8(fingerprint: str) -> Any | None:
         return None
     try:
         return load_openvino().Core().read_model(_folder(fingerprint) / NETWORK)
-    except RuntimeError:
+    except (RuntimeError, UnicodeDecodeError):  # the latter where its message quotes the file
         return None
 
 

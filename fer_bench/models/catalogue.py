@@ -58,7 +58,7 @@ def find_builder(name: str) -> Builder:
     if not colon:
         known = [*MODELS, *(f"{p}:NAME" for p in PREFIXES)]
         if name not in MODELS:
-            raise FerBenchError(f"unknown model {name!r}: {suggest(name, known)}")
+            raise FerBenchError(f"unknown model {name!r:.80}: {suggest(name, known)}")
         builder = MODELS.load(name)
         return builder
     builder = PREFIXES.load(prefix)

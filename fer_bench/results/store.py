@@ -127,11 +127,11 @@ class ResultsStore:
             return read_run(Path(name).resolve())
         if not folders:
             raise FerBenchError(
-                f"unknown run {name!r}: {self.root} holds no runs yet; "
+                f"unknown run {name!r:.160}: {self.root} holds no runs yet; "
                 "train one with `python -m fer_bench train`"
             )
         known = {DEFAULT, *(f.name for f in folders)}
-        raise FerBenchError(f"unknown run {name!r}: {suggest(name, known)}")
+        raise FerBenchError(f"unknown run {name!r:.160}: {suggest(name, known)}")
 
     def _default(self) -> StoredRun:
         path = self.root / DEFAULT_FILE
