@@ -53,7 +53,9 @@ def write_document(path: Path, document: Document) -> None:
     try:
         type(document).model_validate_json(text)  # JSON has no NaN: it is written as null
     except ValidationError as error:
-        raise FerBenchError(f"{path.name} cannot be saved: {_place(error)} is not finite") from None
+        raise FerBenchError(
+            f"{path.name} cannot be saved: {place_of(error)} is not finite"
+        ) from None
     try:
         write_atomically({path: text})
     except OSError as error:
@@ -71,16 +73,16 @@ def _parsed_file(path: str, inode: int, mtime_ns: int, size: int, kind: type[Doc
     try:
         document = kind.model_validate_json(text)
     except ValidationError as error:
-        if _claimed_version(text) > version:
-            raise _newer(path, _claimed_version(text), version) from None
-        reason = f"{_place(error)}: {error.errors()[0]['msg']}"
+        if claimed_version(text) > version:
+            raise _newer(path, claimed_version(text), version) from None
+        reason = f"{place_of(error)}: {error.errors()[0]['msg']}"
         raise FerBenchError(f"{path} is damaged ({reason}): delete it and measure again") from None
     if document.schema_version > version:
         raise _newer(path, document.schema_version, version)
     return document
 
 
-def _claimed_version(text: bytes) -> int:
+def claimed_version(text: bytes) -> int:
     """The schema version that a document claims; 0 where it claims none."""
     try:
         version = json.loads(text)["schema_version"]
@@ -89,7 +91,8 @@ def _claimed_version(text: bytes) -> int:
     return version if isinstance(version, int) else 0
 
 
-def _place(error: ValidationError) -> str:
+def place_of(error: ValidationError) -> str:
+    """Where in a document its first fault is: `reports.0.n`."""
     return one_line(".".join(map(str, error.errors()[0]["loc"]))) or "the document"
 
 

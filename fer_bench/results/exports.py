@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from fer_bench.errors import FerBenchError, one_line
+from fer_bench.errors import FerBenchError
+from fer_bench.results.documents import claimed_version, place_of
 from fer_bench.results.latency import Agreement
 from fer_bench.results.record import Part
 from fer_bench.results.store import write_atomically
@@ -82,7 +82,7 @@ def read_exports(folder: Path) -> list[Export]:
         return []
     except OSError as error:
         raise FerBenchError(f"cannot read {path}: {error.strerror}") from None
-    if _version(text) > EXPORTS_VERSION:
+    if claimed_version(text) > EXPORTS_VERSION:
         raise FerBenchError(
             f"{path} was written by a newer FER Bench: this one reads schema {EXPORTS_VERSION}; "
             "update FER Bench"
@@ -90,20 +90,8 @@ def read_exports(folder: Path) -> list[Export]:
     try:
         return ExportsFile.model_validate_json(text).exports
     except ValidationError as error:
-        first = error.errors()[0]
-        place = one_line(".".join(map(str, first["loc"]))) or "the document"
-        raise FerBenchError(
-            f"{path} is damaged ({place}: {first['msg']}): delete it and export again"
-        ) from None
-
-
-def _version(text: bytes) -> int:
-    """The schema version that a document claims; 0 where it claims none."""
-    try:
-        version = json.loads(text)["schema_version"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return 0
-    return version if isinstance(version, int) else 0
+        reason = f"{place_of(error)}: {error.errors()[0]['msg']}"
+        raise FerBenchError(f"{path} is damaged ({reason}): delete it and export again") from None
 
 
 def add_export(folder: Path, export: Export) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fer_bench.errors import FerBenchError, one_line
+from fer_bench.errors import FerBenchError
+from fer_bench.results.documents import place_of
 from fer_bench.results.latency import LATENCY_VERSION, LatencyFile, LatencyReport
 from fer_bench.results.store import ResultsStore, write_atomically
 
@@ -93,7 +94,7 @@ def add_report(folder: Path, report: LatencyReport) -> LatencyFile:
         LatencyFile.model_validate_json(text)  # JSON has no NaN: it is written as null
     except ValidationError as error:
         raise FerBenchError(
-            f"the latency report of {folder.name} cannot be saved: {_place(error)} is not finite"
+            f"the latency report of {folder.name} cannot be saved: {place_of(error)} is not finite"
         ) from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -158,11 +159,7 @@ def _why_invalid(text: bytes, error: ValidationError) -> str:
     version = values.get("schema_version") if isinstance(values, dict) else None
     if isinstance(version, int) and version > LATENCY_VERSION:
         return _newer(version)
-    return f"is damaged ({_place(error)}: {first['msg']}): {again}"
-
-
-def _place(error: ValidationError) -> str:
-    return one_line(".".join(map(str, error.errors()[0]["loc"]))) or "the document"
+    return f"is damaged ({place_of(error)}: {first['msg']}): {again}"
 
 
 def _newer(version: int) -> str:
