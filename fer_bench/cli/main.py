@@ -19,6 +19,7 @@ from fer_bench.cli import (
     reporting,
     robustness,
     serving,
+    sweeping,
     training,
 )
 from fer_bench.errors import FerBenchError
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(listing.list_app, name="list")
 app.add_typer(data.app, name="data")
-app.command()(training.run)
+app.command()(sweeping.run)
 app.command()(training.train)
 app.command()(training.ensemble)
 app.command()(evaluating.evaluate)

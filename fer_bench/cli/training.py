@@ -1,4 +1,4 @@
-"""`train` (one run) and `run` (a whole benchmark)."""
+"""`train` (one run) and `ensemble` (several finished ones)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fer_bench.cli.options import (
     open_source,
     parse_options,
 )
-from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
     from fer_bench.results.record import RunRecord
@@ -148,53 +148,6 @@ def ensemble(
             spec, dataset
         )
     report([record], as_json, results)
-
-
-def run(
-    spec: Annotated[Path, typer.Argument(help="YAML file of a benchmark.")],
-    data: Data = None,
-    votes_file: VotesFile = None,
-    rows_file: RowsFile = None,
-    only: Annotated[str | None, typer.Option(help="Only runs whose name has this.")] = None,
-    limit: Limit = None,
-    results: Results = DEFAULT_RESULTS,
-    device: Device = "auto",
-    extractor: Annotated[str, typer.Option(help="Back end of frozen features.")] = "auto",
-    weights: Weights = "float32",
-    as_json: Json = False,
-) -> None:
-    """Carry out a benchmark: models x modes x recipes x seeds; finished runs are skipped.
-
-    A killed benchmark goes on where it was. Exit code 1 if any run failed; its record has the
-    error, and the others are done all the same.
-
-    Example: python -m fer_bench run benchmarks/specs/demo.yaml
-    """
-    from fer_bench.benchmark import Runner, plan, run_sweep
-    from fer_bench.config import load_yaml
-    from fer_bench.results.store import ResultsStore
-    from fer_bench.specs import Sweep
-
-    sweep = load_yaml(Sweep, spec)
-    specs = plan(sweep, only, limit)
-    source = open_source(data_source(data, sweep.data), votes_file, rows_file)
-
-    def on_run(one: RunSpec | EnsembleSpec, what: str) -> None:
-        err.print(f"[{specs.index(one) + 1}/{len(specs)}] {one.name}: {what}", markup=False)
-
-    with progress_bars() as progress:
-        runner = Runner(
-            store=ResultsStore(results),
-            device=choose_device(device),
-            extractor=extractor,
-            weights=as_dtype(weights),
-            progress=progress,
-        )
-        records = run_sweep(specs, source, runner, on_run)
-    report(records, as_json, results)
-    failed = [r.name for r in records if r.status != "done"]
-    if failed:
-        raise RunFailed(f"{len(failed)} of {len(records)} runs failed: {', '.join(failed)}")
 
 
 def _already(spec: RunSpec | EnsembleSpec, results: Path, way_out: str) -> FerBenchError:
