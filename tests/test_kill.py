@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 NAME = "clip_vit_b_32-full-killable-scratch-tiny-s0"
 RECIPE = """
 name: killable
-epochs: 30
+epochs: 10
 batch_size: 32
 precision: fp32
 optimizer: {name: adam, lr: 1.0e-3}

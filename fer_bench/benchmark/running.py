@@ -123,7 +123,8 @@ class Runner:
             model = starting_model(request_for(spec, dataset), spec)
             _, trainable = count_parameters(model)
             outcome = self._train(model, dataset, spec, work_dir)
-            merge_lora(model)
+            if spec.mode == "lora":
+                merge_lora(model)
             if self.weights is not None:
                 round_parameters(model, self.weights)
         evaluation = evaluate(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from fer_bench.errors import FerBenchError
@@ -50,6 +48,8 @@ def inject_lora(model: Classifier, rank: int) -> None:
     Raises:
         FerBenchError: no layer is wide enough for this rank.
     """
+    from peft import LoraConfig, inject_adapter_in_model  # takes seconds, which few runs need
+
     targets = lora_targets(model.backbone, rank)
     if not targets:
         raise FerBenchError(
@@ -66,6 +66,8 @@ def merge_lora(model: Classifier) -> None:
 
     Logits stay the same to rounding. Does nothing to a model without updates.
     """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     adapted = {
         name: module
         for name, module in model.backbone.named_modules()
