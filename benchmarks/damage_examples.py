@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import tarfile
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -149,7 +152,33 @@ def data_sources() -> list[dict[str, bytes]]:
         },
         {f"data/{n}/{m}.png": face[7 * m + n] for n in range(7) for m in range(2)},
         {f"data/happy/S{n:03}_001_00000001.png": face[n] for n in range(4)},
+        {f"data/{part}-0.tar": _tar(face[:6]) for part in ("train", "test")},
+        {f"data/{part}-0.parquet": _parquet(face[:6]) for part in ("train", "test")},
     ]
+
+
+def _tar(faces: list[bytes]) -> bytes:
+    """A WebDataset shard."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for number, face in enumerate(faces):
+            label = json.dumps({"emotion": FER2013[number % 7]}).encode()
+            for name, content in ((f"{number}.png", face), (f"{number}.json", label)):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _parquet(faces: list[bytes]) -> bytes:
+    """A shard as of the Hugging Face hub."""
+    features = {"label": {"names": FER2013, "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    images = [{"bytes": face, "path": None} for face in faces]
+    table = pa.table({"image": images, "label": [n % 7 for n in range(len(faces))]})
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), buffer, row_group_size=4)
+    return buffer.getvalue()
 
 
 def run_files(*names: str) -> dict[str, bytes]:

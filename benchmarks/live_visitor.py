@@ -24,6 +24,7 @@ DECODED = "() => document.querySelector('video')?.getVideoPlaybackQuality().tota
 NUMBER = f"() => ({READ_NUMBER})(document.querySelector('video'), document.createElement('canvas'))"
 PNG = """() => {
     const video = document.querySelector('video'), canvas = document.createElement('canvas');
+    if (!video?.videoWidth) return null;
     canvas.width = video.videoWidth; canvas.height = video.videoHeight;
     canvas.getContext('2d').drawImage(video, 0, 0);
     return canvas.toDataURL('image/png').split(',')[1];
@@ -96,8 +97,8 @@ class LiveVisitor:
         return read
 
     def picture(self) -> NDArray[np.uint8]:
-        """The frame that shows, RGB uint8 `(H, W, 3)`."""
-        encoded: str = self.frame.evaluate(PNG)
+        """The frame that shows, RGB uint8 `(H, W, 3)`; waits where the page draws itself anew."""
+        encoded: str = self.frame.wait_for_function(PNG, timeout=PATIENCE_MS).json_value()
         return np.asarray(Image.open(BytesIO(b64decode(encoded))).convert("RGB"), np.uint8)
 
     @property

@@ -10,6 +10,8 @@ class FerBenchError(Exception):
     """Something the user can mend; shown as one sentence, never as a traceback."""
 
     exit_code = 2
+    #: Whether every process of a run raises it (`fer_bench.processes`).
+    shared = False
 
 
 class RunFailed(FerBenchError):

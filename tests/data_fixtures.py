@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import tarfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -48,6 +52,38 @@ def zipped(path: Path, files: dict[str, bytes]) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in files.items():
             archive.writestr(name, data)
+    return path
+
+
+def tarred(path: Path, files: dict[str, bytes]) -> Path:
+    """Writes the same files as a tar."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+def parquet_file(
+    path: Path,
+    images: list[bytes | None],
+    labels: list[int] | list[str],
+    *,
+    names: list[str] | None = None,
+    group: int = 5,
+) -> Path:
+    """Writes a file as Hugging Face's `push_to_hub` does; `names`: its `ClassLabel`'s."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [{"bytes": image, "path": f"{i}.png"} for i, image in enumerate(images)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({"image": pa.array(rows, kind), "label": labels})
+    if names is not None:
+        features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+        document = json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": document})
+    pq.write_table(table, path, row_group_size=group, use_dictionary=False)
     return path
 
 

@@ -54,8 +54,10 @@ def test_only_and_limit_narrow_a_benchmark():
     sweep = load_yaml(Sweep, SPECS / "demo.yaml")
     names = [s.name for s in plan(sweep, only="vgg16", limit=20)]
     assert names == [
-        "vgg16-frozen-frozen-20-scratch-tiny-limit20-s0",
         "vgg16-full-demo-scratch-tiny-limit20-s0",
+        "vgg16-full-demo-scratch-tiny-limit20-s1",
+        "vgg16-full-demo-scratch-tiny-limit20-s2",
+        "vgg16-frozen-frozen-20-scratch-tiny-limit20-s0",
     ]
     with pytest.raises(FerBenchError, match="demo: no run matches 'alexnet'"):
         plan(sweep, only="alexnet")

@@ -18,7 +18,7 @@ from data_fixtures import (
     zipped,
 )
 
-from fer_bench.data import decoding, tree
+from fer_bench.data import decoding, members
 from fer_bench.data.loading import load_dataset, read_source
 from fer_bench.errors import FerBenchError
 
@@ -92,7 +92,7 @@ def test_a_file_above_the_size_limit_is_refused(
 ) -> None:
     files = class_files(["happy", "sad"], 3)
     files["sad/huge.png"] = b"x" * 5000
-    monkeypatch.setattr(tree, "MAX_FILE_BYTES", 4000)
+    monkeypatch.setattr(members, "MAX_FILE_BYTES", 4000)
     assert list(reasons(zipped(tmp_path / "faces.zip", files))) == ["sad/huge.png"]
 
 

@@ -9,7 +9,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from data_fixtures import class_files, csv_rows, encoded, face, kaggle_files, put, write_csv, zipped
+from data_fixtures import (
+    class_files,
+    csv_rows,
+    encoded,
+    face,
+    kaggle_files,
+    parquet_file,
+    put,
+    tarred,
+    write_csv,
+    zipped,
+)
 from PIL import Image
 
 from fer_bench.data.base import SourceData
@@ -110,6 +121,28 @@ def ckplus_folder(root: Path) -> Path:
     return put(root / "ck", files)
 
 
+def webdataset_folder(root: Path) -> Path:
+    for part, first, count in (("train", 0, 20), ("train", 20, 20), ("val", 40, 10)):
+        files = {}
+        for i in range(first, first + count):
+            files[f"{i:06}.jpg"] = encoded(face(i), ".jpg")
+            files[f"{i:06}.cls"] = FER2013[i % 7].encode()
+        tarred(root / "shards" / f"{part}-{first:06}.tar", files)
+    return root / "shards"
+
+
+def parquet_folder(root: Path) -> Path:
+    for part, first, count in (("train", 0, 30), ("validation", 30, 9), ("test", 40, 9)):
+        numbers = range(first, first + count)
+        parquet_file(
+            root / "hub" / "data" / f"{part}-00000-of-00001.parquet",
+            [encoded(face(i)) for i in numbers],
+            [i % 7 for i in numbers],
+            names=["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"],
+        )
+    return root / "hub"
+
+
 def plain_folder(root: Path) -> Path:
     return put(root / "mine", class_files(["Joy", "anger", "Calm"], 12))
 
@@ -120,6 +153,8 @@ def synthetic(root: Path) -> Path:
 
 SOURCES = {
     "ferplus": ferplus_folder,
+    "webdataset": webdataset_folder,
+    "parquet": parquet_folder,
     "fer2013": fer2013_zip,
     "fer2013-csv": fer2013_csv,
     "affectnet": affectnet_folder,

@@ -19,6 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 from PIL import Image
 
+from fer_bench import remote
 from fer_bench.errors import FerBenchError
 from fer_bench.inference import history as module
 from fer_bench.inference.history import FACES_FILE, IMAGE_FILE, MARKER, UNFINISHED, History
@@ -310,7 +311,7 @@ def test_an_error_of_the_stores_own_library_is_one_sentence(
         raise OwnError("Unable to locate credentials")
 
     monkeypatch.setattr(module, "NoCredentials", OwnError, raising=False)
-    monkeypatch.setitem(module._STORE_ERRORS, "memory", (f"{module.__name__}:NoCredentials",))
+    monkeypatch.setitem(remote._STORE_ERRORS, "memory", (f"{module.__name__}:NoCredentials",))
     monkeypatch.setattr(MemoryFileSystem, "ls", fail)
     with pytest.raises(FerBenchError, match=r"cannot read .*: Unable to locate credentials; check"):
         History("memory://faces").entries()

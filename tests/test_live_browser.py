@@ -61,10 +61,12 @@ def test_faces_are_boxed_on_fresh_frames(live: Watched) -> None:
     live.wait_for_colour("happy", OVERLAY_PIXELS)
     _, analysed = live.counted()
     numbers = set()
-    for _ in range(5):
+    for _ in range(30):  # not each can be read, and a busy browser shows one twice
         live.wait_for_frames(2)
-        numbers.add(live.number())
-    assert len(numbers - {None}) == 5
+        numbers |= {live.number()} - {None}
+        if len(numbers) == 5:
+            break
+    assert len(numbers) == 5
     live.wait_for_analyses(analysed + 1)
 
 

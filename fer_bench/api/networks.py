@@ -16,6 +16,7 @@ from fer_bench.api.schemas import ModelEntry, full_name, model_entry
 from fer_bench.api.settings import ServeSettings
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.inference.classifier import FaceClassifier, open_classifier
+from fer_bench.results.places import fetch
 from fer_bench.results.store import DEFAULT, ResultsStore, StoredRun
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Networks:
 
     async def _other(self, run: StoredRun) -> FaceClassifier:
         """One of the few that are open, or opened now; the one not used for longest is let go."""
+        await asyncio.to_thread(fetch, run.weight_files)
         key = run.folder, max(file.stat().st_mtime_ns for file in run.weight_files)
         if key not in self._others:
             self._others[key] = self._opening(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fer_bench import processes
 from fer_bench.benchmark.planning import Source
 from fer_bench.evaluation.predicting import evaluate
 from fer_bench.inference.classifier import load_run_model
@@ -42,10 +43,11 @@ def evaluate_run(
     Raises:
         FerBenchError: no such run, no weights beside its record, or data that do not fit.
     """
-    run = store.find(name)
-    record = run.readable()
-    model = load_run_model(run)
-    dataset = source.load_for(record.spec)
+    with processes.in_step():
+        run = store.find(name)
+        record = run.readable()
+        model = load_run_model(run)
+        dataset = source.load_for(record.spec)
     if limit is not None:  # of this split alone: what is clean depends on the whole of train
         dataset = dataset.limited(limit, limit=(split,))
     views = record.spec.tta if tta else "none"

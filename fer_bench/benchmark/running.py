@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import torch
 
+from fer_bench import processes
 from fer_bench.benchmark.members import assemble, load_teachers
 from fer_bench.benchmark.starting import as_recorded, starting_model
+from fer_bench.benchmark.trackers import check_trackers
+from fer_bench.benchmark.tracking import tracked
 from fer_bench.data.base import FaceDataset
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.calibration import calibrate
-from fer_bench.evaluation.predicting import evaluate
+from fer_bench.evaluation.predicting import Evaluation, evaluate
 from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import model_files, round_parameters
 from fer_bench.results.claims import claimed
 from fer_bench.results.record import DatasetInfo, Member, ModelInfo, RunRecord, TrainingInfo
-from fer_bench.results.store import WEIGHTS, ResultsStore
+from fer_bench.results.store import ResultsStore
 from fer_bench.specs import DataSpec, EnsembleSpec, RunSpec
 from fer_bench.training.extractors import check_extractor
 from fer_bench.training.finetune import finetune
@@ -39,9 +43,10 @@ class Runner:
 
     weights: how the trained network is stored beside its record, and None for not at all. With
         `float16` it is rounded before it is evaluated: the record is of the stored one.
+    trackers: names of `trackers.TRACKERS` that follow each run beside its record.
 
     Raises:
-        FerBenchError: an unknown extractor.
+        FerBenchError: an unknown extractor or tracker, or a tracker that is not installed.
     """
 
     store: ResultsStore
@@ -50,8 +55,10 @@ class Runner:
     weights: Dtype | None = "float32"
     resume: bool = True
     progress: Progress = silent
+    trackers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_trackers(self.trackers)
         if self.extractor != "auto":
             check_extractor(self.extractor)
 
@@ -64,12 +71,33 @@ class Runner:
         is finished already stays as it is until the new one is. With `resume`, an interrupted run
         goes on after its last finished epoch.
 
+        Several processes (`fer_bench.processes`) share the work; the main one writes.
+
         Raises:
             RunFailed: the run failed; the record with the error is stored, unless it would replace
                 a finished one. Or another process carries it out.
         """
-        with claimed(self.store, dataset.name, spec.name):
-            return self._run(spec, dataset)
+        _require_same_data(dataset)
+        claim = claimed(self.store, dataset.name, spec.name)
+        with ExitStack() as block:
+            processes.on_main(lambda: block.enter_context(claim))
+            return self._follow(spec, dataset)
+
+    def _follow(self, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> RunRecord:
+        work_dir = self._scratch(spec, dataset)
+        with tracked(
+            self.trackers,
+            spec,
+            dataset,
+            results=self.store.root,
+            work_dir=work_dir,
+            resume=self.resume,
+            device=self.device,
+        ) as tracking:
+            runner = replace(self, progress=tracking.listen(self.progress))
+            record = runner._run(spec, dataset)
+            tracking.conclude(record)
+        return record
 
     def _run(self, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> RunRecord:
         record = RunRecord(
@@ -81,27 +109,35 @@ class Runner:
             dataset=describe_dataset(dataset),
             not_comparable_because=reasons_not_comparable(spec, dataset),
         )
-        self.store.tidy(dataset.name, spec.name)
-        self._save_unless_done(record)
-        scratch = self.store.work_folder(dataset.name, spec.name)
-        # A checkpoint is only ever resumed by the same specification over the same data.
-        work_dir = scratch / _identity(spec, dataset)
+        processes.on_main(lambda: self._begin(record))
+        work_dir = self._scratch(spec, dataset)
         try:
             record = self._make_and_evaluate(record, spec, dataset, work_dir)
         except Exception as error:
             message = str(error)
             if not isinstance(error, FerBenchError):
+                processes.let_the_first_speak(error)
                 message = f"{type(error).__name__}: {message}"
             failed = record.model_copy(
                 update={"status": "failed", "error": message, "finished_at": datetime.now(UTC)}
             )
-            self._save_unless_done(failed)
+            if processes.is_main():
+                self._save_unless_done(failed)
             failure = RunFailed(f"run {spec.name} failed: {message}")
             if isinstance(error, FerBenchError):  # 2 where the input was bad, not the run
-                failure.exit_code = error.exit_code
+                failure.exit_code, failure.shared = error.exit_code, error.shared
             raise failure from error
-        shutil.rmtree(scratch, ignore_errors=True)
+        if processes.is_main():
+            shutil.rmtree(work_dir.parent, ignore_errors=True)
         return record
+
+    def _begin(self, record: RunRecord) -> None:
+        self.store.tidy(record.dataset.name, record.name)
+        self._save_unless_done(record)
+
+    def _scratch(self, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> Path:
+        """A checkpoint is only ever resumed by the same specification over the same data."""
+        return self.store.work_folder(dataset.name, spec.name) / _identity(spec, dataset)
 
     def _save_unless_done(self, record: RunRecord) -> None:
         if not self.store.exists_done(record.dataset.name, record.name):
@@ -116,11 +152,13 @@ class Runner:
     ) -> RunRecord:
         members: tuple[Member, ...] = ()
         if isinstance(spec, EnsembleSpec):
-            model, members = assemble(self.store, spec, dataset)
+            with processes.in_step():
+                model, members = assemble(self.store, spec, dataset)
             trainable, outcome = 0, _untrained(self.device)
         else:
             torch.manual_seed(spec.seed)
-            model = starting_model(request_for(spec, dataset), spec)
+            with processes.in_step():
+                model = starting_model(request_for(spec, dataset), spec)
             _, trainable = count_parameters(model)
             outcome = self._train(model, dataset, spec, work_dir)
             if spec.mode == "lora":
@@ -136,7 +174,22 @@ class Runner:
             progress=self.progress,
         )
         model.cpu()
-        calibration = calibrate(evaluation.predictions, model.emotions, spec.selection_split)
+        return processes.on_main(
+            lambda: self._finish(record, model, trainable, members, outcome, evaluation)
+        )
+
+    def _finish(
+        self,
+        record: RunRecord,
+        model: Classifier,
+        trainable: int,
+        members: tuple[Member, ...],
+        outcome: TrainingOutcome,
+        evaluation: Evaluation,
+    ) -> RunRecord:
+        """Stores the finished run; its record."""
+        chosen_on = record.spec.selection_split
+        calibration = calibrate(evaluation.predictions, model.emotions, chosen_on)
         done = record.model_copy(
             update={
                 "status": "done",
@@ -156,14 +209,12 @@ class Runner:
             }
         )
         keep = self.weights if not members else None
-        folder = self.store.save(
+        self.store.save(
             done,
             history=outcome.history,
             predictions=evaluation.predictions,
             network=model_files(model, keep) if keep else {},
         )
-        if not keep:  # an earlier run's weights would pass for this one's
-            (folder / WEIGHTS).unlink(missing_ok=True)
         return done
 
     def _train(
@@ -182,12 +233,14 @@ class Runner:
                 extractor=self.extractor,
                 resume=self.resume,
             )
+        with processes.in_step():
+            teachers = load_teachers(self.store, spec, dataset)
         return finetune(
             model,
             dataset,
             spec,
             work_dir=work_dir,
-            teachers=load_teachers(self.store, spec, dataset),
+            teachers=teachers,
             progress=self.progress,
             device=self.device,
             resume=self.resume,
@@ -197,6 +250,16 @@ class Runner:
 def _identity(spec: DataSpec, dataset: FaceDataset) -> str:
     text = spec.model_dump_json() + dataset.fingerprint
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _require_same_data(dataset: FaceDataset) -> None:
+    seen = set(processes.gather(dataset.fingerprint))
+    with processes.in_step():
+        if len(seen) > 1:
+            raise FerBenchError(
+                f"expected the same data in all {processes.count()} processes, got "
+                f"{len(seen)} kinds of {dataset.source}: give every host the same files"
+            )
 
 
 def request_for(spec: RunSpec, dataset: FaceDataset) -> ModelRequest:
@@ -247,5 +310,6 @@ def _untrained(device: str) -> TrainingOutcome:
         precision="fp32",
         precision_reason="nothing is trained",
         batch_size=0,
+        processes=processes.count(),
     )
     return TrainingOutcome(history=pd.DataFrame(columns=["epoch", "val_accuracy"]), info=info)

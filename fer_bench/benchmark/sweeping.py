@@ -15,17 +15,17 @@ from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs import EnsembleSpec, RunSpec
 
+#: Hears of a run: `waiting: ...`, `skipped`, `started`, `done`, or the error's sentence.
+OnRun = Callable[[RunSpec | EnsembleSpec, str], None]
+
 
 def run_sweep(
     specs: Sequence[RunSpec | EnsembleSpec],
     source: Source,
     runner: Runner,
-    on_run: Callable[[RunSpec | EnsembleSpec, str], None],
+    on_run: OnRun,
 ) -> list[RunRecord]:
     """Carries out every run that is not finished yet; a failed one does not stop the others.
-
-    A run that another process is at is waited for. `on_run` hears of each run: `waiting: ...`,
-    `skipped`, `started`, `done`, or the error's sentence.
 
     Returns the stored records of all of them, in order.
 
@@ -38,21 +38,32 @@ def run_sweep(
         key = (spec.protocol, spec.emotions, spec.votes, spec.limit)
         if key not in loaded:
             loaded[key] = source.load(spec)
-        dataset = loaded[key]
-        wait = partial(on_run, spec, "waiting: another process carries it out")
-        with claimed(runner.store, dataset.name, spec.name, wait=wait):
-            if is_finished(runner.store, spec, dataset):
-                on_run(spec, "skipped")
-            else:
-                on_run(spec, "started")
-                try:
-                    runner.run(spec, dataset)
-                    on_run(spec, "done")
-                except RunFailed as error:
-                    on_run(spec, str(error))
-        stored = runner.store.find(f"{dataset.name}/{spec.name}")
-        records.append(stored.readable())
+        records.append(run_unless_finished(spec, loaded[key], runner, on_run))
     return records
+
+
+def run_unless_finished(
+    spec: RunSpec | EnsembleSpec, dataset: FaceDataset, runner: Runner, on_run: OnRun
+) -> RunRecord:
+    """One run of a sweep and its stored record, whether it is done or failed.
+
+    One that another process is at is waited for.
+
+    Raises:
+        FerBenchError: a finished run of the same name that differs.
+    """
+    wait = partial(on_run, spec, "waiting: another process carries it out")
+    with claimed(runner.store, dataset.name, spec.name, wait=wait):
+        if is_finished(runner.store, spec, dataset):
+            on_run(spec, "skipped")
+        else:
+            on_run(spec, "started")
+            try:
+                runner.run(spec, dataset)
+                on_run(spec, "done")
+            except RunFailed as error:
+                on_run(spec, str(error))
+    return runner.store.find(f"{dataset.name}/{spec.name}").readable()
 
 
 def is_finished(store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> bool:
@@ -71,7 +82,7 @@ def is_finished(store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: Face
         if isinstance(spec, EnsembleSpec):
             way_out = "give another title, or make it again with `ensemble --force`"
         raise FerBenchError(
-            f"run {spec.name} is finished in {store.root}, but {what}: choose another results "
+            f"run {spec.name} is finished in {store.place}, but {what}: choose another results "
             f"folder, {way_out}"
         )
     return True

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from fer_bench.data.check import DataCheck
 
 app = typer.Typer(help="Look at a data set before trusting it.", no_args_is_help=True)
-SourceArgument = Annotated[str, typer.Argument(help="Folder, zip or CSV; or `synthetic`.")]
+SourceArgument = Annotated[
+    str, typer.Argument(help="Folder, zip, CSV, tar or Parquet; or `synthetic`.")
+]
 #: So many unreadable images or suspect labels are named on the screen; `--json` names all.
 SHOWN = 20
 

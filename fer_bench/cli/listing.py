@@ -101,8 +101,8 @@ def results(
     runs = store.runs()
     if not runs:
         err.print(
-            f"no runs in {folder}: name the results folder with --results or FER_BENCH_RESULTS, or "
-            "train one with `python -m fer_bench train`",
+            f"no runs in {store.place}: name the results folder with --results or "
+            "FER_BENCH_RESULTS, or train one with `python -m fer_bench train`",
             markup=False,
             soft_wrap=True,
         )

@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from fer_bench import processes
 from fer_bench.cli import (
     comparing,
     data,
@@ -23,6 +24,9 @@ from fer_bench.cli import (
     training,
 )
 from fer_bench.errors import FerBenchError
+
+#: Commands whose work several processes share; the others are for one.
+SHARED = ("train", "ensemble", "evaluate")
 
 app = typer.Typer(
     name="fer_bench",
@@ -52,12 +56,28 @@ app.command()(reporting.report)
 app.command()(serving.serve)
 
 
+@app.callback()
+def _one_process_or_shared(context: typer.Context) -> None:
+    command = context.invoked_subcommand
+    if processes.launched() > 1 and command not in SHARED:
+        refusal = FerBenchError(
+            f"`{command}` is for one process, got {processes.launched()}: start it without "
+            f"accelerate launch and torchrun, which are for {', '.join(SHARED)}"
+        )
+        refusal.shared = True
+        raise refusal
+
+
 def main() -> None:
-    """Runs the command line; bad input ends in one sentence on stderr and exit code 2."""
+    """Runs the command line; bad input ends in one sentence on stderr and exit code 2.
+
+    Of several processes (`fer_bench.processes`), the main one speaks.
+    """
     try:
-        app()
+        with processes.quiet_unless_main():
+            app()
     except FerBenchError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(processes.sentence(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader (`| head`) has gone: keep Python from complaining when it flushes at exit.

@@ -16,22 +16,45 @@ if TYPE_CHECKING:
     from fer_bench.specs import Protocol, VoteMode
     from fer_bench.types import Dtype, Mode, Split
 
-DEFAULT_RESULTS = Path(os.environ.get("FER_BENCH_RESULTS") or "results")
+DEFAULT_RESULTS = Path("results")
+
+
+def _results_folder(place: str | Path) -> Path:
+    """The folder of records; of a URL, the one that follows it, with what is new there."""
+    from fer_bench.data.cache import cache_dir
+    from fer_bench.results.places import open_results
+
+    return open_results(str(place), cache_dir() / "results")
+
 
 Data = Annotated[
     str | None,
     typer.Option(
         help="FER2013 as folder, zip or CSV; AffectNet, RAF-DB, CK+48; any folder tree by emotion; "
-        "or `synthetic`. Default: the variable FER_BENCH_DATA."
+        "WebDataset or Parquet shards; or `synthetic`. Default: the variable FER_BENCH_DATA."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Results = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
+Results = Annotated[
+    Path,
+    typer.Option(
+        "--results",
+        envvar="FER_BENCH_RESULTS",
+        parser=_results_folder,
+        metavar="FOLDER|URL",
+        help="Where the records are; a URL such as s3://bucket/lab, too.",
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Images per split; marks the run `limit`.")]
 Device = Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")]
 VotesFile = Annotated[Path | None, typer.Option(help="FER+ votes: fer2013new.csv.")]
 RowsFile = Annotated[
     Path | None, typer.Option(help="Table `row,file`: which CSV row each Kaggle file is.")
+]
+
+Track = Annotated[
+    list[str] | None,
+    typer.Option(help="Follow runs in `tensorboard`, `mlflow` or `wandb`; repeatable, or a,b."),
 ]
 
 
@@ -44,8 +67,8 @@ def data_source(data: str | None, fallback: str | None = None) -> str:
     source = data or fallback or os.environ.get("FER_BENCH_DATA")
     if not source:
         raise FerBenchError(
-            "no data given: say --data PATH (a folder, a zip or a CSV) or --data synthetic, or set "
-            "the variable FER_BENCH_DATA"
+            "no data given: say --data PATH (folder, zip, CSV or shards) or --data synthetic, "
+            "or set the variable FER_BENCH_DATA"
         )
     return source
 
@@ -58,19 +81,22 @@ def open_source(data: str, votes_file: Path | None, rows_file: Path | None) -> S
 
 
 def choose_device(device: str) -> str:
-    """`auto` becomes the GPU where there is one.
+    """`auto` becomes the GPU where there is one; processes of one launch meet here first.
 
     Raises:
         FerBenchError: an unknown device, or a GPU that is not there.
     """
     import torch
 
+    from fer_bench import processes
+
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() and not processes.cpu_wanted() else "cpu"
     if device not in ("cpu", "cuda"):
         raise FerBenchError(f"expected --device auto, cpu or cuda, got {device!r}")
     if device == "cuda" and not torch.cuda.is_available():
         raise FerBenchError("PyTorch sees no GPU here: use --device cpu")
+    processes.join(device)
     return device
 
 
@@ -128,6 +154,15 @@ def as_dtype(value: str) -> Dtype | None:
     from fer_bench.types import Dtype
 
     return None if value == "none" else cast(Dtype, _one_of("weights", value, Dtype))
+
+
+def as_trackers(values: list[str] | None) -> tuple[str, ...]:
+    """Trackers' names, each once. Raises FerBenchError for one that is unknown or not installed."""
+    from fer_bench.benchmark.trackers import check_trackers
+
+    names = tuple(dict.fromkeys(name.strip() for text in values or () for name in text.split(",")))
+    check_trackers(names)
+    return names
 
 
 def as_votes(value: str | None) -> VoteMode | None:

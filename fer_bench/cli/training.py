@@ -17,10 +17,12 @@ from fer_bench.cli.options import (
     Limit,
     Results,
     RowsFile,
+    Track,
     VotesFile,
     as_dtype,
     as_mode,
     as_protocol,
+    as_trackers,
     as_votes,
     choose_device,
     data_source,
@@ -30,7 +32,9 @@ from fer_bench.cli.options import (
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
+    from fer_bench.data.base import FaceDataset
     from fer_bench.results.record import RunRecord
+    from fer_bench.results.store import ResultsStore
     from fer_bench.specs import EnsembleSpec, RunSpec
 
 Weights = Annotated[
@@ -71,46 +75,54 @@ def train(
     weights: Weights = "float32",
     resume: Annotated[bool, typer.Option(help="Go on after the last finished epoch.")] = False,
     force: Annotated[bool, typer.Option(help="Train again though it is finished.")] = False,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Train one model, evaluate it, and write its record.
 
+    Several GPUs or hosts share it: accelerate launch -m fer_bench train ..., or torchrun.
+
     Example: python -m fer_bench train --model resnet18 --mode full --recipe finetune-5
     --data fer2013.zip --pretraining none --option input_size=48
     """
-    from fer_bench.benchmark import Runner, is_finished, specify
+    from fer_bench import processes
+    from fer_bench.benchmark import Runner, specify
     from fer_bench.results.store import ResultsStore
 
+    trackers = as_trackers(track)
     store = ResultsStore(results)
-    spec = specify(
-        model=model,
-        mode=as_mode(mode),
-        recipe=recipe,
-        protocol=as_protocol(protocol),
-        emotions=emotions,
-        votes=as_votes(votes),
-        pretraining=pretraining,
-        model_options=parse_options(option or []),
-        seed=seed,
-        epochs=epochs,
-        limit=limit,
-        teachers=tuple(store.find(name).name for name in teacher or ()),
-    )
-    source = open_source(data_source(data), votes_file, rows_file)
-    dataset = source.load(spec)
-    if not force and is_finished(store, spec, dataset):
-        raise _already(spec, results, "choose another --seed")
-    with progress_bars() as progress:
-        runner = Runner(
-            store=store,
-            device=choose_device(device),
-            extractor=extractor,
-            weights=as_dtype(weights),
-            resume=resume,
-            progress=progress,
+    device = choose_device(device)
+    with processes.in_step():
+        spec = specify(
+            model=model,
+            mode=as_mode(mode),
+            recipe=recipe,
+            protocol=as_protocol(protocol),
+            emotions=emotions,
+            votes=as_votes(votes),
+            pretraining=pretraining,
+            model_options=parse_options(option or []),
+            seed=seed,
+            epochs=epochs,
+            limit=limit,
+            teachers=tuple(store.find(name).name for name in teacher or ()),
         )
+        dataset = open_source(data_source(data), votes_file, rows_file).load(spec)
+    if not force:
+        processes.on_main(lambda: _require_new(store, spec, dataset, "choose another --seed"))
+    with progress_bars() as progress:
+        with processes.in_step():
+            runner = Runner(
+                store=store,
+                device=device,
+                extractor=extractor,
+                weights=as_dtype(weights),
+                resume=resume,
+                progress=progress,
+                trackers=trackers,
+            )
         record = runner.run(spec, dataset)
-    report([record], as_json, results)
+    report([record], as_json, results, trackers)
 
 
 def ensemble(
@@ -135,30 +147,44 @@ def ensemble(
 
     Example: python -m fer_bench ensemble RUN RUN --title best --data fer2013.zip
     """
-    from fer_bench.benchmark import Runner, is_finished, specify_ensemble
+    from fer_bench import processes
+    from fer_bench.benchmark import Runner, specify_ensemble
     from fer_bench.results.store import ResultsStore
 
     store = ResultsStore(results)
-    spec = specify_ensemble(store, runs, title=title, weighting=weighting, tta=tta)
-    dataset = open_source(data_source(data), votes_file, rows_file).load(spec)
-    if not force and is_finished(store, spec, dataset):
-        raise _already(spec, results, "choose another --title")
+    device = choose_device(device)
+    with processes.in_step():
+        spec = specify_ensemble(store, runs, title=title, weighting=weighting, tta=tta)
+        dataset = open_source(data_source(data), votes_file, rows_file).load(spec)
+    if not force:
+        processes.on_main(lambda: _require_new(store, spec, dataset, "choose another --title"))
     with progress_bars() as progress:
-        record = Runner(store=store, device=choose_device(device), progress=progress).run(
-            spec, dataset
-        )
+        record = Runner(store=store, device=device, progress=progress).run(spec, dataset)
     report([record], as_json, results)
 
 
-def _already(spec: RunSpec | EnsembleSpec, results: Path, way_out: str) -> FerBenchError:
-    return FerBenchError(
-        f"run {spec.name} is already finished in {results}: say --force to replace it, or "
-        f"--results FOLDER to keep both, or {way_out}"
-    )
+def _require_new(
+    store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: FaceDataset, way_out: str
+) -> None:
+    from fer_bench.benchmark import is_finished
+    from fer_bench.results.places import shown_place
+
+    if is_finished(store, spec, dataset):
+        raise FerBenchError(
+            f"run {spec.name} is already finished in {shown_place(store.root)}: say --force to "
+            f"replace it, or --results FOLDER to keep both, or {way_out}"
+        )
 
 
-def report(records: list[RunRecord], as_json: bool, results: Path) -> None:
+def report(
+    records: list[RunRecord], as_json: bool, results: Path, trackers: tuple[str, ...] = ()
+) -> None:
     """Says what came out of runs, and where to look at it."""
+    from fer_bench.benchmark.tracking import where_to_look
+    from fer_bench.results.places import shown_place
+
+    for line in where_to_look(trackers, results):
+        err.print(line, markup=False)
     if as_json:
         print_json([r.model_dump(mode="json") for r in records])
         return
@@ -172,7 +198,7 @@ def report(records: list[RunRecord], as_json: bool, results: Path) -> None:
         if not record.comparable:
             line += f", not comparable: {', '.join(record.not_comparable_because)}"
         err.print(line, markup=False)
-    look = "streamlit run app.py"
+    look, place = "streamlit run app.py", shown_place(results)
     if results != DEFAULT_RESULTS:
-        look = f"FER_BENCH_RESULTS={shlex.quote(str(results))} {look}"
-    err.print(f"records in {results}; look at them with: {look}", markup=False)
+        look = f"FER_BENCH_RESULTS={shlex.quote(place)} {look}"
+    err.print(f"records in {place}; look at them with: {look}", markup=False)

@@ -9,6 +9,7 @@ hash buckets), then each candidate pair at 48 px.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -33,8 +34,9 @@ COARSE_SIDE, COARSE_CORRELATION = 12, 0.90
 #: Side, shift in pixels and correlation of the closer look. Seen on FER2013: of pairs at 0.93 to
 #: 0.95, all of 70 looked at were the same photograph; at 0.91, some were different people.
 FINE_SIDE, FINE_SHIFT, FINE_CORRELATION = 48, 1, 0.94
-#: What bounds the memory: images or pairs read at once, and correlations held at once (128 MiB).
-CHUNK, CORRELATIONS = 1024, 2**25
+#: What bounds the memory: images or pairs read at once, the bytes of their pixels, and correlations
+#: held at once (128 MiB).
+CHUNK, CHUNK_BYTES, CORRELATIONS = 1024, 2**23, 2**25
 
 
 class _Finding(BaseModel):
@@ -114,7 +116,8 @@ class Audit(_Finding):
 def audit(data: SourceData, progress: Progress = silent) -> Audit:
     """Looks through a source for duplicates, label conflicts and leakage between its parts.
 
-    Takes about 400 MB; the time grows with the square of the number of distinct images.
+    Takes about 400 MB and 0.6 KB for each image; the time grows with the square of the number of
+    distinct images.
     """
     _, first, image_number = np.unique(data.hashes, return_index=True, return_inverse=True)
     pairs = _near_pairs(data.images, first, progress)
@@ -202,7 +205,7 @@ def _near_pairs(
     """`(P, 2)` positions in `distinct` whose images are near duplicates."""
     n = len(distinct)
     described = torch.cat(
-        [_unit_rows(_gray(images[rows], COARSE_SIDE)) for rows in _chunks(distinct)]
+        [_unit_rows(_gray(images[rows], COARSE_SIDE)) for rows in _chunks(distinct, images)]
     )
     found = [np.empty((0, 2), np.int64)]
     step = max(1, CORRELATIONS // max(n, 1))
@@ -210,15 +213,17 @@ def _near_pairs(
         correlation = described[start : start + step] @ described[start:].T
         near = torch.nonzero(correlation >= COARSE_CORRELATION).numpy()
         candidates = near[near[:, 0] < near[:, 1]] + start
-        for pairs in _chunks(candidates):
+        for pairs in _chunks(candidates, images):
             left, right = distinct[pairs[:, 0]], distinct[pairs[:, 1]]
             found.append(pairs[_same_photograph(images[left], images[right])])
         progress("comparing images", min(start + step, n), n, {})
     return np.concatenate(found)
 
 
-def _chunks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
+def _chunks(rows: NDArray[np.int64], images: NDArray[np.uint8]) -> Iterator[NDArray[np.int64]]:
+    """The rows, as many at once as their images' size allows."""
+    size = max(1, min(CHUNK, CHUNK_BYTES // math.prod(images.shape[1:])))
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def _same_photograph(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -34,7 +34,7 @@ class Reader(Protocol):
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
         """Whether the source looks like this format, without opening an image.
 
-        names: the files in a folder or zip, relative and with `/`; empty for any other file.
+        names: the files in a folder, zip or tar, relative and with `/`; empty for any other file.
         """
         ...
 
@@ -54,13 +54,18 @@ class Reader(Protocol):
         return None
 
 
-#: Most specific first: the first reader that recognises a source reads it.
+#: Most specific first: the first reader that recognises a source reads it. Parquet's late, for it
+#: imports pyarrow and shares no source with the others.
 DATASETS = Registry(
     "dataset",
     {
         "ferplus": Entry(
             "fer_bench.data.ferplus:FerPlusReader",
             "folder with FER2013 (csv or Kaggle zip) and the FER+ votes fer2013new.csv",
+        ),
+        "webdataset": Entry(
+            "fer_bench.data.webdataset:WebDatasetReader",
+            "WebDataset: folder of uncompressed .tar shards, or one: x.jpg with x.cls or x.json",
         ),
         "fer2013": Entry(
             "fer_bench.data.fer2013:KaggleReader",
@@ -89,6 +94,10 @@ DATASETS = Registry(
         "folder": Entry(
             "fer_bench.data.folder:FolderReader",
             "any folder or zip whose class folders carry an emotion's name, in parts or not",
+        ),
+        "parquet": Entry(
+            "fer_bench.data.parquet:ParquetReader",
+            "Hugging Face: folder of train-*.parquet, ..., or one file: columns image and label",
         ),
         "synthetic": Entry(
             "fer_bench.data.synthetic:read_synthetic",

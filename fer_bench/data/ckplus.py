@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fer_bench.data.base import SourceData
 from fer_bench.data.catalogue import Reader, Reading
-from fer_bench.data.decoding import read_images
 from fer_bench.data.folder import class_samples
+from fer_bench.data.reading import read_images
 from fer_bench.data.tree import is_image, open_tree
 from fer_bench.emotions import CKPLUS
 

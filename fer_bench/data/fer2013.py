@@ -15,8 +15,9 @@ from fer_bench.data import table
 from fer_bench.data.base import LeftOut, SourceData
 from fer_bench.data.cache import pixel_hashes
 from fer_bench.data.catalogue import Reader, Reading
-from fer_bench.data.decoding import read_images, resize_plain
+from fer_bench.data.decoding import resize_plain
 from fer_bench.data.folder import class_samples
+from fer_bench.data.reading import read_images
 from fer_bench.data.tree import is_image, open_tree
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError

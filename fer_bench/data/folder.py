@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fer_bench.data.base import LeftOut, SourceData
 from fer_bench.data.catalogue import Reader, Reading
-from fer_bench.data.decoding import Sample, read_images
+from fer_bench.data.reading import Sample, read_images
 from fer_bench.data.table import is_count
 from fer_bench.data.tree import is_image, open_tree
 from fer_bench.emotions import ALIASES, COLOURS, FER2013, canonical
@@ -86,7 +86,8 @@ def _place(name: str, numbered: dict[str, str], source: str) -> tuple[str, str, 
     position, emotion = found
     before = [(i, part) for i, part in parts if i < position]
     root, part = before[-1] if before else (position, "")
-    return "/".join([*steps[root:], file]), emotion, part
+    # The name itself where it is the id: one string in memory instead of two.
+    return "/".join([*steps[root:], file]) if root else name, emotion, part
 
 
 def class_samples(
@@ -112,7 +113,7 @@ def class_samples(
         else:
             label = emotions.index(place[1])
             samples.append(Sample(id=place[0], name=name, label=label, part=place[2]))
-    return _with_parts(_unique_ids(samples), left_out)
+    return with_parts(_unique_ids(samples), left_out)
 
 
 def _unique_ids(samples: list[Sample]) -> list[Sample]:
@@ -122,7 +123,7 @@ def _unique_ids(samples: list[Sample]) -> list[Sample]:
     return [Sample(id=s.name, name=s.name, label=s.label, part=s.part) for s in samples]
 
 
-def _with_parts(
+def with_parts(
     samples: list[Sample], left_out: list[LeftOut]
 ) -> tuple[list[Sample], list[LeftOut]]:
     """Leaves out images that stand in no part where others do."""
@@ -157,8 +158,7 @@ class FolderReader(Reader):
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = open_tree(source)
         numbering = dict(enumerate(FER2013))
-        samples, _ = class_samples(tree.names, source.name, ORDER, numbering)
-        emotions = present(samples, ORDER)
+        emotions = present(class_samples(tree.names, source.name, ORDER, numbering)[0], ORDER)
         samples, left_out = class_samples(tree.names, source.name, emotions, numbering)
         return read_images(
             tree,

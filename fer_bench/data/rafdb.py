@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from fer_bench.data.base import LeftOut, SourceData
 from fer_bench.data.catalogue import Reader, Reading
-from fer_bench.data.decoding import Sample, read_images
 from fer_bench.data.folder import class_samples, numeric_classes
+from fer_bench.data.reading import Sample, read_images
 from fer_bench.data.tree import READ_ERRORS, Tree, is_image, open_tree
 from fer_bench.emotions import RAFDB
 from fer_bench.errors import FerBenchError

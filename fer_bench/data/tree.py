@@ -1,4 +1,4 @@
-"""A folder or a zip as one thing: sorted relative names, and the bytes behind a name."""
+"""A folder, a zip or a tar as one thing: sorted relative names, and the bytes behind a name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import os
 import struct
 import zipfile
 import zlib
+from array import array
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
+from fer_bench.data.members import is_visible, plain_name, require_size
+from fer_bench.data.tar import TarTree, is_tar
 from fer_bench.errors import FerBenchError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".gif")
-#: A larger file is no face image.
-MAX_FILE_BYTES = 100 * 2**20
 #: So much of a zip's member is unpacked at once.
 CHUNK_BYTES = 2**20
 #: What reading a member of a damaged, encrypted or oddly packed zip can raise.
@@ -25,23 +26,29 @@ READ_ERRORS = (
 )  # fmt: skip
 #: Python can unpack these a little at a time; of the others a few bytes may become gigabytes.
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-TOO_LARGE = f"larger than {MAX_FILE_BYTES >> 20} MiB"
 
 
-class Tree(Protocol):
-    """names: all files, sorted, relative, with `/`; without hidden files and `__MACOSX`."""
+class Files(Protocol):
+    """Encoded images by name; several threads read at once."""
 
     path: Path
-    names: list[str]
 
     def read(self, name: str) -> bytes:
         """A file's bytes; raises one of `READ_ERRORS`, also when it is too large."""
         ...
 
 
+class Tree(Files, Protocol):
+    """names: all files, sorted, relative, with `/`; without hidden files and `__MACOSX`."""
+
+    names: list[str]
+
+
 def is_tree(path: Path) -> bool:
-    """Whether a path is a folder or a zip (by its name or its content)."""
-    return path.is_dir() or path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)
+    """Whether a path is a folder, a tar (by its name) or a zip (by its name or its content)."""
+    if path.is_dir() or is_tar(path):
+        return True
+    return path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)
 
 
 def is_image(name: str) -> bool:
@@ -49,28 +56,20 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def _visible(name: str) -> bool:
-    parts = name.split("/")
-    return not any(p.startswith(".") or p == "__MACOSX" for p in parts)
-
-
 class FolderTree:
-    """A folder; links are followed, each folder once."""
+    """A folder; links are followed, each folder once.
+
+    Of each file only its name is kept: `os.stat_result` takes ten times as much memory.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._files = {name: stat for name, stat in _walk(path) if _visible(name)}
-        self.names = sorted(self._files)
+        self.names = sorted(name for name, _ in _walk(path) if is_visible(name))
 
     def read(self, name: str) -> bytes:
-        if self._files[name].st_size > MAX_FILE_BYTES:
-            raise OSError(TOO_LARGE)
-        return (self.path / name).read_bytes()
-
-    def digest(self) -> str:
-        """SHA-256 over names, sizes and modification times."""
-        lines = (f"{n}\0{self._files[n].st_size}\0{self._files[n].st_mtime_ns}" for n in self.names)
-        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+        with (self.path / name).open("rb") as file:
+            require_size(os.fstat(file.fileno()).st_size)
+            return file.read()
 
 
 def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -90,6 +89,22 @@ def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
                     yield prefix + entry.name, entry.stat()
 
 
+def _folder_digest(path: Path) -> str:
+    """SHA-256 over names, sizes and modification times."""
+    names: list[str] = []
+    sizes, times = array("q"), array("q")
+    for name, info in _walk(path):
+        if is_visible(name):
+            names.append(name)
+            sizes.append(info.st_size)
+            times.append(info.st_mtime_ns)
+    digest = hashlib.sha256()
+    for place in sorted(range(len(names)), key=names.__getitem__):
+        line = f"{names[place]}\0{sizes[place]}\0{times[place]}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
 class ZipTree:
     """A zip, read in place. Nothing is unpacked, so hostile member names can do nothing."""
 
@@ -103,16 +118,14 @@ class ZipTree:
             raise damaged_zip(path) from error
         self._members = {}
         for info in self._zip.infolist():
-            steps = PurePosixPath(info.filename.replace("\\", "/")).parts
-            name = "/".join(s for s in steps if s not in ("/", "..", "."))
-            if name and not info.is_dir() and _visible(name):
+            name = plain_name(info.filename)
+            if name and not info.is_dir() and is_visible(name):
                 self._members[name] = info
         self.names = sorted(self._members)
 
     def read(self, name: str) -> bytes:
         member = self._members[name]
-        if member.file_size > MAX_FILE_BYTES:
-            raise OSError(TOO_LARGE)
+        require_size(member.file_size)
         if member.compress_type not in PACKINGS:
             raise OSError("packed in another way than deflate: pack it again as a plain zip")
         with self._zip.open(member) as file:
@@ -129,13 +142,15 @@ def damaged_zip(path: Path) -> FerBenchError:
 
 
 def open_tree(path: Path) -> Tree:
-    """The tree of a folder or a zip.
+    """The tree of a folder, a zip or a tar.
 
     Raises:
-        FerBenchError: the zip is damaged, or the path cannot be read.
+        FerBenchError: the archive is damaged, or the path cannot be read.
     """
     try:
-        return FolderTree(path) if path.is_dir() else ZipTree(path)
+        if path.is_dir():
+            return FolderTree(path)
+        return TarTree(path) if is_tar(path) else ZipTree(path)
     except OSError as error:
         raise FerBenchError(f"cannot read {path.name}: {error.strerror or error}") from error
 
@@ -144,15 +159,15 @@ def content_digest(path: Path) -> str:
     """SHA-256 that changes when a source changes, without reading its images.
 
     A zip is known by its central directory (names, checksums, sizes), a folder by names, sizes and
-    modification times, a file by size and modification time.
+    modification times, a file (a tar, say) by size and modification time.
 
     Raises:
         FerBenchError: the path cannot be read, or a zip is damaged.
     """
     try:
         if path.is_dir():
-            return FolderTree(path).digest()
-        if is_tree(path):
+            return _folder_digest(path)
+        if is_tree(path) and not is_tar(path):
             return hashlib.sha256(_central_directory(path)).hexdigest()
         stat = path.stat()
     except OSError as error:

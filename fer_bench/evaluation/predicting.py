@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from fer_bench import processes
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.transform import to_input
 from fer_bench.errors import FerBenchError, RunFailed
@@ -74,36 +75,55 @@ def _forward(
     forwarding: Forwarding,
     progress: Progress,
 ) -> dict[View, NDArray[np.float64]]:
-    """Probabilities `(len(indices), C)` for each view; every view goes through the model once."""
-    shape = (len(indices), len(model.emotions))
-    found = {view: np.empty(shape, dtype=np.float64) for view in views}
-    device = torch.device(forwarding.device)
+    """Probabilities `(len(indices), C)` for each view; every view goes through the model once.
+
+    Several processes take whole batches in turns, so that the answers are those of one process to
+    the last digit; each of them gets all.
+    """
+    starts = range(0, len(indices), forwarding.batch_size)
     started = time.perf_counter()
-    for start in range(0, len(indices), forwarding.batch_size):
-        chosen = indices[start : start + forwarding.batch_size]
-        batch = torch.as_tensor(images[chosen]).to(device)
-        x = to_input(batch, model.input_spec)
-        for view in views:
-            with torch.autocast(
-                device.type, torch.bfloat16, enabled=forwarding.precision == "bf16"
-            ):
-                logits = model(see(x, view))
-            if not torch.isfinite(logits).all():
-                raise RunFailed(
-                    f"model {model.request.name} gave logits that are not finite: its training "
-                    "diverged or its weights are broken; train it again with a lower learning rate"
-                )
-            probabilities = logits.double().softmax(1)
-            found[view][start : start + len(chosen)] = probabilities.cpu().numpy()
-        done = start + len(chosen)
-        speed = done / (time.perf_counter() - started)
-        progress("evaluating", done, len(indices), {"images_per_second": speed})
-    return found
+
+    def answer() -> list[NDArray[np.float64]]:
+        found = []
+        for start in starts[processes.rank() :: processes.count()]:
+            chosen = indices[start : start + forwarding.batch_size]
+            found.append(_answer(model, images[chosen], views, forwarding))
+            done = start + len(chosen)
+            speed = done / (time.perf_counter() - started)
+            progress("evaluating", done, len(indices), {"images_per_second": speed})
+        return found
+
+    by_process = processes.everywhere(answer)
+    count = len(by_process)
+    answers = [by_process[number % count][number // count] for number in range(len(starts))]
+    empty = np.empty((len(views), 0, len(model.emotions)))
+    together = np.concatenate([empty, *answers], axis=1)
+    return dict(zip(views, together, strict=True))
+
+
+def _answer(
+    model: Classifier, faces: NDArray[np.uint8], views: Sequence[View], forwarding: Forwarding
+) -> NDArray[np.float64]:
+    """Probabilities `(V, B, C)` of one batch."""
+    device = torch.device(forwarding.device)
+    x = to_input(torch.as_tensor(faces).to(device), model.input_spec)
+    found = []
+    for view in views:
+        with torch.autocast(device.type, torch.bfloat16, enabled=forwarding.precision == "bf16"):
+            logits = model(see(x, view))
+        if not torch.isfinite(logits).all():
+            raise RunFailed(
+                f"model {model.request.name} gave logits that are not finite: its training "
+                "diverged or its weights are broken; train it again with a lower learning rate"
+            )
+        found.append(logits.double().softmax(1).cpu().numpy())
+    return np.stack(found)
 
 
 def predict_probabilities(
     model: Classifier,
     images: NDArray[np.uint8],
+    rows: NDArray[np.int64] | None = None,
     *,
     tta: str = "none",
     batch_size: int = 256,
@@ -115,12 +135,14 @@ def predict_probabilities(
 
     Args:
         model: moved to `device`, where it stays; its training mode is as before afterwards.
-        images: uint8 `(N, H, W)` gray or `(N, H, W, 3)` RGB; may be memory-mapped.
+        images: uint8 `(N, H, W)` gray or `(N, H, W, 3)` RGB; may be memory-mapped: no more than a
+            batch is read at once.
+        rows: positions of the faces in `images`; None for all of them.
         tta: `none`, `flip`, `five-crop` or `ten-crop`.
         precision: `bf16` runs the model under autocast.
 
     Returns:
-        float64 `(N, C)` in the order of `model.emotions`; rows sum to 1.
+        float64 `(len(rows), C)` in the order of `model.emotions`; rows sum to 1.
 
     Raises:
         FerBenchError: an unknown `tta`, or images of another shape or type.
@@ -134,9 +156,9 @@ def predict_probabilities(
         )
     views = views_of(tta)
     forwarding = Forwarding(batch_size=batch_size, device=device, precision=precision)
-    everything = np.arange(len(images))
+    chosen = np.arange(len(images)) if rows is None else rows
     with _inference(model, device):
-        found = _forward(model, images, everything, views, forwarding, progress)
+        found = _forward(model, images, chosen, views, forwarding, progress)
     return _mean(found, views)
 
 
@@ -217,18 +239,20 @@ def evaluate(
             `tta`.
         RunFailed: the model's logits are not finite.
     """
-    views = dict.fromkeys((PLAIN, *views_of(tta)))
+    with processes.in_step():
+        views = dict.fromkeys((PLAIN, *views_of(tta)))
     forwarding = Forwarding(batch_size=batch_size, device=device, precision=precision)
     metrics: dict[str, Metrics] = {}
     tables = []
     for split in splits:
-        indices = dataset.indices(split)
-        kept, labels = align(dataset.labels[indices], dataset.emotions, model.emotions)
-        if not kept.any():
-            raise FerBenchError(
-                f"the {split} split of {dataset.source} has no image of the classes that the "
-                f"model knows ({', '.join(model.emotions)}): choose another split or data set"
-            )
+        with processes.in_step():
+            indices = dataset.indices(split)
+            kept, labels = align(dataset.labels[indices], dataset.emotions, model.emotions)
+            if not kept.any():
+                raise FerBenchError(
+                    f"the {split} split of {dataset.source} has no image of the classes that the "
+                    f"model knows ({', '.join(model.emotions)}): choose another split or data set"
+                )
         used = indices[kept]
         with _inference(model, device):
             found = _forward(model, dataset.images, used, tuple(views), forwarding, progress)

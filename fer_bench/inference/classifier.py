@@ -19,6 +19,7 @@ from fer_bench.models.base import Classifier
 from fer_bench.models.ensemble import Voice, make_ensemble
 from fer_bench.models.weights import load_model
 from fer_bench.results.describe import reproduce_command
+from fer_bench.results.places import fetch
 from fer_bench.results.record import Member, RunRecord
 from fer_bench.results.store import StoredRun, read_run
 
@@ -108,6 +109,7 @@ def load_run_model(run: StoredRun) -> Classifier:
             f"the weights of run {run.name} are not here, only its record: train it again with "
             f"`{reproduce_command(record)}`"
         )
+    fetch(run.weight_files)
     return load_model(run.folder)
 
 

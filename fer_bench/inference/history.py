@@ -16,7 +16,6 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Any
 
 import fsspec
@@ -28,6 +27,7 @@ from pydantic import BaseModel, ValidationError
 
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.predictor import check_image
+from fer_bench.remote import reason, shown, store_errors
 
 MARKER = ".fer-bench-history"
 IMAGE_FILE, FACES_FILE, UNFINISHED = "image.jpg", "faces.json", "faces.json.part"
@@ -37,13 +37,6 @@ LONGEST = 65_500
 
 _TIME = "%Y%m%dT%H%M%S%fZ"
 _ID = re.compile(r"(\d{8}T\d{12}Z)-[A-Za-z0-9._-]{1,40}-[0-9a-f]{8}")
-#: Errors of a store's own that are no OSError, such as an S3 without credentials.
-_STORE_ERRORS = {
-    "s3": ("botocore.exceptions:BotoCoreError",),
-    "gs": ("google.auth.exceptions:GoogleAuthError", "gcsfs.retry:HttpError"),
-    "abfs": ("azure.core.exceptions:AzureError",),
-    "http": ("aiohttp:ClientError",),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +76,7 @@ class History:
         Raises:
             FerBenchError: a URL of a kind that fsspec does not know, or whose package is missing.
         """
-        self.url = _without_password(url)
+        self.url = shown(url)
         self.damaged = 0
         if not url.strip():
             raise FerBenchError("expected a folder or URL for the history, got an empty one")
@@ -91,16 +84,11 @@ class History:
             self._files, root = fsspec.url_to_fs(url)
         except (OSError, ValueError, ImportError) as error:
             raise FerBenchError(
-                f"cannot open the history at {self.url}: {_reason(error)}; expected a folder, or "
+                f"cannot open the history at {self.url}: {reason(error)}; expected a folder, or "
                 "a URL such as s3://bucket/prefix whose fsspec package is installed"
             ) from None
         self._root = root.rstrip("/")
-        self._errors: tuple[type[Exception], ...] = (
-            OSError,
-            ValueError,
-            NotImplementedError,
-            *_own_errors(self._files),
-        )
+        self._errors = store_errors(self._files)
 
     def add(self, name: str, image: NDArray[np.uint8], rows: Sequence[Mapping[str, Any]]) -> str:
         """Keeps an image and its faces.
@@ -116,13 +104,13 @@ class History:
         Raises:
             FerBenchError: it cannot be written; nothing of it is left then.
         """
-        shown = _shown(name)
-        faces = {"name": shown, "rows": [dict(row) for row in rows]}
+        said = _shown(name)
+        faces = {"name": said, "rows": [dict(row) for row in rows]}
         content = {
             IMAGE_FILE: _jpeg(image),
             FACES_FILE: json.dumps(faces, indent=2, default=_plain).encode(),
         }
-        safe = re.sub(r"[^A-Za-z0-9.-]+", "_", shown).strip("._-")[:40] or "image"
+        safe = re.sub(r"[^A-Za-z0-9.-]+", "_", said).strip("._-")[:40] or "image"
         entry = f"{datetime.now(UTC):{_TIME}}-{safe}-{secrets.token_hex(4)}"
         with self._clear("write to"):
             try:
@@ -259,26 +247,9 @@ class History:
             yield
         except self._errors as error:
             raise FerBenchError(
-                f"cannot {action} the history at {self.url}: {_reason(error)}; check the place "
+                f"cannot {action} the history at {self.url}: {reason(error)}; check the place "
                 "and its permissions, or choose another"
             ) from None
-
-
-def _own_errors(files: Any) -> tuple[type[Exception], ...]:
-    """The error classes of a file system's own library."""
-    protocols = (files.protocol,) if isinstance(files.protocol, str) else files.protocol
-    targets = [target.split(":") for p in protocols for target in _STORE_ERRORS.get(p, ())]
-    return tuple(getattr(import_module(module), name) for module, name in targets)
-
-
-def _reason(error: Exception) -> str:
-    """An error in words, without the place where it happened."""
-    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(words).strip().rstrip(".")
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _shown(name: str) -> str:

@@ -75,7 +75,7 @@ def collect(store: ResultsStore, dataset: str | None = None) -> Contents:
     runs = store.runs()
     if not runs:
         raise FerBenchError(
-            f"{store.root} holds no runs to report on; train one with `python -m fer_bench train`"
+            f"{store.place} holds no runs to report on; train one with `python -m fer_bench train`"
         )
     if dataset is not None:
         known = sorted({run.dataset for run in runs})

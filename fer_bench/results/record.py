@@ -75,7 +75,8 @@ class TrainingInfo(Part):
     precision: str
     precision_reason: str = Field("", description="why this precision: the measurement")
     stopped_early: bool = False
-    batch_size: int
+    batch_size: int = Field(description="images in a step, of all processes together")
+    processes: int = Field(1, ge=1, description="that shared the work")
     extractor: str | None = Field(None, description="back end that extracted frozen features")
 
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pandas as pd
 
 from fer_bench.errors import FerBenchError, suggest
+from fer_bench.results.places import discard, is_kept, publishing, shown_place
 from fer_bench.results.reading import parse_record, read_history, read_predictions, read_record
 from fer_bench.results.record import RunRecord
 
@@ -46,8 +47,8 @@ class StoredRun:
 
     @property
     def has_weights(self) -> bool:
-        """Whether all of `weight_files` are there."""
-        return all(file.is_file() for file in self.weight_files)
+        """Whether all of `weight_files` are there, or at the results' URL (`places.fetch`)."""
+        return all(map(is_kept, self.weight_files))
 
     def readable(self) -> RunRecord:
         """The record.
@@ -65,6 +66,11 @@ class ResultsStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @property
+    def place(self) -> str:
+        """What messages call it: its folder, or the URL that this follows."""
+        return shown_place(self.root)
 
     def folder(self, dataset: str, name: str) -> Path:
         """Where a run lies, or would lie.
@@ -127,7 +133,7 @@ class ResultsStore:
             return read_run(Path(name).resolve())
         if not folders:
             raise FerBenchError(
-                f"unknown run {name!r:.160}: {self.root} holds no runs yet; "
+                f"unknown run {name!r:.160}: {self.place} holds no runs yet; "
                 "train one with `python -m fer_bench train`"
             )
         known = {DEFAULT, *(f.name for f in folders)}
@@ -203,7 +209,8 @@ class ResultsStore:
         """Writes a run; the record comes last, so a record always has its files beside it.
 
         Files whose table is None stay as they are. `network` is its trained network's files, by
-        name, as `models.weights.model_files` gives them.
+        name, as `models.weights.model_files` gives them; empty where it keeps none, and an earlier
+        run's weights would pass for its own.
 
         Returns:
             The run's folder.
@@ -228,6 +235,8 @@ class ResultsStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(files)
+            if network is not None and not network:
+                discard(folder / WEIGHTS)
         except OSError as error:
             raise _not_saved(record.name, folder, error) from None
         return folder
@@ -236,9 +245,12 @@ class ResultsStore:
 def write_atomically(files: Mapping[Path, bytes]) -> None:
     """Writes files under temporary names beside them, flushes them, then renames them in order.
 
+    Files of results at a URL go there before they are renamed.
+
     Raises:
         OSError: the temporary files are gone. A full disk shows before the first renaming, so the
             old files are all as they were.
+        FerBenchError: likewise, where the URL cannot be written.
     """
     temporary = {path: path.with_name(f".{path.name}.{uuid4().hex}.tmp") for path in files}
     try:
@@ -247,9 +259,10 @@ def write_atomically(files: Mapping[Path, bytes]) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        for path in files:
-            temporary[path].replace(path)
-    except OSError:
+        with publishing(temporary):
+            for path in files:
+                temporary[path].replace(path)
+    except (OSError, FerBenchError):
         for leftover in temporary.values():
             leftover.unlink(missing_ok=True)
         raise

@@ -8,8 +8,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from torch import nn
 
+from fer_bench import processes
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.transform import to_input
 from fer_bench.errors import FerBenchError, RunFailed
@@ -75,7 +77,9 @@ def extract_features(
 
     An entry's key is the content: the images, their preprocessing, the backbone's weights and the
     extractor. An entry appears only when it is whole; what a killed process had done is taken up.
-    Several processes may ask for the same entry: one computes, the others wait.
+    Runs that ask for the same entry at once: one computes, the others wait. Several processes of
+    one run take batches in turns, as one process would have them; the main one keeps and returns
+    the features, the others return none.
 
     Args:
         mirrored: splits whose left-right mirrored view is wanted too.
@@ -92,14 +96,11 @@ def extract_features(
         shape = (len(rows), views, model.feature_size)
         entry = _Entry(cache_dir, _key(model, weights, dataset, rows, extractor.name, shape), shape)
         try:
-            cache_dir.mkdir(parents=True, exist_ok=True)
-            with FileLock(entry.lock):
-                array = entry.load()
-                if array is None:
-                    _build(entry, model, dataset, split, extractor, progress)
-                    array = entry.load()
+            array = _kept(entry, model, dataset, split, extractor, progress)
         except OSError as error:
             raise _refused(cache_dir, error) from error
+        if not processes.is_main():
+            continue
         if array is None:
             raise FerBenchError(
                 f"the cache in {cache_dir} does not keep what is written to it; "
@@ -107,6 +108,25 @@ def extract_features(
             )
         found[split] = array
     return found
+
+
+def _kept(
+    entry: _Entry,
+    model: Classifier,
+    dataset: FaceDataset,
+    split: Split,
+    extractor: NamedExtractor,
+    progress: Progress,
+) -> NDArray[np.float32] | None:
+    """The entry's array, built where there is none; on the main process alone."""
+    if processes.is_main():
+        entry.lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(entry.lock) if processes.is_main() else nullcontext():
+        array = entry.load() if processes.is_main() else None
+        if processes.on_main(lambda: array is None):
+            _build(entry, model, dataset, split, extractor, progress)
+            array = entry.load() if processes.is_main() else None
+    return array
 
 
 def _key(
@@ -196,18 +216,24 @@ def _build(
     progress: Progress,
 ) -> None:
     """Appends features to the entry's part, from where an earlier process stopped."""
-    rows = dataset.indices(split)
-    with entry.part.open("a+b") as file:
-        first, started = _resume(file, entry), time.perf_counter()
-        for start in range(first, len(rows), BATCH_SIZE):
-            faces = dataset.images[rows[start : start + BATCH_SIZE]]
-            file.write(_views(model, faces, extractor, entry.shape[1]).tobytes())
-            file.flush()
-            done = start + len(faces)
+    rows, count = dataset.indices(split), processes.count()
+    part = entry.part.open("a+b") if processes.is_main() else nullcontext()
+    with part as file:
+        first = processes.on_main(lambda: _resume(file, entry) if file else 0)
+        started = time.perf_counter()
+        for start in range(first, len(rows), BATCH_SIZE * count):
+            mine = start + BATCH_SIZE * processes.rank()
+            faces = dataset.images[rows[mine : mine + BATCH_SIZE]]
+            found = processes.everywhere(partial(_views, model, faces, extractor, entry.shape[1]))
+            if file:
+                file.write(b"".join(features.tobytes() for features in found))
+                file.flush()
+            done = min(start + BATCH_SIZE * count, len(rows))
             speed = (done - first) * entry.shape[1] / (time.perf_counter() - started)
             stage = f"features of {split} ({extractor.name})"
             progress(stage, done, len(rows), {"images_per_second": speed})
-    entry.finish()
+    if processes.is_main():
+        entry.finish()
 
 
 def _resume(file: BinaryIO, entry: _Entry) -> int:
@@ -226,6 +252,8 @@ def _views(
     model: Classifier, faces: NDArray[np.uint8], extractor: NamedExtractor, views: int
 ) -> NDArray[np.float32]:
     """float32 `(B, V, D)` of uint8 faces: as they are and, with two views, mirrored."""
+    if not len(faces):
+        return np.empty((0, views, model.feature_size), dtype=np.float32)
     x = to_input(torch.as_tensor(faces).to(extractor.device), model.input_spec)
     seen = [x, x.flip(-1)][:views]
     features = torch.stack([extractor.run(view) for view in seen], dim=1).float().cpu()

@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fer_bench import processes
 from fer_bench.config import Recipe
 from fer_bench.data.augment import augment, mix
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.transform import normalise, resize, to_unit
-from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.errors import RunFailed
 from fer_bench.evaluation.predicting import predict_probabilities
 from fer_bench.models.base import Classifier
 from fer_bench.results.record import TrainingInfo
@@ -26,6 +27,13 @@ from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
 from fer_bench.training.distillation import Teachers
 from fer_bench.training.outcome import TrainingOutcome
 from fer_bench.training.precision import autocast, choose_precision, layout, settled_precision
+from fer_bench.training.sharing import (
+    average_statistics,
+    joint_batch_norm,
+    own_draws,
+    own_share,
+    require_enough,
+)
 from fer_bench.training.state import TrainingState, seed_epoch
 from fer_bench.training.targets import Loss, make_loss, soft_targets
 from fer_bench.types import Precision, Progress, silent
@@ -52,44 +60,36 @@ def finetune(
     `resume`, a killed run ends with the same weights as an uninterrupted one, since every epoch
     draws its random numbers from the seed and its own number.
 
+    Several processes (`fer_bench.processes`) share each batch and end with the same weights; the
+    main one writes.
+
     teachers: trained networks to learn from too, as the recipe's `distillation` says.
 
     Raises:
         RunFailed: the loss is not finite, or a checkpoint cannot be written.
-        FerBenchError: a single training image, or a damaged checkpoint to resume from.
+        FerBenchError: too few training images, or a damaged checkpoint to resume from.
     """
     recipe = spec.recipe
-    train, val = dataset.indices("train"), dataset.indices(spec.selection_split)
-    if len(train) < 2:
-        raise FerBenchError("expected two training images or more, got 1: raise the limit")
-    saved = load_checkpoint(work_dir) if resume else None
+    train = dataset.indices("train")
+    with processes.in_step():
+        require_enough(len(train), recipe.batch_size)
+    saved = processes.on_main(lambda: load_checkpoint(work_dir) if resume else None)
     model.to(device)
 
     def measured() -> tuple[Precision, str]:
         x = resize(_faces(dataset, train[: recipe.batch_size], model, device), model.input_spec)
         return choose_precision(recipe, model, normalise(x, model.input_spec), device)
 
-    precision, reason = settled_precision(work_dir, resume, measured)
+    precision, reason = processes.on_main(lambda: settled_precision(work_dir, resume, measured))
     layout(model, precision)
-    steps = max(len(train) // recipe.batch_size, 1)
-    state = TrainingState(model, recipe, spec.model, steps, device, precision)
-    if saved:
-        state.restore(saved)
-    loss = make_loss(recipe, dataset.class_counts("train"), device, spec.votes)
-    targets = torch.from_numpy(soft_targets(dataset)).to(device)
-    taught = Teachers(teachers, recipe.distillation, model.input_spec, device, precision)
-
-    while state.epoch < recipe.epochs and not state.out_of_patience():
-        started = time.perf_counter()
-        row = _train_epoch(state, dataset, targets, train, spec, loss, taught, progress)
-        val_accuracy, val_loss = _validate(state, dataset, val, device)
-        seconds = time.perf_counter() - started
-        row |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": seconds}
-        state.finish_epoch(row)
-        save_checkpoint(work_dir, state.checkpoint())
-        progress("epochs", state.epoch, recipe.epochs, row)
-
-    state.keep_best()
+    with joint_batch_norm(model, device):
+        steps = max(len(train) // recipe.batch_size, 1)
+        state = TrainingState(model, recipe, spec.model, steps, device, precision)
+        with processes.in_step():
+            if saved:
+                state.restore(saved)
+            taught = Teachers(teachers, recipe.distillation, model.input_spec, device, precision)
+        _train(state, dataset, spec, taught, work_dir, progress, device)
     info = TrainingInfo(
         epochs_run=state.epoch,
         best_epoch=state.best_epoch,
@@ -100,8 +100,36 @@ def finetune(
         precision_reason=reason,
         stopped_early=state.epoch < recipe.epochs,
         batch_size=recipe.batch_size,
+        processes=processes.count(),
     )
     return TrainingOutcome(history=pd.DataFrame(state.history), info=info)
+
+
+def _train(
+    state: TrainingState[Classifier],
+    dataset: FaceDataset,
+    spec: RunSpec,
+    teachers: Teachers,
+    work_dir: Path,
+    progress: Progress,
+    device: str,
+) -> None:
+    """The epochs that are left, and the kept one's weights into the model."""
+    recipe = spec.recipe
+    train, val = dataset.indices("train"), dataset.indices(spec.selection_split)
+    loss = make_loss(recipe, dataset.class_counts("train"), device, spec.votes)
+    targets = torch.from_numpy(soft_targets(dataset)).to(device)
+    while state.epoch < recipe.epochs and not state.out_of_patience():
+        started = time.perf_counter()
+        row = _train_epoch(state, dataset, targets, train, spec, loss, teachers, progress)
+        average_statistics(state.model, state.kept)
+        val_accuracy, val_loss = _validate(state, dataset, val, device)
+        seconds = time.perf_counter() - started
+        row |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": seconds}
+        state.finish_epoch(row)
+        processes.on_main(lambda: save_checkpoint(work_dir, state.checkpoint()))
+        progress("epochs", state.epoch, recipe.epochs, row)
+    state.keep_best()
 
 
 def _train_epoch(
@@ -118,22 +146,25 @@ def _train_epoch(
     recipe, model, epoch = spec.recipe, state.model, state.epoch + 1
     device = targets.device.type
     generator = seed_epoch(spec.seed, epoch)
+    order = train[torch.randperm(len(train), generator=generator).numpy()]
+    generator = own_draws(spec.seed, epoch, generator)
     state.network.train()
     # On the device: reading a number from a GPU makes it wait for the step, so few steps do.
     total_loss = torch.zeros((), dtype=torch.float64, device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
     seen, started = 0, time.perf_counter()
-    for step, rows in enumerate(_batches(train, recipe.batch_size, generator), 1):
+    for step, batch in enumerate(_batches(order, recipe.batch_size), 1):
+        rows, weight = own_share(batch)
         x, y = _training_batch(dataset, targets, rows, model, recipe, generator)
         if state.precision == "bf16":
             x = x.contiguous(memory_format=torch.channels_last)
         with autocast(device, state.precision):
             logits = state.network(x)
             loss = teachers.blend(loss_of(logits, y), logits, x)
-        state.step(loss)
+        state.step(loss * weight)
         total_loss += loss.detach() * len(rows)
         correct += (logits.argmax(1) == y.argmax(1)).sum()
-        seen += len(rows)
+        seen += len(batch)
         if step % REPORT_STEPS == 0 or step == state.steps_per_epoch:
             _require_finite(total_loss, epoch)
             speed = seen / (time.perf_counter() - started)
@@ -141,18 +172,18 @@ def _train_epoch(
             progress(stage, step, state.steps_per_epoch, {"images_per_second": speed})
     return {
         "epoch": epoch,
-        "train_loss": float(total_loss) / seen,
-        "train_accuracy": int(correct) / seen,
+        "train_loss": float(processes.total(total_loss)) / seen,
+        "train_accuracy": int(processes.total(correct)) / seen,
         "lr": state.rate.value,
         "images_per_second": seen / (time.perf_counter() - started),
     }
 
 
-def _batches(
-    rows: NDArray[np.int64], size: int, generator: torch.Generator
-) -> Iterator[NDArray[np.int64]]:
-    """Full shuffled batches; the few left over wait for another epoch (batch norm wants many)."""
-    order = rows[torch.randperm(len(rows), generator=generator).numpy()]
+def _batches(order: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    """Full batches in this order; the few left over wait for another epoch (batch norm wants many).
+
+    The same for every process: each takes its share of them.
+    """
     for start in range(0, max(len(order) - size, 0) + 1, size):
         yield order[start : start + size]
 
@@ -185,7 +216,7 @@ def _validate(
 ) -> tuple[float, float]:
     """Accuracy and log loss of the weights that would be kept, on `rows`."""
     probabilities = predict_probabilities(
-        state.kept, dataset.images[rows], device=device, precision=state.precision
+        state.kept, dataset.images, rows, device=device, precision=state.precision
     )
     labels = dataset.labels[rows]
     of_truth = np.clip(probabilities[np.arange(len(rows)), labels], 1e-12, 1)
@@ -193,6 +224,7 @@ def _validate(
 
 
 def _require_finite(loss: Tensor, epoch: int) -> None:
-    value = float(loss)
-    if not math.isfinite(value):
-        raise RunFailed(f"the loss became {value} in epoch {epoch}: lower the learning rate")
+    value = float(processes.total(loss))
+    with processes.in_step():
+        if not math.isfinite(value):
+            raise RunFailed(f"the loss became {value} in epoch {epoch}: lower the learning rate")

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fer_bench import processes
 from fer_bench.config import Augmentation, Recipe
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.cache import cache_dir
@@ -36,6 +37,7 @@ from fer_bench.training.extractors import (
 )
 from fer_bench.training.features import (
     MIRRORED,
+    Features,
     NamedExtractor,
     backbone_hash,
     extract_features,
@@ -81,6 +83,9 @@ def train_frozen(
     test split is not read. After each epoch the head's state goes to a checkpoint in `work_dir`;
     with `resume`, a killed run ends with the same weights as an uninterrupted one.
 
+    Several processes (`fer_bench.processes`) share the extraction; the main one trains the head,
+    which takes it seconds, and gives it to the others.
+
     Args:
         extractor: one of `EXTRACTORS`, or `auto` for the fastest faithful one on this machine.
 
@@ -90,12 +95,51 @@ def train_frozen(
         RunFailed: features or loss are not finite, or a checkpoint cannot be written.
     """
     recipe, started = spec.recipe, time.perf_counter()
-    _refuse_other_augmentation(recipe)
+    with processes.in_step():
+        _refuse_other_augmentation(recipe)
     model.to(device).eval()
     chosen, reason = _extractor(model, dataset, recipe, extractor, device)
-    data = load_splits(model, dataset, spec, chosen, progress)
+    features = split_features(model, dataset, spec, chosen, progress)
     extraction_seconds = time.perf_counter() - started
 
+    def train_head() -> tuple[dict[str, Tensor], list[dict[str, float]], int]:
+        data = load_splits(features, dataset, spec, device)
+        state = _train_head(model, data, dataset, spec, work_dir, progress, device, resume)
+        return state.best, state.history, state.best_epoch
+
+    best, history, best_epoch = processes.on_main(train_head)
+    model.head.load_state_dict(best)
+    model.eval()
+
+    seconds = extraction_seconds + sum(row["seconds"] for row in history)
+    info = TrainingInfo(
+        epochs_run=len(history),
+        best_epoch=best_epoch,
+        seconds=seconds,
+        images_per_second=len(dataset.indices("train")) * len(history) / seconds,
+        device=device,
+        precision=chosen.name.partition("-")[2],
+        precision_reason=reason,
+        stopped_early=len(history) < recipe.epochs,
+        batch_size=recipe.batch_size,
+        processes=processes.count(),
+        extractor=chosen.name,
+    )
+    return TrainingOutcome(history=pd.DataFrame(history), info=info)
+
+
+def _train_head(
+    model: Classifier,
+    data: CachedSplits,
+    dataset: FaceDataset,
+    spec: RunSpec,
+    work_dir: Path,
+    progress: Progress,
+    device: str,
+    resume: bool,
+) -> TrainingState[nn.Module]:
+    """The epochs that are left, and a checkpoint after each."""
+    recipe = spec.recipe
     state = head_state(model, spec, len(data.x), device)
     if resume and (saved := load_checkpoint(work_dir)):
         state.restore(saved)
@@ -104,23 +148,7 @@ def train_frozen(
         state.finish_epoch(train_epoch(state, data, spec.seed, loss))
         save_checkpoint(work_dir, state.checkpoint())
         progress("epochs", state.epoch, recipe.epochs, state.history[-1])
-    state.keep_best()
-    model.eval()
-
-    seconds = extraction_seconds + sum(row["seconds"] for row in state.history)
-    info = TrainingInfo(
-        epochs_run=state.epoch,
-        best_epoch=state.best_epoch,
-        seconds=seconds,
-        images_per_second=len(data.x) * state.epoch / seconds,
-        device=device,
-        precision=chosen.name.partition("-")[2],
-        precision_reason=reason,
-        stopped_early=state.epoch < recipe.epochs,
-        batch_size=recipe.batch_size,
-        extractor=chosen.name,
-    )
-    return TrainingOutcome(history=pd.DataFrame(state.history), info=info)
+    return state
 
 
 def _refuse_other_augmentation(recipe: Recipe) -> None:
@@ -151,19 +179,28 @@ def sample_input(model: Classifier, dataset: FaceDataset, device: str = "cpu") -
 def _extractor(
     model: Classifier, dataset: FaceDataset, recipe: Recipe, name: str, device: str
 ) -> tuple[NamedExtractor, str]:
-    """The extractor to use, and why."""
-    sample, reason = sample_input(model, dataset, device), "set by the user"
-    made: Extractor | None = None
-    if name == "auto":
+    """The extractor to use, and why; chosen on the main process for all."""
+    sample = sample_input(model, dataset, device)
+    measured: list[Extractor | None] = []
+
+    def choose() -> tuple[str, str]:
+        if name != "auto":
+            check_extractor(name)
+            return name, "set by the user"
         views = 2 if recipe.augmentation.flip else 1
         ahead = views * len(dataset.indices("train"))
-        name, reason, made = _choice(model, sample, recipe, device, images=ahead)
-    check_extractor(name)
+        found, reason, made = _choice(model, sample, recipe, device, images=ahead)
+        check_extractor(found)
+        measured.append(made)
+        return found, reason
+
+    chosen, reason = processes.on_main(choose)
 
     def make() -> Extractor:
-        return made or make_extractor(name, model.backbone, sample, device=device)
+        made = measured.pop() if measured else None
+        return made or make_extractor(chosen, model.backbone, sample, device=device)
 
-    return NamedExtractor(name=name, make=make, device=device), reason
+    return NamedExtractor(name=chosen, make=make, device=device), reason
 
 
 def _choice(
@@ -189,15 +226,15 @@ def _choice(
     return name, reason, None
 
 
-def load_splits(
+def split_features(
     model: Classifier,
     dataset: FaceDataset,
     spec: RunSpec,
     extractor: NamedExtractor,
     progress: Progress,
-) -> CachedSplits:
-    """Features and targets of train and of the selection split, on the extractor's device."""
-    features = extract_features(
+) -> Features:
+    """Features of train and of the selection split, as `extract_features` gives them."""
+    return extract_features(
         model,
         dataset,
         splits=dict.fromkeys(("train", spec.selection_split)),
@@ -206,8 +243,13 @@ def load_splits(
         mirrored=MIRRORED if spec.recipe.augmentation.flip else (),
         progress=progress,
     )
+
+
+def load_splits(
+    features: Features, dataset: FaceDataset, spec: RunSpec, device: str
+) -> CachedSplits:
+    """Features and targets of train and of the selection split, on the training device."""
     train, val = dataset.indices("train"), dataset.indices(spec.selection_split)
-    device = extractor.device
     return CachedSplits(
         x=torch.tensor(features["train"], device=device),
         y=torch.tensor(soft_targets(dataset)[train], device=device),
@@ -221,7 +263,7 @@ def head_state(
 ) -> TrainingState[nn.Module]:
     """The head and its optimiser, ready for `train_epoch`. Features are fixed, so fp32 is cheap."""
     steps = max(n_train // spec.recipe.batch_size, 1)
-    return TrainingState(model.head, spec.recipe, spec.model, steps, device, "fp32")
+    return TrainingState(model.head, spec.recipe, spec.model, steps, device, "fp32", alone=True)
 
 
 @contextmanager

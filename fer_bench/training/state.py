@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Generic, TypeVar
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
@@ -27,7 +28,8 @@ def seed_epoch(seed: int, epoch: int) -> torch.Generator:
 class TrainingState(Generic[Net]):
     """Weights, moving average, optimiser, schedule, history, and the best epoch so far.
 
-    `network` and `stepper` are accelerate's views of `model` and `optimizer`, used to train.
+    `network` and `stepper` are accelerate's views of `model` and `optimizer`, used to train:
+    with several processes, backward gives the mean of their gradients.
     """
 
     def __init__(
@@ -38,7 +40,13 @@ class TrainingState(Generic[Net]):
         steps_per_epoch: int,
         device: str,
         precision: Precision,
+        *,
+        alone: bool = False,
     ) -> None:
+        """
+        steps_per_epoch: batches, shared by the processes.
+        alone: this process trains by itself, however many there are.
+        """
         self.model = model
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
@@ -52,8 +60,15 @@ class TrainingState(Generic[Net]):
         )
         # Its precision is one for the whole process; ours may change from run to run, so autocast
         # stays with us (`training.precision`).
-        self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
-        self.network, self.stepper = self.accelerator.prepare(model, self.optimizer)
+        # Batch norm's statistics are settled once an epoch (`training.sharing`), not at each step.
+        how = DistributedDataParallelKwargs(broadcast_buffers=False)
+        self.accelerator = Accelerator(
+            cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[how]
+        )
+        with warnings.catch_warnings():  # newer PyTorch has another word for it, older does not
+            warnings.filterwarnings("ignore", ".*broadcast_buffers", FutureWarning)
+            self.network = model if alone else self.accelerator.prepare(model)
+        self.stepper = self.accelerator.prepare(self.optimizer)
         self.epoch = 0
         self.steps = 0
         self.history: list[dict[str, float]] = []

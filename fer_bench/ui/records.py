@@ -14,22 +14,36 @@ import streamlit as st
 
 import fer_bench
 from fer_bench import settings
+from fer_bench.data.cache import cache_dir
 from fer_bench.display import escape
 from fer_bench.errors import FerBenchError
 from fer_bench.results.describe import summary_table
 from fer_bench.results.latency_store import LATENCY, StoredLatency, list_latencies
 from fer_bench.results.latency_tables import MeasuredNetwork, measured_networks
+from fer_bench.results.places import open_results
 from fer_bench.results.store import DEFAULT, DEFAULT_FILE, RECORD, ResultsStore, StoredRun
 
 #: How a record's metrics are called on the pages, in reading order.
 SET_NAMES = {"test": "Test", "test_clean": "Clean test", "val": "Validation"}
 RUN_PARAMETER = "run"
+#: Seconds between two looks at results that lie at a URL.
+LOOK_EVERY = 60.0
 
 
 def results_root() -> Path:
-    """The folder of records: `FER_BENCH_RESULTS`, or `results/` beside `app.py`."""
+    """The folder of records: `FER_BENCH_RESULTS`, or `results/` beside `app.py`.
+
+    A URL is asked for what is new, at most so often that no page waits for it twice; one that
+    cannot be read ends the page with a sentence.
+    """
     given = os.environ.get("FER_BENCH_RESULTS")
-    return Path(given) if given else Path(fer_bench.__file__).parents[1] / "results"
+    if not given:
+        return Path(fer_bench.__file__).parents[1] / "results"
+    try:
+        return open_results(given, cache_dir() / "results", every=LOOK_EVERY)
+    except FerBenchError as error:
+        st.error(escape(str(error)), icon=":material/error:")
+        st.stop()
 
 
 def _state(root: Path, file: str) -> str:

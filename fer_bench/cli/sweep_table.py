@@ -1,0 +1,125 @@
+"""What many runs at once are at: a table that keeps up, or plain lines where none can be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from fer_bench.cli.console import err
+
+if TYPE_CHECKING:
+    from fer_bench.benchmark.ray_sweep import News
+
+#: Rows: the runs at work, and the last that ended where these are fewer.
+MOST_ROWS = 20
+ENDED = ("done", "skipped", "failed")
+
+
+@dataclass(kw_only=True)
+class _Row:
+    """A run that was heard of.
+
+    starts: how often it began; more than once where its process was lost.
+    state: `waiting`, `done`, `skipped`, `failed`, or what it is at.
+    """
+
+    news: News
+    state: str
+    starts: int = 0
+    since: float = 0.0
+    seconds: float | None = None
+
+
+class SweepTable:
+    """Hears `benchmark.ray_sweep.News` and shows it.
+
+    names: of all runs, in order.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = list(names)
+        self._rows: dict[str, _Row] = {}
+
+    def __call__(self, news: News) -> None:
+        """Takes note. Failures are printed, and where no table can be, so is the rest."""
+        row = self._rows.setdefault(news.run, _Row(news=news, state=""))
+        row.news, state = news, _state(news)
+        if news.what == "started":
+            row.starts, row.since = row.starts + 1, time.monotonic()
+        if state in ENDED:
+            row.seconds = time.monotonic() - row.since if row.starts else None
+            self._rows[news.run] = self._rows.pop(news.run)  # the last that ended, last
+        told = news.what == "started" or state in ("waiting", *ENDED)
+        if state == "failed" or (told and not err.is_terminal):
+            self._print(row)
+        row.state = state
+
+    def _print(self, row: _Row) -> None:
+        number = self._names.index(row.news.run) + 1
+        place = f" on {row.news.node}" if row.news.what == "started" else ""
+        again = f", start {row.starts}" if row.news.what == "started" and row.starts > 1 else ""
+        line = f"[{number}/{len(self._names)}] {row.news.run}: {row.news.what}{place}{again}"
+        err.print(line, markup=False)
+
+    def __rich__(self) -> Table:
+        """The table as it is now."""
+        ended = [row for row in self._rows.values() if row.state in ENDED]
+        at_work = [row for row in self._rows.values() if row.state not in ENDED]
+        counts = {name: sum(row.state == name for row in ended) for name in ENDED}
+        counts["at work"] = len(at_work)
+        counts["to come"] = len(self._names) - len(self._rows)
+        caption = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
+        table.add_column("run", overflow="ellipsis", no_wrap=True, ratio=1)
+        table.add_column("machine", overflow="ellipsis", no_wrap=True, max_width=20)
+        table.add_column("state", overflow="ellipsis", no_wrap=True, max_width=24)
+        for name in ("epoch", "val", "time"):
+            table.add_column(name, justify="right", no_wrap=True)
+        shown = at_work[:MOST_ROWS]
+        for row in [*ended[len(ended) - max(MOST_ROWS - len(shown), 0) :], *shown][-MOST_ROWS:]:
+            table.add_row(*map(Text, _cells(row)))
+        return table
+
+
+def _state(news: News) -> str:
+    if news.what in ("done", "skipped"):
+        return news.what
+    if news.what.startswith("waiting"):
+        return "waiting"
+    if news.what in ("started", "epochs"):
+        return "training"
+    return "failed" if news.ended else news.what
+
+
+def _cells(row: _Row) -> tuple[str, ...]:
+    news = row.news
+    again = f" ({row.starts})" if row.starts > 1 else ""
+    seconds = row.seconds
+    if seconds is None and row.starts:
+        seconds = time.monotonic() - row.since
+    return (
+        news.run,
+        news.node,
+        row.state + again,
+        f"{news.epoch}/{news.epochs}" if news.epochs else "",
+        f"{news.val_accuracy:.1%}" if news.val_accuracy is not None else "",
+        "" if seconds is None else f"{seconds // 60:.0f}:{seconds % 60:02.0f}",
+    )
+
+
+@contextmanager
+def sweep_table(names: Sequence[str]) -> Iterator[SweepTable]:
+    """A table on stderr for as long as the block lasts; its last state stays."""
+    table = SweepTable(names)
+    if not err.is_terminal:
+        yield table
+        return
+    with Live(table, console=err, refresh_per_second=4):
+        yield table

@@ -1,0 +1,39 @@
+"""Places by URL, as fsspec opens them: their errors in words, their passwords never shown."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import Any
+
+#: Errors of a store's own that are no OSError, such as an S3 without credentials.
+_STORE_ERRORS = {
+    "s3": ("botocore.exceptions:BotoCoreError", "botocore.exceptions:ClientError"),
+    "gs": ("google.auth.exceptions:GoogleAuthError", "gcsfs.retry:HttpError"),
+    "abfs": ("azure.core.exceptions:AzureError",),
+    "http": ("aiohttp:ClientError",),
+}
+
+
+def is_url(place: str) -> bool:
+    """Whether a place is a URL; else it is a path."""
+    return "://" in place
+
+
+def shown(url: str) -> str:
+    """A URL as messages may have it: without a user, a password or a query."""
+    return re.sub(r"//[^/@]*@", "//", url).partition("?")[0]
+
+
+def store_errors(files: Any) -> tuple[type[Exception], ...]:
+    """What reading and writing in an fsspec file system may raise, its own library's included."""
+    protocols = (files.protocol,) if isinstance(files.protocol, str) else files.protocol
+    targets = [target.split(":") for p in protocols for target in _STORE_ERRORS.get(p, ())]
+    own = (getattr(import_module(module), name) for module, name in targets)
+    return OSError, ValueError, NotImplementedError, *own
+
+
+def reason(error: Exception) -> str:
+    """An error in words, without the place where it happened and without a password."""
+    words = str(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    return re.sub(r"[^\s/@]+:[^\s/@]+@", "", words).strip().rstrip(".")
