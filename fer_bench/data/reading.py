@@ -271,7 +271,7 @@ def _in_order(do: Callable[[int, int], _Block], first: int, n: int, size: int) -
 
 def _write_ids(samples: Sequence[Sample], path: Path) -> NDArray[np.str_]:
     """The ids as an array on disk, mapped: four bytes for each letter of the longest, per image."""
-    dtype = f"<U{max(1, *(len(sample.id) for sample in samples))}"
+    dtype = f"<U{max((len(sample.id) for sample in samples), default=1) or 1}"
     file = ArrayFile(path, (), dtype)
     try:
         for start in range(0, len(samples), IDS):
