@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from data_fixtures import class_files, csv_row, csv_rows, face, kaggle_files, put, write_csv, zipped
 from record_fixtures import make_record
 
-from fer_bench.cli import main as cli
 from fer_bench.results import store as storing
 from fer_bench.results.store import ResultsStore
 
@@ -21,20 +19,6 @@ ENTRY = (
     "- {models: clip_vit_b_32, modes: full, recipes: finetune-5, epochs: 1%s}\n"
 )
 Fer = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def fer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Fer:
-    """Runs `python -m fer_bench ...` in this process; gives exit code, stdout and stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fer_bench", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture

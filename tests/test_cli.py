@@ -8,26 +8,11 @@ from pathlib import Path
 import pytest
 from record_fixtures import make_record
 
-from fer_bench.cli import main as cli
 from fer_bench.cli.options import DEFAULT_RESULTS
 from fer_bench.cli.training import report
 from fer_bench.results.store import ResultsStore
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def fer(capsys, monkeypatch):
-    """Runs `python -m fer_bench ...` in this process; gives exit code, stdout and stderr."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fer_bench", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 def one_line(err: str) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from datetime import timedelta
 from functools import cache
 
@@ -30,7 +29,6 @@ from fer_bench.benchmark.sizing import (
     network_of,
     sizes_of,
 )
-from fer_bench.cli import main as cli
 from fer_bench.cli.estimating import count, duration, size
 from fer_bench.models.base import ModelRequest
 from fer_bench.models.catalogue import build_model
@@ -342,18 +340,6 @@ def test_a_stored_member_of_an_ensemble_is_known(tmp_path):
 
 
 # The command
-
-
-@pytest.fixture
-def fer(capsys, monkeypatch):
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fer_bench", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture

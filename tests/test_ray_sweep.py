@@ -23,7 +23,6 @@ from test_kill import NAME, RECIPE, ROOT, has_checkpoint
 from fer_bench.benchmark import Runner, Source, plan, run_sweep
 from fer_bench.benchmark.ray_cluster import Cluster, connected, gpus_for
 from fer_bench.benchmark.ray_sweep import News, run_sweep_on_ray
-from fer_bench.cli import main as cli
 from fer_bench.cli.sweep_table import SweepTable
 from fer_bench.config import load_yaml
 from fer_bench.data.cache import cache_dir
@@ -82,18 +81,6 @@ def cluster(s3: None) -> Iterator[None]:
     """Ray on this machine, once for all; its processes know the object store."""
     with connected(ONE):
         yield
-
-
-@pytest.fixture
-def fer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Fer:
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fer_bench", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 def named(specs: list[RunSpec | EnsembleSpec], *names: str) -> list[RunSpec | EnsembleSpec]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from record_fixtures import make_history, make_predictions, make_record
 from s3_fixtures import lab, objects, s3
 from streamlit.testing.v1 import AppTest
 
-from fer_bench.cli import main as cli
 from fer_bench.data.cache import cache_dir
 from fer_bench.errors import FerBenchError
 from fer_bench.remote import shown
@@ -42,18 +40,6 @@ App = str(Path(__file__).parents[1] / "app.py")
 def url(request: pytest.FixtureRequest) -> str:
     """A place of its own in fsspec's memory."""
     return f"memory://{request.node.name}/lab"
-
-
-@pytest.fixture
-def fer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Fer:
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fer_bench", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 def open_at(url: str, machine: Path) -> ResultsStore:

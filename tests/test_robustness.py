@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +17,6 @@ from robustness_fixtures import make_robustness, make_score, make_tested_on
 
 from fer_bench.benchmark import Source, evaluate_run
 from fer_bench.benchmark.generalising import robustness_of_run
-from fer_bench.cli import main as cli
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from fer_bench.data.loading import load_dataset
@@ -331,18 +329,6 @@ def test_a_model_that_is_never_right_loses_nothing() -> None:
 # --- the command -------------------------------------------------------------------------------
 
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def fer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fer_bench", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fer_bench.benchmark.estimating import PlanEstimate, estimate_plan
 from fer_bench.benchmark.measuring import measure
-from fer_bench.benchmark.planning import Source
+from fer_bench.benchmark.planning import Source, data_key
 from fer_bench.benchmark.rates import Evidence, Rates, evidence_in, find_rates, kind_of
 from fer_bench.benchmark.sizing import Sizes, imagined_sizes, limited, network_of, sizes_of
 from fer_bench.benchmark.sweeping import is_finished
@@ -82,7 +82,7 @@ class _Here:
         if self.source is None:
             return None
         asked = spec if self.images is None else spec.model_copy(update={"limit": None})
-        key = (asked.protocol, asked.emotions, asked.votes, asked.limit)
+        key = data_key(asked)
         if key not in self.loaded:
             self.loaded[key] = self.source.load(asked)
         return self.loaded[key]

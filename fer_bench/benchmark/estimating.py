@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from fer_bench.benchmark.planning import data_key
 from fer_bench.benchmark.rates import TRAINING, Rates, passes_per_evaluation
 from fer_bench.benchmark.sizing import (
     RECORD,
@@ -184,8 +185,14 @@ def _features_key(spec: RunSpec) -> tuple[object, ...]:
     """What two runs share whose features are computed once: network, weights, data and views."""
     seed = spec.seed if spec.pretraining == "none" else None  # random weights differ by seed
     options = tuple(sorted(spec.model_options.items()))
-    data = (spec.protocol, spec.emotions, spec.votes, spec.limit)
-    return spec.model, options, spec.pretraining, seed, data, spec.recipe.augmentation.flip
+    return (
+        spec.model,
+        options,
+        spec.pretraining,
+        seed,
+        data_key(spec),
+        spec.recipe.augmentation.flip,
+    )
 
 
 def _run(

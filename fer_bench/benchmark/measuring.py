@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.benchmark.rates import TRAINING, Rates
+from fer_bench.benchmark.running import request_for
 from fer_bench.config import Schedule
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.synthetic import draw_face
 from fer_bench.emotions import FER2013
 from fer_bench.evaluation.predicting import predict_probabilities
-from fer_bench.models.base import Classifier, ModelRequest
+from fer_bench.models.base import Classifier
 from fer_bench.models.catalogue import build_model
 from fer_bench.models.lora import merge_lora
 from fer_bench.specs import RunSpec
 from fer_bench.training.finetune import finetune
-from fer_bench.types import SPLITS
+from fer_bench.types import SPLITS, Mode
 
 #: Images in a measured training step on a CPU, where larger ones gain nothing, and steps on a GPU.
 CPU_BATCH, GPU_STEPS = 16, 8
@@ -31,7 +33,7 @@ EPOCHS = 3
 def measure(spec: RunSpec, side: int, device: str) -> Rates:
     """A few training steps and forward passes on drawn faces, now; writes nothing that stays.
 
-    A second or two for small networks, half a minute for large ones on a CPU. Weights are random,
+    A second or two for small networks, longer for large ones on a CPU. Weights are random,
     which takes no download and no other time. Teachers are counted by FLOPs.
 
     side: of the faces, pixels.
@@ -49,7 +51,8 @@ def measure(spec: RunSpec, side: int, device: str) -> Rates:
     }
     recipe = spec.recipe.model_copy(update=changed)
     kept = {"recipe": recipe, "teachers": (), "votes": None, "emotions": None, "limit": None}
-    model = _random(spec)
+    mode: Mode = "lora" if spec.mode == "lora" else "full"
+    model = build_model(replace(request_for(spec, dataset), mode=mode, pretraining="none"))
     with tempfile.TemporaryDirectory() as scratch:
         outcome = finetune(
             model,
@@ -67,19 +70,6 @@ def measure(spec: RunSpec, side: int, device: str) -> Rates:
         features=training * TRAINING,
         kind="measured",
         source=f"measured on {device}",
-    )
-
-
-def _random(spec: RunSpec) -> Classifier:
-    return build_model(
-        ModelRequest(
-            name=spec.model,
-            emotions=FER2013,
-            mode="lora" if spec.mode == "lora" else "full",
-            options=dict(spec.model_options),
-            head=spec.recipe.head,
-            head_dropout=spec.recipe.head_dropout,
-        )
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,11 @@ class Source:
             asked = asked.model_copy(update={"votes": spec.votes})
             dataset = self.load(asked, complete=False)
         return dataset
+
+
+def data_key(spec: DataSpec) -> Hashable:
+    """Equal for runs whose source gives them the same data."""
+    return spec.protocol, spec.emotions, spec.votes, spec.limit
 
 
 def specify(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
-from fer_bench.benchmark.planning import Source
+from fer_bench.benchmark.planning import Source, data_key
 from fer_bench.benchmark.running import Runner
 from fer_bench.benchmark.starting import as_recorded
 from fer_bench.data.base import FaceDataset
@@ -33,9 +33,9 @@ def run_sweep(
         FerBenchError: data that cannot be loaded, or a finished run of the same name that differs.
     """
     records = []
-    loaded: dict[tuple[object, ...], FaceDataset] = {}
+    loaded: dict[Hashable, FaceDataset] = {}
     for spec in specs:
-        key = (spec.protocol, spec.emotions, spec.votes, spec.limit)
+        key = data_key(spec)
         if key not in loaded:
             loaded[key] = source.load(spec)
         records.append(run_unless_finished(spec, loaded[key], runner, on_run))
