@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import test_bad_input
 import torch
 from data_fixtures import kaggle_files, zipped
 from latency_fixtures import make_report
@@ -40,8 +39,6 @@ from fer_bench.training.checkpoint import save_checkpoint
 from fer_bench.training.features import write_whole
 from fer_bench.training.precision import settled_precision
 
-#: A fixture: runs a command here.
-fer = test_bad_input.fer
 IMAGE = np.full((40, 50, 3), 128, dtype=np.uint8)
 
 
@@ -223,7 +220,7 @@ def test_what_fails_at_work_ends_with_exit_code_1(folder: Path, writer: str) -> 
     "words", [["report", "--out", "report.html"], ["compare", "one", "two", "--csv", "x.csv"]]
 )
 def test_a_command_whose_output_does_not_fit_leaves_none(
-    fer: test_bad_input.Fer,
+    fer: Callable[..., tuple[int, str, str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     words: list[str],
