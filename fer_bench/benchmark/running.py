@@ -27,6 +27,7 @@ from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import model_files, round_parameters
 from fer_bench.results.claims import claimed
+from fer_bench.results.reading import HISTORY_COLUMNS
 from fer_bench.results.record import DatasetInfo, Member, ModelInfo, RunRecord, TrainingInfo
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs import DataSpec, EnsembleSpec, RunSpec
@@ -312,4 +313,4 @@ def _untrained(device: str) -> TrainingOutcome:
         batch_size=0,
         processes=processes.count(),
     )
-    return TrainingOutcome(history=pd.DataFrame(columns=["epoch", "val_accuracy"]), info=info)
+    return TrainingOutcome(history=pd.DataFrame(columns=list(HISTORY_COLUMNS)), info=info)
