@@ -352,7 +352,7 @@ def sweep(tmp_path):
     return str(file)
 
 
-def test_a_dry_run_prints_an_estimate_and_writes_nothing(fer, sweep, tmp_path):
+def test_a_dry_run_prints_an_estimate_and_writes_nothing(fer, sweep, tmp_path, monkeypatch):
     results = tmp_path / "results"
     store = ResultsStore(results)
     history = make_history()
@@ -379,9 +379,14 @@ def test_a_dry_run_prints_an_estimate_and_writes_nothing(fer, sweep, tmp_path):
     assert total["price"] == pytest.approx(total["wall_seconds"] / 3600 * 2 * 1.5)
     assert total["pixel_bytes"] == 280 * 48 * 48
 
+    monkeypatch.setenv("COLUMNS", "40")  # a narrow terminal cuts nothing
     code, out, err = fer(*words)
     assert (code, out) == (0, "")
-    assert keras["name"] in err
+    head, first, *_ = err.splitlines()
+    assert head.split() == [
+        *("images", "epochs", "trained", "forward", "images/s", "time", "disk", "rate", "run")
+    ]
+    assert first.startswith("   280 ") and first.rstrip().endswith(keras["name"])
     assert f"({1}) {record.name}\n" in err
 
 

@@ -17,6 +17,10 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
+
+#: Columns; no table of ours needs as many.
+WIDEST = 1000
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 out = Console(highlight=False, soft_wrap=True)
@@ -35,6 +39,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and value != value:
         return None
     return value
+
+
+def print_table(console: Console, table: Table) -> None:
+    """A table as wide as it has to be: a narrow terminal breaks its lines, and nothing is cut."""
+    needed = console.measure(table, options=console.options.update(max_width=WIDEST)).maximum
+    wide = Console(file=console.file, width=max(console.width, needed), highlight=False)
+    wide.print(table, crop=False)
 
 
 class ConsoleProgress:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json, progress_bars
+from fer_bench.cli.console import err, out, print_json, print_table, progress_bars
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Data,
@@ -81,7 +81,7 @@ def _print_check(found: DataCheck) -> None:
         table.add_row(emotion, *(f"{counts[emotion]:,}" for counts in found.counts.values()))
     table.add_section()
     table.add_row("all", *(f"{n:,}" for n in found.split_sizes.values()))
-    out.print(table, soft_wrap=False)
+    print_table(out, table)
     for warning in found.warnings:
         err.print(f"warning: {warning}", markup=False)
     for sample in found.left_out[:SHOWN]:

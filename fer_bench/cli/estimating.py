@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fer_bench.cli.console import err, print_json
+from fer_bench.cli.console import err, print_json, print_table
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ def show_estimate(plan: PlanEstimate, as_json: bool, results: Path) -> None:
         print_json(estimate_document(plan))
     else:
         sources = list(dict.fromkeys(run.source for run in plan.runs if run.source))
-        # Wider than some terminals, which then break the line before the name.
-        err.print(_table(plan, sources), width=max(err.width, 160), crop=False)
+        print_table(err, _table(plan, sources))
         for number, source in enumerate(sources, 1):
             err.print(f"({number}) {source}", markup=False)
         for line in _summary(plan):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_bench.backends.catalogue import BACKENDS
-from fer_bench.cli.console import err, out, print_json, progress_bars
+from fer_bench.cli.console import err, out, print_json, print_table, progress_bars
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Json,
@@ -141,7 +141,7 @@ def _print(name: str, report: LatencyReport) -> None:
     )
     for threads in sorted({row.threads for row in report.measurements}):
         out.print(f"\n{_title(report, threads)}", markup=False)
-        out.print(_table(report, threads), soft_wrap=False)
+        print_table(out, _table(report, threads))
         for stages in report.stages:
             if stages.threads == threads:
                 parts = ("detect", "preprocess", "model", "total")
