@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from fer_bench.backends import openvino_model
 from fer_bench.cli import main as cli
 
 # Read when torch is first imported, here and in the processes that tests start.
@@ -19,6 +20,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FER_BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def any_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every precision works, whatever this CPU has instructions for, as tiny networks may."""
+    monkeypatch.setattr(openvino_model, "lacks_bf16", lambda: False)
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from fer_bench.models.ensemble import Voice, make_ensemble
 from fer_bench.results.latency import REFERENCE
 from fer_bench.types import InputSpec
 
+pytestmark = pytest.mark.usefixtures("any_precision")
+
 
 @pytest.fixture(autouse=True)
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -18,7 +18,7 @@ from frozen_fixtures import tiny_classifier
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fer_bench.backends import kept
+from fer_bench.backends import kept, openvino_model
 from fer_bench.backends.agreement import compare, faithful, why_unfaithful
 from fer_bench.backends.base import Unavailable
 from fer_bench.backends.candidate import Candidate
@@ -28,7 +28,6 @@ from fer_bench.backends.catalogue import (
     open_candidate,
     precision_of,
 )
-from fer_bench.backends.openvino_model import bf16_is_native
 from fer_bench.backends.timing import interleaved
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FER2013
@@ -40,6 +39,8 @@ from fer_bench.results.latency import REFERENCE
 # Read when torch's compiler is first imported: it tries out the C++ compiler for 15 s otherwise.
 os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")
 os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
+
+pytestmark = pytest.mark.usefixtures("any_precision")
 
 TINY = ("resnet18", "vgg16", "densenet121", "vit_b_16", "clip_vit_b_32")
 COMPILED = ("torch-compile", "torch-compile-bf16")
@@ -83,10 +84,6 @@ def check_logits(name: str, model_name: str) -> None:
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("model_name", MODELS)
 def test_a_back_end_gives_the_networks_logits(name: str, model_name: str) -> None:
-    if name == "openvino-bf16" and not bf16_is_native():
-        with pytest.raises(Unavailable, match="no bf16 instructions"):
-            open_candidate(name, candidate(model_name))
-        return
     check_logits(name, model_name)
 
 
@@ -94,6 +91,15 @@ def test_a_back_end_gives_the_networks_logits(name: str, model_name: str) -> Non
 @pytest.mark.parametrize("model_name", ["compact_resnet", "vit_b_16"])
 def test_so_do_those_that_go_through_onnx(name: str, model_name: str) -> None:
     check_logits(name, model_name)
+
+
+@pytest.mark.parametrize("name", [name for name in BACKENDS if precision_of(name) == "bf16"])
+def test_a_cpu_without_bf16_instructions_is_not_made_to_emulate_them(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_model, "lacks_bf16", lambda: True)
+    with pytest.raises(Unavailable, match=r"^this CPU has no bf16 instructions$"):
+        open_candidate(name, candidate("compact_resnet"))
 
 
 @pytest.mark.parametrize("name", COMPILED)

@@ -219,15 +219,11 @@ def test_evaluating_it_gives_its_numbers_again(
     assert report.metrics == both.metrics["test_tta" if tta else "test"]
 
 
-#: int8 wants faces to calibrate on, compiling takes half a minute, and not every CPU has OpenVINO's
-#: bf16; test_backends has them all.
-QUICK = [
-    name
-    for name in BACKENDS
-    if not ("int8" in name or "compile" in name or name == "openvino-bf16")
-]
+#: int8 wants faces to calibrate on, and compiling takes half a minute; test_backends has both.
+QUICK = [name for name in BACKENDS if "int8" not in name and "compile" not in name]
 
 
+@pytest.mark.usefixtures("any_precision")
 @pytest.mark.parametrize("backend", QUICK)
 def test_it_names_faces_and_shows_where_it_looked(
     trained: tuple[ResultsStore, list[RunRecord]], backend: str

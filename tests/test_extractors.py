@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fer_bench.backends import openvino_model
 from fer_bench.backends.base import Unavailable
 from fer_bench.errors import FerBenchError
 from fer_bench.training import extractors
@@ -16,6 +17,8 @@ from fer_bench.training.extractors import (
     choose_extractor,
     make_extractor,
 )
+
+pytestmark = pytest.mark.usefixtures("any_precision")
 
 
 def cnn() -> nn.Module:
@@ -75,6 +78,15 @@ def test_bf16_leaves_the_backbone_in_fp32() -> None:
     backbone, x = cnn(), faces(4)
     make_extractor("torch-bf16", backbone, x)(x)
     assert {p.dtype for p in backbone.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", ["torch-bf16", "openvino-bf16"])
+def test_a_cpu_without_bf16_instructions_is_not_made_to_emulate_them(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_model, "lacks_bf16", lambda: True)
+    with pytest.raises(Unavailable, match=r"^this CPU has no bf16 instructions$"):
+        make_extractor(name, cnn(), faces(2))
 
 
 def test_an_unknown_extractor_suggests_near_names() -> None:

@@ -1,5 +1,7 @@
 """Training the whole network: it learns, it resumes exactly, it keeps the epoch it should."""
 
+import re
+
 import pytest
 import torch
 
@@ -10,9 +12,10 @@ from fer_bench.data.loading import load_dataset
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.catalogue import build_model
 from fer_bench.specs import RunSpec
+from fer_bench.training import precision
 from fer_bench.training.checkpoint import FILE, load_checkpoint, save_checkpoint
 from fer_bench.training.finetune import finetune
-from fer_bench.training.precision import settled_precision
+from fer_bench.training.precision import choose_precision, settled_precision
 
 DATASET = load_dataset("synthetic")
 
@@ -179,6 +182,22 @@ def test_a_recipe_refuses_a_mode_it_is_not_for():
         FerBenchError, match="recipe 'frozen-20' is for mode frozen, got mode 'full'"
     ):
         specify(model="resnet18", mode="full", recipe="frozen-20")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "reason"),
+    [
+        (True, "this CPU has no bf16 instructions"),
+        (False, "bf16 measured .* times as fast as fp32"),
+    ],
+)
+def test_bf16_is_tried_where_the_cpu_has_it(lacking, reason, monkeypatch):
+    monkeypatch.setattr(precision, "lacks_bf16", lambda: lacking)
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten())
+    automatic = recipe(precision="auto")
+    chosen, why = choose_precision(automatic, network, torch.ones(2, 1, 8, 8), "cpu", seconds=0.01)
+    assert re.fullmatch(reason, why)
+    assert chosen == "fp32" or not lacking
 
 
 def test_a_resumed_run_keeps_the_precision_it_once_measured(tmp_path):

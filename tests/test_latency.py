@@ -27,6 +27,8 @@ from fer_bench.models.flops import count_flops
 from fer_bench.results.latency import LatencyReport
 from fer_bench.results.store import ResultsStore
 
+pytestmark = pytest.mark.usefixtures("any_precision")
+
 #: Quick to open, one of each kind.
 PAIR = ("torch-fp32", "openvino-fp32")
 TINY = {"tiny": True, "input_size": 32}

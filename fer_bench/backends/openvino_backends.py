@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_bench.backends.base import Forward, Unavailable
+from fer_bench.backends.base import Forward
 from fer_bench.backends.candidate import Candidate
-from fer_bench.backends.openvino_model import bf16_is_native, compile_for_cpu
+from fer_bench.backends.openvino_model import compile_for_cpu, lacks_bf16, require_bf16
 
 #: Mean cosine with eager fp32 below which it is not rounding that makes the difference.
 GARBAGE = 0.9
@@ -25,17 +25,16 @@ def fp32(candidate: Candidate) -> Forward:
 
 
 def bf16(candidate: Candidate) -> Forward:
-    """Computed in bf16; only on CPUs that have instructions for it, as others get slower by it."""
+    """Computed in bf16."""
     candidate.require_cpu("OpenVINO")
-    if not bf16_is_native():
-        raise Unavailable("this CPU has no bf16 instructions")
+    require_bf16("cpu")
     return _Runner(candidate.openvino, bf16=True, threads=candidate.threads)
 
 
 def int8(candidate: Candidate) -> Forward:
     """Quantised to int8; what is left of it is computed in bf16 where the CPU can, else in fp32."""
     candidate.require_cpu("OpenVINO")
-    model, bf16, threads = candidate.openvino_int8, bf16_is_native(), candidate.threads
+    model, bf16, threads = candidate.openvino_int8, not lacks_bf16(), candidate.threads
     runner = _Runner(model, bf16=bf16, threads=threads)
     # OpenVINO 2026.4 fuses two small int8 products in a row, the first without a bias, into one
     # kernel whose results are garbage, at a fixed shape only.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fer_bench.backends.base import Forward, Unavailable, first_line, torch_threads
 from fer_bench.backends.candidate import Candidate
+from fer_bench.backends.openvino_model import require_bf16
 
 
 def eager(candidate: Candidate) -> Forward:
@@ -26,6 +27,7 @@ def channels_last(candidate: Candidate) -> Forward:
 
 def bf16(candidate: Candidate) -> Forward:
     """Weights and activations in bf16, channels last."""
+    require_bf16(candidate.device.type)
     network = _in_bf16(candidate.model)
     return _forward(candidate, network, torch.bfloat16, torch.channels_last)
 
@@ -37,6 +39,7 @@ def compiled(candidate: Candidate) -> Forward:
 
 def compiled_bf16(candidate: Candidate) -> Forward:
     """bf16 through torch.compile."""
+    require_bf16(candidate.device.type)
     return _compiled(candidate, _in_bf16(candidate.model), torch.bfloat16)
 
 

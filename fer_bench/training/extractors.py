@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from fer_bench.backends.base import Unavailable, first_line
 from fer_bench.backends.openvino_model import (
-    bf16_is_native,
     compile_for_cpu,
     convert,
+    lacks_bf16,
     load_openvino,
+    require_bf16,
 )
 from fer_bench.backends.quantise import has_attention, quantise_openvino
 from fer_bench.errors import FerBenchError, suggest
@@ -89,6 +90,7 @@ def _torch_fp32(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
 
 
 def _torch_bf16(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
+    require_bf16(torch.device(device).type)
     network = copy.deepcopy(backbone).eval().to(device=device, dtype=torch.bfloat16)
     network = network.to(memory_format=torch.channels_last)
 
@@ -105,9 +107,8 @@ def _openvino(*, bf16: bool, quantised: bool = False) -> Callable[..., Extractor
     def build(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
         if device != "cpu":
             raise Unavailable(f"OpenVINO runs on the CPU here, not on {device}")
-        has_bf16 = bf16_is_native()
-        if bf16 and not has_bf16 and not quantised:
-            raise Unavailable("this CPU has no bf16 instructions")
+        if bf16 and not quantised:
+            require_bf16("cpu")
         model = convert(backbone, sample)
         try:
             if quantised:
@@ -115,7 +116,7 @@ def _openvino(*, bf16: bool, quantised: bool = False) -> Callable[..., Extractor
                 # Every other image only, so that agreement is not measured on its own examples.
                 model = quantise_openvino(model, sample[::2], attends=has_attention(backbone))
             model.reshape([CHUNK, *sample.shape[1:]])
-            return _in_chunks(model, bf16=bf16 and has_bf16)
+            return _in_chunks(model, bf16=bf16 and not lacks_bf16())
         except RuntimeError as error:
             raise Unavailable(f"OpenVINO cannot run it: {first_line(error)}") from error
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fer_bench.backends.openvino_model import lacks_bf16
 from fer_bench.config import Recipe
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.store import write_atomically
@@ -67,11 +68,14 @@ def choose_precision(
 ) -> tuple[Precision, str]:
     """`("fp32" | "bf16", why)` for training `model` on batches like `sample` `(B, C, S, S)`.
 
-    With `precision: auto`, forward and backward are timed on copies of the model, in turn, for
-    about `seconds`; the model itself and the random state stay as they were.
+    With `precision: auto`, a CPU without bf16 instructions takes fp32. Elsewhere forward and
+    backward are timed on copies of the model, in turn, for about `seconds`; the model itself and
+    the random state stay as they were.
     """
     if recipe.precision != "auto":
         return recipe.precision, "set by the recipe"
+    if device == "cpu" and lacks_bf16():
+        return "fp32", "this CPU has no bf16 instructions"
     with torch.random.fork_rng(devices=[]):
         steps = {p: _training_step(copy.deepcopy(model), sample, device, p) for p in PRECISIONS}
         best = dict.fromkeys(PRECISIONS, float("inf"))

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -81,6 +80,8 @@ def join_batch_norm(model: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
         for name, layer in parent.named_children()
         if isinstance(layer, _BatchNorm)
     ]
+    from timm.layers import convert_sync_batchnorm  # timm takes seconds to import
+
     convert_sync_batchnorm(model)  # timm's knows its own layers too
     return found
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from fer_bench.config import Recipe
 from fer_bench.errors import FerBenchError
 from fer_bench.training.optim import LearningRate, make_optimizer
 from fer_bench.types import Precision
+
+if TYPE_CHECKING:
+    from timm.utils import ModelEmaV3
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -23,6 +25,19 @@ def seed_epoch(seed: int, epoch: int) -> torch.Generator:
     number = seed * 100_003 + epoch
     torch.manual_seed(number)
     return torch.Generator().manual_seed(number)
+
+
+def _moving_average(model: nn.Module, decay: float | None) -> ModelEmaV3 | None:
+    """The model's weights, averaged over the steps to come; None without a decay.
+
+    The decay warms up and batch norm's buffers are tracked: an average that starts from random
+    weights lags behind otherwise.
+    """
+    if not decay:
+        return None
+    from timm.utils import ModelEmaV3  # seconds to import, and many recipes need it not
+
+    return ModelEmaV3(model, decay=decay, use_warmup=True)
 
 
 class TrainingState(Generic[Net]):
@@ -53,11 +68,7 @@ class TrainingState(Generic[Net]):
         self.precision = precision
         self.optimizer = make_optimizer(model.parameters(), recipe, model_name)
         self.rate = LearningRate(self.optimizer, recipe.schedule, recipe.epochs, steps_per_epoch)
-        # Its decay warms up and it tracks batch-norm buffers: one that starts from random weights
-        # lags behind otherwise.
-        self.average = (
-            ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
-        )
+        self.average = _moving_average(model, recipe.ema_decay)
         # Its precision is one for the whole process; ours may change from run to run, so autocast
         # stays with us (`training.precision`).
         # Batch norm's statistics are settled once an epoch (`training.sharing`), not at each step.
