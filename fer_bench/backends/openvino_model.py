@@ -42,7 +42,7 @@ def load_openvino() -> Any:
 def lacks_bf16() -> bool:
     """Whether this CPU has no bf16 instructions, as OpenVINO sees it; False where it is missing.
 
-    Without them bf16 is emulated: fifty times as slow as fp32 was seen.
+    Without them bf16 is emulated: training took ten times as long as in fp32.
     """
     try:
         core = load_openvino().Core()
