@@ -119,6 +119,7 @@ def test_weights_kept_as_float16_are_the_ones_that_were_measured(tmp_path):
         for store in (half, full)
     ]
     assert 0.45 < sizes[0] / sizes[1] < 0.6
+    assert record.model.weights_dtype == "float16"
     report = evaluate_run(half, record.name, SYNTHETIC)
     assert report.metrics == record.metrics["test"]
 

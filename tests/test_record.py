@@ -188,6 +188,14 @@ def test_reproduce_command_names_votes() -> None:
     assert words[words.index("--votes") + 1] == "multi-target"
 
 
+def test_reproduce_command_rounds_the_weights_as_the_run_did() -> None:
+    record = make_record()
+    assert "--weights" not in reproduce_command(record)
+    halved = record.model.model_copy(update={"weights_dtype": "float16"})
+    command = reproduce_command(record.model_copy(update={"model": halved}))
+    assert command.endswith(" --weights float16")
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_reproduce_command_says_epochs_only_where_they_deviate(name: str) -> None:
     recipe = load_recipe(name)

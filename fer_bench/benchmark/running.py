@@ -201,6 +201,7 @@ class Runner:
                     flops=count_flops(model),
                     input_spec=model.input_spec,
                     provenance=model.provenance,
+                    weights_dtype="float32" if members else self.weights or "float32",
                 ),
                 "training": outcome.info,
                 "members": members,

@@ -161,4 +161,6 @@ def reproduce_command(record: RunRecord) -> str:
         words += ["--teacher", teacher]
     if spec.limit:
         words += ["--limit", str(spec.limit)]
+    if record.model and record.model.weights_dtype != "float32":
+        words += ["--weights", record.model.weights_dtype]
     return shlex.join(["python", "-m", "fer_bench", *words])

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from fer_bench.environment import Environment
 from fer_bench.specs import EnsembleSpec, RunSpec
-from fer_bench.types import EmotionName, InputSpec, Provenance
+from fer_bench.types import Dtype, EmotionName, InputSpec, Provenance
 
 SCHEMA_VERSION = 1
 Status = Literal["running", "done", "failed"]
@@ -64,6 +64,7 @@ class ModelInfo(Part):
     flops: int | None = Field(description="per image, multiply and add counted as two")
     input_spec: InputSpec
     provenance: Provenance
+    weights_dtype: Dtype = Field("float32", description="rounded to this before the evaluation")
 
 
 class TrainingInfo(Part):
