@@ -13,6 +13,8 @@ from fer_bench.cli import main as cli
 
 # Read when torch is first imported, here and in the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Ray's workers are nice to others by 15: beside a busy machine they would never end.
+os.environ.update(RAY_worker_niceness="0")
 
 
 @pytest.fixture(scope="session", autouse=True)
