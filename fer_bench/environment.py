@@ -19,6 +19,17 @@ RECORDED_PACKAGES = (
 )  # fmt: skip
 
 
+#: The flags that decide which precision pays, and what they are called; the widest first.
+WIDEST = {
+    "amx_int8": "AMX",
+    "amx_bf16": "AMX",
+    "avx512_bf16": "AVX512-BF16",
+    "avx512_vnni": "AVX512-VNNI",
+    "avx512f": "AVX512",
+    "avx2": "AVX2",
+}
+
+
 class Environment(BaseModel):
     """Hardware and software of a run; recorded with every number."""
 
@@ -34,6 +45,12 @@ class Environment(BaseModel):
     gpu: str | None
     packages: dict[str, str]
 
+    @property
+    def processor(self) -> str:
+        """The CPU's name and its widest instructions: virtual machines give many CPUs one name."""
+        widest = next((name for flag, name in WIDEST.items() if flag in self.cpu_flags), None)
+        return f"{self.cpu} ({widest})" if widest else self.cpu
+
 
 def cpu_info() -> tuple[str, set[str]]:
     """The CPU's model name and its feature flags (Linux; elsewhere the name alone)."""
@@ -45,10 +62,6 @@ def cpu_info() -> tuple[str, set[str]]:
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
     return fields.get("model name", platform.machine()), set(fields.get("flags", "").split())
-
-
-#: The flags that decide which precision pays.
-RELEVANT_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
 def git_commit() -> str | None:
@@ -95,7 +108,7 @@ def capture() -> Environment:
         system=f"{platform.system()} {platform.machine()}",
         cpu=cpu,
         cpu_cores=os.cpu_count() or 1,
-        cpu_flags=[f for f in RELEVANT_FLAGS if f in flags],
+        cpu_flags=[f for f in reversed(WIDEST) if f in flags],
         threads=torch.get_num_threads(),
         memory_gib=round(memory, 1),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,

@@ -71,7 +71,7 @@ def test_the_answer_says_why() -> None:
     answer = choose(ALL, Budget(milliseconds=10))
     assert answer.sentence == (
         "middle is the most accurate of the 2 runs that fit, with 70 % on the test images: "
-        "openvino-int8 takes 6 ms per face with 2 threads on Server CPU @ 2.70GHz, 2 cores, "
+        "openvino-int8 takes 6 ms per face with 2 threads on Server CPU @ 2.70GHz (AMX), 2 cores, "
         "answers as fp32 does on 99 % of faces, and its weakest emotion is disgust with a recall "
         "of 45 %."
     )
@@ -178,4 +178,4 @@ def test_the_speed_is_that_of_the_machine_given() -> None:
     best = choose([laptop], Budget(milliseconds=10)).best
     assert best is not None
     assert (best.speed.backend, best.speed.milliseconds) == ("openvino-bf16", 6.25)
-    assert best.speed.machine == f"{LAPTOP}, 2 cores" != f"{SERVER}, 2 cores"
+    assert best.speed.machine == f"{LAPTOP} (AMX), 2 cores" != f"{SERVER} (AMX), 2 cores"

@@ -19,7 +19,7 @@ __all__ = ["mixed", "results"]  # fixtures
 SECOND, FROZEN = "fer2013/resnet18-full-finetune-5-s1", "fer2013/vgg16-frozen-frozen-20-s0"
 LIMITED = "fer2013/keras-cnn-full-finetune-5-limit20-s0"
 BARE = "networks/clip_vit_b_32-224px"
-ON_SERVER, ON_LAPTOP = f"{SERVER}, 2 cores", f"{LAPTOP}, 2 cores"
+ON_SERVER, ON_LAPTOP = f"{SERVER} (AMX), 2 cores", f"{LAPTOP} (AMX), 2 cores"
 
 
 @pytest.fixture

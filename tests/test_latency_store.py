@@ -38,6 +38,20 @@ def test_a_machine_has_one_report(tmp_path: Path) -> None:
     assert found[1] == make_report(eager=10.0)
 
 
+def test_processors_of_one_name_are_two_machines(tmp_path: Path) -> None:
+    """As virtual machines have them."""
+    wide = make_report()
+    narrow = wide.model_copy(
+        update={"environment": wide.environment.model_copy(update={"cpu_flags": ["avx2"]})}
+    )
+    for report in (wide, narrow):
+        add_report(tmp_path, report)
+    assert [report.machine for report in read_latency(tmp_path).reports] == [
+        "Server CPU @ 2.70GHz (AMX), 2 cores",
+        "Server CPU @ 2.70GHz (AVX2), 2 cores",
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -35,7 +35,7 @@ from fer_bench.results.latency_tables import (
     stage_table,
 )
 
-ON_SERVER, ON_LAPTOP = f"{SERVER}, 2 cores", f"{LAPTOP}, 2 cores"
+ON_SERVER, ON_LAPTOP = f"{SERVER} (AMX), 2 cores", f"{LAPTOP} (AMX), 2 cores"
 
 
 def network(

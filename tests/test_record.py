@@ -119,7 +119,7 @@ def test_summary_of_a_finished_run() -> None:
     assert row["test_clean_accuracy"] == record.metrics["test_clean"].accuracy
     assert (row["seed"], row["emotions"], row["input_size"], row["epochs"]) == (3, 7, 224, 5)
     assert (row["parameters"], row["flops"]) == (11_180_103, 3_640_000_000)
-    assert (row["device"], row["hardware"], row["train_seconds"]) == ("cpu", "Test CPU", 300)
+    assert (row["device"], row["hardware"], row["train_seconds"]) == ("cpu", "Test CPU (AVX2)", 300)
     assert not row["comparable"]
     assert row["why_not_comparable"] == "synthetic data; limit"
     assert row["finished_at"] == pd.Timestamp("2025-01-02 03:14:05", tz="UTC")

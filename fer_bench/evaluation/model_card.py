@@ -184,7 +184,7 @@ def _effort(record: RunRecord, training: TrainingInfo) -> str:
         return "none of its own"
     environment = record.environment
     on_gpu = training.device.startswith("cuda") and environment.gpu
-    hardware = environment.gpu if on_gpu else environment.cpu
+    hardware = environment.gpu if on_gpu else environment.processor
     return (
         f"{how_many(training.epochs_run, 'epoch')} in {_duration(training.seconds)} on "
         f"{prose(hardware)}, {prose(training.precision)}; epoch {training.best_epoch} is kept"

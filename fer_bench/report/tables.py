@@ -122,7 +122,7 @@ def sources(found: Iterable[Source], *, commands: bool) -> Table:
             record.dataset.fingerprint[:FINGERPRINT],
             f"{test.n:,}" if test else NOTHING,
             f"{record.finished_at:%Y-%m-%d}" if record.finished_at else NOTHING,
-            (environment.gpu if on_gpu else None) or environment.cpu,
+            (environment.gpu if on_gpu else None) or environment.processor,
         )
         cells.append((*row, reproduce_command(record)) if commands else row)
     return Table(
@@ -156,7 +156,7 @@ def environments(found: Iterable[Source]) -> Table:
         one = source.record.environment
         versions = ", ".join(f"{p} {one.packages[p]}" for p in SHOWN_PACKAGES if p in one.packages)
         row = (
-            one.cpu,
+            one.processor,
             f"{one.cpu_cores}",
             f"{one.memory_gib:.0f} GiB",
             one.gpu or NOTHING,

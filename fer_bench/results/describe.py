@@ -88,7 +88,7 @@ def _cost(record: RunRecord) -> dict[str, object]:
             "train_seconds": training.seconds,
             "epochs": training.epochs_run,
             "device": training.device,
-            "hardware": record.environment.gpu if on_gpu else record.environment.cpu,
+            "hardware": record.environment.gpu if on_gpu else record.environment.processor,
         }
     return row
 

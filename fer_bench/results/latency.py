@@ -95,7 +95,7 @@ class LatencyReport(Part):
     @property
     def machine(self) -> str:
         """Which hardware: CPU, cores and GPU."""
-        cpu = f"{self.environment.cpu}, {self.environment.cpu_cores} cores"
+        cpu = f"{self.environment.processor}, {self.environment.cpu_cores} cores"
         return f"{cpu}, {self.environment.gpu}" if self.environment.gpu else cpu
 
     def fastest(self, batch: int = 1, threads: int | None = None) -> Measurement | None:
