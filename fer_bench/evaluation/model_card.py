@@ -182,12 +182,10 @@ def _means(record: RunRecord) -> list[str]:
 def _effort(record: RunRecord, training: TrainingInfo) -> str:
     if not training.epochs_run:
         return "none of its own"
-    environment = record.environment
-    on_gpu = training.device.startswith("cuda") and environment.gpu
-    hardware = environment.gpu if on_gpu else environment.processor
     return (
         f"{how_many(training.epochs_run, 'epoch')} in {_duration(training.seconds)} on "
-        f"{prose(hardware)}, {prose(training.precision)}; epoch {training.best_epoch} is kept"
+        f"{prose(record.hardware)}, {prose(training.precision)}; "
+        f"epoch {training.best_epoch} is kept"
     )
 
 

@@ -114,7 +114,6 @@ def sources(found: Iterable[Source], *, commands: bool) -> Table:
     cells = []
     for source in shown:
         record, environment = source.record, source.record.environment
-        on_gpu = record.training is not None and record.training.device.startswith("cuda")
         test = record.metrics.get("test")
         row = (
             f"{source.run.dataset}/{source.run.name}",
@@ -122,7 +121,7 @@ def sources(found: Iterable[Source], *, commands: bool) -> Table:
             record.dataset.fingerprint[:FINGERPRINT],
             f"{test.n:,}" if test else NOTHING,
             f"{record.finished_at:%Y-%m-%d}" if record.finished_at else NOTHING,
-            (environment.gpu if on_gpu else None) or environment.processor,
+            record.hardware,
         )
         cells.append((*row, reproduce_command(record)) if commands else row)
     return Table(

@@ -83,12 +83,11 @@ def _cost(record: RunRecord) -> dict[str, object]:
             "flops": model.flops,
         }
     if training := record.training:
-        on_gpu = training.device.startswith("cuda") and record.environment.gpu
         row |= {
             "train_seconds": training.seconds,
             "epochs": training.epochs_run,
             "device": training.device,
-            "hardware": record.environment.gpu if on_gpu else record.environment.processor,
+            "hardware": record.hardware,
         }
     return row
 

@@ -142,6 +142,12 @@ class RunRecord(Part):
         return " + ".join(sorted({member.pretraining for member in self.members}))
 
     @property
+    def hardware(self) -> str:
+        """What the work was done on: the GPU where training used one, else the processor."""
+        on_gpu = self.training is not None and self.training.device.startswith("cuda")
+        return (self.environment.gpu if on_gpu else None) or self.environment.processor
+
+    @property
     def comparable(self) -> bool:
         """Whether its numbers may stand beside others'."""
         return not self.not_comparable_because
