@@ -49,6 +49,24 @@ def test_the_named_optimiser_gets_the_trainable_parameters_only(name, kind):
     assert optimizer.param_groups[0]["params"] == [free]
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_steps_are_fused_and_as_those_that_are_not(name):
+    start = torch.linspace(-1, 1, 9)
+
+    def after_three_steps(fused: bool) -> torch.Tensor:
+        weights = nn.Parameter(start.clone())
+        optimizer = make_optimizer([weights], recipe(Schedule(), optimizer=name), "m")
+        assert optimizer.param_groups[0]["fused"] is True
+        optimizer.param_groups[0]["fused"] = fused
+        for _ in range(3):
+            optimizer.zero_grad()
+            weights.square().sum().backward()
+            optimizer.step()
+        return weights.detach()
+
+    torch.testing.assert_close(after_three_steps(True), after_three_steps(False))
+
+
 def test_a_model_with_its_own_learning_rate_gets_it():
     parameter = nn.Parameter(torch.zeros(1))
     assert make_optimizer([parameter], recipe(Schedule()), "special").param_groups[0]["lr"] == 0.5
