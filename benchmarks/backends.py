@@ -191,7 +191,7 @@ def main() -> None:
     data = load_dataset(asked.data or "synthetic")
     seen = capture()
     machine = {
-        "cpu": seen.cpu,
+        "cpu": seen.processor,
         "cpu_cores": seen.cpu_cores,
         "cpu_flags": seen.cpu_flags,
         "packages": seen.packages,

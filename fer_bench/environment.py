@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess  # nosec B404  # for git alone
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,6 +41,9 @@ class Environment(BaseModel):
     cpu: str
     cpu_cores: int
     cpu_flags: list[str]
+    cpu_design: str | None = Field(
+        None, description="the vendor's numbers, such as `family 26 model 2` (Linux on x86)"
+    )
     threads: int | None = Field(None, description="CPU threads that PyTorch used")
     memory_gib: float
     gpu: str | None
@@ -47,21 +51,41 @@ class Environment(BaseModel):
 
     @property
     def processor(self) -> str:
-        """The CPU's name and its widest instructions: virtual machines give many CPUs one name."""
+        """The CPU's name and its widest instructions.
+
+        Its design too where the name has no number of its own: virtual machines give many CPUs
+        one name.
+        """
         widest = next((name for flag, name in WIDEST.items() if flag in self.cpu_flags), None)
-        return f"{self.cpu} ({widest})" if widest else self.cpu
+        is_numbered = any(letter.isdigit() for letter in self.cpu.partition("@")[0])
+        told = [part for part in (widest, None if is_numbered else self.cpu_design) if part]
+        return f"{self.cpu} ({', '.join(told)})" if told else self.cpu
 
 
-def cpu_info() -> tuple[str, set[str]]:
-    """The CPU's model name and its feature flags (Linux; elsewhere the name alone)."""
+@dataclass(frozen=True, kw_only=True)
+class Cpu:
+    """What Linux says of the CPU; elsewhere its name alone."""
+
+    name: str
+    flags: frozenset[str] = frozenset()
+    design: str | None = None
+
+
+def read_cpu() -> Cpu:
+    """This machine's CPU."""
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
-        return platform.processor() or platform.machine(), set()
+        return Cpu(name=platform.processor() or platform.machine())
     fields: dict[str, str] = {}
     for line in cpuinfo.read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
-    return fields.get("model name", platform.machine()), set(fields.get("flags", "").split())
+    family, model = fields.get("cpu family"), fields.get("model")
+    return Cpu(
+        name=fields.get("model name", platform.machine()),
+        flags=frozenset(fields.get("flags", "").split()),
+        design=f"family {family} model {model}" if family and model else None,
+    )
 
 
 def git_commit() -> str | None:
@@ -99,16 +123,17 @@ def capture() -> Environment:
     """This process's environment; read once."""
     import torch
 
-    cpu, flags = cpu_info()
+    cpu = read_cpu()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return Environment(
         fer_bench=fer_bench.__version__,
         git_commit=git_commit(),
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
-        cpu=cpu,
+        cpu=cpu.name,
         cpu_cores=os.cpu_count() or 1,
-        cpu_flags=[f for f in reversed(WIDEST) if f in flags],
+        cpu_flags=[f for f in reversed(WIDEST) if f in cpu.flags],
+        cpu_design=cpu.design,
         threads=torch.get_num_threads(),
         memory_gib=round(memory, 1),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,

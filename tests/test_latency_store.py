@@ -38,18 +38,25 @@ def test_a_machine_has_one_report(tmp_path: Path) -> None:
     assert found[1] == make_report(eager=10.0)
 
 
-def test_processors_of_one_name_are_two_machines(tmp_path: Path) -> None:
+def test_processors_of_one_name_are_several_machines(tmp_path: Path) -> None:
     """As virtual machines have them."""
-    wide = make_report()
-    narrow = wide.model_copy(
-        update={"environment": wide.environment.model_copy(update={"cpu_flags": ["avx2"]})}
-    )
-    for report in (wide, narrow):
-        add_report(tmp_path, report)
+    report = make_report()
+    designs = {"cpu_design": "family 25 model 17"}, {"cpu_design": "family 26 model 2"}
+    for change in ({}, {"cpu_flags": ["avx2"]}, *designs):
+        environment = report.environment.model_copy(update=change)
+        add_report(tmp_path, report.model_copy(update={"environment": environment}))
     assert [report.machine for report in read_latency(tmp_path).reports] == [
         "Server CPU @ 2.70GHz (AMX), 2 cores",
         "Server CPU @ 2.70GHz (AVX2), 2 cores",
+        "Server CPU @ 2.70GHz (AMX, family 25 model 17), 2 cores",
+        "Server CPU @ 2.70GHz (AMX, family 26 model 2), 2 cores",
     ]
+
+
+def test_a_name_with_a_number_needs_no_design() -> None:
+    environment = make_report().environment
+    numbered = {"cpu": "13th Gen Core i7-1360P", "cpu_design": "family 6 model 186"}
+    assert environment.model_copy(update=numbered).processor == "13th Gen Core i7-1360P (AMX)"
 
 
 @pytest.mark.parametrize(

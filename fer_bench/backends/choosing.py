@@ -108,6 +108,7 @@ def _key(candidate: Candidate) -> str:
         seen.cpu,
         seen.cpu_cores,
         seen.cpu_flags,
+        seen.cpu_design,
         str(candidate.device),
         seen.gpu,
         candidate.threads,

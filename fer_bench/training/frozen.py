@@ -22,7 +22,7 @@ from fer_bench.config import Augmentation, Recipe
 from fer_bench.data.base import FaceDataset
 from fer_bench.data.cache import cache_dir
 from fer_bench.data.transform import to_input
-from fer_bench.environment import cpu_info
+from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.base import Classifier
 from fer_bench.results.record import TrainingInfo
@@ -212,7 +212,7 @@ def _choice(
     the same features, although no two measurements are alike.
     """
     allow = [e for e in EXTRACTORS if recipe.precision in ("auto", e.partition("-")[2])]
-    machine = [cpu_info()[0], torch.__version__, torch.get_num_threads(), device]
+    machine = [capture().processor, torch.__version__, torch.get_num_threads(), device]
     digest = hashlib.sha256(backbone_hash(model.backbone).encode())
     digest.update(json.dumps([machine, allow, images]).encode())
     digest.update(sample.cpu().numpy().tobytes())
