@@ -61,6 +61,10 @@ class Environment(BaseModel):
         told = [part for part in (widest, None if is_numbered else self.cpu_design) if part]
         return f"{self.cpu} ({', '.join(told)})" if told else self.cpu
 
+    def hardware(self, device: str) -> str:
+        """What work on `device` (`cpu` or `cuda`) is done on: the GPU, or else the processor."""
+        return (self.gpu if device.startswith("cuda") else None) or self.processor
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cpu:

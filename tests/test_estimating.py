@@ -55,8 +55,9 @@ def make_rates(**changes) -> Rates:
     return Rates(**(values | {"kind": "recorded", "source": "r"} | changes))
 
 
-def make_evidence(spec, flops=10**9, device="cpu", **changes) -> Evidence:
-    return Evidence(spec=spec, device=device, flops=flops, rates=make_rates(**changes))
+def make_evidence(spec, flops=10**9, device="cpu", hardware="H", **changes) -> Evidence:
+    rates = make_rates(**changes)
+    return Evidence(spec=spec, device=device, hardware=hardware, flops=flops, rates=rates)
 
 
 # Passes
@@ -182,7 +183,7 @@ def test_a_records_rates_are_its_own_times():
         evaluation=(70 + 140) * 2 / 300,
         features=3 * 450.0,
         kind="recorded",
-        source=record.name,
+        source=f"{record.name}, on Test CPU (AVX2)",
     )
     assert (evidence.device, evidence.flops) == ("cpu", 3_640_000_000)
 
@@ -222,15 +223,25 @@ def test_runs_of_the_same_kind_come_first_by_their_median():
         make_evidence(make_spec("resnet18", "frozen", "frozen-20"), training=3.0),
         make_evidence(spec, device="cuda", training=4.0),
     ]
-    rates = find_rates(spec, 10**9, [*others, *same], "cpu")
+    rates = find_rates(spec, 10**9, [*others, *same], "cpu", "H")
     assert (rates.training, rates.kind, rates.source) == (110.0, "recorded", "run90.0 and 2 more")
-    assert find_rates(spec, 10**9, others, "cuda").training == 4.0
+    assert find_rates(spec, 10**9, others, "cuda", "H").training == 4.0
+
+
+def test_runs_on_the_same_hardware_come_before_those_of_the_same_kind():
+    spec = make_spec("resnet18")
+    elsewhere = make_evidence(spec, hardware="slow", training=30.0, source="elsewhere")
+    here = make_evidence(make_spec("vgg16"), hardware="fast", training=100.0, source="here")
+    assert find_rates(spec, 10**9, [elsewhere, here], "cpu", "fast").source == "here, by FLOPs"
+    assert find_rates(spec, 10**9, [elsewhere, here], "cpu", "slow").source == "elsewhere"
+    assert find_rates(spec, 10**9, [elsewhere, here], "cpu", "other").source == "elsewhere"
+    assert find_rates(spec, None, [elsewhere, here], "cpu", "fast").source == "elsewhere"
 
 
 def test_features_go_by_the_slowest_run_as_others_found_them_cached():
     spec = make_spec("resnet18", "frozen", "frozen-20")
     found = [make_evidence(spec, features=f) for f in (50_000.0, 120.0, 130.0)]
-    assert find_rates(spec, None, found, "cpu").features == 120.0
+    assert find_rates(spec, None, found, "cpu", "H").features == 120.0
 
 
 def test_without_such_runs_the_nearest_is_taken_by_its_flops():
@@ -241,7 +252,7 @@ def test_without_such_runs_the_nearest_is_taken_by_its_flops():
         make_evidence(make_spec("densenet121", "frozen", "frozen-20"), flops=2 * 10**9),
         make_evidence(make_spec("expressio"), flops=None),
     ]
-    rates = find_rates(spec, 2 * 10**9, evidence, "cpu")
+    rates = find_rates(spec, 2 * 10**9, evidence, "cpu", "H")
     assert rates == Rates(
         training=30.0,
         evaluation=100.0,
@@ -252,14 +263,14 @@ def test_without_such_runs_the_nearest_is_taken_by_its_flops():
     )
     small = make_spec("resnet18", model_options={"input_size": 48})
     own = make_evidence(small, flops=10**8, training=500.0, source="own")
-    assert find_rates(spec, 2 * 10**9, [*evidence, own], "cpu").source == "own, by FLOPs"
-    assert find_rates(spec, None, evidence, "cpu") is None
-    assert find_rates(spec, 2 * 10**9, evidence, "cuda") is None
+    assert find_rates(spec, 2 * 10**9, [*evidence, own], "cpu", "H").source == "own, by FLOPs"
+    assert find_rates(spec, None, evidence, "cpu", "H") is None
+    assert find_rates(spec, 2 * 10**9, evidence, "cuda", "H") is None
 
 
 def test_a_teacher_costs_a_forward_pass_more_for_each_image_trained_on():
     taught = make_spec("resnet18").model_copy(update={"teachers": ("a", "b")})
-    rates = find_rates(taught, 10**9, [make_evidence(make_spec("resnet18"))], "cpu")
+    rates = find_rates(taught, 10**9, [make_evidence(make_spec("resnet18"))], "cpu", "H")
     assert (rates.training, rates.evaluation) == (100 * 3 / 5, 200.0)
 
 
@@ -369,10 +380,13 @@ def test_a_dry_run_prints_an_estimate_and_writes_nothing(fer, sweep, tmp_path, m
     rates = evidence_of(record, history).rates
     work = Work(training=5 * 192, validation=5 * 28, evaluation=2 * 56)
     assert keras["seconds"] == pytest.approx(work.seconds(rates))
-    assert (keras["kind"], keras["source"]) == ("recorded", record.name)
+    assert (keras["kind"], keras["source"]) == ("recorded", f"{record.name}, on Test CPU (AVX2)")
     ratio = network_flops("keras_cnn") / network_flops("emotionlens")
     assert lens["seconds"] == pytest.approx(keras["seconds"] / ratio)
-    assert (lens["kind"], lens["source"]) == ("estimated", f"{record.name}, by FLOPs")
+    assert (lens["kind"], lens["source"]) == (
+        "estimated",
+        f"{record.name}, on Test CPU (AVX2), by FLOPs",
+    )
     total = found["total"]
     assert total["device_seconds"] == pytest.approx(keras["seconds"] + lens["seconds"])
     assert total["wall_seconds"] == max(keras["seconds"], lens["seconds"])
@@ -387,7 +401,7 @@ def test_a_dry_run_prints_an_estimate_and_writes_nothing(fer, sweep, tmp_path, m
         *("images", "epochs", "trained", "forward", "images/s", "time", "disk", "rate", "run")
     ]
     assert first.startswith("   280 ") and first.rstrip().endswith(keras["name"])
-    assert f"({1}) {record.name}\n" in err
+    assert f"({1}) {record.name}, on Test CPU (AVX2)\n" in err
 
 
 def network_flops(model: str) -> int:

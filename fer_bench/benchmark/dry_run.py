@@ -13,6 +13,7 @@ from fer_bench.benchmark.sizing import Sizes, imagined_sizes, limited, network_o
 from fer_bench.benchmark.sweeping import is_finished
 from fer_bench.data.base import FaceDataset
 from fer_bench.emotions import FER2013
+from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs import DataSpec, EnsembleSpec, RunSpec
@@ -103,7 +104,8 @@ class _Here:
 
     def rates(self, spec: RunSpec) -> Rates | None:
         if self.on_measure is None:
-            return find_rates(spec, network_of(spec).flops, self.evidence, self.device)
+            hardware = capture().hardware(self.device)
+            return find_rates(spec, network_of(spec).flops, self.evidence, self.device, hardware)
         kind = kind_of(spec)
         if kind not in self.measured:
             self.on_measure(spec)

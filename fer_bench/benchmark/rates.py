@@ -52,10 +52,14 @@ class Rates:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a finished run says about the speed of its kind; `flops` per image and forward pass."""
+    """What a finished run says about the speed of its kind.
+
+    device, hardware: `cpu` or `cuda`, and which one. flops: per image and forward pass.
+    """
 
     spec: RunSpec
     device: str
+    hardware: str
     flops: int | None
     rates: Rates
 
@@ -128,26 +132,35 @@ def evidence_of(record: RunRecord, history: pd.DataFrame) -> Evidence | None:
         features=forward,
         head=head,
         kind="recorded",
-        source=record.name,
+        source=f"{record.name}, on {record.hardware}",
     ).scaled(1 / info.processes, 1 / info.processes)
-    return Evidence(spec=spec, device=info.device, flops=model.flops, rates=rates)
+    return Evidence(
+        spec=spec, device=info.device, hardware=record.hardware, flops=model.flops, rates=rates
+    )
 
 
 def find_rates(
-    spec: RunSpec, flops: int | None, evidence: Iterable[Evidence], device: str
+    spec: RunSpec, flops: int | None, evidence: Iterable[Evidence], device: str, hardware: str
 ) -> Rates | None:
     """The best that runs on this kind of device say about one; None where they say nothing.
 
-    Runs that would go as fast come first; then the nearest in kind of work, model and FLOPs, whose
-    rates are taken times the ratio of FLOPs.
+    Runs on the very hardware come first, as processors differ by a factor of three; among them
+    those that would go as fast; then the nearest in kind of work, model and FLOPs, whose rates are
+    taken times the ratio of FLOPs.
 
     flops: of the run's network, per image and forward pass.
+    device, hardware: `cpu` or `cuda`, and which one (`Environment.hardware`).
     """
-    here = [e for e in evidence if e.device == device]
-    same = [e.rates for e in here if e.is_of(spec)]
+    of_kind = [e for e in evidence if e.device == device]
+    here = [e for e in of_kind if e.hardware == hardware]
+    return _rates_by(here, spec, flops) or _rates_by(of_kind, spec, flops)
+
+
+def _rates_by(evidence: Sequence[Evidence], spec: RunSpec, flops: int | None) -> Rates | None:
+    same = [e.rates for e in evidence if e.is_of(spec)]
     if same:
         return _together(same)
-    others = [e for e in here if e.flops]
+    others = [e for e in evidence if e.flops]
     if not flops or not others:
         return None
 

@@ -144,8 +144,7 @@ class RunRecord(Part):
     @property
     def hardware(self) -> str:
         """What the work was done on: the GPU where training used one, else the processor."""
-        on_gpu = self.training is not None and self.training.device.startswith("cuda")
-        return (self.environment.gpu if on_gpu else None) or self.environment.processor
+        return self.environment.hardware(self.training.device if self.training else "cpu")
 
     @property
     def comparable(self) -> bool:
