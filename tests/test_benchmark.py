@@ -195,6 +195,9 @@ def test_a_failed_run_is_a_record_and_the_sweep_goes_on(tmp_path):
 
 def test_a_killed_run_leaves_a_running_record_and_resumes_to_the_same_metrics(tmp_path):
     spec = tiny_spec("resnet18", epochs=2)
+    # `auto` is measured for each store by itself, and need not come out alike on a busy machine.
+    exact = spec.recipe.model_copy(update={"precision": "fp32"})
+    spec = spec.model_copy(update={"recipe": exact})
 
     def kill(stage, done, total, figures):
         if stage == "epochs":

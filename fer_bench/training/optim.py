@@ -18,8 +18,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The recipe's optimiser over the trainable ones of `parameters`, at this model's rate.
 
-    Fused where PyTorch has it, on CPU and CUDA: one pass over the weights a step. For VGG16's 134 M
-    on a CPU that is a tenth of the time, which was half of each training step.
+    Fused where PyTorch has it, on CPU and CUDA: one pass over the weights a step, for VGG16's 134 M
+    a tenth of the time (`benchmarks/optimiser_step.py`).
     """
     settings = recipe.optimizer
     trainable = [p for p in parameters if p.requires_grad]
