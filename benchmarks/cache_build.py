@@ -201,7 +201,7 @@ def compare(folder: Path, n: int, workers: int, rounds: int) -> dict[str, object
         "build_peak_mib": round(middle(ours, "build_peak_mib")),
         "bytes_on_disk_per_image": round(middle(ours, "bytes_on_disk") / n),
         "max_pixel_difference": difference,
-        "cpu": seen.cpu,
+        "cpu": seen.processor,
         "cpu_cores": seen.cpu_cores,
         "packages": seen.packages,
     }

@@ -169,7 +169,7 @@ def main() -> None:
                 "workers": WORKERS,
                 **sizes,
                 **loading,
-                "cpu": seen.cpu,
+                "cpu": seen.processor,
                 "cpu_cores": seen.cpu_cores,
                 "packages": seen.packages,
             }

@@ -192,7 +192,7 @@ def main() -> None:
                 "rounds": asked.rounds,
                 "threads": THREADS,
                 **models,
-                "cpu": seen.cpu,
+                "cpu": seen.processor,
                 "cpu_cores": seen.cpu_cores,
                 "cpu_flags": seen.cpu_flags,
                 "packages": seen.packages,

@@ -160,7 +160,7 @@ def main() -> None:
             **timed_page(root),
             "store_first_s": round(timed_load(root), 3),
             "store_again_s": round(timed_load(root), 3),
-            "cpu": environment.cpu,
+            "cpu": environment.processor,
             "cpu_cores": environment.cpu_cores,
             "python": platform.python_version(),
             **{name: version(name) for name in ("streamlit", "pandas", "pydantic", "plotly")},

@@ -257,7 +257,7 @@ def main() -> None:
         figures = {
             "benchmark": "live_page",
             **measure(arguments, Path(folder), environment),
-            "cpu": environment.cpu,
+            "cpu": environment.processor,
             "cpu_cores": environment.cpu_cores,
             "python": platform.python_version(),
             **{name: version(name) for name in ("streamlit", "streamlit-webrtc", "aiortc")},

@@ -219,7 +219,7 @@ def main() -> None:
                 "benchmark": "serve_load",
                 "threads": asked.threads,
                 **found,
-                "cpu": seen.cpu,
+                "cpu": seen.processor,
                 "packages": seen.packages,
             }
         )

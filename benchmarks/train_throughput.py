@@ -286,7 +286,7 @@ def main() -> None:
                 "workers": asked.workers,
                 **models,
                 **peak,
-                "cpu": seen.cpu,
+                "cpu": seen.processor,
                 "cpu_cores": seen.cpu_cores,
                 "cpu_flags": seen.cpu_flags,
                 "gpu": seen.gpu,

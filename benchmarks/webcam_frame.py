@@ -111,7 +111,7 @@ def main() -> None:
                 "our_ms_p90": round(p90["ours"], 2),
                 "their_faces_per_frame": round(faces["theirs"] / asked.frames, 2),
                 "our_faces_per_frame": round(faces["ours"] / asked.frames, 2),
-                "cpu": seen.cpu,
+                "cpu": seen.processor,
                 "packages": seen.packages,
             }
         )
