@@ -35,6 +35,20 @@ class Augmentation(Config):
         0.0, ge=0, le=1, description="distance from the mean times 1 ± contrast"
     )
     erase: float = Field(0.0, ge=0, le=1, description="probability of one erased rectangle")
+    degrade: float = Field(
+        0.0, ge=0, le=1, description="probability of each of the degradations below, one by one"
+    )
+    blur: float = Field(
+        0.0, ge=0, le=0.2, description="sigma, share of the side, uniform in 0 to blur"
+    )
+    resolution: float = Field(
+        1.0, gt=0, le=1, description="share of the pixels per side, uniform in resolution to 1"
+    )
+    light: float = Field(
+        1.0, gt=0, le=1, description="share of the light, log-uniform in light to 1"
+    )
+    noise: float = Field(0.0, ge=0, le=1, description="sigma, white = 1, uniform in 0 to noise")
+    jpeg: int = Field(100, ge=1, le=100, description="quality, uniform in jpeg to 100")
 
     @field_validator("scale")
     @classmethod
@@ -84,6 +98,9 @@ class Recipe(Config):
     learning_rates: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="lr of single models, where it differs"
     )
+    optimizers: dict[str, Optimizer] = Field(
+        default_factory=dict, description="optimizer of single models, where it differs"
+    )
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -117,13 +134,17 @@ class Recipe(Config):
             )
         return self
 
-    def learning_rate(self, model: str) -> float:
-        """The peak learning rate for a model."""
-        return self.learning_rates.get(model, self.optimizer.lr)
+    def optimizer_for(self, model: str) -> Optimizer:
+        """The optimizer for a model, with its peak learning rate."""
+        settings = self.optimizers.get(model, self.optimizer)
+        return settings.model_copy(update={"lr": self.learning_rates.get(model, settings.lr)})
 
     def only_for(self, model: str) -> Recipe:
-        """This recipe without the learning rates of other models, to compare it with another."""
-        return self.model_copy(update={"learning_rates": {model: self.learning_rate(model)}})
+        """This recipe without the settings for other models, to compare it with another."""
+        optimizer = self.optimizer_for(model)
+        return self.model_copy(
+            update={"optimizer": optimizer, "optimizers": {}, "learning_rates": {}}
+        )
 
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)

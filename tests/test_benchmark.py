@@ -39,7 +39,7 @@ def test_the_shipped_benchmark_is_the_protocol_people_copy():
         ("clip_vit_b_32", "full", 30),
     ]
     clip = specs[-1]
-    assert clip.recipe.learning_rate(clip.model) == 1e-3
+    assert clip.recipe.optimizer_for(clip.model).lr == 1e-3
     assert {s.recipe.epochs for s in specs if s.mode == "frozen"} == {20}
     assert {s.pretraining for s in specs} == {"imagenet"}
 

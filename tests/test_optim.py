@@ -49,6 +49,19 @@ def test_the_named_optimiser_gets_the_trainable_parameters_only(name, kind):
     assert optimizer.param_groups[0]["params"] == [free]
 
 
+def test_a_model_can_have_an_optimiser_of_its_own():
+    transformers = Optimizer(name="adamw", lr=3e-4, weight_decay=0.05)
+    mixed = recipe(Schedule()).model_copy(update={"optimizers": {"vit": transformers}})
+    parameters = [nn.Parameter(torch.zeros(1))]
+    optimizer = make_optimizer(parameters, mixed, "vit")
+    assert type(optimizer) is torch.optim.AdamW
+    assert optimizer.param_groups[0]["lr"] == 3e-4
+    assert optimizer.param_groups[0]["weight_decay"] == 0.05
+    assert mixed.only_for("vit").optimizer == transformers
+    assert mixed.only_for("special").optimizer.lr == 0.5
+    assert type(make_optimizer(parameters, mixed, "m")) is torch.optim.SGD
+
+
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
 def test_steps_are_fused_and_as_those_that_are_not(name):
     start = torch.linspace(-1, 1, 9)

@@ -35,7 +35,7 @@ def augment(x: Tensor, config: Augmentation, generator: Generator) -> Tensor:
     if config.rotate or config.translate or config.scale != (1.0, 1.0):
         x = _move(x, config, generator)
     elif config.flip:
-        mirrored = _uniform(len(x), 0, 1, generator, x).view(-1, 1, 1, 1) < 0.5
+        mirrored = uniform(len(x), 0, 1, generator, x).view(-1, 1, 1, 1) < 0.5
         x = torch.where(mirrored, x.flip(-1), x)
     if config.brightness or config.contrast:
         x = _light(x, config, generator)
@@ -78,8 +78,8 @@ def mix(
     return mixed, torch.lerp(targets[other], targets, share)
 
 
-def _uniform(n: int, low: float, high: float, generator: Generator, like: Tensor) -> Tensor:
-    """`(n,)` on the device of `like`."""
+def uniform(n: int, low: float, high: float, generator: Generator, like: Tensor) -> Tensor:
+    """float `(n,)`, each in [low, high), on the device of `like`."""
     draw = torch.rand(n, generator=generator, device=generator.device)
     return draw.to(like.device).mul_(high - low).add_(low)
 
@@ -87,12 +87,12 @@ def _uniform(n: int, low: float, high: float, generator: Generator, like: Tensor
 def _move(x: Tensor, config: Augmentation, generator: Generator) -> Tensor:
     """Flip, rotation, scale and shift as one bilinear resampling; edges continue mirrored."""
     n, _, height, width = x.shape
-    angle = _uniform(n, -math.radians(config.rotate), math.radians(config.rotate), generator, x)
-    zoom = _uniform(n, *config.scale, generator, x)
-    shift = _uniform(2 * n, -2 * config.translate, 2 * config.translate, generator, x).view(n, 2)
+    angle = uniform(n, -math.radians(config.rotate), math.radians(config.rotate), generator, x)
+    zoom = uniform(n, *config.scale, generator, x)
+    shift = uniform(2 * n, -2 * config.translate, 2 * config.translate, generator, x).view(n, 2)
     mirror = torch.ones_like(angle)
     if config.flip:
-        mirror[_uniform(n, 0, 1, generator, x) < 0.5] = -1
+        mirror[uniform(n, 0, 1, generator, x) < 0.5] = -1
     cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
     # Where each output pixel comes from, in [-1, 1] coordinates: hence the inverse of the zoom,
     # and the ratio of the sides, without which a rotation of an oblong image would shear it.
@@ -105,8 +105,8 @@ def _move(x: Tensor, config: Augmentation, generator: Generator) -> Tensor:
 def _light(x: Tensor, config: Augmentation, generator: Generator) -> Tensor:
     """Brightness, then contrast around the image's own mean, in one pass; clamped to [0, 1]."""
     n = len(x)
-    gain = _uniform(n, 1 - config.brightness, 1 + config.brightness, generator, x)
-    stretch = _uniform(n, 1 - config.contrast, 1 + config.contrast, generator, x)
+    gain = uniform(n, 1 - config.brightness, 1 + config.brightness, generator, x)
+    stretch = uniform(n, 1 - config.contrast, 1 + config.contrast, generator, x)
     offset = gain * (1 - stretch) * x.mean((1, 2, 3))
     return (x * (gain * stretch).view(n, 1, 1, 1)).add_(offset.view(n, 1, 1, 1)).clamp_(0, 1)
 
@@ -114,14 +114,14 @@ def _light(x: Tensor, config: Augmentation, generator: Generator) -> Tensor:
 def _erase(x: Tensor, probability: float, generator: Generator) -> Tensor:
     """One rectangle per chosen image, filled with the image's mean colour."""
     n, _, height, width = x.shape
-    chosen = _uniform(n, 0, 1, generator, x) < probability
-    area = _uniform(n, *ERASED_AREA, generator, x)
+    chosen = uniform(n, 0, 1, generator, x) < probability
+    area = uniform(n, *ERASED_AREA, generator, x)
     limit = math.log(ERASED_ASPECT)
-    aspect = _uniform(n, -limit, limit, generator, x).exp()
+    aspect = uniform(n, -limit, limit, generator, x).exp()
     tall = ((area * aspect).sqrt() * height).round().clamp(1, height)
     wide = ((area / aspect).sqrt() * width).round().clamp(1, width)
-    top = (_uniform(n, 0, 1, generator, x) * (height - tall + 1)).floor()
-    left = (_uniform(n, 0, 1, generator, x) * (width - wide + 1)).floor()
+    top = (uniform(n, 0, 1, generator, x) * (height - tall + 1)).floor()
+    left = (uniform(n, 0, 1, generator, x) * (width - wide + 1)).floor()
     rows = torch.arange(height, device=x.device) - top.view(n, 1)
     columns = torch.arange(width, device=x.device) - left.view(n, 1)
     in_rows = (rows >= 0) & (rows < tall.view(n, 1)) & chosen.view(n, 1)

@@ -16,10 +16,10 @@ from fer_bench.types import InputSpec, Precision
 
 
 class Teachers:
-    """Trained networks that see the very batches that the student sees.
+    """Trained networks that see the very batches that the student sees, before they are degraded.
 
     Hinton et al. 2015, arXiv 1503.02531; the same view for both, as Beyer et al. 2021, arXiv
-    2106.05237.
+    2106.05237. A teacher that has never seen noise would teach its mistakes, so noise is not its.
     """
 
     def __init__(
@@ -49,7 +49,8 @@ class Teachers:
     def blend(self, loss: Tensor, logits: Tensor, x: Tensor) -> Tensor:
         """The loss on labels mixed with the distance from the teachers' mean answer.
 
-        loss: scalar. logits: the student's `(B, C)` for the batch `x` `(B, channels, S, S)`.
+        loss: scalar. logits: the student's `(B, C)`. x: the batch `(B, channels, S, S)` before it
+        was degraded.
         """
         if not self._models:
             return loss

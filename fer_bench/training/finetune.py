@@ -17,6 +17,7 @@ from fer_bench import processes
 from fer_bench.config import Recipe
 from fer_bench.data.augment import augment, mix
 from fer_bench.data.base import FaceDataset
+from fer_bench.data.degrade import degrade
 from fer_bench.data.transform import normalise, resize, to_unit
 from fer_bench.errors import RunFailed
 from fer_bench.evaluation.predicting import predict_probabilities
@@ -155,12 +156,12 @@ def _train_epoch(
     seen, started = 0, time.perf_counter()
     for step, batch in enumerate(_batches(order, recipe.batch_size), 1):
         rows, weight = own_share(batch)
-        x, y = _training_batch(dataset, targets, rows, model, recipe, generator)
+        x, whole, y = _training_batch(dataset, targets, rows, model, recipe, generator)
         if state.precision == "bf16":
             x = x.contiguous(memory_format=torch.channels_last)
         with autocast(device, state.precision):
             logits = state.network(x)
-            loss = teachers.blend(loss_of(logits, y), logits, x)
+            loss = teachers.blend(loss_of(logits, y), logits, whole)
         state.step(loss * weight)
         total_loss += loss.detach() * len(rows)
         correct += (logits.argmax(1) == y.argmax(1)).sum()
@@ -200,15 +201,17 @@ def _training_batch(
     model: Classifier,
     recipe: Recipe,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Model input `(B, C, S, S)` and soft targets; augmented at the faces' own, smaller size.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Model input `(B, C, S, S)`, the same before it was degraded, for teachers, and soft targets.
 
-    All on the device of `targets`.
+    Moved and lit at the faces' own, smaller size. All on the device of `targets`.
     """
     faces = _faces(dataset, rows, model, targets.device.type)
     x = resize(augment(faces, recipe.augmentation, generator), model.input_spec)
     x, y = mix(x, targets[rows], mixup=recipe.mixup, cutmix=recipe.cutmix, generator=generator)
-    return normalise(x, model.input_spec), y
+    whole = normalise(x, model.input_spec)
+    degraded = degrade(x, recipe.augmentation, generator)
+    return (whole if degraded is x else normalise(degraded, model.input_spec)), whole, y
 
 
 def _validate(

@@ -21,9 +21,9 @@ def make_optimizer(
     Fused where PyTorch has it, on CPU and CUDA: one pass over the weights a step, for VGG16's 134 M
     a tenth of the time (`benchmarks/optimiser_step.py`).
     """
-    settings = recipe.optimizer
+    settings = recipe.optimizer_for(model)
     trainable = [p for p in parameters if p.requires_grad]
-    lr, decay = recipe.learning_rate(model), settings.weight_decay
+    lr, decay = settings.lr, settings.weight_decay
     if settings.name == "sgd":
         return torch.optim.SGD(
             trainable,
