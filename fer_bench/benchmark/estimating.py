@@ -1,6 +1,6 @@
 """What a plan of runs will take: image passes, seconds, bytes and money, before anything is run.
 
-The cost model and its limits are described in docs/scaling.md.
+The cost model and its limits are described in docs/guides/scaling.md.
 """
 
 from __future__ import annotations
