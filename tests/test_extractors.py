@@ -147,7 +147,18 @@ def test_a_backbone_that_openvino_cannot_convert_is_unavailable() -> None:
 
 
 def test_little_work_is_not_worth_preparing_anything() -> None:
-    choice = choose_extractor(cnn(), faces(), images=100, seconds=0.01)
+    choice = choose_extractor(cnn(), faces(), images=1000, seconds=0.01)
     assert choice.name == "torch-fp32"
     assert set(choice.left_out) == set(EXTRACTORS) - {"torch-fp32"}
     assert all("eager work ahead" in why for why in choice.left_out.values())
+
+
+def test_few_images_are_not_first_run_through_everything_to_choose_how() -> None:
+    """However slow the network: choosing must not take longer than the plain way."""
+    seen: list[int] = []
+    network = cnn()
+    network.register_forward_hook(lambda module, x, y: seen.append(len(x[0])))
+    choice = choose_extractor(network, faces(42), images=2 * 42)
+    assert choice.name == "torch-fp32"
+    assert "without openvino-int8: only 84 images ahead" in choice.reason
+    assert sum(seen) < 10

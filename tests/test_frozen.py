@@ -183,7 +183,7 @@ def test_auto_records_its_reason_and_holds_for_later_runs(tmp_path: Path) -> Non
     _, first = train(tmp_path / "a", spec, extractor="auto")
     _, second = train(tmp_path / "b", spec, extractor="auto")
     assert first.info.extractor == "torch-fp32"
-    assert "eager work ahead" in first.info.precision_reason
+    assert "only 180 images ahead" in first.info.precision_reason
     assert "images/s" in first.info.precision_reason
     assert second.info.precision_reason == first.info.precision_reason
 

@@ -170,12 +170,60 @@ def test_a_local_state_dict_fills_the_backbone(name: str, tmp_path: Path) -> Non
         assert started.provenance.weights == "local file"
 
 
-@pytest.mark.parametrize("wrapper", ["state_dict", "model"])
-def test_the_common_wrappers_of_checkpoints_are_opened(wrapper: str, tmp_path: Path) -> None:
+WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "module.backbone."])
+@pytest.mark.parametrize("wrappers", [(), *((w,) for w in WRAPPERS), ("model", "state_dict")])
+def test_what_training_scripts_save_is_opened(
+    wrappers: tuple[str, ...], prefix: str, tmp_path: Path
+) -> None:
+    """Alone or in a checkpoint, from a wrapped network, without counters as old files."""
     model = small("resnet18")
-    state = {f"module.{k}": v for k, v in model.backbone.state_dict().items()}
-    torch.save({wrapper: state, "epoch": 3}, tmp_path / "w.pt")
+    state = model.backbone.state_dict()
+    saved: Any = {f"{prefix}{k}": v for k, v in state.items() if "num_batches" not in k}
+    for wrapper in reversed(wrappers):
+        saved = {"epoch": 3, wrapper: saved, "optimizer": {"state": {0: {"step": torch.ones(1)}}}}
+    torch.save(saved, tmp_path / "w.pt")
     assert same_features(start_from(tmp_path / "w.pt"), model)
+
+
+@pytest.mark.parametrize("name", [*REFERENCES, "emotionlens", "compact_resnet"])
+def test_a_whole_classifier_of_several_processes_is_opened(name: str, tmp_path: Path) -> None:
+    model = small(name)
+    state = {f"module.{k}": v for k, v in model.state_dict().items() if "num_batches" not in k}
+    torch.save({"net": state, "acc": 71.2}, tmp_path / "w.pth")
+    assert same_features(start_from(tmp_path / "w.pth", name, **model.request.options), model)
+
+
+def test_two_networks_in_one_file_are_not_guessed_between(tmp_path: Path) -> None:
+    state = small("resnet18").backbone.state_dict()
+    both = {f"{who}.{k}": v for who in ("student", "teacher") for k, v in state.items()}
+    torch.save(both, tmp_path / "w.pth")
+    with pytest.raises(FerBenchError, match=r"hold 2 networks .* student\. and teacher\."):
+        start_from(tmp_path / "w.pth")
+
+
+def test_a_checkpoint_without_weights_says_where_they_are_looked_for(tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "model": {"layers": 18}}, tmp_path / "w.pth")
+    with pytest.raises(FerBenchError, match=r"holds no state dict: .* under state_dict, model"):
+        start_from(tmp_path / "w.pth")
+
+
+def test_former_names_of_vits_layers_are_understood_and_their_shapes_checked(
+    tmp_path: Path,
+) -> None:
+    model = small("vit_b_16")
+    old = {
+        k.replace(".mlp.0.", ".mlp.linear_1.").replace(".mlp.3.", ".mlp.linear_2."): v
+        for k, v in model.backbone.state_dict().items()
+    }
+    torch.save(old, tmp_path / "old.pth")
+    assert same_features(start_from(tmp_path / "old.pth", "vit_b_16"), model)
+    narrow = {k: v[:8] if "linear_1" in k else v for k, v in old.items()}
+    torch.save(narrow, tmp_path / "narrow.pth")
+    with pytest.raises(FerBenchError, match=r"do not fit: size mismatch for encoder\..*"):
+        start_from(tmp_path / "narrow.pth", "vit_b_16")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "clip_vit_b_32", "keras_cnn", "timm:test_resnet"])
@@ -266,16 +314,18 @@ def test_a_pickle_is_never_run(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.parametrize("reason", ["Name or service not known", "Connection refused"])
+@pytest.mark.parametrize("proxies", [{}, {"https": "http://proxy.invalid:3128"}])
 def test_without_a_network_the_hub_is_not_asked_again_and_again(
-    offline: Path, monkeypatch: pytest.MonkeyPatch
+    proxies: dict[str, str], reason: str, offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_such_name(*_: object) -> None:
-        raise OSError("Name or service not known")
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError(reason)
 
     asked: list[object] = []
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("fer_bench.models.pretrained.getproxies", dict)
-    monkeypatch.setattr("socket.getaddrinfo", no_such_name)
+    monkeypatch.setattr("fer_bench.models.pretrained.getproxies", lambda: proxies)
+    monkeypatch.setattr("socket.create_connection", unreachable)
     monkeypatch.setattr("time.sleep", asked.append)  # what the hub's client does between tries
     with pytest.raises(FerBenchError, match=r"\(there is no network: .*use --pretraining none"):
         build_model(

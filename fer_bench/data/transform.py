@@ -28,13 +28,21 @@ def to_unit(images: NDArray[np.uint8] | Tensor, channels: int) -> Tensor:
 
 
 def resize(x: Tensor, spec: InputSpec) -> Tensor:
-    """`(B, C, H, W)` resized to the spec's square with antialiasing, as Pillow does."""
-    if x.shape[-2:] == (spec.size, spec.size):
+    """`(B, C, H, W)` resized to the spec's square with antialiasing, as Pillow does.
+
+    Bicubic overshoots at edges; Pillow, whose 8-bit images CLIP's networks have seen, clips that
+    after each of its passes, along rows and then along columns, and gives whole gray levels.
+    """
+    size = (spec.size, spec.size)
+    if x.shape[-2:] == size:
         return x
-    resized = F.interpolate(
-        x, size=(spec.size, spec.size), mode=spec.interpolation, antialias=True, align_corners=False
-    )
-    return resized.clamp_(0, 1) if spec.interpolation == "bicubic" else resized
+    if spec.interpolation == "bilinear":
+        return F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
+    for height in (x.shape[-2], spec.size):
+        x = F.interpolate(
+            x, size=(height, spec.size), mode="bicubic", antialias=True, align_corners=False
+        ).clamp_(0, 1)
+    return x.mul_(255).round_().div_(255)
 
 
 def normalise(x: Tensor, spec: InputSpec, out: Tensor | None = None) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from huggingface_hub import constants, try_to_load_from_cache
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -41,8 +42,12 @@ PREFIX = "clip:"
 #: The preprocessing of OpenAI's CLIP, which nearly every later one keeps.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
-#: Tensors of a whole CLIP that the vision tower has no use for.
-_TEXT = ("text_model.", "text_projection.", "logit_scale")
+#: Tensors of a whole CLIP that the vision tower has no use for, or had in older files.
+_UNUSED = (
+    "text_model.", "text_projection.", "logit_scale", "vision_model.embeddings.position_ids",
+)  # fmt: skip
+#: Files of a model's folder that say how it wants its images.
+_PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
 _POSITIONS = "vision_model.embeddings.position_embedding.weight"
 
 #: Averaged per emotion, as CLIP's authors do.
@@ -71,6 +76,15 @@ class VisionTower(nn.Module):
         return out
 
 
+def _revision(source: str) -> str:
+    """The commit to take: the one we name, or offline the cache's main branch where it lacks it."""
+    named = REVISIONS.get(source, "main")
+    if named == "main" or not constants.HF_HUB_OFFLINE:
+        return named
+    cached = try_to_load_from_cache(source, "config.json", revision=named)
+    return named if isinstance(cached, str) else "main"
+
+
 def _open_clip(source: str) -> CLIPModel:
     """A whole CLIP from the hub or a folder, in fp32.
 
@@ -84,7 +98,7 @@ def _open_clip(source: str) -> CLIPModel:
             config=config,
             dtype=torch.float32,
             output_loading_info=True,
-            revision=REVISIONS.get(source, "main"),
+            revision=_revision(source),
         )
     if missing := sorted(report["missing_keys"]):
         raise FerBenchError(
@@ -101,7 +115,7 @@ def _config(source: str) -> Any:
         FerBenchError: it is no CLIP.
     """
     try:
-        config = AutoConfig.from_pretrained(source, revision=REVISIONS.get(source, "main"))
+        config = AutoConfig.from_pretrained(source, revision=_revision(source))
     except ValueError:
         raise FerBenchError(f"{source} is no Hugging Face model: expected a CLIP") from None
     if config.model_type != "clip":
@@ -124,7 +138,7 @@ def text_head(clip: CLIPModel, source: str, emotions: tuple[str, ...]) -> Cosine
         FerBenchError: the tokenizer cannot be had.
     """
     with downloading(f"the tokenizer of {source} ({_place(source)})"):
-        tokenizer = CLIPTokenizer.from_pretrained(source, revision=REVISIONS.get(source, "main"))
+        tokenizer = CLIPTokenizer.from_pretrained(source, revision=_revision(source))
     words = [ADJECTIVES.get(emotion, emotion) for emotion in emotions]
     prompts = [template.format(word) for word in words for template in TEMPLATES]
     tokens = tokenizer(prompts, padding=True, return_tensors="pt")
@@ -200,17 +214,22 @@ def _resized(config: CLIPVisionConfig, size: int | None, name: str) -> CLIPVisio
 
 
 def _input_spec(source: str | None, size: int) -> InputSpec:
-    """The model's own preprocessing constants; CLIP's where it states none."""
+    """The model's own preprocessing constants; CLIP's for random weights and in a bare folder.
+
+    Raises:
+        FerBenchError: the hub has none, or they cannot be had.
+    """
     mean, std = MEAN, STD
-    if source is not None:
-        try:
-            processor = CLIPImageProcessor.from_pretrained(
-                source, revision=REVISIONS.get(source, "main")
-            )
-            mean, std = tuple(processor.image_mean), tuple(processor.image_std)
-        except OSError:  # a folder without preprocessor_config.json
-            pass
+    if source is not None and not _is_bare(Path(source)):
+        with downloading(f"the preprocessing of {source} ({_place(source)})"):
+            processor = CLIPImageProcessor.from_pretrained(source, revision=_revision(source))
+        mean, std = tuple(processor.image_mean), tuple(processor.image_std)
     return InputSpec(size=size, channels=3, mean=mean, std=std, interpolation="bicubic")
+
+
+def _is_bare(folder: Path) -> bool:
+    """A folder that does not say how its model wants images."""
+    return folder.is_dir() and not any((folder / name).is_file() for name in _PREPROCESSING)
 
 
 def _state(clip: CLIPModel | None, request: ModelRequest) -> tuple[State | None, str]:
@@ -241,7 +260,7 @@ def build(request: ModelRequest) -> Classifier:
     state, origin = _state(clip, request)
     if state is not None:
         load_weights(
-            backbone.tower, state, source=request.pretraining, ignore=_TEXT, positions=_POSITIONS
+            backbone.tower, state, source=request.pretraining, ignore=_UNUSED, positions=_POSITIONS
         )
     model = with_head(
         backbone,

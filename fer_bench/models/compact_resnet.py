@@ -96,7 +96,8 @@ def deepened(state: State, net: nn.Module, depth: int) -> State:
     for _, blocks in STAGES:
         places |= {str(shallow + number): str(deep + number) for number in range(blocks)}
         shallow, deep = shallow + blocks, deep + blocks * depth
-    trained = backbone_state(state)
+    with torch.device("meta"):
+        trained = backbone_state(state, backbone(1, 1)[0].state_dict())
     if {_layer(key) for key in trained} != places.keys():
         return state
     kept = set(places.values())

@@ -8,11 +8,12 @@ import pickle  # nosec B403  # for its error alone
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,10 @@ WEIGHTS_FILE = "model.safetensors"
 #: `imagenet` is the default of specs; for CLIP it means its own published weights, as `openai`.
 PUBLISHED = ("imagenet", "openai")
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+#: What training scripts call the state dict in their checkpoints; the first that is there is taken.
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
+#: Seconds after which a hub that does not answer counts as out of reach.
+_PATIENCE = 3.0
 _HUB_ID = re.compile(r"(hf-hub:)?[\w.-]+/[\w.-]+")
 #: Base error of the hub's HTTP client: httpx, httpx2 or requests, as its version has it.
 _HTTP_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
@@ -62,19 +67,28 @@ def kind_of(pretraining: str) -> Kind:
     )
 
 
+def _hub_answers() -> bool:
+    """Whether the hub, or the proxy on the way there, takes a connection."""
+    place, proxies = urlparse(constants.ENDPOINT), getproxies()
+    proxy = proxies.get(place.scheme) or proxies.get("all")
+    if proxy and not proxy_bypass(place.hostname or ""):
+        place = urlparse(proxy if "//" in proxy else f"//{proxy}")
+    port = place.port or {"http": 80, "https": 443}.get(place.scheme, 1080)
+    try:
+        socket.create_connection((place.hostname or "", port), timeout=_PATIENCE).close()
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _no_waiting_without_network() -> Iterator[bool]:
     """Without a network the hub's client uses its cache alone, instead of trying for a minute.
 
-    Yields whether there is no network: the hub's name does not resolve, and no proxy is set.
+    Yields whether there is no network.
     """
     was = constants.HF_HUB_OFFLINE
-    no_network = False
-    if not was and not getproxies():
-        try:
-            socket.getaddrinfo(urlparse(constants.ENDPOINT).hostname, 443)
-        except OSError:
-            no_network = True
+    no_network = not was and not _hub_answers()
     constants.HF_HUB_OFFLINE = was or no_network
     try:
         yield no_network
@@ -141,13 +155,24 @@ def read_local(place: str) -> State:
             "(.safetensors, or a state dict saved with torch.save); pickled models are refused, "
             "and a broken download is mended by deleting the file"
         ) from None
-    for wrapper in ("state_dict", "model"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
-            loaded = loaded[wrapper]
+    loaded = _unwrapped(loaded)
     if not isinstance(loaded, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()
     ):
-        raise FerBenchError(f"{path} holds no state dict: expected names mapped to tensors")
+        raise FerBenchError(
+            f"{path} holds no state dict: expected names mapped to tensors, alone or in a "
+            f"checkpoint under {', '.join(_WRAPPERS)}"
+        )
+    return loaded
+
+
+def _unwrapped(loaded: Any) -> Any:
+    """What a checkpoint holds under the usual names of a state dict, however deep."""
+    while isinstance(loaded, dict):
+        inside = [loaded[name] for name in _WRAPPERS if isinstance(loaded.get(name), dict)]
+        if not inside:
+            break
+        loaded = inside[0]
     return loaded
 
 
@@ -185,12 +210,29 @@ def starting_state(
     return published(), origin
 
 
-def backbone_state(state: State) -> State:
-    """The backbone's own tensors, where the file holds a whole classifier or a wrapped model."""
-    for prefix in ("module.", "backbone.", "tower."):
-        if any(key.startswith(prefix) for key in state):
-            state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    return state
+def backbone_state(state: State, wanted: Container[str]) -> State:
+    """The tensors below the prefix under which most of the wanted ones stand, without it.
+
+    So the backbone's own are found in a whole classifier (`backbone.`) and in what a wrapper saved
+    (`module.`, `_orig_mod.`, `model.`, or several of them).
+
+    wanted: the backbone's names.
+
+    Raises:
+        FerBenchError: two prefixes have equally many, so that either may be meant.
+    """
+    counts: Counter[str] = Counter()
+    for name in state:
+        starts = [0, *(dot.end() for dot in re.finditer(r"\.", name))]
+        counts.update(name[:start] for start in starts if name[start:] in wanted)
+    if not counts or "" in (most := [p for p, n in counts.items() if n == max(counts.values())]):
+        return state
+    if len(most) > 1:
+        raise FerBenchError(
+            f"the weights hold {len(most)} networks of this kind, under {' and '.join(most)}: "
+            "save the state dict of one of them alone"
+        )
+    return {k.removeprefix(most[0]): v for k, v in state.items() if k.startswith(most[0])}
 
 
 def resize_positions(positions: Tensor, count: int) -> Tensor:
@@ -219,6 +261,10 @@ def load_weights(
 ) -> None:
     """Fills a backbone with tensors by name; all must be there and fit.
 
+    What torch's strict loading takes is taken, with its knowledge of older layouts: batch norms
+    without their counters of batches, former names of a layer. On an error the backbone is left
+    with some of the tensors.
+
     ignore: prefixes of tensors the backbone has no use for (the old classifier).
     positions: name of the position embeddings, which are resampled where their number differs.
 
@@ -226,14 +272,21 @@ def load_weights(
         FerBenchError: tensors missing, too many or of another shape; counts and the first are told.
     """
     wanted = backbone.state_dict()
-    if not wanted.keys() <= state.keys():
-        state = backbone_state(state)
+    state = backbone_state(state, wanted)
     state = {k: v for k, v in state.items() if not k.startswith(ignore)}
     if positions in state and state[positions].shape != wanted[positions].shape:
         state[positions] = resize_positions(state[positions], wanted[positions].shape[-2])
-    missing = [k for k in wanted if k not in state]
-    extra = [k for k in state if k not in wanted]
-    shapes = [k for k in wanted if k in state and wanted[k].shape != state[k].shape]
+    shapes = [k for k in wanted if k in state and not _fits(state[k], wanted[k])]
+    try:
+        missing, extra = backbone.load_state_dict(
+            {k: v for k, v in state.items() if k not in shapes}, strict=False
+        )
+    except RuntimeError as error:  # another shape under a former name
+        reason = str(error).splitlines()[-1].strip()
+        raise FerBenchError(
+            f"the weights in {source} do not fit: {reason} choose weights of the same architecture"
+        ) from None
+    missing = [k for k in missing if k not in shapes]
     problems = [
         f"{len(names)} {what} (first: {names[0]})"
         for what, names in (("missing", missing), ("unknown", extra))
@@ -250,4 +303,8 @@ def load_weights(
             f"the weights in {source} do not fit: of {len(wanted)} tensors expected, "
             f"{', '.join(problems)}; choose weights of the same architecture"
         )
-    backbone.load_state_dict(state)
+
+
+def _fits(tensor: Tensor, wanted: Tensor) -> bool:
+    """Equal shapes; PyTorch before 0.4 saved numbers as `(1,)`, which torch still loads."""
+    return tensor.shape == wanted.shape or (wanted.ndim == 0 and tensor.shape == (1,))

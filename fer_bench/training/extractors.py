@@ -43,6 +43,10 @@ WORTHWHILE_SECONDS = {
     "openvino-bf16": 30.0,
     "openvino-int8": 120.0,
 }
+#: Images of the first look at how fast eager is, which decides whether anything else is tried.
+FIRST_LOOK = 4
+#: Comparing back ends runs each over the sample; as many times its images must lie ahead.
+WORTHWHILE_SAMPLES = 16
 #: Images that a timed batch has; the whole sample serves for agreement and int8 calibration.
 RACE_BATCH = 32
 #: Images per OpenVINO request: a fixed shape lets it pick faster kernels than a dynamic one.
@@ -200,17 +204,14 @@ def choose_extractor(
     Raises:
         FerBenchError: `allow` holds an unknown name.
     """
-    eager = make_extractor("torch-fp32", backbone, sample, device=device)
-    reference = eager(sample)
-    batch = sample[:RACE_BATCH]
-    ahead = float("inf") if images is None else images * _seconds(eager, batch) / len(batch)
-    racers, left_out, agreement = {"torch-fp32": eager}, {}, {}
     for name in allow:
-        if name == "torch-fp32":
-            continue
-        if ahead < WORTHWHILE_SECONDS.get(name, 0):
-            left_out[name] = f"only {ahead:.1f} s of eager work ahead"
-            continue
+        check_extractor(name)
+    eager = make_extractor("torch-fp32", backbone, sample, device=device)
+    left_out = _not_worthwhile(eager, sample, allow, images)
+    racers, agreement = {"torch-fp32": eager}, {}
+    candidates = [name for name in allow if name != "torch-fp32" and name not in left_out]
+    reference = eager(sample) if candidates else sample
+    for name in candidates:
         try:
             candidate = make_extractor(name, backbone, sample, device=device)
         except Unavailable as reason:
@@ -221,6 +222,7 @@ def choose_extractor(
             racers[name] = candidate
         else:
             left_out[name] = f"cosine with fp32 only {agreement[name].cosine_mean:.4f}"
+    batch = sample[: RACE_BATCH if len(racers) > 1 else FIRST_LOOK]
     speed = _race(racers, batch, seconds)
     entrants = {n: s for n, s in speed.items() if n in allow} or speed
     best = max(entrants, key=lambda name: entrants[name])
@@ -232,6 +234,22 @@ def choose_extractor(
         agreement=agreement,
         left_out=left_out,
     )
+
+
+def _not_worthwhile(
+    eager: Extractor, sample: Tensor, allow: Sequence[str], images: int | None
+) -> dict[str, str]:
+    """By candidate, why the images ahead are too few for preparing and comparing it."""
+    candidates = [name for name in allow if name != "torch-fp32"]
+    if images is None:
+        return {}
+    if images < WORTHWHILE_SAMPLES * len(sample):
+        return dict.fromkeys(candidates, f"only {images} images ahead")
+    look = sample[:FIRST_LOOK]
+    eager(look)  # the first call prepares
+    ahead = images * _seconds(eager, look) / len(look)
+    worthless = [name for name in candidates if ahead < WORTHWHILE_SECONDS[name]]
+    return dict.fromkeys(worthless, f"only {ahead:.1f} s of eager work ahead")
 
 
 def agree(features: Tensor, reference: Tensor) -> Agreement:

@@ -29,7 +29,7 @@ from fer_bench.training.extractors import Extractor
 from fer_bench.types import Progress, Split, silent
 
 #: Raised whenever the files' layout or the preprocessing changes, so that old entries are not used.
-SCHEMA = 1
+SCHEMA = 2
 #: Images that go through the extractor at once.
 BATCH_SIZE = 64
 #: float32 `(n, V, D)` by split, memory-mapped: V = 1 (original) or 2 (original, mirrored); rows as
