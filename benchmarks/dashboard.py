@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,10 @@ CHROMIUM_ARGUMENTS = (
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
 SERVER_STARTS_WITHIN = 60.0
+#: Seconds that a process has to end after it was told to, and again after it was killed.
+ENDS_WITHIN = 20.0
+#: How much of what a server said stands in the sentence about its end.
+LAST_WORDS = 2000
 #: Drawn for good: nothing runs, nothing waits, nothing of an earlier run is still shown.
 SETTLED = """() => {
     const app = document.querySelector('[data-testid="stApp"]');
@@ -45,16 +50,39 @@ def free_port() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A dashboard that runs; what it said so far lies in an open file."""
+    """A dashboard's process; what it said so far lies in an open file."""
 
     address: str
-    pid: int
+    process: subprocess.Popen[bytes]
     said: IO[str]
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self.process.pid
+
+    def require_alive(self) -> None:
+        """What everyone who waits for a server looks at meanwhile.
+
+        Raises:
+            RuntimeError: it has ended; says how, and its last words.
+        """
+        code = self.process.poll()
+        if code is not None:
+            words = self.output()[-LAST_WORDS:].strip()
+            raise RuntimeError(f"the dashboard {how_it_ended(code)}; its last words: {words}")
 
     def output(self) -> str:
         """What it said on stdout and stderr."""
         size = os.fstat(self.said.fileno()).st_size
         return os.pread(self.said.fileno(), size, 0).decode(errors="replace")
+
+
+def how_it_ended(code: int) -> str:
+    """A process's exit status in words: `ended with exit code 1`, `was killed by SIGSEGV`."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was killed by {signal.Signals(-code).name}"
 
 
 @contextmanager
@@ -79,37 +107,39 @@ def running(environment: Mapping[str, str], module: str = "streamlit") -> Iterat
     command = [sys.executable, "-m", module, "run", "app.py"]
     command += ["--server.address=127.0.0.1", f"--server.port={port}", "--server.headless=true"]
     with tempfile.TemporaryFile("w+") as said:
-        server = subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, **environment}, stdout=said, stderr=said
         )
         try:
-            address = f"http://127.0.0.1:{port}"
-            if not _answers(server, address):
-                said.seek(0)
-                raise RuntimeError(f"the dashboard did not start: {said.read()}")
-            yield Server(address=address, pid=server.pid, said=said)
+            server = Server(address=f"http://127.0.0.1:{port}", process=process, said=said)
+            _wait_for_answer(server)
+            yield server
         finally:
-            _end(server)
+            _end(process)
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
     server.terminate()
     try:
-        server.wait(timeout=20)
+        server.wait(timeout=ENDS_WITHIN)
     except subprocess.TimeoutExpired:  # seen once in some forty, on a busy machine
         server.kill()
-        server.wait()
+        server.wait(timeout=ENDS_WITHIN)
 
 
-def _answers(server: subprocess.Popen[bytes], address: str) -> bool:
+def _wait_for_answer(server: Server) -> None:
     deadline = time.monotonic() + SERVER_STARTS_WITHIN
-    while server.poll() is None and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        server.require_alive()
         try:
-            with urlopen(f"{address}/_stcore/health", timeout=5):
-                return True
+            with urlopen(f"{server.address}/_stcore/health", timeout=5):
+                return
         except (URLError, OSError):
             time.sleep(0.05)
-    return False
+    raise RuntimeError(
+        f"the dashboard did not answer within {SERVER_STARTS_WITHIN:.0f} s; it said: "
+        f"{server.output()[-LAST_WORDS:].strip()}"
+    )
 
 
 def find_chromium() -> str | None:

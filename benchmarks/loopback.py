@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import ctypes
-import faulthandler
 import fcntl
 import os
 import signal
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 CLONE_NEWNET = 0x40000000
+#: How the line of threads begins that the server writes at SIGUSR1.
+THREADS = "threads: "
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 
 
@@ -56,13 +59,23 @@ def _raise_loopback() -> None:
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
 
 
+def say_threads(signum: int, frame: FrameType | None) -> None:
+    """Writes the names of this process's threads to stderr, in one line.
+
+    Python runs this between two steps of the main thread. `faulthandler.register` would read the
+    running threads' frames from within the signal instead, which now and then crashes the process.
+    """
+    names = ", ".join(thread.name for thread in threading.enumerate())
+    os.write(sys.stderr.fileno(), f"\n{THREADS}{names}\n".encode())
+
+
 def main() -> None:
-    """Runs `streamlit`; at SIGUSR1 it says on stderr what each of its threads does."""
+    """Runs `streamlit`; at SIGUSR1 it says on stderr which threads it has."""
     import aioice.ice
     from streamlit.web import cli
 
     aioice.ice.get_host_addresses = _local_addresses
-    faulthandler.register(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, say_threads)
     sys.argv[0] = "streamlit"
     cli.main()
 

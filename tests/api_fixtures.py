@@ -73,7 +73,8 @@ def served(app: FastAPI) -> Iterator[str]:
             yield address
         finally:
             server.should_exit = True
-            thread.join()
+            thread.join(READY_WITHIN)
+            assert not thread.is_alive(), "the server did not end"
 
 
 def png(colour: int = 127, size: tuple[int, int] = (64, 64)) -> bytes:
@@ -94,6 +95,9 @@ class Gate:
         self.open.clear()
         self.entered.clear()
 
+    def wait_for_entry(self) -> None:
+        assert self.entered.wait(READY_WITHIN), "no network was called"
+
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
@@ -108,7 +112,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
         def forward(faces: Tensor) -> Tensor:
             made.entered.set()
-            made.open.wait()
+            assert made.open.wait(READY_WITHIN), "the gate stayed closed"
             return backend.forward(faces)
 
         return replace(classifier, backend=replace(backend, forward=forward))

@@ -21,7 +21,7 @@ from torch import nn
 from benchmarks.camera import camera_arguments, write_clip
 from benchmarks.dashboard import Server, chromium, running
 from benchmarks.live_visitor import PATIENCE_MS, LiveVisitor
-from benchmarks.loopback import isolated
+from benchmarks.loopback import THREADS, isolated
 from fer_bench.emotions import COLOURS, FER2013
 from fer_bench.models.base import ModelRequest
 from fer_bench.models.catalogue import build_model
@@ -36,6 +36,8 @@ KEEP_CAMERA = """if (navigator.mediaDevices) {
     const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
     navigator.mediaDevices.getUserMedia = async (wanted) => (window.camera = await ask(wanted));
 }"""
+#: The name of a live session's worker among the server's threads.
+WORKER = "live"
 #: A pixel is of an emotion's colour where every channel is this near; compression blurs them.
 NEAR = 24
 
@@ -73,6 +75,7 @@ class Watched(LiveVisitor):
         """Waits for a frame with so many pixels of an emotion's colour."""
         end = time.monotonic() + PATIENCE_MS / 1000
         while (n := of_colour(self.picture(), emotion)) < pixels:
+            self.server.require_alive()
             assert time.monotonic() < end, f"only {n} pixels of {emotion}"
             self.page.wait_for_timeout(200)
 
@@ -80,20 +83,30 @@ class Watched(LiveVisitor):
         """Waits until the page says that `n` frames or more were analysed."""
         end = time.monotonic() + PATIENCE_MS / 1000
         while (found := self.counted()[1]) < n:
+            self.server.require_alive()
             assert time.monotonic() < end, f"{found} analyses instead of {n}"
             self.page.wait_for_timeout(200)
 
     def workers(self) -> int:
-        """Workers of live sessions that the server runs, from a dump of its threads' stacks."""
-        before = len(self.server.output())
+        """Workers of live sessions that the server runs, by the names of its threads.
+
+        Raises:
+            RuntimeError: the server has ended; says how.
+        """
+        before = len(self.answers())
+        self.server.require_alive()
         os.kill(self.server.pid, signal.SIGUSR1)
-        dump = ""
-        while "Current thread" not in dump or dump != self.server.output()[before:]:
-            dump = self.server.output()[before:]
-            time.sleep(0.1)
-        return sum(
-            "/inference/live.py" in line and line.endswith(" in _work") for line in dump.split("\n")
-        )
+        end = time.monotonic() + PATIENCE_MS / 1000
+        while len(answers := self.answers()) == before:
+            self.server.require_alive()
+            assert time.monotonic() < end, "the server does not say which threads it has"
+            time.sleep(0.05)
+        return answers[-1].split(", ").count(WORKER)
+
+    def answers(self) -> list[str]:
+        """What the server said so far of its threads; each a line that is complete."""
+        lines = self.server.output().split("\n")[:-1]
+        return [line.removeprefix(THREADS) for line in lines if line.startswith(THREADS)]
 
     def wait_for_workers(self, n: int) -> None:
         end = time.monotonic() + PATIENCE_MS / 1000

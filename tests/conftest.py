@@ -11,6 +11,8 @@ import pytest
 from fer_bench.backends import openvino_model
 from fer_bench.cli import main as cli
 
+pytest_plugins = ("time_limits",)
+
 # Read when torch is first imported, here and in the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 # Ray's workers are nice to others by 15: beside a busy machine they would never end.

@@ -52,7 +52,7 @@ def test_faces_of_concurrent_requests_go_through_the_network_together(
         alone = ask(client).json()
         gate.close()
         first = threads.submit(ask, client)
-        gate.entered.wait()
+        gate.wait_for_entry()
         others = [threads.submit(ask, client) for _ in range(8)]
         service = client.app.state.service
         wait_until(lambda: waiting(client) == 9 and not service.looker.looking_at)
@@ -71,7 +71,7 @@ def test_a_batch_is_of_max_batch_faces_at_most(
     with opened(api_results, max_batch=4) as client:
         gate.close()
         first = threads.submit(ask, client)
-        gate.entered.wait()
+        gate.wait_for_entry()
         others = [threads.submit(ask, client) for _ in range(8)]
         service = client.app.state.service
         wait_until(lambda: waiting(client) == 9 and not service.looker.looking_at)
@@ -104,7 +104,7 @@ def test_two_models_never_share_a_batch(
         assert len(ask_small()["faces"][0]["probabilities"]) == 4  # it is open now
         gate.close()
         plain, small = threads.submit(ask, client), threads.submit(ask_small)
-        gate.entered.wait()
+        gate.wait_for_entry()
         gate.open.set()
         assert len(plain.result().json()["faces"][0]["probabilities"]) == 7
         assert len(small.result()["faces"][0]["probabilities"]) == 4
@@ -142,7 +142,7 @@ def test_before_its_model_is_open_the_server_is_not_healthy_and_requests_wait(
 ) -> None:
     gate.close()
     with TestClient(create_app(settings_for(api_results))) as client:
-        gate.entered.wait()
+        gate.wait_for_entry()
         unready = client.get("/healthz")
         assert (unready.status_code, unready.json()) == (503, {"status": "loading"})
         early = threads.submit(ask, client)
@@ -161,7 +161,7 @@ def test_a_stopping_server_finishes_what_is_at_work_and_refuses_the_rest(
     wait_until(lambda: service.status == "ready")
     gate.close()
     at_work = threads.submit(ask, client)
-    gate.entered.wait()
+    gate.wait_for_entry()
     stopped = threads.submit(client.__exit__, None, None, None)
     wait_until(lambda: service.status == "stopping")
     late = ask(client)

@@ -244,9 +244,10 @@ def test_threads_that_use_the_same_model_do_not_disturb_it() -> None:
     busy.start()
     other.start()
     here = [explain(classifier, face, "happy") for face in faces]
-    other.join()
+    other.join(120)
     running.clear()
-    busy.join()
+    busy.join(60)
+    assert not (other.is_alive() or busy.is_alive()), "a thread did not end"
     for heat, right in zip([*here, *found], [*expected, *expected], strict=True):
         np.testing.assert_allclose(heat, right, atol=1e-5)
 

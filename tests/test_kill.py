@@ -54,7 +54,7 @@ def kill_when(process: subprocess.Popen[bytes], moment: Callable[[], bool]) -> N
         assert time.monotonic() < deadline
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
 
 

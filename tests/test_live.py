@@ -662,7 +662,7 @@ session = LiveSession()
 session.use([classifier(sure_of(0))], Slow)
 session.start()
 session.on_frame(frame())
-began.wait()
+assert began.wait(60)
 """
 
 
@@ -675,5 +675,6 @@ def test_a_server_that_ends_lets_the_worker_finish_its_frame() -> None:
         capture_output=True,
         text=True,
         check=True,
+        timeout=120,
     )
     assert done.stdout == "the frame is done\n"

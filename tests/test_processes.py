@@ -219,7 +219,7 @@ def test_a_run_whose_main_process_is_killed_goes_on_and_ends_alike(
     process = launch(ACCELERATE, *words)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(f"results/.work/synthetic/{NAME}/*/checkpoint.pt")):
-        assert process.poll() is None, process.communicate()[1]
+        assert process.poll() is None, process.communicate(timeout=60)[1]
         assert time.monotonic() < deadline
         time.sleep(0.005)
     (main,) = (

@@ -173,7 +173,8 @@ def test_a_worker_that_is_killed_is_replaced_and_its_run_goes_on(
 
     striking = when(lambda: has_checkpoint(tmp_path), strike)
     (record,), heard = on_ray(named(specs, NAME), tmp_path)
-    striking.join()
+    striking.join(270)
+    assert not striking.is_alive()
     assert len(killed) == 1
     assert record.status == "done"
     assert [news.what for news in heard].count("started") == 2
@@ -237,8 +238,8 @@ def test_a_driver_that_is_killed_is_followed_by_another(
     def second_is_at_work() -> bool:
         return any(tmp_path.glob(f".work/synthetic/{NAME}/*/checkpoint.pt"))
 
-    when(second_is_at_work, driver.kill).join()
-    _, said = driver.communicate()
+    when(second_is_at_work, driver.kill).join(270)
+    _, said = driver.communicate(timeout=60)
     assert driver.returncode == -signal.SIGKILL, said.decode()
     before = first.stat().st_mtime_ns, first.read_bytes()
     assert json.loads(before[1])["status"] == "done"

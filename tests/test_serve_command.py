@@ -61,7 +61,7 @@ def started(results: Path, *words: str, **variables: str) -> Iterator[tuple[str,
         yield address, process
     finally:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=60)
 
 
 def ask(address: str, **headers: str) -> requests.Response:

@@ -91,13 +91,13 @@ def test_a_run_that_another_process_carries_out_is_refused(
     with pytest.raises(RunFailed, match="is being carried out by another process: wait until it"):
         Runner(store=store).run(spec, Source(data="synthetic").load(spec))
     assert store.runs() == []
-    holder.communicate("")
+    holder.communicate("", timeout=60)
 
 
 def test_a_killed_process_lets_go_of_its_run(store: ResultsStore, spec: RunSpec) -> None:
     holder = hold(store, spec.name)
     holder.kill()
-    holder.communicate()
+    holder.communicate(timeout=60)
     with claimed(store, "synthetic", spec.name):
         pass
 
@@ -115,7 +115,7 @@ def test_a_sweep_waits_for_a_run_and_skips_it_once_it_is_done(
         heard.append(what)
         if what.startswith("waiting"):
             store.save(finished)
-            holder.communicate("")
+            holder.communicate("", timeout=60)
 
     (record,) = run_sweep([spec], source, Runner(store=store), on_run)
     assert heard == ["waiting: another process carries it out", "skipped"]

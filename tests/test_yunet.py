@@ -160,7 +160,8 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stand_in: Path) -> I
     thread.start()
     yield here
     here.http.shutdown()
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive(), "the server did not end"
     here.http.server_close()
 
 

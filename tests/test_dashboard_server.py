@@ -1,0 +1,57 @@
+"""A server under test that ends is noticed by whoever waits for it, with the reason."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from camera_fixtures import Watched
+
+from benchmarks.dashboard import Server, how_it_ended
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("print('so long', flush=True); raise SystemExit(3)", "ended with exit code 3"),
+        ("import os; print('so long', flush=True); os.abort()", "was killed by SIGABRT"),
+    ],
+)
+def test_who_waits_for_a_server_that_has_ended_hears_how(script: str, expected: str) -> None:
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=said, stderr=said)
+        process.wait(timeout=60)
+        server = Server(address="http://127.0.0.1:1", process=process, said=said)
+        watched = Watched(page=None, visit=None, server=server)  # type: ignore[arg-type]
+        with pytest.raises(RuntimeError, match=f"{expected}; its last words: so long"):
+            watched.wait_for_workers(1)
+
+
+WORKING = """
+import signal, threading, time
+from benchmarks.loopback import say_threads
+signal.signal(signal.SIGUSR1, say_threads)
+threading.Thread(target=time.sleep, args=(60,), name="live", daemon=True).start()
+busy = [threading.Thread(target=lambda: [sum(range(99)) for _ in iter(int, 1)], daemon=True)]
+busy[0].start()
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_workers_are_counted_a_hundred_times_beside_a_busy_thread() -> None:
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen([sys.executable, "-c", WORKING], stdout=said, stderr=said)
+        try:
+            server = Server(address="http://127.0.0.1:1", process=process, said=said)
+            watched = Watched(page=None, visit=None, server=server)  # type: ignore[arg-type]
+            while "ready" not in server.output():
+                server.require_alive()
+            assert {watched.workers() for _ in range(100)} == {1}
+            server.require_alive()
+        finally:
+            process.kill()
+            process.wait(timeout=60)
+        assert how_it_ended(process.returncode) == "was killed by SIGKILL"
