@@ -1,12 +1,13 @@
 # The dashboard, and with another command everything else of FER Bench:
 #
 #   docker build -t fer-bench . && docker run --rm -p 127.0.0.1:8501:8501 fer-bench
-#   docker build -t fer-bench --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu .
+#   docker build -t fer-bench --build-arg TORCH_INDEX=URL .
 #
-# The second image is gigabytes smaller: PyTorch without CUDA.
+# The second takes PyTorch from another package index, such as the one PyTorch's site names for
+# builds without CUDA: the image is gigabytes smaller.
 
 FROM python:3.11.14-slim-bookworm AS builder
-ARG TORCH_INDEX=https://pypi.org/simple
+ARG TORCH_INDEX=
 ENV PATH="/opt/venv/bin:$PATH" \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
@@ -15,7 +16,7 @@ RUN python3 -m venv /opt/venv
 # Before any source, so that only a changed list installs anything again.
 COPY requirements.txt ./
 RUN grep -E '^torch(vision)?[<>=]' requirements.txt > torch.txt \
-    && pip install --index-url "$TORCH_INDEX" -r torch.txt
+    && pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -r torch.txt
 RUN pip install -r requirements.txt
 
 FROM python:3.11.14-slim-bookworm

@@ -125,10 +125,10 @@ def _versions() -> dict[str, str]:
 @cache
 def capture() -> Environment:
     """This process's environment; read once."""
+    import psutil
     import torch
 
     cpu = read_cpu()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return Environment(
         fer_bench=fer_bench.__version__,
         git_commit=git_commit(),
@@ -139,7 +139,7 @@ def capture() -> Environment:
         cpu_flags=[f for f in reversed(WIDEST) if f in cpu.flags],
         cpu_design=cpu.design,
         threads=torch.get_num_threads(),
-        memory_gib=round(memory, 1),
+        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         packages=_versions(),
     )

@@ -189,6 +189,32 @@ def test_services_are_locked_down(compose: dict[str, Any], name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
+@pytest.mark.parametrize(
+    "name", ["Dockerfile", "compose.yaml", "README.md", "requirements.txt", ".ci/run", ".ci/image"]
+)
+def test_no_package_index_is_written_down(name: str) -> None:
+    """pip's own default serves; whoever has another names it."""
+    said = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"pypi\.org|download\.pytorch\.org|index-url[= ]\"?https?://", said)
+
+
+@pytest.mark.parametrize(("index", "expected"), [("", []), ("there", ["--index-url", "there"])])
+def test_the_image_takes_pytorch_from_the_index_that_was_given(
+    stages: list[Any], index: str, expected: list[str]
+) -> None:
+    (command,) = [rest for word, rest in stages[0].steps if word == "RUN" and "torch.txt" in rest]
+    install = command.partition("&&")[2].replace("pip install", "printf '%s\\n'")
+    said = subprocess.run(
+        ["/bin/sh", "-c", install],
+        env={"TORCH_INDEX": index},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert said.stdout.split() == [*expected, "-r", "torch.txt"]
+
+
 def test_no_secret_stands_in_the_compose_file(compose: dict[str, Any]) -> None:
     assert compose["services"]["api"]["environment"] == ["FER_BENCH_TOKEN"]
 

@@ -71,7 +71,11 @@ def own_peak() -> float:
     found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
     if found:
         return int(found[1]) / 2**10
-    import resource  # not on Windows
+    import psutil
+
+    if peak_wset := getattr(psutil.Process().memory_info(), "peak_wset", None):  # Windows
+        return int(peak_wset) / 2**20
+    import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
