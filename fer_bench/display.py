@@ -78,6 +78,11 @@ def _accuracy(name: str, metrics: Metrics, explanation: str) -> Tile:
     )
 
 
+def three_decimals(value: float | None) -> str:
+    """`0.040`; a dash for what was not measured."""
+    return "–" if value is None else f"{value:.3f}"
+
+
 def headline(metrics: Metrics, *, clean: Metrics | None, tta: Metrics | None) -> list[Tile]:
     """The figures that come first about one set of images; `clean` and `tta` where there are."""
     shown = [_accuracy("Accuracy", metrics, f"{metrics.n:,} images")]
@@ -95,12 +100,12 @@ def headline(metrics: Metrics, *, clean: Metrics | None, tta: Metrics | None) ->
         ),
         Tile(
             name="ROC-AUC",
-            value="–" if metrics.roc_auc is None else f"{metrics.roc_auc:.3f}",
+            value=three_decimals(metrics.roc_auc),
             explanation="each emotion against the rest, mean",
         ),
         Tile(
             name="ECE",
-            value=f"{metrics.ece:.3f}",
+            value=three_decimals(metrics.ece),
             explanation="expected calibration error, 15 bins; less is better",
         ),
     ]

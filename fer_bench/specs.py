@@ -14,6 +14,8 @@ from fer_bench.types import Mode, Split
 
 Protocol = Literal["official", "kaggle"]
 VoteMode = Literal["majority", "soft-majority", "probability", "multi-target"]
+#: Whether a system learnt from the test images: yes, no, or nobody says.
+TrainedOn = Literal["in-sample", "held-out", "unknown"]
 #: A random seed; each epoch draws from a product of it, which PyTorch wants within 64 bits.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -161,6 +163,41 @@ class EnsembleSpec(DataSpec):
         """`ensemble-`, its title or how many it is of, and what deviates in its data."""
         title = self.title or f"of-{len(self.ensemble)}"
         return "-".join(["ensemble", title, *self._data_words()])
+
+
+class ExternalSpec(DataSpec):
+    """A system that FER Bench did not train: what it is, and what is known of its training.
+
+    external: its name, as tables show it. answers: whether it gave a probability per emotion, or
+        one emotion per image, which has no calibration.
+    trained_on: whether these test images were trained on (`in-sample`), were not (`held-out`), or
+        nobody says.
+    """
+
+    external: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@/:+-]{0,79}$")
+    answers: Literal["probabilities", "labels"] = "probabilities"
+    trained_on: TrainedOn = "unknown"
+    version: str = ""
+    source: str = Field("", description="where it comes from: a URL, a registry's name")
+    licence: str = ""
+    preprocessing: str = Field("", description="what was done to the faces before it saw them")
+    title: str = Field("", pattern=r"^[a-z0-9._-]*$", description="part of the run's name")
+
+    @property
+    def tta(self) -> TestTimeAugmentation:
+        """Its answers are taken as they are."""
+        return "none"
+
+    @property
+    def labels(self) -> Labels:
+        """What it is filed under."""
+        return Labels(self.external, "external", f"trained: {self.trained_on}", 0)
+
+    @property
+    def name(self) -> str:
+        """`external-`, its title or name, and what deviates in its data."""
+        title = self.title or re.sub(r"[^a-z0-9._]+", "-", self.external.lower()).strip("-")
+        return "-".join(["external", title, *self._data_words()])
 
 
 def _require_different(runs: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from fer_bench.evaluation.confusions import of_set, scores
 from fer_bench.results.describe import benchmark
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
+from fer_bench.specs import ExternalSpec
 
 TRAINED, SCALED = "As trained", "After the temperature"
 ANSWER = "the answer"
@@ -248,6 +249,9 @@ def show_run(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None
     sets = [key for key in ui.SET_NAMES if not of_set(predictions, key).empty]
     if not sets:
         st.info("This run's predictions hold no images of val or test.")
+        return
+    if isinstance(record.spec, ExternalSpec) and record.spec.answers == "labels":
+        st.info("This system gave one emotion per image and no probability: nothing to calibrate.")
         return
     emotions = list(record.dataset.emotions)
     temperature = calibration.temperature_of(record, predictions)

@@ -3,16 +3,20 @@
 from fer_bench.benchmark.evaluating import EvaluationReport, evaluate_run
 from fer_bench.benchmark.planning import Source, plan, specify, specify_ensemble
 from fer_bench.benchmark.running import Runner
+from fer_bench.benchmark.scoring import PairedResult, beside_others, score
 from fer_bench.benchmark.sweeping import is_finished, run_sweep
 
 __all__ = [
     "EvaluationReport",
+    "PairedResult",
     "Runner",
     "Source",
+    "beside_others",
     "evaluate_run",
     "is_finished",
     "plan",
     "run_sweep",
+    "score",
     "specify",
     "specify_ensemble",
 ]

@@ -14,7 +14,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.tta import PLAIN, views_of
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
-from fer_bench.specs import EnsembleSpec, RunSpec
+from fer_bench.specs import RunSpec
 
 #: A training pass costs as many operations as this many forward passes: backward takes two.
 TRAINING = 3
@@ -84,7 +84,7 @@ def evidence_in(store: ResultsStore) -> list[Evidence]:
     found = []
     for run in store.runs():
         record = run.record
-        if record is None or record.status != "done" or isinstance(record.spec, EnsembleSpec):
+        if record is None or record.status != "done" or not isinstance(record.spec, RunSpec):
             continue
         try:
             history = store.history(run)
@@ -103,7 +103,7 @@ def evidence_of(record: RunRecord, history: pd.DataFrame) -> Evidence | None:
     building of the network too. A resumed run's is taken by FLOPs.
     """
     spec, info, model = record.spec, record.training, record.model
-    if isinstance(spec, EnsembleSpec) or info is None or model is None or not record.finished_at:
+    if not isinstance(spec, RunSpec) or info is None or model is None or not record.finished_at:
         return None
     sizes = record.dataset.split_sizes
     head = math.inf

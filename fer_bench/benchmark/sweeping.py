@@ -13,7 +13,7 @@ from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.claims import claimed
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
-from fer_bench.specs import EnsembleSpec, RunSpec
+from fer_bench.specs import DataSpec, EnsembleSpec, RunSpec
 
 #: Hears of a run: `waiting: ...`, `skipped`, `started`, `done`, or the error's sentence.
 OnRun = Callable[[RunSpec | EnsembleSpec, str], None]
@@ -88,8 +88,8 @@ def is_finished(store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: Face
     return True
 
 
-def _what_counts(spec: RunSpec | EnsembleSpec) -> RunSpec | EnsembleSpec:
+def _what_counts(spec: DataSpec) -> DataSpec:
     """A specification whose recipe names no learning rates but its own model's."""
-    if isinstance(spec, EnsembleSpec):
+    if not isinstance(spec, RunSpec):
         return spec
     return spec.model_copy(update={"recipe": spec.recipe.only_for(spec.model)})

@@ -42,6 +42,7 @@ def evaluate(
     Example: python -m fer_bench evaluate default --data fer2013.zip --json
     """
     from fer_bench.benchmark import evaluate_run
+    from fer_bench.display import three_decimals
     from fer_bench.results.store import ResultsStore
 
     with progress_bars() as progress:
@@ -69,7 +70,7 @@ def evaluate(
         out.print(f"on clean images   {clean:.2%}")
     out.print(f"macro F1          {found.macro_f1:.3f}")
     out.print(f"balanced accuracy {found.balanced_accuracy:.2%}")
-    out.print(f"calibration error {found.ece:.3f}")
+    out.print(f"calibration error {three_decimals(found.ece)}")
     for emotion, metrics in found.per_class.items():
         out.print(
             f"  {emotion:<9} precision {metrics.precision:.3f}  recall {metrics.recall:.3f}  "

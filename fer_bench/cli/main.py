@@ -19,6 +19,7 @@ from fer_bench.cli import (
     predicting,
     reporting,
     robustness,
+    scoring,
     serving,
     sweeping,
     training,
@@ -51,6 +52,7 @@ app.command()(explaining.explain)
 app.command()(predicting.predict)
 app.command()(predicting.fetch)
 app.command()(comparing.compare)
+app.command()(scoring.score)
 app.command()(listing.results)
 app.command()(reporting.report)
 app.command()(serving.serve)

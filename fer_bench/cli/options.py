@@ -121,7 +121,7 @@ def parse_options(pairs: list[str]) -> dict[str, Option]:
     return options
 
 
-def _one_of(option: str, value: str, choices: Any) -> str:
+def choose(option: str, value: str, choices: Any) -> str:
     """A value of a `Literal`; else an error that suggests the near ones."""
     if value not in get_args(choices):
         raise FerBenchError(f"unknown --{option} {value!r}: {suggest(value, get_args(choices))}")
@@ -132,28 +132,28 @@ def as_mode(value: str) -> Mode:
     """Raises FerBenchError for an unknown mode."""
     from fer_bench.types import Mode
 
-    return cast(Mode, _one_of("mode", value, Mode))
+    return cast(Mode, choose("mode", value, Mode))
 
 
 def as_split(value: str) -> Split:
     """Raises FerBenchError for an unknown split."""
     from fer_bench.types import Split
 
-    return cast(Split, _one_of("split", value, Split))
+    return cast(Split, choose("split", value, Split))
 
 
 def as_protocol(value: str) -> Protocol:
     """Raises FerBenchError for an unknown protocol."""
     from fer_bench.specs import Protocol
 
-    return cast(Protocol, _one_of("protocol", value, Protocol))
+    return cast(Protocol, choose("protocol", value, Protocol))
 
 
 def as_dtype(value: str) -> Dtype | None:
     """How weights are stored; None for `none`. Raises FerBenchError for an unknown way."""
     from fer_bench.types import Dtype
 
-    return None if value == "none" else cast(Dtype, _one_of("weights", value, Dtype))
+    return None if value == "none" else cast(Dtype, choose("weights", value, Dtype))
 
 
 def as_trackers(values: list[str] | None) -> tuple[str, ...]:
@@ -169,4 +169,4 @@ def as_votes(value: str | None) -> VoteMode | None:
     """Raises FerBenchError for an unknown rule of FER+."""
     from fer_bench.specs import VoteMode
 
-    return None if value is None else cast(VoteMode, _one_of("votes", value, VoteMode))
+    return None if value is None else cast(VoteMode, choose("votes", value, VoteMode))

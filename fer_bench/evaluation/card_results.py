@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from fer_bench.display import interval, percent
+from fer_bench.display import interval, percent, three_decimals
 from fer_bench.evaluation.calibration import expected_calibration_error, with_temperature
 from fer_bench.evaluation.card_notes import ABOUT_DATA, NOT_MEASURED, official_name
 from fer_bench.evaluation.confusions import confused_pairs, of_set, scores
@@ -34,7 +34,7 @@ def results(record: RunRecord, predictions: pd.DataFrame | None) -> str:
             percent(metrics.accuracy),
             interval(*metrics.accuracy_ci95),
             percent(metrics.macro_f1),
-            f"{metrics.ece:.3f}",
+            three_decimals(metrics.ece),
             f"{calibrated[key]:.3f}" if key in calibrated else "–",
         )
         for key, name in SET_NAMES.items()
@@ -83,7 +83,7 @@ def _calibration(record: RunRecord, calibrated: dict[str, float]) -> str:
     if "test" not in calibrated:
         return f"{text} What ECE that leaves is unknown: the run's predictions are not here."
     before, after = record.metrics["test"].ece, calibrated["test"]
-    return f"{text} On the test images that takes ECE from {before:.3f} to {after:.3f}."
+    return f"{text} On the test images that takes ECE from {three_decimals(before)} to {after:.3f}."
 
 
 def classes(test: Metrics) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -212,6 +212,28 @@ def _metrics(
                 seed=seed,
             )
     return found
+
+
+def measure_answers(
+    dataset: FaceDataset, probabilities: Mapping[Split, NDArray[np.float64]], *, seed: int = 0
+) -> Evaluation:
+    """The metrics of answers that are there already, as `evaluate` gives them.
+
+    probabilities: of each split, float `(images, C)` in the order of `dataset.indices(split)` and
+        `dataset.emotions`.
+
+    Raises:
+        FerBenchError: an empty split, or rows that are no probabilities.
+    """
+    metrics: dict[str, Metrics] = {}
+    tables = []
+    for split, values in probabilities.items():
+        indices = dataset.indices(split)
+        kept, labels = align(dataset.labels[indices], dataset.emotions, dataset.emotions)
+        given = {"": values[kept]}
+        metrics |= _metrics(dataset, split, kept, labels, given, dataset.emotions, seed)
+        tables.append(_table(dataset, split, indices[kept], labels, given[""], dataset.emotions))
+    return Evaluation(metrics=metrics, predictions=pd.concat(tables, ignore_index=True))
 
 
 def evaluate(

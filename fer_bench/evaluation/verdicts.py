@@ -9,7 +9,7 @@ from fer_bench.evaluation.comparing import Comparison
 from fer_bench.evaluation.experiments import Experiment, ExperimentPair, RunPair
 from fer_bench.evaluation.shared_images import SET_WORDS
 from fer_bench.results.record import RunRecord
-from fer_bench.specs import EnsembleSpec
+from fer_bench.specs import EnsembleSpec, RunSpec
 
 
 def verdict(comparison: Comparison) -> str:
@@ -89,7 +89,7 @@ def _kinship(names: Sequence[str], records: Sequence[RunRecord]) -> list[str]:
                 for member in spec.ensemble
                 if member in named
             ]
-        else:
+        elif isinstance(spec, RunSpec):
             found += [
                 f"{name} was taught by {named[teacher]}: that they answer alike is no surprise."
                 for teacher in spec.teachers

@@ -22,6 +22,7 @@ from fer_bench.results.describe import reproduce_command
 from fer_bench.results.places import fetch
 from fer_bench.results.record import Member, RunRecord
 from fer_bench.results.store import StoredRun, read_run
+from fer_bench.specs import ExternalSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,11 @@ def load_run_model(run: StoredRun) -> Classifier:
     if record.members:
         _require_members(run, record)
         return load_ensemble(run.folder.parent, record.members)
+    if not run.has_weights and isinstance(record.spec, ExternalSpec):
+        raise FerBenchError(
+            f"run {run.name} is external, only its answers are stored: expected a run with a "
+            "network; evaluate one with `--model onnx:FILE` or `hf:ID`, or choose another run"
+        )
     if not run.has_weights:
         raise FerBenchError(
             f"the weights of run {run.name} are not here, only its record: train it again with "

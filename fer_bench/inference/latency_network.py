@@ -156,7 +156,10 @@ def _run_network(run: StoredRun) -> tuple[Classifier, Weights]:
 def _of_its_design(record: RunRecord) -> Classifier:
     spec = record.spec
     if not isinstance(spec, RunSpec):
-        raise FerBenchError(f"ensemble {record.name} is {record.status}: finish it first")
+        raise FerBenchError(
+            f"expected a network to measure, got run {record.name}, which has none here: finish an "
+            "ensemble first; of an external system only its answers are stored"
+        )
     request = ModelRequest(
         name=spec.model,
         emotions=record.dataset.emotions,

@@ -17,11 +17,12 @@ WITH_COUNTS, CURVES = 520, 440
 CURVE_COLOURS = (ACCENT, *SPARE_COLOURS)
 
 
-def reliability_diagram(table: pd.DataFrame, ece: float) -> go.Figure:
+def reliability_diagram(table: pd.DataFrame, ece: float | None) -> go.Figure:
     """How often predictions of a given confidence are right; the diagonal is perfect calibration.
 
     table: as `evaluation.calibration.reliability` gives it: `confidence, accuracy, count` per
         bin; empty bins are left out, larger markers hold more images.
+    ece: named in the legend; None where there are no probabilities.
     """
     bins = table[table["count"] > 0]
     weight = np.sqrt(bins["count"] / bins["count"].max())
@@ -39,7 +40,7 @@ def reliability_diagram(table: pd.DataFrame, ece: float) -> go.Figure:
         x=bins["confidence"],
         y=bins["accuracy"],
         mode="lines+markers",
-        name=f"this run, ECE {ece:.3f}",
+        name="this run" if ece is None else f"this run, ECE {ece:.3f}",
         line={"color": ACCENT, "width": 2},
         marker={"size": 6 + 14 * weight, "opacity": 0.85},
         cliponaxis=False,  # bins at 0 and 100 % keep their whole marker

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 import fer_bench
-from fer_bench.display import how_many
+from fer_bench.display import how_many, three_decimals
 from fer_bench.errors import FerBenchError
 from fer_bench.report import figures, tables
 from fer_bench.report.contents import Benchmark, Contents, Source
@@ -131,7 +131,7 @@ def _best(store: ResultsStore, source: Source, writer: FigureWriter) -> list[str
         ""
         if after is None or record.temperature is None
         else f" Its temperature, {record.temperature:.3f}, takes ECE from "
-        f"{record.metrics['test'].ece:.3f} to {after:.3f}."
+        f"{three_decimals(record.metrics['test'].ece)} to {after:.3f}."
     )
     caption = f"How often answers of a given confidence are right, {name}.{scaled}"
     return [*lines, writer.write(figure, caption)]

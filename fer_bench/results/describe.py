@@ -11,7 +11,7 @@ from fer_bench.config import load_recipe, recipe_names
 from fer_bench.results.lineage import described, starting_run
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
-from fer_bench.specs import EnsembleSpec, RunSpec
+from fer_bench.specs import EnsembleSpec, ExternalSpec, RunSpec
 
 #: Data sets have so many emotions or more; fewer are a selection.
 WHOLE_SET = 7
@@ -144,6 +144,10 @@ def reproduce_command(record: RunRecord) -> str:
     if isinstance(spec, EnsembleSpec):
         words = ["ensemble", *spec.ensemble, *data, "--weighting", spec.weighting]
         words += ["--tta", spec.tta, *(["--title", spec.title] if spec.title else [])]
+        return shlex.join(["python", "-m", "fer_bench", *words])
+    if isinstance(spec, ExternalSpec):
+        words = ["score", "PREDICTIONS", *data, "--name", spec.external]
+        words += ["--protocol", spec.protocol, "--trained-on", spec.trained_on]
         return shlex.join(["python", "-m", "fer_bench", *words])
     words = ["train", "--model", spec.model, "--mode", spec.mode]
     words += _recipe_words(spec, f"results/{record.dataset.name}/{record.name}/record.json")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from fer_bench.environment import Environment
-from fer_bench.specs import EnsembleSpec, RunSpec
+from fer_bench.specs import EnsembleSpec, ExternalSpec, RunSpec
 from fer_bench.types import Dtype, EmotionName, InputSpec, Provenance
 
 SCHEMA_VERSION = 1
@@ -39,9 +39,13 @@ class Metrics(Part):
     macro_recall: float
     macro_f1: float
     balanced_accuracy: float
-    roc_auc: float | None = Field(description="one-vs-rest, macro; None with a class missing")
-    ece: float = Field(description="expected calibration error, 15 equal-width bins")
-    log_loss: float
+    roc_auc: float | None = Field(
+        description="one-vs-rest, macro; None with a class missing or without probabilities"
+    )
+    ece: float | None = Field(
+        description="expected calibration error, 15 equal-width bins; None without probabilities"
+    )
+    log_loss: float | None = Field(description="None without probabilities")
     per_class: dict[str, ClassMetrics]
     confusion: list[list[int]] = Field(description="[true][predicted], in the emotions' order")
 
@@ -90,15 +94,22 @@ class Member(Part):
     pretraining: str = Field(description="as in its specification")
 
 
-def _kind_of_spec(value: Any) -> str:
-    is_ensemble = "ensemble" in value if isinstance(value, dict) else hasattr(value, "ensemble")
-    return SPEC_KINDS[is_ensemble]
-
-
 #: Pydantic puts these into the place of an error; readers of its sentence do not want them.
-SPEC_KINDS = ("RunSpec", "EnsembleSpec")
+SPEC_KINDS = ("RunSpec", "EnsembleSpec", "ExternalSpec")
+
+
+def _kind_of_spec(value: Any) -> str:
+    """By the one key that only this kind has; a training run is what has none of them."""
+    for key, kind in (("ensemble", SPEC_KINDS[1]), ("external", SPEC_KINDS[2])):
+        if key in value if isinstance(value, dict) else hasattr(value, key):
+            return kind
+    return SPEC_KINDS[0]
+
+
 Spec = Annotated[
-    Annotated[RunSpec, Tag(SPEC_KINDS[0])] | Annotated[EnsembleSpec, Tag(SPEC_KINDS[1])],
+    Annotated[RunSpec, Tag(SPEC_KINDS[0])]
+    | Annotated[EnsembleSpec, Tag(SPEC_KINDS[1])]
+    | Annotated[ExternalSpec, Tag(SPEC_KINDS[2])],
     Discriminator(_kind_of_spec),
 ]
 
@@ -139,6 +150,8 @@ class RunRecord(Part):
         """What its network, or those of its members, started from."""
         if isinstance(self.spec, RunSpec):
             return self.spec.pretraining
+        if isinstance(self.spec, ExternalSpec):
+            return "unknown"
         return " + ".join(sorted({member.pretraining for member in self.members}))
 
     @property
@@ -153,6 +166,10 @@ class RunRecord(Part):
 
     @model_validator(mode="after")
     def _complete(self) -> RunRecord:
+        if self.status == "done" and isinstance(self.spec, ExternalSpec):
+            if not self.metrics:
+                raise ValueError("an external record needs its metrics")
+            return self
         if self.status == "done" and not (self.metrics and self.model and self.training):
             raise ValueError("a finished run needs its metrics, model and training parts")
         if self.status == "done" and isinstance(self.spec, EnsembleSpec) and not self.members:

@@ -1,0 +1,123 @@
+"""A record of a system that FER Bench did not run, from the answers that it gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fer_bench.benchmark.running import describe_dataset, reasons_not_comparable
+from fer_bench.data.base import FaceDataset
+from fer_bench.environment import capture
+from fer_bench.evaluation.calibration import Calibration, calibrate
+from fer_bench.evaluation.external_predictions import place_in, read_external
+from fer_bench.evaluation.paired import holm, mcnemar_exact
+from fer_bench.evaluation.predicting import Evaluation, measure_answers
+from fer_bench.evaluation.shared_images import join, why_not_together
+from fer_bench.results.record import Metrics, RunRecord
+from fer_bench.results.store import PREDICTIONS, ResultsStore, StoredRun
+from fer_bench.specs import ExternalSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedResult:
+    """A run beside another on the test images that both answered.
+
+    difference: of the accuracies, this one's less the other's. p, p_holm: of the exact McNemar
+        test, and corrected for the number of others.
+    """
+
+    other: str
+    images: int
+    difference: float
+    p: float
+    p_holm: float
+
+
+def score(
+    store: ResultsStore, predictions: Path, spec: ExternalSpec, dataset: FaceDataset
+) -> RunRecord:
+    """Measures a system's answers as a run's are measured, and stores its record.
+
+    spec: `answers` is set by what the file holds.
+
+    Raises:
+        FerBenchError: a file or ids that do not fit, or a disk that cannot be written.
+    """
+    started = datetime.now(UTC)
+    found = read_external(predictions, dataset.emotions)
+    places = place_in(dataset, found, str(predictions))
+    spec = spec.model_copy(update={"answers": found.answers})
+    evaluation = measure_answers(
+        dataset, {split: found.probabilities[rows] for split, rows in places.items()}
+    )
+    calibration = _calibration(spec, evaluation, dataset)
+    record = RunRecord(
+        name=spec.name,
+        status="done",
+        started_at=started,
+        finished_at=datetime.now(UTC),
+        spec=spec,
+        environment=capture(),
+        dataset=describe_dataset(dataset),
+        not_comparable_because=_reasons(spec, dataset),
+        metrics=_metrics(spec, evaluation),
+        temperature=calibration.temperature if calibration else None,
+        calibrated_ece=calibration.ece if calibration else {},
+    )
+    store.save(record, predictions=evaluation.predictions)
+    return record
+
+
+def _reasons(spec: ExternalSpec, dataset: FaceDataset) -> list[str]:
+    reasons = reasons_not_comparable(spec, dataset)
+    if spec.trained_on == "in-sample":
+        reasons.append("trained on these test images")
+    return reasons
+
+
+def _metrics(spec: ExternalSpec, evaluation: Evaluation) -> dict[str, Metrics]:
+    """Without those of probabilities where there are none."""
+    if spec.answers == "probabilities":
+        return evaluation.metrics
+    nothing = {"ece": None, "log_loss": None, "roc_auc": None}
+    return {k: metrics.model_copy(update=nothing) for k, metrics in evaluation.metrics.items()}
+
+
+def _calibration(
+    spec: ExternalSpec, evaluation: Evaluation, dataset: FaceDataset
+) -> Calibration | None:
+    """Fitted on val; None where val was not answered, or without probabilities."""
+    if spec.answers == "labels" or "val" not in evaluation.metrics:
+        return None
+    return calibrate(evaluation.predictions, dataset.emotions, "val")
+
+
+def beside_others(store: ResultsStore, run: StoredRun) -> list[PairedResult]:
+    """A run against every other finished run of the same data, the best of them first.
+
+    Runs without predictions are left out.
+
+    Raises:
+        FerBenchError: the run, or another's predictions, cannot be read.
+    """
+    own = run.readable()
+    table = store.predictions(run)
+    found = []
+    for other in store.runs():
+        record = other.record
+        if record is None or record.status != "done" or other.folder == run.folder:
+            continue
+        if why_not_together(own, record) or not (other.folder / PREDICTIONS).exists():
+            continue
+        shared = join([run, other], [table, store.predictions(other)], "test")
+        mine = [one.folder for one in shared.runs].index(run.folder)
+        right, others_right = (shared.answers[i] == shared.labels for i in (mine, 1 - mine))
+        only = int((right & ~others_right).sum()), int((others_right & ~right).sum())
+        found.append((other.name, len(shared.ids), only))
+    p_values = [mcnemar_exact(*only) for _, _, only in found]
+    results = [
+        PairedResult(other=name, images=n, difference=(only[0] - only[1]) / n, p=p, p_holm=p_holm)
+        for (name, n, only), p, p_holm in zip(found, p_values, holm(p_values).tolist(), strict=True)
+    ]
+    return sorted(results, key=lambda one: one.difference)
