@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fer_bench.types import EmotionName, InputSpec, Mode, Provenance
 
@@ -65,14 +66,19 @@ class Classifier(nn.Module):
         return self.request.emotions
 
     def train(self, mode: bool = True) -> Self:
-        """As in torch, but a backbone that is not trained stays in eval mode.
+        """As in torch, but what is fixed stays as it is.
 
-        Else its batch norms would go on learning the data's statistics, and its dropout would blur
-        the features, while `frozen` says that it is fixed.
+        Under `frozen` and `zero-shot` the backbone stays in eval mode: its dropout would blur the
+        features. Under `lora` its batch norms do: else they would go on learning the data's
+        statistics, while all but the low-rank updates is said to be fixed.
         """
         super().train(mode)
         if self.request.mode in ("frozen", "zero-shot"):
             self.backbone.eval()
+        if self.request.mode == "lora":
+            for module in self.backbone.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
         return self
 
     def features(self, x: Tensor) -> Tensor:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
+import math
+import re
+
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from fer_bench.errors import FerBenchError
 from fer_bench.models.base import Classifier
@@ -18,6 +22,26 @@ def _is_wide(layer: nn.Module, rank: int) -> bool:
         channels = min(layer.in_channels, layer.out_channels)
         return layer.groups == 1 and channels >= _THINNEST * rank
     return isinstance(layer, nn.MultiheadAttention) and layer.embed_dim >= _THINNEST * rank
+
+
+class _LowRank(nn.Module):
+    """`W + alpha / rank * B @ A` in the place of a weight `W`; B starts at zero."""
+
+    def __init__(self, weight: Tensor, rank: int, alpha: float) -> None:
+        super().__init__()
+        rows, columns = weight.shape
+        self.lora_A = nn.Parameter(weight.new_empty(rank, columns))
+        self.lora_B = nn.Parameter(weight.new_zeros(rows, rank))
+        self.scaling = alpha / rank
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + self.scaling * self.lora_B @ self.lora_A
+
+
+def _attention_weights(attention: nn.MultiheadAttention) -> list[tuple[nn.Module, str]]:
+    """The two matrices that torch's attention multiplies with, and where they are."""
+    return [(attention, "in_proj_weight"), (attention.out_proj, "weight")]
 
 
 def lora_targets(backbone: nn.Module, rank: int) -> list[str]:
@@ -37,7 +61,7 @@ def lora_targets(backbone: nn.Module, rank: int) -> list[str]:
         for name, module in modules.items()
         if isinstance(module, kinds)
         and _is_wide(module, rank)
-        # peft adapts torch's attention as one piece, its output projection included.
+        # torch's attention is adapted as one piece, its output projection included.
         and name.rpartition(".")[0] not in attention
     ]
 
@@ -45,20 +69,43 @@ def lora_targets(backbone: nn.Module, rank: int) -> list[str]:
 def inject_lora(model: Classifier, rank: int) -> None:
     """Gives the backbone low-rank updates, in place; they and the head are what trains.
 
+    peft adapts linear layers and convolutions. Torch's attention, whose output projection peft
+    0.21 counts twice, has its weights parametrised instead.
+
     Raises:
         FerBenchError: no layer is wide enough for this rank.
     """
     from peft import LoraConfig, inject_adapter_in_model  # takes seconds, which few runs need
 
-    targets = lora_targets(model.backbone, rank)
+    backbone, alpha = model.backbone, 2 * rank
+    targets = lora_targets(backbone, rank)
     if not targets:
         raise FerBenchError(
             f"{model.request.name} has no layer for LoRA at rank {rank}: expected layers at least "
             f"{_THINNEST * rank} wide; lower lora_rank or choose another mode"
         )
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets, lora_dropout=0.0)
-    inject_adapter_in_model(config, model.backbone)
-    model.head.requires_grad_(True)
+    backbone.requires_grad_(False)
+    layers = {name: backbone.get_submodule(name) for name in targets}
+    attention = [m for m in layers.values() if isinstance(m, nn.MultiheadAttention)]
+    plain = [n for n, m in layers.items() if not isinstance(m, nn.MultiheadAttention)]
+    if plain:
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=alpha,
+            # A list would match the ends of other layers' names too.
+            target_modules="|".join(map(re.escape, plain)),
+            lora_dropout=0.0,
+        )
+        inject_adapter_in_model(config, backbone)
+    for layer in attention:
+        for module, name in _attention_weights(layer):
+            update = _LowRank(getattr(module, name), rank, alpha)
+            parametrize.register_parametrization(module, name, update)
+
+
+def has_lora(model: Classifier) -> bool:
+    """Whether the backbone has updates that are not merged."""
+    return any(".lora_A" in name for name, _ in model.backbone.named_parameters())
 
 
 def merge_lora(model: Classifier) -> None:
@@ -68,20 +115,12 @@ def merge_lora(model: Classifier) -> None:
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    adapted = {
-        name: module
-        for name, module in model.backbone.named_modules()
-        if isinstance(module, BaseTunerLayer)
-    }
-    for name, module in adapted.items():
-        if any(name.startswith(f"{outer}.") for outer in adapted):
-            continue  # torch's attention takes the updates of its output projection along
-        # Attention keeps its weights apart from `merge`, so peft gives it a method of its own.
-        unload = getattr(module, "unload_and_optionally_merge_module", None)
-        if unload is not None:
-            plain = unload(merge=True, safe_merge=False, adapter_names=None)
-        else:
+    for name, module in list(model.backbone.named_modules()):
+        if isinstance(module, BaseTunerLayer):
             module.merge()
-            plain = module.get_base_layer()
-        parent, _, child = name.rpartition(".")
-        setattr(model.backbone.get_submodule(parent), child, plain)
+            parent, _, child = name.rpartition(".")
+            setattr(model.backbone.get_submodule(parent), child, module.get_base_layer())
+        elif isinstance(module, nn.MultiheadAttention):
+            for owner, weight in _attention_weights(module):
+                if parametrize.is_parametrized(owner, weight):
+                    parametrize.remove_parametrizations(owner, weight)

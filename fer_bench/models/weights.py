@@ -16,6 +16,7 @@ from fer_bench.config import Config, validate
 from fer_bench.errors import FerBenchError
 from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.catalogue import find_builder
+from fer_bench.models.lora import has_lora
 from fer_bench.models.pretrained import WEIGHTS_FILE, load_weights
 from fer_bench.types import Dtype, InputSpec, Provenance
 
@@ -44,7 +45,7 @@ def _stored(model: Classifier, dtype: Dtype) -> dict[str, Tensor]:
         FerBenchError: LoRA updates that were not merged, or values beyond fp16's range.
     """
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    if any(".lora_A." in name for name in state):
+    if has_lora(model):
         raise FerBenchError("the model still has LoRA updates apart: merge_lora it before saving")
     if dtype == "float16":
         names = {name for name, _ in model.named_parameters()}
