@@ -18,7 +18,7 @@ from data_fixtures import (
     zipped,
 )
 
-from fer_bench.data import decoding, members
+from fer_bench.data import members, picture_errors
 from fer_bench.data.loading import load_dataset, read_source
 from fer_bench.errors import FerBenchError
 
@@ -80,7 +80,7 @@ def test_an_image_above_the_pixel_limit_is_refused_before_decoding(
 ) -> None:
     files = class_files(["happy", "sad"], 3)
     files["sad/huge.png"] = encoded(np.zeros((200, 300), dtype=np.uint8))
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 50_000)
+    monkeypatch.setattr(picture_errors, "MAX_PIXELS", 50_000)
     found = reasons(put(tmp_path / "faces", files))
     assert found == {
         "sad/huge.png": "cannot be decoded: 300x200 pixels, more than the limit of 50,000"

@@ -11,15 +11,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
-from fer_bench.data import decoding
+from fer_bench.data import pixels
+from fer_bench.data.decoding import decode, peek
 from fer_bench.errors import FerBenchError
 from fer_bench.inference import images
-from fer_bench.inference.images import IMAGE_SUFFIXES, decode_image, read_image
+from fer_bench.inference.images import (
+    IMAGE_SUFFIXES,
+    decode_image,
+    load_picture,
+    read_image,
+)
 
+pillow_heif.register_heif_opener()  # to write them
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 SIZE = (48, 32)  # width, height
 
@@ -47,13 +55,40 @@ def gray_halves(dark: int, light: int) -> NDArray[np.uint16]:
     return values
 
 
-def rotated_by_exif(kind: str) -> bytes:
+def rotated_by_exif(kind: str, seen: Image.Image | None = None) -> bytes:
     """Stored lying on its side; orientation 6 says: turn clockwise to see it."""
     exif = Image.Exif()
     exif[0x0112] = 6
     options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
-    lying = halves().transpose(Image.Transpose.ROTATE_90)
+    lying = (seen or halves()).transpose(Image.Transpose.ROTATE_90)
     return saved(lying, kind, exif=exif, **options)
+
+
+def turned_deep_png() -> bytes:
+    """16 bits, lying on its side, its EXIF behind the pixels."""
+    lying = png(np.rot90(sixteen(halves())), 2)
+    tiff = struct.pack("<2sHIHHHIHHI", b"II", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    return lying[:-12] + chunk(b"eXIf", tiff) + lying[-12:]
+
+
+def turned_deep_tiff() -> bytes:
+    return tiff16(np.rot90(sixteen(halves())), orientation=6)
+
+
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>"""
+
+
+def with_xmp(kind: str, image: Image.Image) -> bytes:
+    """A picture that says in its XMP alone that it is to be turned."""
+    if kind == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+        return saved(image, kind, pnginfo=info)
+    if kind == "TIFF":
+        return saved(image, kind, tiffinfo={700: XMP})
+    return saved(image, kind, xmp=XMP)
 
 
 def ycck_jpeg() -> bytes:
@@ -83,8 +118,72 @@ def transparent_palette() -> bytes:
     return saved(image, "PNG", transparency=1)
 
 
-def float_tiff() -> bytes:
-    return saved(Image.fromarray(gray_halves(0, 1).astype(np.float32) - 0.5), "TIFF")
+def float_tiff(dark: float, light: float) -> bytes:
+    return saved(Image.fromarray(gray_halves(0, 1) * np.float32(light - dark) + dark), "TIFF")
+
+
+def bgr(factor: float, kind: type[np.generic]) -> NDArray[np.generic]:
+    """Red and blue halves as OpenCV writes them, of any type and range."""
+    return (np.asarray(halves(), float)[..., ::-1] * factor).astype(kind)
+
+
+def png(values: NDArray[np.generic], colour_type: int, key: bytes = b"") -> bytes:
+    """A 16-bit PNG of any colour type; `key` is its transparent value. Pillow writes gray only."""
+    height, width = values.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    if key:
+        parts.insert(1, chunk(b"tRNS", key))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def tiff16(
+    values: NDArray[np.uint16], *, photometric: int = 2, planar: bool = False, orientation: int = 1
+) -> bytes:
+    """A 16-bit TIFF, a strip a plane."""
+    height, width = values.shape[:2]
+    samples = 1 if values.ndim == 2 else values.shape[2]
+    planes = [values[..., i] for i in range(samples)] if planar else [values]
+    strips = [plane.astype("<u2").tobytes() for plane in planes]
+    tags = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
+    tags[256], tags[257], tags[258], tags[259] = width, height, (16,) * samples, 1
+    tags[262], tags[277], tags[278], tags[284] = photometric, samples, height, 1 + planar
+    tags[274] = orientation
+    tags[279] = tuple(map(len, strips))
+    # Pillow counts from the tags' end.
+    tags[273] = tuple(np.cumsum([0, *tags[279]])[:-1].tolist())
+    return b"II*\0" + struct.pack("<I", 8) + tags.tobytes(8) + b"".join(strips)
+
+
+def packed_planar_tiff() -> bytes:
+    """Deflated, two strips a plane, big-endian."""
+    planes = np.moveaxis(sixteen(halves()), 2, 0).astype(">u2")
+    halved = planes.reshape(3 * 2, -1)
+    strips = [zlib.compress(strip.tobytes()) for strip in halved]
+    tags = TiffImagePlugin.ImageFileDirectory_v2(b"MM\0*\0\0\0\0")
+    tags[256], tags[257], tags[258], tags[259] = *SIZE, (16,) * 3, 8
+    tags[262], tags[277], tags[278], tags[284] = 2, 3, SIZE[1] // 2, 2
+    tags[279] = tuple(map(len, strips))
+    tags[273] = tuple(np.cumsum([0, *tags[279]])[:-1].tolist())
+    return b"MM\0*" + struct.pack(">I", 8) + tags.tobytes(8) + b"".join(strips)
+
+
+def sixteen(colours: object) -> NDArray[np.uint16]:
+    return np.asarray(colours).astype(np.uint16) * np.uint16(257)
+
+
+def gray_alpha() -> NDArray[np.uint16]:
+    """Gray 9; transparent on the right."""
+    return np.dstack([gray_halves(9 * 257, 9 * 257), gray_halves(65535, 0)])
+
+
+def animated_with_a_still() -> bytes:
+    """An APNG whose still, red and blue, is no part of its green animation."""
+    frames = [halves(GREEN, GREEN), halves(GREEN, WHITE)]
+    return saved(
+        halves(), "PNG", save_all=True, default_image=True, append_images=frames, duration=50
+    )
 
 
 Colour = tuple[int, int, int]
@@ -141,7 +240,52 @@ COLOUR_PICTURES: dict[str, tuple[Callable[[], bytes], Colour, Colour]] = {
     "16-bit gray TIFF": (
         lambda: encoded_by_opencv(gray_halves(257 * 3, 257 * 200), ".tif"), (3,) * 3, (200,) * 3,
     ),
-    "float TIFF": (float_tiff, BLACK, WHITE),
+    "float TIFF from 0 to 1": (lambda: float_tiff(0, 1), BLACK, WHITE),
+    "float TIFF from 0 to 0.4": (lambda: float_tiff(0, 0.4), BLACK, (102,) * 3),
+    "float TIFF from 0 to 200": (lambda: float_tiff(0, 200), BLACK, (200,) * 3),
+    "float RGB TIFF": (
+        lambda: encoded_by_opencv(bgr(1 / 255, np.float32), ".tif"), RED, BLUE,
+    ),
+    "double RGB TIFF": (
+        lambda: encoded_by_opencv(bgr(1 / 255, np.float64), ".tif"), RED, BLUE,
+    ),
+    "16-bit RGBA PNG": (
+        lambda: png(sixteen(halves((*RED, 255), (*BLUE, 0), "RGBA")), 6), RED, WHITE,
+    ),
+    "16-bit gray PNG with alpha": (lambda: png(gray_alpha(), 4), (9,) * 3, WHITE),
+    "16-bit gray PNG with a transparent value": (
+        lambda: png(gray_halves(257 * 3, 257 * 200), 0, struct.pack(">H", 257 * 200)),
+        (3,) * 3, WHITE,
+    ),
+    "16-bit RGB PNG with a transparent colour": (
+        lambda: png(sixteen(halves()), 2, struct.pack(">HHH", 0, 0, 65535)), RED, WHITE,
+    ),
+    "16-bit planar TIFF": (lambda: tiff16(sixteen(halves()), planar=True), RED, BLUE),
+    "16-bit planar TIFF, packed": (packed_planar_tiff, RED, BLUE),
+    "16-bit TIFF whose 0 is white": (
+        lambda: tiff16(sixteen(gray_halves(255 - 3, 255 - 200)), photometric=0),
+        (3,) * 3, (200,) * 3,
+    ),
+    "8-bit TIFF whose 0 is white": (
+        lambda: saved(halves(3, 200, "L"), "TIFF", tiffinfo={262: 0}), (3,) * 3, (200,) * 3,
+    ),
+    "16-bit PGM": (
+        lambda: encoded_by_opencv(gray_halves(257 * 3, 257 * 200), ".pgm"), (3,) * 3, (200,) * 3,
+    ),
+    "16-bit PPM": (
+        lambda: encoded_by_opencv(bgr(257, np.uint16), ".ppm"), RED, BLUE,
+    ),
+    "animated PNG with another still": (animated_with_a_still, RED, BLUE),
+    "HEIC": (lambda: saved(halves(), "HEIF", quality=95), RED, BLUE),
+    "transparent HEIC": (lambda: transparent("RGBA", "HEIF", quality=95), RED, WHITE),
+    "16-bit PNG turned by EXIF": (turned_deep_png, RED, BLUE),
+    "16-bit TIFF turned by its own tag": (turned_deep_tiff, RED, BLUE),
+    "JPEG with a trailer, turned by EXIF": (
+        lambda: rotated_by_exif("JPEG") + b"trailer " * 20, RED, BLUE,
+    ),
+    "transparent PNG turned by EXIF": (
+        lambda: rotated_by_exif("PNG", halves((*RED, 255), (*BLUE, 0), "RGBA")), RED, WHITE,
+    ),
 }  # fmt: skip
 
 
@@ -152,9 +296,45 @@ def test_a_picture_is_rgb_upright_and_over_white(name: str) -> None:
     pixels = decode_image(make(), name)
 
     assert (pixels.dtype, pixels.shape) == (np.uint8, (SIZE[1], SIZE[0], 3))
+    assert np.array_equal(pixels, decode(make(), colour=True))  # as training sees it
+    assert peek(make(), None)[0] == SIZE
     for column, colour in ((4, left), (SIZE[0] - 5, right)):
         seen = pixels[:, column].astype(int)
         assert np.abs(seen - colour).max() <= 12, (column, seen[0], colour)  # lossy formats
+
+
+@pytest.mark.parametrize("name", COLOUR_PICTURES)
+def test_what_a_data_set_takes_for_gray_is_the_same_picture(name: str) -> None:
+    data = COLOUR_PICTURES[name][0]()
+    if not peek(data, None)[1]:
+        gray = decode(data, colour=False)
+        assert np.array_equal(decode(data, colour=True), np.dstack([gray] * 3))
+
+
+@pytest.mark.parametrize("name", COLOUR_PICTURES)
+def test_an_image_that_pillow_opened_is_the_file(name: str) -> None:
+    data = COLOUR_PICTURES[name][0]()
+    try:
+        image = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:  # floating-point colours
+        return
+    if "planar" in name:
+        with pytest.raises(FerBenchError, match="planar TIFF, which Pillow reads wrong"):
+            load_picture(image)
+        return
+    assert np.abs(load_picture(image).astype(int) - decode_image(data, name)).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_xmp_alone_turns_nothing(kind: str, mode: str) -> None:
+    if (kind, mode) == ("JPEG", "RGBA"):
+        mode = "CMYK"
+    for trailer in (b"", b"trailer " * 20):
+        data = with_xmp(kind, halves().convert(mode)) + trailer
+        assert decode_image(data, "a picture").shape == (SIZE[1], SIZE[0], 3)
+        assert load_picture(Image.open(io.BytesIO(data))).shape == (SIZE[1], SIZE[0], 3)
+        assert peek(data, None)[0] == SIZE
 
 
 def test_half_transparent_is_mixed_with_white() -> None:
@@ -216,8 +396,26 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "paper.jpg": (b"%PDF-1.7\n" + bytes(100), "is a PDF whatever its name says"),
     "many.jpg": (b"PK\x03\x04" + bytes(100), "is a zip whatever its name says"),
     "random.jpg": (bytes(range(128, 256)) * 9, "is of no known picture format: expected a JPEG"),
-    "phone.heic": (ftyp(b"heic"), "is a HEIC picture, which is not supported: .* as JPEG"),
+    "phone.heic": (ftyp(b"heic"), "is a HEIC picture but damaged or cut off: .*; copy"),
+    "cut.heic": (half_of(saved(Image.fromarray(NOISE), "HEIF")), "is damaged or cut off"),
     "burst.heif": (ftyp(b"mif1"), "is a HEIC picture"),
+    "cut16.tif": (
+        tiff16(sixteen(NOISE))[:-200],
+        "is damaged or cut off, .*its pixels are cut off.*: copy or save",
+    ),
+    "float.tif": (
+        float_tiff(-3, 900),
+        "is a picture of an unsupported kind, of floating-point .*-3 to 900",
+    ),
+    "nan.tif": (float_tiff(0, float("nan")), "is a picture of an unsupported kind, of floating"),
+    "int.tif": (
+        encoded_by_opencv(gray_halves(0, 9).astype(np.int32), ".tif"),
+        "is a picture of an unsupported kind, a TIFF of 1 x 32-bit signed numbers: expected .* 16",
+    ),
+    "gray-alpha.tif": (
+        tiff16(gray_alpha(), photometric=1),
+        "is a picture of an unsupported kind, a TIFF of 2 x",
+    ),
     "clip.jpg": (ftyp(b"isom"), "is a video: .*; use `predict` for videos"),
     "clip.mov": (ftyp(b"qt  "), "is a video"),
     "clip.webm": (b"\x1aE\xdf\xa3" + bytes(100), "is a video"),
@@ -255,7 +453,7 @@ def test_what_is_no_whole_picture_is_refused_in_one_sentence(name: str, tmp_path
 
 
 def test_an_avif_that_pillow_cannot_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "FORMATS", ("JPEG", "PNG"))
+    monkeypatch.setattr(pixels, "FORMATS", ("JPEG", "PNG"))
     with pytest.raises(FerBenchError, match=r"is an AVIF picture, which Pillow reads from 11\.3"):
         decode_image(saved(halves(), "AVIF"), "new.avif")
 

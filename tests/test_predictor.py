@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from face_fixtures import SAMPLE
 from model_fixtures import save_network
 from numpy.typing import NDArray
+from PIL import Image
 from record_fixtures import make_history, make_predictions, make_record
 
 from fer_bench.backends.catalogue import open_backend
@@ -19,6 +22,7 @@ from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.predicting import predict_probabilities
 from fer_bench.inference.classifier import FaceClassifier, open_classifier
 from fer_bench.inference.faces import DetectedFace, WholeImage
+from fer_bench.inference.images import Picture, read_image
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.base import ModelRequest
 from fer_bench.models.catalogue import build_model
@@ -119,6 +123,48 @@ def test_an_image_without_a_face_is_an_answer() -> None:
 def test_what_is_no_image_is_refused(image: np.ndarray, came: str) -> None:
     with pytest.raises(FerBenchError, match=f"expected an image as uint8 array .* got {came}"):
         Predictor(classifier(), WholeImage()).predict(image)
+
+
+@pytest.mark.parametrize("kind", ["path", "text", "bytes", "pil", "array"])
+def test_a_picture_comes_in_any_form(kind: str) -> None:
+    data = SAMPLE.read_bytes()
+    pictures: dict[str, Picture] = {
+        "path": SAMPLE,
+        "text": str(SAMPLE),
+        "bytes": data,
+        "pil": Image.open(io.BytesIO(data)),
+        "array": read_image(SAMPLE),
+    }
+    predictor = Predictor(classifier(), WholeImage())
+    (face,) = predictor.predict(pictures[kind]).faces
+    (same,) = predictor.predict_batch([pictures["array"]])[0].faces
+    assert face.face.box == (0, 0, 512, 512)
+    assert np.allclose(face.probabilities, same.probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize("picture", [None, 3, {"a": 1}, [[0, 1]], object(), torch.zeros(3)])
+def test_what_is_no_picture_is_refused(picture: object) -> None:
+    with pytest.raises(
+        FerBenchError, match="expected a picture as path, bytes, PIL image or uint8"
+    ):
+        Predictor(classifier(), NoFace()).predict(picture)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [FACES[0], read_image(SAMPLE), str(SAMPLE), b"one", None, Image.new("RGB", (9, 9))],
+    ids=["gray", "rgb", "text", "bytes", "None", "pil"],
+)
+def test_one_picture_is_no_batch(pictures: object) -> None:
+    with pytest.raises(
+        FerBenchError, match=r"expected several pictures, .*give one picture to `pre"
+    ):
+        Predictor(classifier(), NoFace()).predict_batch(pictures)  # type: ignore[arg-type]
+
+
+def test_an_array_of_pictures_is_a_batch() -> None:
+    pictures = np.zeros((3, 40, 30, 3), np.uint8)
+    assert len(Predictor(classifier(), NoFace()).predict_batch(pictures)) == 3
 
 
 @pytest.mark.parametrize(("stored", "used"), [(None, 1.0), (1.7, 1.7)])

@@ -1,46 +1,25 @@
-"""One encoded image to an array: OpenCV, and Pillow for what OpenCV cannot read."""
+"""One encoded image, or a box of it, to an array as a data set wants it."""
 
 from __future__ import annotations
 
-import io
 import struct
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from fer_bench.data.picture_errors import UnsupportedKind
+from fer_bench.data.pixels import header, pixels_of
 from fer_bench.data.tree import READ_ERRORS
 
 #: x, y, width, height in pixels.
 Box = tuple[int, int, int, int]
-#: An image of more pixels than this is refused before it is decoded.
-MAX_PIXELS = 50_000_000
-#: Pillow's formats that are opened; others run programs (EPS) or are no pictures (MPEG, HDF5).
-#: HEIF is there where the user registered pillow-heif.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF")
-EXIF_ORIENTATION = 0x0112
-#: How Pillow reports what it cannot decode, besides its own error (an OSError).
+#: How what cannot be decoded is reported, besides Pillow's own error (an OSError).
 DECODE_ERRORS = (
-    *READ_ERRORS, SyntaxError, ValueError, TypeError, IndexError, struct.error,
+    *READ_ERRORS, SyntaxError, ValueError, TypeError, IndexError, KeyError, struct.error,
     Image.DecompressionBombError, cv2.error,
 )  # fmt: skip
-
-
-def open_picture(data: bytes) -> Image.Image:
-    """A picture of one of `FORMATS`, its pixels not decoded yet.
-
-    Raises:
-        one of `DECODE_ERRORS`: the bytes are no such picture.
-    """
-    Image.init()
-    return Image.open(io.BytesIO(data), formats=[known for known in FORMATS if known in Image.OPEN])
-
-
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height after the EXIF orientation is applied."""
-    turned = "exif" in image.info and image.getexif().get(EXIF_ORIENTATION, 1) >= 5
-    return (image.height, image.width) if turned else image.size
 
 
 def _crop_bounds(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -60,38 +39,20 @@ def peek(data: bytes, box: Box | None) -> tuple[tuple[int, int], bool]:
     """
     if not data:
         raise ValueError("the file is empty")
-    with open_picture(data) as image:
-        width, height = _upright_size(image)
-        if width * height > MAX_PIXELS:
-            raise ValueError(f"{width}x{height} pixels, more than the limit of {MAX_PIXELS:,}")
-        colour = image.mode not in ("1", "L", "LA", "I;16", "I", "F")
+    (width, height), colour = header(data)
     if box is not None:
         left, top, right, bottom = _crop_bounds(box, (width, height))
         width, height = right - left, bottom - top
     return (width, height), colour
 
 
-def _is_whole(data: bytes) -> bool:
-    """Whether a JPEG or PNG has its end marker; OpenCV fills the rest of a cut one with gray."""
-    tail = data[-64:]
-    if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" in tail
-    return b"IEND" in tail if data.startswith(b"\x89PNG") else False
-
-
 def decode(data: bytes, *, colour: bool) -> NDArray[np.uint8]:
-    """uint8 `(H, W)` gray or `(H, W, 3)` RGB; the EXIF orientation is applied, alpha dropped.
+    """uint8 `(H, W)` gray or `(H, W, 3)` RGB, upright, over white; see `pixels`.
 
     Raises:
         one of `DECODE_ERRORS`: the bytes are no whole image.
     """
-    if _is_whole(data):
-        flag = cv2.IMREAD_COLOR_RGB if colour else cv2.IMREAD_GRAYSCALE
-        found: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-        if found is not None:
-            return found
-    with open_picture(data) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB" if colour else "L"))
+    return pixels_of(data, colour=colour)
 
 
 def resize_plain(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -120,4 +81,6 @@ def why_not(error: Exception) -> str:
     """One of `DECODE_ERRORS` as a reason to leave an image out."""
     if isinstance(error, UnidentifiedImageError):
         return "cannot be decoded: not an image of a known format"
+    if isinstance(error, UnsupportedKind):
+        return f"unsupported kind: {error}"
     return f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}"

@@ -15,7 +15,8 @@ from PIL import ImageColor
 from fer_bench.emotions import COLOURS
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.faces import Box
-from fer_bench.inference.predictor import FacePrediction, check_image
+from fer_bench.inference.images import check_image
+from fer_bench.inference.predictor import FacePrediction
 from fer_bench.inference.sprites import (
     Colour,
     Rect,

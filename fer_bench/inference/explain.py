@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from fer_bench.data.transform import to_input
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.inference.classifier import FaceClassifier
-from fer_bench.inference.predictor import check_image
+from fer_bench.inference.images import check_image
 from fer_bench.models.base import Classifier
 
 #: Places along a side from which on a map tells parts of a face apart. ResNet-18's last map of a

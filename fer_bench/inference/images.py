@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import codecs
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from fer_bench.data.decoding import DECODE_ERRORS, MAX_PIXELS, decode, open_picture
+from fer_bench.data.decoding import DECODE_ERRORS, decode
+from fer_bench.data.picture_errors import MAX_PIXELS, TooLarge, UnsupportedKind
+from fer_bench.data.pixels import pixels_of_image
 from fer_bench.errors import FerBenchError
 
-#: What is taken for a picture by its name. HEIC too, so that a folder's is reported, not skipped.
+#: What is taken for a picture by its name.
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif",
     ".jp2", ".ppm", ".pgm", ".heic", ".heif",
 )  # fmt: skip
-EXPECTED = "expected a JPEG, PNG, WebP, GIF, BMP or TIFF picture"
+EXPECTED = "expected a JPEG, PNG, WebP, GIF, BMP, TIFF or HEIC picture"
 #: A larger file is refused before it is read: more than `MAX_PIXELS` of 16-bit RGB take.
 MAX_BYTES = 320_000_000
 #: Starts of files that are often taken for pictures: offset, bytes, what it is.
@@ -36,7 +39,6 @@ SIGNATURES = (
 #: Starts of files that are pictures, whatever follows.
 PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"RIFF")
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-WHITE = (255, 255, 255, 255)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -65,27 +67,75 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return decode_image(data, str(path))
 
 
+#: A picture as callers have it: a file, its bytes, Pillow's image, or uint8 `(H, W, 3)` RGB or
+#: `(H, W)` gray.
+Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
+
+
+def load_picture(picture: Picture) -> NDArray[np.uint8]:
+    """Any `Picture` as uint8 `(H, W, 3)` RGB or, where it was such an array, `(H, W)` gray.
+
+    Raises:
+        FerBenchError: something else, no picture, or one that cannot be read.
+    """
+    if isinstance(picture, np.ndarray):
+        check_image(picture)
+        return picture
+    if isinstance(picture, (str, Path)):
+        return read_image(Path(picture))
+    if isinstance(picture, (bytes, bytearray, memoryview)):
+        return decode_image(bytes(picture), "the picture")
+    if isinstance(picture, Image.Image):
+        return _decoded(lambda: pixels_of_image(picture), "the picture", b"")
+    raise FerBenchError(
+        "expected a picture as path, bytes, PIL image or uint8 array of shape (H, W, 3) RGB, got "
+        f"{type(picture).__name__}"
+    )
+
+
+def check_image(image: NDArray[np.uint8]) -> None:
+    """Raises FerBenchError unless an array is an image, uint8 `(H, W)` or `(H, W, 3)`."""
+    right = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
+    if image.dtype != np.uint8 or not right or 0 in image.shape:
+        raise FerBenchError(
+            "expected an image as uint8 array of shape (H, W) gray or (H, W, 3) RGB, got "
+            f"{image.dtype} of shape {image.shape}: convert it first"
+        )
+
+
 def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     """A picture's bytes as uint8 `(H, W, 3)` RGB.
 
-    The EXIF orientation is applied, what is transparent lies over white, 16 bits are scaled to 8;
-    of an animation or of several pages the first counts. Colour profiles are not applied: training
-    does not either.
+    As training decodes it: see `fer_bench.data.pixels`.
 
     Args:
         name: what the messages call it.
 
     Raises:
-        FerBenchError: no picture, a damaged one, or one of more than `MAX_PIXELS`.
+        FerBenchError: no picture, a damaged one, one of more than `MAX_PIXELS` or of an unsupported
+            kind.
     """
     if not data:
         raise FerBenchError(f"{name} is empty: {EXPECTED}; save or send it again")
+    return _decoded(lambda: decode(data, colour=True), name, data)
+
+
+def _decoded(decoder: Callable[[], NDArray[np.uint8]], name: str, data: bytes) -> NDArray[np.uint8]:
+    """What the decoder gives, or one sentence that says why it cannot."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large sizes, checked here, and of odd metadata
-            return _decoded(data, name)
-    except Image.DecompressionBombError as error:
-        raise _too_large(name, "more than 170 million") from error
+            return decoder()
+    except (TooLarge, Image.DecompressionBombError) as error:
+        size = error.args[0] if isinstance(error, TooLarge) else "more than 170 million"
+        raise FerBenchError(
+            f"{name} has {size} pixels: {EXPECTED} of at most {MAX_PIXELS:,}; make it smaller"
+        ) from error
+    except UnsupportedKind as error:
+        raise FerBenchError(
+            f"{name} is a picture of an unsupported kind, {error}: {EXPECTED} of 8 or 16 bits; "
+            "save it as one of these"
+        ) from error
     except UnidentifiedImageError as error:
         raise FerBenchError(f"{name} {_what_else(data)}") from error
     except DECODE_ERRORS as error:
@@ -95,46 +145,13 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         ) from error
 
 
-def _decoded(data: bytes, name: str) -> NDArray[np.uint8]:
-    with open_picture(data) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise _too_large(name, f"{width}x{height}")
-        if image.mode in ("L", "RGB") and "transparency" not in image.info:
-            return np.array(decode(data, colour=True))  # as training does
-        return _rgb(ImageOps.exif_transpose(image))
-
-
-def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """An image of any of Pillow's modes as uint8 `(H, W, 3)`."""
-    if image.mode.startswith(("I", "F")):
-        gray = _eight_bits(np.asarray(image), image.mode)
-        return np.repeat(gray[..., None], 3, axis=2)
-    if image.has_transparency_data:
-        seen = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", seen.size, WHITE), seen)
-    return np.array(image.convert("RGB"))
-
-
-def _eight_bits(values: NDArray[np.generic], mode: str) -> NDArray[np.uint8]:
-    """Gray values scaled to 0..255: 16-bit ones by their range, others from darkest to lightest."""
-    finite = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = (0.0, 65535.0) if mode.startswith("I;16") else (finite.min(), finite.max())
-    scaled = (finite - low) / max(high - low, 1e-12) * 255
-    return np.asarray(np.rint(scaled), np.uint8)
-
-
-def _too_large(name: str, pixels: str) -> FerBenchError:
-    return FerBenchError(
-        f"{name} has {pixels} pixels: {EXPECTED} of at most {MAX_PIXELS:,}; make it smaller"
-    )
-
-
 def _what_else(data: bytes) -> str:
     """What a file is that is no picture, and what to do."""
     brand = data[8:12] if data[4:8] == b"ftyp" else b""
     if brand in HEIF_BRANDS:
-        return f"is a HEIC picture, which is not supported: {EXPECTED}; export it as JPEG"
+        if "HEIF" in Image.OPEN:
+            return f"is a HEIC picture but damaged or cut off: {EXPECTED}; copy or save it again"
+        return "is a HEIC picture: install pillow-heif to read it, or export it as JPEG"
     if brand == b"avif":
         return f"is an AVIF picture, which Pillow reads from 11.3 on: {EXPECTED}; save it as PNG"
     kinds = [what for at, start, what in SIGNATURES if data[at : at + len(start)] == start]

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.faces import FaceDetector
+from fer_bench.inference.images import check_image
 from fer_bench.inference.live_analysis import FrameAnalyser, UsedModels
 from fer_bench.inference.live_log import KeptErrors, Rate, SessionLog
 from fer_bench.inference.overlay import Overlay, TrackedFace, draw_overlay
-from fer_bench.inference.predictor import check_image
 from fer_bench.inference.tracking import Tracker
 
 __all__ = ["LiveSession", "LiveSettings", "LiveStats", "Percentiles", "TrackedFace"]

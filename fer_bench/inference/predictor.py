@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.crop import crop_face
 from fer_bench.inference.faces import DetectedFace, FaceDetector
+from fer_bench.inference.images import Picture, load_picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,25 +46,27 @@ class Predictor:
         self.classifier = classifier
         self.detector = detector
 
-    def predict(self, image: NDArray[np.uint8]) -> Analysis:
-        """The faces of one image, uint8 `(H, W)` gray or `(H, W, 3)` RGB.
+    def predict(self, picture: Picture) -> Analysis:
+        """The faces of one picture: a path, bytes, PIL image, or uint8 array.
+
+        Arrays are `(H, W, 3)` RGB or `(H, W)` gray.
 
         Raises:
-            FerBenchError: an array of another shape or type.
+            FerBenchError: something else, or a picture that cannot be read.
         """
-        return self.predict_batch([image])[0]
+        return self.predict_batch([picture])[0]
 
-    def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Analysis]:
+    def predict_batch(self, pictures: Sequence[Picture]) -> list[Analysis]:
         """As `predict` for each; the faces of all of them go through the network together.
 
         The time of classification is shared out by the number of faces.
 
         Raises:
-            FerBenchError: an array of another shape or type.
+            FerBenchError: one picture instead of several, or as `predict`.
         """
+        images = [load_picture(picture) for picture in _require_several(pictures)]
         found, detect_ms = [], []
         for image in images:
-            check_image(image)
             started = time.perf_counter()
             found.append(self.detector.detect(image))
             detect_ms.append((time.perf_counter() - started) * 1000)
@@ -89,6 +92,20 @@ class Predictor:
         return named(face, probabilities, self.classifier.emotions)
 
 
+def _require_several(pictures: object) -> list[Picture]:
+    """An array of four axes, `(N, H, W, 3)`, is several pictures; of fewer axes, one."""
+    one = isinstance(pictures, (str, bytes, bytearray, memoryview)) or (
+        isinstance(pictures, np.ndarray) and pictures.ndim != 4
+    )
+    if one or not isinstance(pictures, Iterable):
+        what = "one array" if isinstance(pictures, np.ndarray) else type(pictures).__name__
+        raise FerBenchError(
+            f"expected several pictures, such as a list of them, got {what}: give one picture to "
+            "`predict`, or put it into a list"
+        )
+    return list(pictures)
+
+
 def named(
     face: DetectedFace, probabilities: NDArray[np.float64], emotions: Sequence[str]
 ) -> FacePrediction:
@@ -100,13 +117,3 @@ def named(
         score=float(probabilities[best]),
         probabilities=probabilities,
     )
-
-
-def check_image(image: NDArray[np.uint8]) -> None:
-    """Raises FerBenchError unless an array is an image, uint8 `(H, W)` or `(H, W, 3)`."""
-    right = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
-    if image.dtype != np.uint8 or not right or 0 in image.shape:
-        raise FerBenchError(
-            "expected an image as uint8 array of shape (H, W) gray or (H, W, 3) RGB, got "
-            f"{image.dtype} of shape {image.shape}: convert it first"
-        )

@@ -1,0 +1,148 @@
+"""TIFFs of more than 8 bits a sample, which Pillow cuts down to 8 bits or does not know."""
+
+from __future__ import annotations
+
+import io
+import struct
+from itertools import accumulate
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+from fer_bench.data.bit_depth import flat
+from fer_bench.data.picture_errors import UnsupportedKind, require_size
+
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+#: TIFF's photometric interpretations that OpenCV reads with more than 8 bits: gray and RGB.
+MIN_IS_WHITE, DEEP_PHOTOMETRIC = 0, (0, 1, 2)
+BIG_TIFF = (b"+\0", b"\0+")
+#: TIFF's word for colours that stand in planes one after another.
+PLANAR = 2
+WIDTH_AND_HEIGHT = (256, 257)
+#: Tags of where pieces of the pixels start and how many bytes they have.
+STRIPS_AND_TILES = ((273, 279), (324, 325))
+#: Tags that each plane has of the whole: compression, orientation, rows of a strip, predictor.
+ALIKE_IN_PLANES = (259, 274, 278, 317)
+#: TIFF's numbers for how samples are stored.
+SAMPLE_FORMATS = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+
+
+def is_deep_tiff(data: bytes) -> bool:
+    """Whether it is a TIFF, gray or RGB, of more than 8 bits a sample.
+
+    Raises:
+        UnidentifiedImageError: its tags cannot be read, as the file is damaged or cut off.
+    """
+    if not data.startswith(TIFF_STARTS):
+        return False
+    tags = _tags(data)
+    photometric = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
+    deep = max(_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1))) > 8
+    return deep and photometric in (None, *DEEP_PHOTOMETRIC)
+
+
+def decode_deep_tiff(data: bytes) -> NDArray[np.uint8]:
+    """uint8 `(H, W)` or `(H, W, 3)` RGB, upright: OpenCV turns TIFFs by their own orientation.
+
+    Raises:
+        UnsupportedKind, TooLarge: it is not read.
+        ValueError: its pixels are cut off.
+    """
+    tags = _tags(data)
+    width, height = (_numbers(tags.get(tag, 0))[0] for tag in WIDTH_AND_HEIGHT)
+    require_size((width, height))
+    samples = _numbers(tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1))[0]
+    bits = max(_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1)))
+    stored = max(_numbers(tags.get(TiffImagePlugin.SAMPLEFORMAT, 1)))
+    inverted = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == MIN_IS_WHITE
+    kind = f"a TIFF of {samples} x {bits}-bit {SAMPLE_FORMATS.get(stored, 'untyped')} numbers"
+    known = (bits, stored) == (16, 1) or ((bits, stored) in ((32, 3), (64, 3)) and not inverted)
+    if not known or samples not in (1, 3, 4):
+        raise UnsupportedKind(kind)
+    _require_strips(tags, len(data))
+    if tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == PLANAR and samples > 1:
+        planes = [_by_opencv(_plane(data, tags, i, samples, kind), kind) for i in range(samples)]
+        values = np.dstack([*planes[2::-1], *planes[3:]])  # as OpenCV orders colours
+    else:
+        values = _by_opencv(data, kind)
+    return flat(65535 - values if inverted else values)
+
+
+def is_min_white(image: Image.Image) -> bool:
+    """Whether Pillow's image is of a TIFF whose 0 is white; of 16 bits, it leaves it so."""
+    tags = getattr(image, "tag_v2", {})
+    return bool(tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == MIN_IS_WHITE)
+
+
+def require_readable(image: Image.Image) -> None:
+    """Raises UnsupportedKind for Pillow's image of a TIFF that Pillow itself reads wrong."""
+    tags = getattr(image, "tag_v2", {})
+    deep = max(_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1))) > 8
+    if deep and tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == PLANAR:
+        raise UnsupportedKind("a deep planar TIFF, which Pillow reads wrong (give its path)")
+
+
+def _by_opencv(data: bytes, kind: str) -> NDArray[np.generic]:
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise UnsupportedKind(kind)
+    return np.asarray(values)
+
+
+def _plane(data: bytes, tags: dict[int, object], index: int, samples: int, kind: str) -> bytes:
+    """One colour of a planar TIFF as a gray TIFF: OpenCV takes the first for all of them."""
+    starts, sizes = (_numbers(tags.get(tag, ())) for tag in STRIPS_AND_TILES[0])
+    count = len(starts) // samples
+    if not count or data[2:4] in BIG_TIFF:
+        raise UnsupportedKind(f"{kind}, a plane a colour")
+    own = slice(index * count, (index + 1) * count)
+    strips = [data[at : at + size] for at, size in zip(starts[own], sizes[own], strict=True)]
+    one = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+    for tag in (*WIDTH_AND_HEIGHT, *ALIKE_IN_PLANES):
+        if tag in tags:
+            one[tag] = tags[tag]
+    one[TiffImagePlugin.BITSPERSAMPLE] = _numbers(tags[TiffImagePlugin.BITSPERSAMPLE])[0]
+    one[TiffImagePlugin.SAMPLEFORMAT] = _numbers(tags.get(TiffImagePlugin.SAMPLEFORMAT, 1))[0]
+    one[TiffImagePlugin.SAMPLESPERPIXEL] = one[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = 1
+    one[STRIPS_AND_TILES[0][1]] = tuple(map(len, strips))
+    # Pillow counts them from the end of the tags.
+    one[STRIPS_AND_TILES[0][0]] = tuple(accumulate(map(len, strips[:-1]), initial=0))
+    big_endian = data.startswith(b"MM")
+    first = struct.pack(">I" if big_endian else "<I", 8)
+    return data[:4] + first + one.tobytes(8) + b"".join(strips)
+
+
+def _require_strips(tags: dict[int, object], length: int) -> None:
+    """OpenCV leaves pixels that are cut off black.
+
+    Raises:
+        ValueError: strips or tiles that lie behind the file's end.
+    """
+    for starts, sizes in STRIPS_AND_TILES:
+        pairs = zip(_numbers(tags.get(starts, ())), _numbers(tags.get(sizes, ())), strict=False)
+        if any(start + size > length for start, size in pairs):
+            raise ValueError("its pixels are cut off")
+
+
+def _tags(data: bytes) -> dict[int, object]:
+    """The tags of a TIFF's first page.
+
+    Raises:
+        UnidentifiedImageError: they cannot be read, as the file is damaged or cut off.
+    """
+    try:
+        start = data[:16] if data[2:4] in BIG_TIFF else data[:8]  # BigTIFF's is longer
+        directory = TiffImagePlugin.ImageFileDirectory_v2(start)
+        file = io.BytesIO(data)
+        file.seek(directory.next)
+        directory.load(file)
+        return dict(directory)
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise UnidentifiedImageError("its tags cannot be read") from error
+
+
+def _numbers(value: object) -> tuple[int, ...]:
+    """A tag's value or values as whole numbers."""
+    return tuple(int(v) for v in value) if isinstance(value, tuple) else (int(str(value)),)
