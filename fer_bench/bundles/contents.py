@@ -1,0 +1,72 @@
+"""What every bundle is made of: a network, what it says about itself, its model card, licences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fer_bench.backends.export_metadata import ExportMetadata
+from fer_bench.inference import faces, haar
+
+#: The network's name in every bundle.
+MODEL = "model.onnx"
+MIT = """\
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+associated documentation files (the "Software"), to deal in the Software without restriction,
+including without limitation the rights to use, copy, modify, merge, publish, distribute,
+sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial
+portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES
+OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """An exported run.
+
+    model: the network as an ONNX file.
+    card: the model card, Markdown.
+    """
+
+    model: bytes
+    metadata: ExportMetadata
+    card: str
+
+
+def licences(contents: Contents, cascade: str, runtime: str | None = None) -> str:
+    """The licences of what a bundle holds.
+
+    cascade: that of OpenCV's face cascade.
+    runtime: the version of ONNX Runtime Web, where it is part of the bundle.
+    """
+    parts = [f"FER Bench and {MODEL}: MIT, Copyright (c) 2026 The FER Bench developers\n\n{MIT}"]
+    if runtime:
+        parts.append(
+            f"ONNX Runtime Web {runtime}: MIT, Copyright (c) Microsoft Corporation\n\n{MIT}"
+        )
+    parts.append(f"OpenCV's frontal face cascade\n\n{cascade}\n")
+    return f"\n{'-' * 80}\n\n".join(parts)
+
+
+def detector_settings() -> dict[str, float]:
+    """What the default detector goes by; sides in pixels."""
+    return {
+        "min_face": haar.MIN_FACE,
+        "step": haar.STEP,
+        "neighbours": haar.NEIGHBOURS,
+        "fine_step": haar.FINE_STEP,
+        "fine_neighbours": haar.FINE_NEIGHBOURS,
+        "frame_side": haar.FRAME_SIDE,
+        "crop_side": haar.CROP_SIDE,
+        "border": haar.BORDER,
+        "shortest_shrunk": faces.SHORTEST_SHRUNK,
+        "longest_shrunk": faces.LONGEST_SHRUNK,
+        "max_overlap": faces.MAX_OVERLAP,
+    }

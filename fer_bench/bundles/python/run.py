@@ -1,0 +1,66 @@
+"""Names the expression of every face in pictures, or before a camera.
+
+python run.py photo.jpg another.png
+python run.py --camera 0
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from faces import crop_face, find_faces, read_image, to_input
+from onnxruntime import InferenceSession
+
+HERE = Path(__file__).parent
+MODEL = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
+SESSION = InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
+
+
+def name_faces(image: np.ndarray, is_face: bool = False) -> list[tuple[tuple, dict[str, float]]]:
+    """The box (left, top, width, height) and the probabilities of each face, largest first."""
+    boxes = [(0, 0, image.shape[1], image.shape[0])] if is_face else find_faces(image)
+    found = []
+    for box in boxes:
+        crop = image if is_face else crop_face(image, box, MODEL["input_spec"]["face_margin"])
+        faces = to_input(crop, MODEL["input_spec"])[None]
+        logits = SESSION.run(None, {"faces": faces})[0][0].astype(float) / MODEL["temperature"]
+        powers = np.exp(logits - logits.max())
+        found.append((box, dict(zip(MODEL["emotions"], (powers / powers.sum()).tolist()))))
+    return found
+
+
+def describe(found: list[tuple[tuple, dict[str, float]]]) -> str:
+    lines = [
+        f"{box} {max(named, key=named.get)} " + " ".join(f"{e} {p:.1%}" for e, p in named.items())
+        for box, named in found
+    ]
+    return "\n".join(lines) or "no face found"
+
+
+def watch(camera: int) -> None:
+    """Says what the camera sees until Ctrl-C."""
+    video = cv2.VideoCapture(camera)
+    if not video.isOpened():
+        sys.exit(f"there is no camera {camera}, or another program uses it")
+    while True:
+        is_there, frame = video.read()
+        if not is_there:
+            sys.exit(f"camera {camera} sends no more pictures")
+        print(describe(name_faces(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pictures", nargs="*", type=Path)
+    parser.add_argument("--camera", type=int, help="its number, such as 0")
+    parser.add_argument("--face", action="store_true", help="the pictures are faces already")
+    words = parser.parse_args()
+    if words.camera is None and not words.pictures:
+        parser.error("expected pictures, or --camera 0")
+    for picture in words.pictures:
+        print(f"{picture}:\n{describe(name_faces(read_image(picture), words.face))}")
+    if words.camera is not None:
+        watch(words.camera)

@@ -1,0 +1,42 @@
+"""A run as a folder with a short Python program: no PyTorch, no FER Bench."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+from fer_bench.bundles.cascade import cascade_licence, cascade_xml
+from fer_bench.bundles.contents import MODEL, Contents, detector_settings, licences
+
+#: Files that are the same for every run.
+PROGRAM = ("run.py", "faces.py", "requirements.txt")
+
+
+class PythonBundle:
+    """The `bundles.exporting.Bundle` python."""
+
+    def files(self, contents: Contents) -> dict[str, bytes]:
+        """See `Bundle`."""
+        folder, xml = files("fer_bench.bundles") / "python", cascade_xml()
+        document = contents.metadata.model_dump(mode="json") | {"detector": detector_settings()}
+        return {name: (folder / name).read_bytes() for name in PROGRAM} | {
+            MODEL: contents.model,
+            "cascade.xml": xml,
+            "README.md": _readme(contents).encode(),
+            "LICENSES.txt": licences(contents, cascade_licence(xml)).encode(),
+            "model.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
+        }
+
+
+def _readme(contents: Contents) -> str:
+    return f"""\
+```bash
+pip install -r requirements.txt
+python run.py photo.jpg
+python run.py --camera 0
+```
+
+`run.py` finds the faces and names their expressions; `--face` takes pictures that are faces.
+Licences: LICENSES.txt.
+
+{contents.card}"""

@@ -1,0 +1,267 @@
+// The page: camera or photo in, boxes and bars out. All computing is in worker.js.
+
+import { drawFaces, showFaces } from "./faces.js";
+
+const $ = (id) => document.getElementById(id);
+const stage = $("stage"), video = $("video"), photo = $("photo"), overlay = $("overlay");
+// Larger photos are shrunk first: phones' canvases hold no more.
+const MAX_PIXELS = 16_000_000;
+// Faces per second are told as a mean over so many frames.
+const AVERAGED = 15;
+
+let model, worker, stream = null, source = null;
+const waiting = new Map(); // what to do with the worker's answer, by the picture's number
+let asked = 0;
+
+function say(text, isProblem = false) {
+  $("status").textContent = text;
+  $("status").classList.toggle("problem", isProblem);
+}
+
+// The worker
+
+function startWorker(backend) {
+  worker?.terminate();
+  waiting.clear();
+  worker = new Worker("worker.js", { type: "module" });
+  return new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }) => {
+      if (data.ready) return resolve();
+      if (data.id === undefined) return reject(new Error(data.error));
+      const { resolve: done, reject: failed } = waiting.get(data.id) ?? {};
+      waiting.delete(data.id);
+      return data.error ? failed?.(new Error(data.error)) : done?.(data);
+    };
+    worker.onerror = (event) => reject(new Error(event.message || "worker.js cannot be loaded"));
+    worker.postMessage({ start: { backend } });
+  });
+}
+
+function analyse(image, isFace = false) {
+  const id = ++asked;
+  return new Promise((resolve, reject) => {
+    waiting.set(id, { resolve, reject });
+    worker.postMessage({ id, image, isFace }, [image.data.buffer]);
+  });
+}
+
+async function run(backend) {
+  say("Loading the model…");
+  for (const input of [$("camera"), $("file")]) input.disabled = true;
+  try {
+    await startWorker(backend);
+  } catch (error) {
+    return say(`The model cannot be loaded: ${error.message}.`, true);
+  }
+  for (const input of [$("camera"), $("file")]) input.disabled = false;
+  say("Ready. Start the camera, or choose or drop a photo.");
+}
+
+// Pictures
+
+function pixelsOf(drawable, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "#fff"; // under what is transparent
+  context.fillRect(0, 0, width, height);
+  context.drawImage(drawable, 0, 0, width, height);
+  return context.getImageData(0, 0, width, height);
+}
+
+function show(element, isMirrored) {
+  stage.hidden = false;
+  video.hidden = element !== video;
+  photo.hidden = element !== photo;
+  stage.classList.toggle("mirrored", isMirrored);
+  source = element;
+}
+
+function showAnswer(answer, width, height, isMirrored) {
+  drawFaces(overlay, answer.faces, model, { width, height, isMirrored });
+  showFaces($("faces"), answer.faces, model);
+}
+
+const none = "No face found: try more light, a frontal view, or a larger face.";
+
+async function analysePhoto(file) {
+  stopCamera();
+  say("Reading the photo…");
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
+  } catch {
+    return say(`${file.name} is damaged or no picture that this browser can read: choose a JPEG, PNG or WebP.`, true);
+  }
+  const share = Math.min(1, Math.sqrt(MAX_PIXELS / (bitmap.width * bitmap.height)));
+  const width = Math.max(Math.round(bitmap.width * share), 1);
+  const height = Math.max(Math.round(bitmap.height * share), 1);
+  try {
+    [photo.width, photo.height] = [width, height];
+    const image = pixelsOf(bitmap, width, height);
+    photo.getContext("2d").putImageData(image, 0, 0);
+    show(photo, false);
+    const answer = await analyse(image, $("whole").checked);
+    showAnswer(answer, width, height, false);
+    const shrunk = share < 1 ? ` The photo was shrunk to ${width} × ${height} pixels.` : "";
+    const found = answer.faces.length;
+    say((found ? `${found} ${found === 1 ? "face" : "faces"}.` : none) + shrunk);
+    tellSpeed([answer]);
+  } catch (error) {
+    say(`The photo cannot be analysed: ${error.message}.`, true);
+  } finally {
+    bitmap.close();
+  }
+  return undefined;
+}
+
+function tellSpeed(answers) {
+  const mean = (part) => answers.reduce((sum, answer) => sum + answer[part], 0) / answers.length;
+  $("speed").textContent = `Search ${mean("detectMs").toFixed(0)} ms, ` +
+    `network ${mean("classifyMs").toFixed(0)} ms a picture, ${model.precision} on ${$("backend").selectedOptions[0].text}.`;
+}
+
+// The camera
+
+const REFUSALS = {
+  NotFoundError: "No camera found: plug one in, or choose a photo.",
+  NotAllowedError: "The camera is not allowed: allow it in the browser's address bar, or choose a photo.",
+  NotReadableError: "The camera is in use by another program: close that one, then start again.",
+  OverconstrainedError: "That camera is gone: choose another one.",
+};
+
+async function startCamera() {
+  if (!navigator.mediaDevices) {
+    return say("Browsers give the camera to pages over https or on localhost only: choose a photo, or serve this folder so.", true);
+  }
+  stopCamera();
+  say("Waiting for the camera…");
+  const wanted = $("device").value ? { deviceId: { exact: $("device").value } } : { facingMode: "user" };
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({
+      video: { ...wanted, width: { ideal: 640 }, height: { ideal: 480 } },
+    });
+  } catch (error) {
+    return say(REFUSALS[error.name] ?? `The camera does not start (${error.message}): choose a photo.`, true);
+  }
+  video.srcObject = stream;
+  stream.getVideoTracks()[0].onended = () => {
+    stopCamera();
+    say("The camera has ended: start it again.", true);
+  };
+  await video.play();
+  show(video, $("mirror").checked);
+  $("camera").textContent = "Stop camera";
+  await listCameras();
+  say("Looking for faces…");
+  follow(stream);
+  return undefined;
+}
+
+function stopCamera() {
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = video.srcObject = null;
+  $("camera").textContent = "Start camera";
+  overlay.getContext("2d").clearRect(0, 0, overlay.width, overlay.height);
+  $("faces").replaceChildren();
+  $("speed").textContent = "";
+}
+
+// Analyses the newest frame whenever the worker is free, until this stream is no longer the camera.
+async function follow(current) {
+  const answers = [];
+  while (stream === current) {
+    await nextFrame();
+    const { videoWidth: width, videoHeight: height } = video;
+    if (!width || stream !== current) continue;
+    let answer;
+    try {
+      answer = await analyse(pixelsOf(video, width, height));
+    } catch (error) {
+      stopCamera();
+      return say(`The camera's picture cannot be analysed: ${error.message}.`, true);
+    }
+    if (stream !== current) return undefined;
+    showAnswer(answer, width, height, $("mirror").checked);
+    answers.push(answer);
+    if (answers.length > AVERAGED) answers.shift();
+    tellSpeed(answers);
+    const found = answer.faces.length;
+    say(found ? `${found} ${found === 1 ? "face" : "faces"}.` : none);
+  }
+  return undefined;
+}
+
+function nextFrame() {
+  return new Promise((resolve) => {
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(resolve);
+    else requestAnimationFrame(resolve);
+    setTimeout(resolve, 500); // a hidden page gets no frames
+  });
+}
+
+async function listCameras() {
+  const devices = (await navigator.mediaDevices.enumerateDevices())
+    .filter(({ kind }) => kind === "videoinput");
+  const current = stream.getVideoTracks()[0].getSettings().deviceId;
+  $("device").replaceChildren(...devices.map(({ deviceId, label }, i) =>
+    new Option(label || `Camera ${i + 1}`, deviceId, false, deviceId === current)));
+  $("device").hidden = devices.length < 2;
+}
+
+// The page
+
+function listen() {
+  $("camera").onclick = () => {
+    if (!stream) return startCamera();
+    stopCamera();
+    return say("Camera stopped.");
+  };
+  $("device").onchange = startCamera;
+  $("mirror").onchange = () => stage.classList.toggle("mirrored", source === video && $("mirror").checked);
+  $("file").onchange = ({ target }) => {
+    if (target.files[0]) analysePhoto(target.files[0]);
+    target.value = ""; // so that the same photo may be chosen again
+  };
+  $("backend").onchange = ({ target }) => {
+    stopCamera();
+    run(target.value);
+  };
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    if (file && !$("file").disabled) analysePhoto(file);
+  });
+}
+
+// WebGPU is offered where there is a real one; int8 networks are for WebAssembly.
+async function offerWebGpu() {
+  if (!navigator.gpu || model.precision === "int8" || !model.runtime.webgpu) return;
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  if (adapter && !adapter.info?.isFallbackAdapter) $("backend").add(new Option("WebGPU", "webgpu"));
+}
+
+async function keepForOffline() {
+  if (!navigator.serviceWorker) return;
+  try {
+    await navigator.serviceWorker.register("sw.js");
+    await navigator.serviceWorker.ready;
+    document.documentElement.dataset.offline = "ready";
+  } catch {
+    // A browser in private mode may refuse: the page then needs its server each time.
+  }
+}
+
+async function main() {
+  try {
+    model = await (await fetch("model.json")).json();
+  } catch {
+    return say("model.json is missing or damaged: copy the whole folder to the server again.", true);
+  }
+  listen();
+  await offerWebGpu();
+  await run("wasm");
+  return keepForOffline();
+}
+
+main();

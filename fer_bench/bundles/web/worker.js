@@ -1,0 +1,99 @@
+// Finds and names faces, off the page's own thread so that its video never waits.
+//
+// Takes { start: { backend } } once, then { id, image: ImageData, isFace } for each picture; gives
+// { ready } and { id, faces: [{ box, probabilities }], detectMs, classifyMs }, or { id, error }.
+
+import { HaarDetector } from "./detector.js";
+import { fromImageData } from "./pixels.js";
+import { cropFace, toInput, toProbabilities } from "./preprocess.js";
+
+let model, detector, ort, session;
+
+self.onmessage = async ({ data }) => {
+  try {
+    if (data.start) self.postMessage({ ready: await start(data.start) });
+    else self.postMessage({ id: data.id, ...(await analyse(data)) });
+  } catch (error) {
+    self.postMessage({ id: data.id, error: error.message ?? String(error) });
+  }
+};
+
+async function start({ backend }) {
+  model = await (await fetched("model.json")).json();
+  const [cascade, weights] = await Promise.all([
+    fetched("cascade.json").then((response) => response.json()),
+    fetched(model.files.model, model.files.integrity).then((response) => response.arrayBuffer()),
+    loadRuntime(model.runtime[backend]),
+  ]);
+  detector = new HaarDetector(cascade, model.detector);
+  try {
+    session = await ort.InferenceSession.create(new Uint8Array(weights), {
+      executionProviders: backend === "webgpu" ? ["webgpu", "wasm"] : ["wasm"],
+    });
+    await logits(new Float32Array(inputLength()), 1); // warm
+  } catch (error) {
+    throw new Error(`the model cannot be run here (${error.message}): choose another way to run it`);
+  }
+  return { backend };
+}
+
+// A file of the page's own, or a sentence that says which one is missing or damaged.
+async function fetched(url, integrity) {
+  const problem = (why) => new Error(`${url} ${why}: copy the whole folder to the server again`);
+  let response;
+  try {
+    response = await fetch(url, integrity ? { integrity } : {});
+  } catch {
+    throw problem(integrity ? "is damaged or cannot be reached" : "cannot be reached");
+  }
+  if (!response.ok) throw problem("is missing");
+  return response;
+}
+
+// ONNX Runtime, checked against the hashes that the export wrote down.
+async function loadRuntime({ script, binary }) {
+  const [code, wasm] = await Promise.all([
+    fetched(script.url, script.integrity).then((response) => response.blob()),
+    fetched(binary.url, binary.integrity).then((response) => response.arrayBuffer()),
+  ]);
+  const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+  ort = await import(url);
+  URL.revokeObjectURL(url);
+  ort.env.wasm.wasmBinary = wasm;
+  ort.env.wasm.numThreads = 1; // more need headers that plain web servers do not send
+  ort.env.logLevel = "error";
+}
+
+async function analyse({ image, isFace }) {
+  const rgb = fromImageData(image);
+  const started = performance.now();
+  const whole = { x: 0, y: 0, width: rgb.width, height: rgb.height };
+  const boxes = isFace ? [whole] : detector.detect(rgb);
+  const found = performance.now();
+  const crops = isFace ? [rgb] : boxes.map((box) => cropFace(rgb, box, model.input_spec.face_margin));
+  const rows = await classify(crops);
+  return {
+    faces: boxes.map((box, i) => ({ box, probabilities: rows[i] })),
+    detectMs: found - started,
+    classifyMs: performance.now() - found,
+  };
+}
+
+// Probabilities of each crop; all of them go through the network together.
+async function classify(crops) {
+  if (!crops.length) return [];
+  const length = inputLength(), input = new Float32Array(crops.length * length);
+  crops.forEach((crop, i) => input.set(toInput(crop, model.input_spec), i * length));
+  const values = await logits(input, crops.length), classes = model.emotions.length;
+  return crops.map((_, i) =>
+    toProbabilities(values.subarray(i * classes, (i + 1) * classes), model.temperature));
+}
+
+async function logits(input, count) {
+  const { size, channels } = model.input_spec;
+  const tensor = new ort.Tensor("float32", input, [count, channels, size, size]);
+  const output = await session.run({ [model.input]: tensor });
+  return output[model.output].data;
+}
+
+const inputLength = () => model.input_spec.channels * model.input_spec.size ** 2;
