@@ -1,12 +1,18 @@
-"""JSON documents beside a run's record: read with care, each fault one sentence; written whole."""
+"""JSON documents beside a run's record: read with care, each fault one sentence; written whole.
+
+Several commands may add to a run's documents at once: `sole_use` lets one after the other do so.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
+from filelock import FileLock
 from pydantic import ValidationError
 
 from fer_bench.errors import FerBenchError, one_line
@@ -42,6 +48,36 @@ def read_document(path: Path, kind: type[D]) -> D:
     return found
 
 
+@contextlib.contextmanager
+def sole_use(path: Path) -> Iterator[None]:
+    """Keeps a document to this thread while the block reads, changes and writes it.
+
+    Others wait. Its folder is made where there is none; a process that is killed lets go of it.
+
+    Raises:
+        FerBenchError: a disk that is full or not writable.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            try:
+                yield
+            finally:  # those who wait see that it is gone, and lock a new one
+                with contextlib.suppress(PermissionError):  # Windows removes no open file
+                    lock.unlink(missing_ok=True)
+    except OSError as error:
+        raise not_saved(path, error) from None
+
+
+def not_saved(path: Path, error: OSError) -> FerBenchError:
+    """Why a document could not be written, and what to do."""
+    return FerBenchError(
+        f"could not save {path.name} in {path.parent}: {error.strerror}; free some space or "
+        "choose another results folder, then run it again"
+    )
+
+
 def write_document(path: Path, document: Document) -> None:
     """Writes it in place of what is there.
 
@@ -59,10 +95,7 @@ def write_document(path: Path, document: Document) -> None:
     try:
         write_atomically({path: text})
     except OSError as error:
-        raise FerBenchError(
-            f"could not save {path.name} in {path.parent}: {error.strerror}; free some space or "
-            "choose another results folder, then run it again"
-        ) from None
+        raise not_saved(path, error) from None
 
 
 @lru_cache(maxsize=16_384)

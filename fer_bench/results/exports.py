@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.documents import claimed_version, place_of
+from fer_bench.results.documents import claimed_version, not_saved, place_of, sole_use
 from fer_bench.results.latency import Agreement
 from fer_bench.results.record import Part
 from fer_bench.results.store import write_atomically
@@ -101,11 +101,12 @@ def add_export(folder: Path, export: Export) -> None:
         FerBenchError: the file that is there cannot be read, or the folder cannot be written; what
             was there before is intact.
     """
-    kind = (export.format, export.precision)
-    others = [one for one in read_exports(folder) if (one.format, one.precision) != kind]
-    exports = sorted([*others, export], key=lambda one: (one.format, one.precision))
-    text = ExportsFile(exports=exports).model_dump_json(indent=2).encode() + b"\n"
-    try:
-        write_atomically({folder / EXPORTS: text})
-    except OSError as error:
-        raise FerBenchError(f"cannot write {folder / EXPORTS}: {error.strerror}") from None
+    path, kind = folder / EXPORTS, (export.format, export.precision)
+    with sole_use(path):
+        others = [one for one in read_exports(folder) if (one.format, one.precision) != kind]
+        exports = sorted([*others, export], key=lambda one: (one.format, one.precision))
+        text = ExportsFile(exports=exports).model_dump_json(indent=2).encode() + b"\n"
+        try:
+            write_atomically({path: text})
+        except OSError as error:
+            raise not_saved(path, error) from None

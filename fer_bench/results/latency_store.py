@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.documents import place_of
+from fer_bench.results.documents import not_saved, place_of, sole_use
 from fer_bench.results.latency import LATENCY_VERSION, LatencyFile, LatencyReport
 from fer_bench.results.store import ResultsStore, write_atomically
 
@@ -87,8 +87,14 @@ def add_report(folder: Path, report: LatencyReport) -> LatencyFile:
             (a figure that is not finite), or a disk that is full or not writable; what was there
             before is intact.
     """
-    others = [one for one in read_latency(folder).reports if one.machine != report.machine]
-    file = LatencyFile(reports=[*others, report])
+    with sole_use(folder / LATENCY):
+        others = [one for one in read_latency(folder).reports if one.machine != report.machine]
+        file = LatencyFile(reports=[*others, report])
+        _write(folder, file)
+    return file
+
+
+def _write(folder: Path, file: LatencyFile) -> None:
     text = file.model_dump_json(indent=2).encode() + b"\n"
     try:
         LatencyFile.model_validate_json(text)  # JSON has no NaN: it is written as null
@@ -97,14 +103,9 @@ def add_report(folder: Path, report: LatencyReport) -> LatencyFile:
             f"the latency report of {folder.name} cannot be saved: {place_of(error)} is not finite"
         ) from None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         write_atomically({folder / LATENCY: text})
     except OSError as error:
-        raise FerBenchError(
-            f"could not save {LATENCY} in {folder}: {error.strerror}; free some space or choose "
-            "another results folder, then run it again"
-        ) from None
-    return file
+        raise not_saved(folder / LATENCY, error) from None
 
 
 def list_latencies(root: Path) -> list[StoredLatency]:

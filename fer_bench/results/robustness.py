@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from fer_bench.environment import Environment
-from fer_bench.results.documents import Document, read_document, write_document
+from fer_bench.results.documents import Document, read_document, sole_use, write_document
 from fer_bench.results.record import Part
 from fer_bench.types import Split
 
@@ -103,5 +103,6 @@ def add_robustness(folder: Path, report: RobustnessReport) -> None:
         FerBenchError: the file that is there cannot be read, or it cannot be written; what was
             there before is intact.
     """
-    others = [one for one in read_robustness(folder) if one.setting != report.setting]
-    write_document(folder / ROBUSTNESS, RobustnessFile(reports=[*others, report]))
+    with sole_use(folder / ROBUSTNESS):
+        others = [one for one in read_robustness(folder) if one.setting != report.setting]
+        write_document(folder / ROBUSTNESS, RobustnessFile(reports=[*others, report]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from fer_bench.environment import Environment
-from fer_bench.results.documents import Document, read_document, write_document
+from fer_bench.results.documents import Document, read_document, sole_use, write_document
 from fer_bench.results.robustness import Score, TestedOn
 
 TRANSFER, TRANSFER_VERSION = "transfer.json", 1
@@ -50,8 +50,9 @@ def add_transfer(folder: Path, result: TransferResult) -> None:
         FerBenchError: the file that is there cannot be read, or it cannot be written; what was
             there before is intact.
     """
-    others = [one for one in read_transfer(folder) if _images(one) != _images(result)]
-    write_document(folder / TRANSFER, TransferFile(results=[*others, result]))
+    with sole_use(folder / TRANSFER):
+        others = [one for one in read_transfer(folder) if _images(one) != _images(result)]
+        write_document(folder / TRANSFER, TransferFile(results=[*others, result]))
 
 
 def _images(result: TransferResult) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.errors import FerBenchError, RunFailed, one_line
 from fer_bench.models.pretrained import LOAD_ERRORS
 
 FILE = "checkpoint.pt"
@@ -23,11 +23,17 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     temporary = folder / f"{FILE}.{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        torch.save(state, temporary)
+        # A file of Python's: PyTorch's own would not say that the disk is full.
+        with temporary.open("wb") as file:
+            torch.save(state, file)
         temporary.replace(folder / FILE)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        raise RunFailed(f"cannot write the checkpoint in {folder}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else one_line(str(error))
+        raise RunFailed(
+            f"cannot write the checkpoint in {folder}: {reason}; free some space, then go on with "
+            "--resume"
+        ) from error
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
