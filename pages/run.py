@@ -176,7 +176,7 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
     st.caption(escape(" · ".join(words)))
     if record.error:
         st.error(escape(record.error), icon=":material/error:")
-    if record.status == "running":
+    if record.status in ("running", "interrupted"):
         st.info("This run has not finished; its epochs so far are below.")
     test = record.metrics.get("test")
     if test:

@@ -193,7 +193,7 @@ def test_a_failed_run_is_a_record_and_the_sweep_goes_on(tmp_path):
     assert heard == ["skipped"]
 
 
-def test_a_killed_run_leaves_a_running_record_and_resumes_to_the_same_metrics(tmp_path):
+def test_an_interrupted_run_says_so_and_resumes_to_the_same_metrics(tmp_path):
     spec = tiny_spec("resnet18", epochs=2)
     # `auto` is measured for each store by itself, and need not come out alike on a busy machine.
     exact = spec.recipe.model_copy(update={"precision": "fp32"})
@@ -207,7 +207,9 @@ def test_a_killed_run_leaves_a_running_record_and_resumes_to_the_same_metrics(tm
     store = ResultsStore(tmp_path / "killed")
     with pytest.raises(KeyboardInterrupt):
         run(store, spec, progress=kill)
-    assert store.find(spec.name).readable().status == "running"
+    stored = store.find(spec.name).readable()
+    assert (stored.status, stored.finished_at is not None) == ("interrupted", True)
+    assert "`--resume`" in stored.error
     resumed = run(store, spec)
     assert resumed.metrics == whole.metrics
     assert store.find(spec.name).readable().status == "done"

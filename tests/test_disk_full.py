@@ -5,6 +5,7 @@ The system itself refuses: a process may write files of so many bytes and no mor
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -207,6 +208,14 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(
     assert len(sentence.splitlines()) == 1
     assert "too large" in sentence or "write" in sentence
     assert contents(folder) == before
+
+
+def test_a_checkpoint_on_a_full_disk_says_that_no_space_is_left(folder: Path) -> None:
+    """PyTorch by itself only knows of an unexpected position."""
+    (folder / f"checkpoint.pt.{os.getpid()}.tmp").symlink_to("/dev/full")
+    with pytest.raises(RunFailed, match=r"No space left on device; free some space"):
+        write_checkpoint(folder, 0)
+    assert contents(folder) == {}
 
 
 @pytest.mark.parametrize("writer", ["a checkpoint", "a CSV", "an annotated image"])

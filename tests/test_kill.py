@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from fer_bench.training import checkpoint, finetune
+
 ROOT = Path(__file__).parents[1]
 NAME = "clip_vit_b_32-full-killable-scratch-tiny-s0"
 RECIPE = """
@@ -111,6 +113,44 @@ def test_a_killed_run_ends_with_the_same_metrics(tmp_path, recipe, uninterrupted
         "record.json",
     ]
     assert not list((tmp_path / ".work").rglob("*.pt*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_says_so_and_is_never_started_over_silently(
+    tmp_path, recipe, fer, monkeypatch, number
+):
+    monkeypatch.chdir(tmp_path)
+    train = ["train", "--model", "clip_vit_b_32", "--recipe", recipe, "--data", "synthetic"]
+    train += ["--pretraining", "none", "--option", "tiny=true", "--results", tmp_path]
+    plain = checkpoint.save_checkpoint
+
+    def save_and_strike(folder, state):
+        plain(folder, state)
+        os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune, "save_checkpoint", save_and_strike)
+        code, out, err = fer(*train)
+    assert (code, out) == (1, "")
+    assert "error: interrupted: the same command with --resume goes on" in err
+    assert record(tmp_path)["status"] == "interrupted"
+    code, out, _ = fer("results", "--results", tmp_path, "--json")
+    assert [row["status"] for row in json.loads(out)["runs"]] == ["interrupted"]
+
+    before = contents(tmp_path)
+    code, _, err = fer(*train)
+    assert code == 2
+    assert "is not finished and left a checkpoint: say --resume to go on" in err
+    assert contents(tmp_path) == before
+
+    code, _, err = fer(*train, "--resume")
+    assert code == 0, err
+    assert "epoch 1/10" not in err
+    assert record(tmp_path)["status"] == "done"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_a_killed_benchmark_keeps_what_is_done_and_ends_alike(tmp_path, recipe, uninterrupted):

@@ -22,6 +22,7 @@ from record_fixtures import make_record
 
 from fer_bench import ui
 from fer_bench.emotions import EXPRESSIO, FERPLUS
+from fer_bench.results.claims import claimed
 from fer_bench.results.store import ResultsStore
 
 __all__ = ["mixed", "results"]  # fixtures
@@ -146,7 +147,7 @@ def test_runs_without_a_result_are_listed_with_their_sentence(mixed: Path) -> No
     listed = app.dataframe[-1].value.set_index("Run")
     assert listed["Status"].to_dict() == {
         "fer2013/broken": "unreadable",
-        "fer2013/densenet121-full-finetune-5-s0": "running",
+        "fer2013/densenet121-full-finetune-5-s0": "interrupted",
         "fer2013/vit-b-16-full-finetune-5-s0": "failed",
     }
     assert listed.loc["fer2013/vit-b-16-full-finetune-5-s0", "What happened"] == HOSTILE
@@ -207,9 +208,13 @@ def test_a_failed_run_shows_its_error_as_plain_text(mixed: Path) -> None:
 
 
 def test_a_running_run_shows_its_progress(mixed: Path) -> None:
-    app = open_page("run", "fer2013/densenet121-full-finetune-5-s0")
+    with claimed(ResultsStore(mixed), "fer2013", "densenet121-full-finetune-5-s0"):
+        app = open_page("run", "fer2013/densenet121-full-finetune-5-s0")
     assert "This run has not finished; its epochs so far are below." in texts(app)
+    assert "--resume" not in texts(app)
     assert len(app.get("plotly_chart")) == 3
+    app.run()
+    assert "its process was ended before it was done: train it again with `--resume`" in texts(app)
 
 
 def test_an_unreadable_record_shows_its_problem(mixed: Path) -> None:

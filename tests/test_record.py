@@ -69,7 +69,7 @@ def test_selecting_on_the_test_split_is_refused() -> None:
         ("spec.recipe.epoch", 3, "record.json has the unknown key 'spec.recipe.epoch'"),
         ("spec.selection_split", "test", "record.json: spec: the selection split and the test "),
         ("metrics", {}, "record.json: the document: a finished run needs its metrics, model and "),
-        ("status", "finished", "record.json: status: Input should be 'running', 'done' or "),
+        ("status", "finished", "record.json: status: Input should be 'running', 'done', 'failed'"),
         ("metrics.test.accuracy", None, "record.json: metrics.test.accuracy: Input should be a "),
     ],
 )

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from record_fixtures import make_record
 from test_kill import ROOT, fer_bench
 
 from fer_bench.benchmark import Runner, Source, run_sweep, specify
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.results.claims import claimed
+from fer_bench.results.claims import carried_out, claimed
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs import EnsembleSpec, RunSpec
 
@@ -100,6 +101,30 @@ def test_a_killed_process_lets_go_of_its_run(store: ResultsStore, spec: RunSpec)
     holder.communicate(timeout=60)
     with claimed(store, "synthetic", spec.name):
         pass
+
+
+def test_a_run_is_running_for_as_long_as_its_process_is_there(store: ResultsStore) -> None:
+    record = make_record(dataset="synthetic", status="running")
+    run = f"synthetic/{record.name}"
+    holder = hold(store, record.name)
+    store.save(record)
+    for _ in range(3):  # to look leaves it to its process
+        assert store.find(run).readable() == record
+        assert carried_out(store.root) == {run}
+    holder.kill()
+    holder.communicate(timeout=60)
+    found = store.find(run).readable()
+    assert carried_out(store.root) == frozenset()
+    assert found.status == "interrupted"
+    assert found.error is not None and "`--resume`" in found.error
+    with claimed(store, "synthetic", record.name):  # by this very process and thread
+        assert store.find(run).readable() == record
+
+
+def test_a_run_whose_results_were_copied_is_not_running(store: ResultsStore) -> None:
+    record = make_record(status="running")
+    store.save(record)
+    assert store.runs()[0].readable().status == "interrupted"
 
 
 def test_a_sweep_waits_for_a_run_and_skips_it_once_it_is_done(

@@ -26,16 +26,29 @@ from fer_bench.models.base import Classifier, ModelRequest
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import model_files, round_parameters
-from fer_bench.results.claims import claimed
+from fer_bench.results.claims import claimed, is_carried_out
 from fer_bench.results.reading import HISTORY_COLUMNS
-from fer_bench.results.record import DatasetInfo, Member, ModelInfo, RunRecord, TrainingInfo
+from fer_bench.results.record import (
+    DatasetInfo,
+    Member,
+    ModelInfo,
+    RunRecord,
+    Status,
+    TrainingInfo,
+)
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs import DataSpec, EnsembleSpec, RunSpec
+from fer_bench.training.checkpoint import has_checkpoint
 from fer_bench.training.extractors import check_extractor
 from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen
 from fer_bench.training.outcome import TrainingOutcome
 from fer_bench.types import SPLITS, Dtype, Progress, silent
+
+INTERRUPTED = (
+    "it was interrupted by Ctrl-C or a signal: train it again with `--resume` to go on after the "
+    "last finished epoch"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +81,9 @@ class Runner:
 
         The test split is read once.
 
-        While it works the stored record says `running`; a failure is stored as `failed`. A run that
-        is finished already stays as it is until the new one is. With `resume`, an interrupted run
+        While it works the stored record says `running`; a failure is stored as `failed`, a
+        KeyboardInterrupt as `interrupted`. A run that is finished already stays as it is until the
+        new one is. With `resume`, an interrupted run
         goes on after its last finished epoch.
 
         Several processes (`fer_bench.processes`) share the work; the main one writes.
@@ -114,16 +128,17 @@ class Runner:
         work_dir = self._scratch(spec, dataset)
         try:
             record = self._make_and_evaluate(record, spec, dataset, work_dir)
+        except KeyboardInterrupt:
+            if processes.is_main():
+                self._save_unless_done(_ended(record, "interrupted", INTERRUPTED))
+            raise
         except Exception as error:
             message = str(error)
             if not isinstance(error, FerBenchError):
                 processes.let_the_first_speak(error)
                 message = f"{type(error).__name__}: {message}"
-            failed = record.model_copy(
-                update={"status": "failed", "error": message, "finished_at": datetime.now(UTC)}
-            )
             if processes.is_main():
-                self._save_unless_done(failed)
+                self._save_unless_done(_ended(record, "failed", message))
             failure = RunFailed(f"run {spec.name} failed: {message}")
             if isinstance(error, FerBenchError):  # 2 where the input was bad, not the run
                 failure.exit_code, failure.shared = error.exit_code, error.shared
@@ -138,7 +153,7 @@ class Runner:
 
     def _scratch(self, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> Path:
         """A checkpoint is only ever resumed by the same specification over the same data."""
-        return self.store.work_folder(dataset.name, spec.name) / _identity(spec, dataset)
+        return scratch_folder(self.store, spec, dataset)
 
     def _save_unless_done(self, record: RunRecord) -> None:
         if not self.store.exists_done(record.dataset.name, record.name):
@@ -247,6 +262,24 @@ class Runner:
             device=self.device,
             resume=self.resume,
         )
+
+
+def scratch_folder(store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> Path:
+    """Where a run that is not finished keeps its checkpoint, for this specification and data."""
+    return store.work_folder(dataset.name, spec.name) / _identity(spec, dataset)
+
+
+def left_unfinished(
+    store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: FaceDataset
+) -> bool:
+    """Whether this run ended early and left a checkpoint to go on from."""
+    at_work = is_carried_out(store.folder(dataset.name, spec.name))
+    return not at_work and has_checkpoint(scratch_folder(store, spec, dataset))
+
+
+def _ended(record: RunRecord, status: Status, error: str) -> RunRecord:
+    changes = {"status": status, "error": error, "finished_at": datetime.now(UTC)}
+    return record.model_copy(update=changes)
 
 
 def _identity(spec: DataSpec, dataset: FaceDataset) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +21,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from fer_bench import processes
+from fer_bench.errors import RunFailed
 
 #: Columns; no table of ours needs as many.
 WIDEST = 1000
@@ -79,6 +85,35 @@ def _epoch_line(figures: Mapping[str, float]) -> str:
     return "  ".join(
         f"{name} {form.format(figures[key])}".strip() for name, key, form in shown if key in figures
     )
+
+
+@contextmanager
+def interruptible(way_on: str) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a closed terminal end the block alike, and with a sentence.
+
+    way_on: the end of that sentence: how to go on.
+
+    Raises:
+        RunFailed: the block was interrupted.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # A launcher ends the processes of a run in its own way; `nohup` has its reason, too.
+    ours = processes.launched() == 1 and threading.current_thread() is threading.main_thread()
+    names = [name for name in ("SIGTERM", "SIGHUP") if ours and hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names]
+    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) is signal.SIG_DFL}
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise RunFailed(f"interrupted: {way_on}") from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, progress_bars
+from fer_bench.cli.console import err, interruptible, progress_bars
 from fer_bench.cli.estimating import (
     DryRun,
     Images,
@@ -129,12 +129,13 @@ def run(
         weights=as_dtype(weights),
         trackers=trackers,
     )
-    if cluster is None:
-        with progress_bars() as progress:
-            records = run_sweep(specs, source, replace(runner, progress=progress), on_run)
-    else:
-        with sweep_table([one.name for one in specs]) as on_news:
-            records = run_sweep_on_ray(specs, source, runner, cluster, on_news)
+    with interruptible("the same command goes on where it was"):
+        if cluster is None:
+            with progress_bars() as progress:
+                records = run_sweep(specs, source, replace(runner, progress=progress), on_run)
+        else:
+            with sweep_table([one.name for one in specs]) as on_news:
+                records = run_sweep_on_ray(specs, source, runner, cluster, on_news)
     report(records, as_json, results, trackers)
     failed = [r.name for r in records if r.status != "done"]
     if failed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, print_json, progress_bars
+from fer_bench.cli.console import err, interruptible, print_json, progress_bars
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Data,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fer_bench.results.store import ResultsStore
     from fer_bench.specs import EnsembleSpec, RunSpec
 
+RESUME = "the same command with --resume goes on after the last finished epoch"
 Weights = Annotated[
     str,
     typer.Option(help="How trained weights are kept: float32, float16 (half the file) or none."),
@@ -74,7 +75,9 @@ def train(
     extractor: Annotated[str, typer.Option(help="Back end of frozen features.")] = "auto",
     weights: Weights = "float32",
     resume: Annotated[bool, typer.Option(help="Go on after the last finished epoch.")] = False,
-    force: Annotated[bool, typer.Option(help="Train again though it is finished.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Train from the start though it is finished, or was interrupted.")
+    ] = False,
     track: Track = None,
     as_json: Json = False,
 ) -> None:
@@ -110,7 +113,9 @@ def train(
         dataset = open_source(data_source(data), votes_file, rows_file).load(spec)
     if not force:
         processes.on_main(lambda: _require_new(store, spec, dataset, "choose another --seed"))
-    with progress_bars() as progress:
+    if not (force or resume):
+        processes.on_main(lambda: _require_nothing_left(store, spec, dataset))
+    with interruptible(RESUME), progress_bars() as progress:
         with processes.in_step():
             runner = Runner(
                 store=store,
@@ -158,9 +163,19 @@ def ensemble(
         dataset = open_source(data_source(data), votes_file, rows_file).load(spec)
     if not force:
         processes.on_main(lambda: _require_new(store, spec, dataset, "choose another --title"))
-    with progress_bars() as progress:
+    with interruptible("make it again, its members are all there"), progress_bars() as progress:
         record = Runner(store=store, device=device, progress=progress).run(spec, dataset)
     report([record], as_json, results)
+
+
+def _require_nothing_left(store: ResultsStore, spec: RunSpec, dataset: FaceDataset) -> None:
+    from fer_bench.benchmark import left_unfinished
+
+    if left_unfinished(store, spec, dataset):
+        raise FerBenchError(
+            f"run {spec.name} is not finished and left a checkpoint: say --resume to go on after "
+            "its last finished epoch, or --force to start over"
+        )
 
 
 def _require_new(

@@ -4,11 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.results.store import ResultsStore
+
+if TYPE_CHECKING:
+    from fer_bench.results.store import ResultsStore
+
+#: The folder of a results folder in which runs at work have their scratch and their locks.
+WORK = ".work"
+#: Seconds that a run's lock is tried before another process is said to have it: a page that looks
+#: whether the run is at work holds it for a moment.
+LOOKING = 0.5
+
+
+def lock_file(folder: Path) -> Path:
+    """The lock of the run whose folder this is; held by the process that carries it out."""
+    return folder.parent.parent / WORK / folder.parent.name / f".{folder.name}.lock"
+
+
+def is_carried_out(folder: Path) -> bool:
+    """Whether a process, this one too, has claimed the run in `folder` now."""
+    lock = lock_file(folder)
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, blocking=False):
+            return False
+    except OSError:  # a Timeout, or a lock of another user
+        return True
+
+
+def carried_out(root: Path) -> frozenset[str]:
+    """The runs of a results folder that some process has claimed now, as `dataset/run`."""
+    locks = root.glob(f"{WORK}/*/.*.lock")
+    runs = (f"{lock.parent.name}/{lock.name[1:-5]}" for lock in locks)
+    return frozenset(run for run in runs if is_carried_out(root / run))
 
 
 @contextmanager
@@ -25,13 +59,14 @@ def claimed(
         RunFailed: another process has it, and `wait` is None.
         FerBenchError: a name that is none, or a results folder that cannot be written.
     """
-    folder = store.work_folder(dataset, name).parent
+    path = lock_file(store.folder(dataset, name))
+    folder = path.parent
     # One object for a file in the whole process: that makes it reentrant.
-    lock = FileLock(folder / f".{name}.lock", is_singleton=True)
+    lock = FileLock(path, is_singleton=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=LOOKING)
         except Timeout:
             if wait is None:
                 raise RunFailed(

@@ -12,7 +12,7 @@ from fer_bench.specs import EnsembleSpec, ExternalSpec, RunSpec
 from fer_bench.types import Dtype, EmotionName, InputSpec, Provenance
 
 SCHEMA_VERSION = 1
-Status = Literal["running", "done", "failed"]
+Status = Literal["running", "done", "failed", "interrupted"]
 
 
 class Part(BaseModel):

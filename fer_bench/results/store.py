@@ -13,13 +13,19 @@ from uuid import uuid4
 import pandas as pd
 
 from fer_bench.errors import FerBenchError, suggest
-from fer_bench.results.places import discard, is_kept, publishing, shown_place
+from fer_bench.results.claims import WORK, is_carried_out
+from fer_bench.results.places import discard, is_kept, mirror_of, publishing, shown_place
 from fer_bench.results.reading import parse_record, read_history, read_predictions, read_record
 from fer_bench.results.record import RunRecord
 
 RECORD, HISTORY, PREDICTIONS = "record.json", "history.csv", "predictions.parquet"
 #: The trained network of a run, where it was kept.
 WEIGHTS = "model.safetensors"
+#: What happened to a run whose record says `running` though no process carries it out.
+ENDED_FROM_OUTSIDE = (
+    "its process was ended before it was done: train it again with `--resume` to go on after the "
+    "last finished epoch"
+)
 #: The name that stands for the shipped model, and the file in the root that says `dataset/run`.
 DEFAULT, DEFAULT_FILE = "default", "default.txt"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -86,7 +92,7 @@ class ResultsStore:
         Raises:
             FerBenchError: as `folder`.
         """
-        return self.root / ".work" / self.folder(dataset, name).relative_to(self.root)
+        return self.root / WORK / self.folder(dataset, name).relative_to(self.root)
 
     def tidy(self, dataset: str, name: str) -> None:
         """Removes what a process that was killed while it saved this run left half written.
@@ -269,11 +275,23 @@ def write_atomically(files: Mapping[Path, bytes]) -> None:
 
 
 def read_run(folder: Path) -> StoredRun:
-    """What lies in a run's folder, readable or not."""
+    """What lies in a run's folder, readable or not.
+
+    A record that says `running`, though no process has claimed the run, is given as `interrupted`:
+    its process was killed, or the machine went down.
+    """
     found = read_record(folder / RECORD)
     record, problem = (None, found) if isinstance(found, str) else (found, None)
+    if record is not None and record.status == "running" and _is_abandoned(folder):
+        changes = {"status": "interrupted", "error": ENDED_FROM_OUTSIDE}
+        record = record.model_copy(update=changes)
     dataset, name = folder.parent.name, folder.name
     return StoredRun(dataset=dataset, name=name, folder=folder, record=record, problem=problem)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether nobody carries out an unfinished run; of a URL's, another machine may."""
+    return mirror_of(folder) is None and not is_carried_out(folder)
 
 
 def _checked(kind: str, name: str) -> str:

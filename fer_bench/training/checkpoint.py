@@ -36,6 +36,11 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         ) from error
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run left a checkpoint there."""
+    return (folder / FILE).exists()
+
+
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     """The folder's checkpoint, on the CPU; None where there is none.
 
@@ -43,7 +48,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         FerBenchError: the file is damaged.
     """
     path = folder / FILE
-    if not path.exists():
+    if not has_checkpoint(folder):
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -17,6 +17,7 @@ from fer_bench import settings
 from fer_bench.data.cache import cache_dir
 from fer_bench.display import escape
 from fer_bench.errors import FerBenchError
+from fer_bench.results.claims import carried_out
 from fer_bench.results.describe import summary_table
 from fer_bench.results.latency_store import LATENCY, StoredLatency, list_latencies
 from fer_bench.results.latency_tables import MeasuredNetwork, measured_networks
@@ -62,6 +63,11 @@ def _state(root: Path, file: str) -> str:
     return digest.hexdigest()
 
 
+def _runs_state(root: Path) -> str:
+    """As `_state` of the records, and of which runs are at work: one that is killed is none."""
+    return " ".join((_state(root, RECORD), *sorted(carried_out(root))))
+
+
 def _subfolders(folder: Path | str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
@@ -97,13 +103,13 @@ def _load(root: str, state: str) -> tuple[list[StoredRun], pd.DataFrame]:
 def runs() -> list[StoredRun]:
     """Every stored run; parsed once, and again when the folder changes. Not to be modified."""
     root = results_root()
-    return _load(str(root), _state(root, RECORD))[0]
+    return _load(str(root), _runs_state(root))[0]
 
 
 def table() -> pd.DataFrame:
     """`summary_table` of `runs()`; the caller's own copy."""
     root = results_root()
-    return _load(str(root), _state(root, RECORD))[1].copy()
+    return _load(str(root), _runs_state(root))[1].copy()
 
 
 def latencies() -> list[StoredLatency]:
