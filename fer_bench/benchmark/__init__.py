@@ -2,8 +2,8 @@
 
 from fer_bench.benchmark.evaluating import EvaluationReport, evaluate_run
 from fer_bench.benchmark.planning import Source, plan, specify, specify_ensemble
-from fer_bench.benchmark.scoring import PairedResult, beside_others, score
 from fer_bench.benchmark.running import Runner, left_unfinished
+from fer_bench.benchmark.scoring import PairedResult, beside_others, score
 from fer_bench.benchmark.sweeping import is_finished, run_sweep
 
 __all__ = [
