@@ -245,7 +245,7 @@ def test_affectnet_without_contempt_has_seven_classes(tmp_path: Path) -> None:
 
 
 def test_affectnet_numbers_are_its_own_not_fer2013s(tmp_path: Path) -> None:
-    source = put(tmp_path / "faces", class_files([f"train/{i}" for i in range(8)], 2))
+    source = put(tmp_path / "faces", class_files([f"AffectNet/train/{i}" for i in range(8)], 2))
     data = read_source(source)
     assert {k: v for k, (v, _) in labelled(data).items()}["train/0/1.png"] == "neutral"
 
@@ -276,9 +276,14 @@ def test_rafdb_labels_count_from_one(layout: str, tmp_path: Path) -> None:
         data = read_source(rafdb_folder(tmp_path))
         found = labelled(data)["train_00004.jpg"]
     else:
-        folders = [f"DATASET/{part}/{i}" for part in ("train", "test") for i in range(1, 8)]
-        data = read_source(zipped(tmp_path / "raf.zip", class_files(folders, 2)))
-        found = labelled(data)["train/5/0.png"]
+        files = {
+            f"DATASET/{part}/{i}/{part}_{10 * i + j:05}_aligned.jpg": encoded(face(i), ".jpg")
+            for part in ("train", "test")
+            for i in range(1, 8)
+            for j in range(2)
+        }
+        data = read_source(zipped(tmp_path / "raf.zip", files))
+        found = labelled(data)["train/5/train_00050_aligned.jpg"]
     assert found == ("sad", "train")
     assert data.emotions == RAFDB and data.name == "rafdb"
     assert set(data.parts.tolist()) == {"train", "test"}
@@ -300,11 +305,10 @@ def test_ckplus_never_puts_one_person_into_two_splits(tmp_path: Path) -> None:
         (["anger", "HAPPINESS", "Fearful"], {"angry", "happy", "fear"}),
         (["train/Angry", "valid/joy", "test/sadness"], {"angry", "happy", "sad"}),
         (["data/training/mad", "data/Validation/calm"], {"angry", "neutral"}),
-        (["0", "3", "6"], {"angry", "happy", "neutral"}),
         (["contempt", "surprised"], {"contempt", "surprise"}),
     ],
 )
-def test_class_folders_go_by_name_alias_or_fer2013_number(
+def test_class_folders_go_by_name_or_alias(
     folders: list[str], expected: set[str], tmp_path: Path
 ) -> None:
     data = read_source(put(tmp_path / "mine", class_files(folders, 2)))

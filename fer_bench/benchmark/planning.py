@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,18 +33,22 @@ class Source:
     """Where the data of a benchmark come from; `load` gives the data set that a run asks for.
 
     votes_file, rows_file: for FER+ labels, see `data.loading.load_dataset`.
+    classes: what labels that are numbers mean, see there.
+    on_load: gets each data set that is loaded, to say what has been decided about it.
     """
 
     data: str
     votes_file: Path | None = None
     rows_file: Path | None = None
+    classes: str | None = None
+    on_load: Callable[[FaceDataset], None] | None = None
 
     def load(self, spec: DataSpec, *, complete: bool = True) -> FaceDataset:
         """The data of one run. The held-out split is the same for every seed of the training.
 
         complete: False for data that are evaluated on only, whose other splits may be empty.
         """
-        return load_dataset(
+        dataset = load_dataset(
             self.data,
             protocol=spec.protocol,
             emotions=spec.emotions,
@@ -52,8 +56,12 @@ class Source:
             votes_file=self.votes_file,
             rows_file=self.rows_file,
             limit=spec.limit,
+            classes=self.classes,
             complete=complete,
         )
+        if self.on_load is not None:
+            self.on_load(dataset)
+        return dataset
 
     def load_for(self, spec: DataSpec) -> FaceDataset:
         """All the data, to try a finished run of this specification on.

@@ -330,6 +330,8 @@ def reasons_not_comparable(spec: DataSpec, dataset: FaceDataset) -> list[str]:
     reasons = []
     if not dataset.comparable:
         reasons.append("synthetic data")
+    if dataset.shared_persons:
+        reasons.append(f"{dataset.shared_persons} persons of the test stand in train or val too")
     if spec.limit:
         reasons.append(f"limit: at most {spec.limit} images per split")
     return reasons

@@ -11,6 +11,7 @@ import typer
 from fer_bench.cli.console import err, out, print_json, print_table, progress_bars
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
+    Classes,
     Data,
     Json,
     Results,
@@ -41,6 +42,7 @@ def check(
     votes: Annotated[str | None, typer.Option(help="FER+ labels by this rule.")] = None,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
+    classes: Classes = None,
     as_json: Json = False,
 ) -> None:
     """Format, counts per split and class, unreadable images, warnings.
@@ -56,6 +58,7 @@ def check(
             votes=as_votes(votes),
             votes_file=votes_file,
             rows_file=rows_file,
+            classes=classes,
             progress=progress,
         )
     if as_json:
@@ -74,6 +77,8 @@ def _print_check(found: DataCheck) -> None:
         f"format {found.format}, protocol {found.protocol}",
         markup=False,
     )
+    for note in found.notes:
+        out.print(note, markup=False)
     table = Table("emotion")
     for split in found.counts:
         table.add_column(split, justify="right")
@@ -91,7 +96,7 @@ def _print_check(found: DataCheck) -> None:
 
 
 @app.command()
-def audit(source: SourceArgument, as_json: Json = False) -> None:
+def audit(source: SourceArgument, classes: Classes = None, as_json: Json = False) -> None:
     """Exact and near duplicates, conflicting labels, test images that stand in train.
 
     Example: python -m fer_bench data audit fer2013.zip --json
@@ -100,7 +105,7 @@ def audit(source: SourceArgument, as_json: Json = False) -> None:
     from fer_bench.data.loading import read_source
 
     with progress_bars() as progress:
-        found = audit_source(read_source(source, progress=progress), progress)
+        found = audit_source(read_source(source, classes=classes, progress=progress), progress)
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:

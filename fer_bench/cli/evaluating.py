@@ -9,6 +9,7 @@ import typer
 from fer_bench.cli.console import out, print_json, progress_bars
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
+    Classes,
     Data,
     Device,
     Json,
@@ -30,6 +31,7 @@ def evaluate(
     tta: Annotated[bool, typer.Option("--tta", help="Average over the recipe's views.")] = False,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
+    classes: Classes = None,
     limit: Limit = None,
     results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
@@ -49,7 +51,7 @@ def evaluate(
         report = evaluate_run(
             ResultsStore(results),
             run,
-            open_source(data_source(data), votes_file, rows_file),
+            open_source(data_source(data), votes_file, rows_file, classes),
             split=as_split(split),
             tta=tta,
             limit=limit,

@@ -11,6 +11,7 @@ import typer
 from fer_bench.cli.console import err, out, print_json, progress_bars
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
+    Classes,
     Data,
     Json,
     Results,
@@ -41,6 +42,7 @@ def explain(
     ] = 210,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
+    classes: Classes = None,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -58,7 +60,7 @@ def explain(
     from fer_bench.results.store import ResultsStore
 
     part = as_split(split)
-    source = open_source(data_source(data), votes_file, rows_file)
+    source = open_source(data_source(data), votes_file, rows_file, classes)
     stored = ResultsStore(results).find(run)
     classifier = open_classifier(stored, "torch-fp32")
     method = method_of(classifier)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
+from fer_bench.cli.console import err
 from fer_bench.errors import FerBenchError, suggest
 
 if TYPE_CHECKING:
     from fer_bench.benchmark import Source
+    from fer_bench.data.base import FaceDataset
     from fer_bench.models.base import Option
     from fer_bench.specs import Protocol, VoteMode
     from fer_bench.types import Dtype, Mode, Split
@@ -52,6 +54,14 @@ RowsFile = Annotated[
     Path | None, typer.Option(help="Table `row,file`: which CSV row each Kaggle file is.")
 ]
 
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        help="What labels that are numbers mean: angry,disgust,… from 0, 1=surprise,2=fear,…, or "
+        "a published set: affectnet, fer2013, ferplus, rafdb."
+    ),
+]
+
 Track = Annotated[
     list[str] | None,
     typer.Option(help="Follow runs in `tensorboard`, `mlflow` or `wandb`; repeatable, or a,b."),
@@ -73,11 +83,28 @@ def data_source(data: str | None, fallback: str | None = None) -> str:
     return source
 
 
-def open_source(data: str, votes_file: Path | None, rows_file: Path | None) -> Source:
-    """The source as the benchmark wants it."""
+def open_source(
+    data: str,
+    votes_file: Path | None,
+    rows_file: Path | None,
+    classes: str | None = None,
+) -> Source:
+    """The source as the benchmark wants it; what is decided about its data is said, once."""
+    from fer_bench import processes
     from fer_bench.benchmark import Source
+    from fer_bench.data.notes import data_notes
 
-    return Source(data=data, votes_file=votes_file, rows_file=rows_file)
+    said: set[str] = set()
+
+    def say(dataset: FaceDataset) -> None:
+        for note in data_notes(dataset):
+            if note not in said and processes.is_main():
+                err.print(note, markup=False)
+            said.add(note)
+
+    return Source(
+        data=data, votes_file=votes_file, rows_file=rows_file, classes=classes, on_load=say
+    )
 
 
 def choose_device(device: str) -> str:

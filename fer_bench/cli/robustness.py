@@ -9,6 +9,7 @@ import typer
 from fer_bench.cli.console import err, out, print_json, progress_bars
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
+    Classes,
     Data,
     Device,
     Json,
@@ -42,6 +43,7 @@ def robustness(
     seed: Annotated[int, typer.Option(min=0, help="Of the corruptions.")] = 0,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
+    classes: Classes = None,
     limit: Images = None,
     results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
@@ -66,7 +68,7 @@ def robustness(
     with progress_bars() as progress:
         report = robustness_of_run(
             found,
-            open_source(data_source(data), votes_file, rows_file),
+            open_source(data_source(data), votes_file, rows_file, classes),
             corruptions=names or None,
             split=as_split(split),
             seed=seed,
@@ -114,6 +116,7 @@ def transfer(
     split: SplitName = "test",
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
+    classes: Classes = None,
     limit: Images = None,
     results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
@@ -135,7 +138,7 @@ def transfer(
     with progress_bars() as progress:
         measured = transfer_of_run(
             found,
-            [open_source(one, votes_file, rows_file) for one in given],
+            [open_source(one, votes_file, rows_file, classes) for one in given],
             split=as_split(split),
             limit=limit,
             device=choose_device(device),

@@ -19,6 +19,7 @@ from fer_bench.cli.estimating import (
 )
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
+    Classes,
     Data,
     Device,
     Json,
@@ -48,6 +49,7 @@ def run(
     data: Data = None,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
+    classes: Classes = None,
     only: Annotated[str | None, typer.Option(help="Only runs whose name has this.")] = None,
     limit: Limit = None,
     results: Results = DEFAULT_RESULTS,
@@ -100,7 +102,7 @@ def run(
     specs = plan(sweep, only, limit)
 
     def open_data() -> Source:
-        return open_source(data_source(data, sweep.data), votes_file, rows_file)
+        return open_source(data_source(data, sweep.data), votes_file, rows_file, classes)
 
     if dry_run:
         print_estimate(

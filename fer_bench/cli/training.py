@@ -11,6 +11,7 @@ import typer
 from fer_bench.cli.console import err, interruptible, print_json, progress_bars
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
+    Classes,
     Data,
     Device,
     Json,
@@ -57,6 +58,7 @@ def train(
     ] = None,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
+    classes: Classes = None,
     pretraining: Annotated[
         str,
         typer.Option(help="none, imagenet, a hub id, or a local path, such as a run's folder."),
@@ -110,7 +112,7 @@ def train(
             limit=limit,
             teachers=tuple(store.find(name).name for name in teacher or ()),
         )
-        dataset = open_source(data_source(data), votes_file, rows_file).load(spec)
+        dataset = open_source(data_source(data), votes_file, rows_file, classes).load(spec)
     if not force:
         processes.on_main(lambda: _require_new(store, spec, dataset, "choose another --seed"))
     if not (force or resume):
@@ -140,6 +142,7 @@ def ensemble(
     tta: Annotated[str, typer.Option(help="none, flip, five-crop or ten-crop.")] = "flip",
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
+    classes: Classes = None,
     results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     force: Annotated[bool, typer.Option(help="Make it again though it is finished.")] = False,
@@ -160,7 +163,7 @@ def ensemble(
     device = choose_device(device)
     with processes.in_step():
         spec = specify_ensemble(store, runs, title=title, weighting=weighting, tta=tta)
-        dataset = open_source(data_source(data), votes_file, rows_file).load(spec)
+        dataset = open_source(data_source(data), votes_file, rows_file, classes).load(spec)
     if not force:
         processes.on_main(lambda: _require_new(store, spec, dataset, "choose another --title"))
     with interruptible("make it again, its members are all there"), progress_bars() as progress:

@@ -13,13 +13,27 @@ import numpy as np
 from fer_bench.data import table
 from fer_bench.data.base import LeftOut, SourceData
 from fer_bench.data.catalogue import Reader, Reading
-from fer_bench.data.folder import class_samples, numeric_classes, part_of, present
+from fer_bench.data.folder import (
+    class_numbers,
+    class_samples,
+    numeric_classes,
+    present,
+    said_names,
+    with_parts,
+)
+from fer_bench.data.numbering import (
+    PUBLISHED,
+    Numbering,
+    emotion_of,
+    published_by,
+    require_fit,
+)
+from fer_bench.data.parts import part_of
 from fer_bench.data.reading import Sample, read_images
 from fer_bench.data.tree import READ_ERRORS, Tree, is_image, open_tree
 from fer_bench.emotions import AFFECTNET
 from fer_bench.errors import FerBenchError
 
-NUMBERING = dict(enumerate(AFFECTNET))
 #: Labels 8-10 of the CSV.
 NO_EXPRESSION = {8: "none", 9: "uncertain", 10: "no face"}
 CSV_PARTS = {"training.csv": "train", "validation.csv": "val"}
@@ -44,25 +58,36 @@ class FolderReader(Reader):
             return True
         named = "affectnet" in source.name.lower() and any(is_image(n) for n in names)
         tables = any(n.rsplit("/", 1)[-1] in CSV_PARTS for n in names)
-        return numeric_classes(names) == set(NUMBERING) or (named and not tables)
+        if named and not tables:
+            return True
+        numbered = bool(numeric_classes(names))
+        return numbered and published_by(said_names(names, source)) == "affectnet"
 
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = open_tree(source)
         if any(n.endswith("_exp.npy") for n in tree.names):
-            samples, left_out = _annotated(tree)
+            numbers = how.classes or PUBLISHED["affectnet"]
+            samples, left_out = _annotated(tree, numbers)
         else:
-            samples, left_out = class_samples(tree.names, source.name, AFFECTNET, NUMBERING)
-        emotions = _emotions(samples)
+            numbers = class_numbers(tree, how, published_by(said_names(tree.names, source)))
+            samples, left_out = class_samples(tree.names, source.name, AFFECTNET, numbers)
         return read_images(
-            tree, samples, name="affectnet", emotions=emotions, how=how, left_out=left_out
+            tree,
+            samples,
+            name="affectnet",
+            emotions=_emotions(samples),
+            how=how,
+            left_out=left_out,
+            numbering=numbers,
         )
 
 
-def _annotated(tree: Tree) -> tuple[list[Sample], list[LeftOut]]:
+def _annotated(tree: Tree, numbers: Numbering) -> tuple[list[Sample], list[LeftOut]]:
     """Samples of `PART/images/ID.jpg`, each with its label in `PART/annotations/ID_exp.npy`."""
     annotations = {n for n in tree.names if n.endswith("_exp.npy")}
     samples: list[Sample] = []
     left_out: list[LeftOut] = []
+    seen: set[int] = set()
     for name in filter(is_image, tree.names):
         *steps, file = name.split("/")
         part = next((p for step in reversed(steps) if (p := part_of(step))), "")
@@ -71,12 +96,15 @@ def _annotated(tree: Tree) -> tuple[list[Sample], list[LeftOut]]:
         if annotation not in annotations:
             left_out.append(LeftOut(id=name, reason=f"no annotation {annotation}"))
             continue
-        label = _annotation(tree, annotation)
-        if label in NUMBERING:
+        number = _annotation(tree, annotation)
+        seen.add(number)
+        if (emotion := emotion_of(numbers, number)) is not None:
+            label = AFFECTNET.index(emotion)
             samples.append(Sample(id=name, name=name, label=label, part=part))
         else:
-            left_out.append(LeftOut(id=name, reason=_no_label(label)))
-    return samples, left_out
+            left_out.append(LeftOut(id=name, reason=_no_label(number)))
+    require_fit(seen, numbers, tree.path.name, told=numbers is not PUBLISHED["affectnet"])
+    return with_parts(samples, left_out, tree.path.name)
 
 
 def _annotation(tree: Tree, name: str) -> int:
@@ -110,16 +138,23 @@ class CsvReader(Reader):
         if not source.is_dir():
             files = [source.name]
         images = {"/".join(n.split("/")[-2:]): n for n in tree.names if is_image(n)}
+        numbers, seen = how.classes or PUBLISHED["affectnet"], set[int]()
         found = [
-            _sample(row, CSV_PARTS.get(file.rsplit("/", 1)[-1], ""), images)
+            _sample(row, CSV_PARTS.get(file.rsplit("/", 1)[-1], ""), images, numbers, seen)
             for file in files
             for row in _rows(tree.path / file)
         ]
+        require_fit(seen, numbers, source.name, told=how.classes is not None)
         samples = [s for s in found if isinstance(s, Sample)]
         left_out = [s for s in found if isinstance(s, LeftOut)]
-        emotions = _emotions(samples)
         data = read_images(
-            tree, samples, name="affectnet", emotions=emotions, how=how, left_out=left_out
+            tree,
+            samples,
+            name="affectnet",
+            emotions=_emotions(samples),
+            how=how,
+            left_out=left_out,
+            numbering=numbers,
         )
         return replace(data, source=source.name)
 
@@ -140,12 +175,18 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         yield dict(zip(columns, row, strict=False))
 
 
-def _sample(row: dict[str, str], part: str, images: dict[str, str]) -> Sample | LeftOut:
+def _sample(
+    row: dict[str, str], part: str, images: dict[str, str], numbers: Numbering, seen: set[int]
+) -> Sample | LeftOut:
+    """A row's sample; its label's number is added to `seen`."""
     file = row.get("subDirectory_filePath", "").strip()
     expression = row.get("expression", "").strip()
-    label = int(expression) if table.is_count(expression) else -1
-    if label not in NUMBERING:
-        return LeftOut(id=file, reason=_no_label(label))
+    number = int(expression) if table.is_count(expression) else -1
+    seen.add(number)
+    emotion = emotion_of(numbers, number)
+    if emotion is None:
+        return LeftOut(id=file, reason=_no_label(number))
+    label = AFFECTNET.index(emotion)
     try:
         x, y, width, height = (
             round(float(row[c])) for c in ("face_x", "face_y", "face_width", "face_height")

@@ -34,6 +34,7 @@ class SourceData:
     parts: str `(N,)`, the source's own partition: `Training`, `PublicTest`, `PrivateTest`,
         `train`, `val`, `test`, or empty where it names none.
     hashes: uint64 `(N,)`, a hash of each image's pixels; equal for exact duplicates.
+    numbering: what each number meant, where the source's labels were numbers.
     """
 
     name: str
@@ -44,6 +45,7 @@ class SourceData:
     parts: NDArray[np.str_]
     hashes: NDArray[np.uint64]
     emotions: tuple[str, ...]
+    numbering: tuple[tuple[int, str], ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     comparable: bool = True
 
@@ -53,9 +55,12 @@ class FaceDataset:
     """Faces with labels and splits; the one thing that training and evaluation read.
 
     images, labels, ids, hashes: as in `SourceData`.
+    protocol: what made the splits, see `fer_bench.data.splits.describe`.
     splits: int8 `(N,)`, index into `fer_bench.types.SPLITS`, or -1 for no split.
     votes: float32 `(N, C)`, rows sum to 1, only for FER+ soft targets.
+    numbering: as in `SourceData`.
     comparable: False for synthetic data: its numbers say nothing about real faces.
+    shared_persons: how many persons stand in test and in another split too, where they are known.
     """
 
     name: str
@@ -68,8 +73,10 @@ class FaceDataset:
     splits: NDArray[np.int8]
     emotions: tuple[str, ...]
     votes: NDArray[np.float32] | None = None
+    numbering: tuple[tuple[int, str], ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     comparable: bool = True
+    shared_persons: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -24,7 +24,7 @@ from fer_bench.data.journal import SUFFIX
 from fer_bench.errors import FerBenchError
 
 #: Raised whenever readers or this layout change, so that old entries are not used.
-SCHEMA = 2
+SCHEMA = 3
 SMALL_ARRAYS = ("labels", "ids", "parts", "hashes")
 META, CHECKSUM, LOCK_SUFFIX = "meta.json", "sha256.txt", ".lock"
 #: Bytes of an .npy file that hold all of its header, and more where its first items are small.
@@ -139,6 +139,7 @@ def _save(data: SourceData, folder: Path, format_name: str) -> None:
         "name": data.name,
         "source": data.source,
         "emotions": data.emotions,
+        "numbering": data.numbering,
         "comparable": data.comparable,
         "left_out": [asdict(row) for row in data.left_out],
     }
@@ -169,6 +170,7 @@ def _load(folder: Path) -> tuple[str, SourceData] | None:
             name=meta["name"],
             source=meta["source"],
             emotions=tuple(meta["emotions"]),
+            numbering=tuple((int(number), str(name)) for number, name in meta["numbering"]),
             comparable=meta["comparable"],
             left_out=tuple(LeftOut(**row) for row in meta["left_out"]),
             images=_load_array(folder / "images.npy", mapped=True),

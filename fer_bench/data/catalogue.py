@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.data.base import SourceData
+from fer_bench.data.numbering import Numbering
 from fer_bench.registry import Entry, Registry
 from fer_bench.types import Progress, silent
 
@@ -21,11 +22,13 @@ class Reading:
 
     image_size: side of the square that images are resized to; None keeps a common size.
     scratch: an existing folder for large arrays while reading; the cache's unfinished entry.
+    classes: what labels that are numbers mean, where the user says so.
     """
 
     image_size: int | None
     scratch: Path
     progress: Progress = silent
+    classes: Numbering | None = None
 
 
 class Reader(Protocol):

@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_bench.data.base import FaceDataset, LeftOut
 from fer_bench.data.loading import load_source, split_source
+from fer_bench.data.notes import data_notes, persons_note
 from fer_bench.specs import Protocol, VoteMode
 from fer_bench.types import SPLITS, Progress, silent
 
@@ -21,6 +22,7 @@ class DataCheck:
     """counts: images per split and emotion; image_size: (width, height), pixels.
 
     n_images: images read, whether in a split or not; n_unassigned: those in none.
+    numbering: what each number meant, where labels were numbers.
     duplicates_across_splits: test images whose pixels also stand in train or val.
     """
 
@@ -33,10 +35,12 @@ class DataCheck:
     image_size: tuple[int, int]
     colour: bool
     emotions: tuple[str, ...]
+    numbering: tuple[tuple[int, str], ...]
     counts: dict[str, dict[str, int]]
     split_sizes: dict[str, int]
     duplicates_across_splits: int
     left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
     warnings: tuple[str, ...]
     comparable: bool
 
@@ -50,6 +54,7 @@ def check(
     votes: VoteMode | None = None,
     votes_file: Path | None = None,
     rows_file: Path | None = None,
+    classes: str | None = None,
     progress: Progress = silent,
 ) -> DataCheck:
     """Reads a source and counts it; what would stop a training is a warning here.
@@ -57,7 +62,9 @@ def check(
     Raises:
         FerBenchError: the source cannot be read at all.
     """
-    loaded = load_source(source, format=format, image_size=image_size, progress=progress)
+    loaded = load_source(
+        source, format=format, image_size=image_size, classes=classes, progress=progress
+    )
     dataset = split_source(
         loaded, protocol=protocol, votes=votes, votes_file=votes_file, rows_file=rows_file
     )
@@ -79,10 +86,12 @@ def summarise(dataset: FaceDataset, format: str) -> DataCheck:
         image_size=(width, height),
         colour=dataset.images.ndim == 4,
         emotions=dataset.emotions,
+        numbering=dataset.numbering,
         counts={split: dataset.class_counts(split) for split in SPLITS},
         split_sizes=dataset.split_sizes(),
         duplicates_across_splits=leaked,
         left_out=dataset.left_out,
+        notes=tuple(data_notes(dataset)),
         warnings=tuple(_warnings(dataset, leaked)),
         comparable=dataset.comparable,
     )
@@ -101,6 +110,8 @@ def _warnings(dataset: FaceDataset, leaked: int) -> list[str]:
             found.append(f"the {split} split has only {size} images: its numbers say little")
     if leaked:
         found.append(f"{leaked:,} test images also stand in train or val (same pixels)")
+    if dataset.shared_persons:
+        found.append(persons_note(dataset))
     if dataset.left_out:
         found.append(f"{len(dataset.left_out):,} samples are left out")
     if np.unique(dataset.hashes).size < len(dataset):

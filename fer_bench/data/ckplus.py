@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fer_bench.data.base import SourceData
 from fer_bench.data.catalogue import Reader, Reading
-from fer_bench.data.folder import class_samples
+from fer_bench.data.folder import class_numbers, class_samples
 from fer_bench.data.reading import read_images
 from fer_bench.data.tree import is_image, open_tree
 from fer_bench.emotions import CKPLUS
@@ -28,9 +28,16 @@ class CkPlusReader(Reader):
 
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = open_tree(source)
-        samples, left_out = class_samples(tree.names, source.name, CKPLUS, {})
+        numbers = class_numbers(tree, how, None)
+        samples, left_out = class_samples(tree.names, source.name, CKPLUS, numbers)
         return read_images(
-            tree, samples, name="ckplus", emotions=CKPLUS, how=how, left_out=left_out
+            tree,
+            samples,
+            name="ckplus",
+            emotions=CKPLUS,
+            how=how,
+            left_out=left_out,
+            numbering=numbers,
         )
 
     def groups(self, data: SourceData) -> NDArray[np.int64]:

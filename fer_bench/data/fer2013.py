@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,9 @@ from fer_bench.data.base import LeftOut, SourceData
 from fer_bench.data.cache import pixel_hashes
 from fer_bench.data.catalogue import Reader, Reading
 from fer_bench.data.decoding import resize_plain
-from fer_bench.data.folder import class_samples
+from fer_bench.data.folder import ORDER, class_numbers, class_samples
+from fer_bench.data.numbering import PUBLISHED, Numbering, emotion_of, require_fit
+from fer_bench.data.parts import EVAL, part_of, settle_eval
 from fer_bench.data.reading import read_images
 from fer_bench.data.tree import is_image, open_tree
 from fer_bench.emotions import FER2013
@@ -26,6 +28,9 @@ SIDE = 48
 KAGGLE_FILE = re.compile(r"(?:^|/)(Training|PublicTest|PrivateTest)_\d+\.\w+$")
 USAGES = ("Training", "PublicTest", "PrivateTest")
 ROW_ID = "row {}"
+#: Other names of the column `Usage`, and FER2013's own words for the parts.
+USAGE_COLUMNS = ("split", "set", "subset", "partition", "part", "phase", "fold", "usages")
+OWN_WORDS = {"train": "Training", "val": "PublicTest", "test": "PrivateTest"}
 
 
 class KaggleReader(Reader):
@@ -41,42 +46,53 @@ class KaggleReader(Reader):
 
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = open_tree(source)
-        samples, left_out = class_samples(
-            tree.names, source.name, FER2013, dict(enumerate(FER2013))
-        )
-        samples = [
-            replace(s, part=found[1]) if (found := KAGGLE_FILE.search(s.name)) else s
-            for s in samples
-        ]
+        numbers = class_numbers(tree, how, "fer2013")
+        samples, left_out = class_samples(tree.names, source.name, FER2013, numbers, _part_in_name)
         return read_images(
-            tree, samples, name="fer2013", emotions=FER2013, how=how, left_out=left_out
+            tree,
+            samples,
+            name="fer2013",
+            emotions=FER2013,
+            how=how,
+            left_out=left_out,
+            numbering=numbers,
         )
+
+
+def _part_in_name(file: str) -> str | None:
+    found = KAGGLE_FILE.search(file)
+    return found[1] if found else None
 
 
 class CsvReader(Reader):
     """`fer2013.csv`: columns `emotion`, `pixels` (2,304 numbers 0-255, row by row), `Usage`.
 
-    Columns may stand in any order and `Usage` may be missing. Ids are `row 0`, `row 1`, ...: FER+
-    finds its votes by them.
+    Columns may stand in any order, in any case, and `Usage` may be missing. Ids are `row 0`,
+    `row 1`, ...: FER+ finds its votes by them.
     """
 
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
-        return table.is_csv(source) and {"emotion", "pixels"} <= set(table.header(source))
+        return table.is_csv(source) and {"emotion", "pixels"} <= set(_columns(table.header(source)))
 
     def read(self, source: Path, how: Reading) -> SourceData:
         rows = table.rows(source)
-        columns = [c.strip() for c in next(rows, [])]
+        header = [c.strip() for c in next(rows, [])]
+        first = next(rows, [])
+        columns = _columns(header, first)
+        numbers = how.classes or PUBLISHED["fer2013"]
         if not {"emotion", "pixels"} <= set(columns):
             raise FerBenchError(
                 f"{source.name} is not FER2013's CSV: expected the columns emotion,pixels,Usage, "
-                f"got {','.join(columns)[:80] or 'an empty file'}"
+                f"got {','.join(header)[:80] or 'an empty file'}"
             )
         images: list[NDArray[np.uint8]] = []
         kept: list[tuple[int, int, str]] = []
         left_out: list[LeftOut] = []
-        for number, row in enumerate(rows):
+        seen: set[int] = set()
+        for number, row in enumerate(chain([first] if first else [], rows)):
             try:
-                label, pixels, usage = parse_row(row, columns)
+                seen.add(label_number(row, columns))
+                label, pixels, usage = parse_row(row, columns, numbers)
             except ValueError as error:
                 left_out.append(LeftOut(id=ROW_ID.format(number), reason=str(error)))
                 continue
@@ -84,39 +100,97 @@ class CsvReader(Reader):
             images.append(
                 resize_plain(pixels, (how.image_size, how.image_size)) if how.image_size else pixels
             )
+        require_fit(seen, numbers, source.name, told=how.classes is not None)
         if not kept:
-            first = f"; the first, {left_out[0].id}: {left_out[0].reason}" if left_out else ""
-            raise FerBenchError(f"no row of {source.name} is an image with a label{first}")
+            why = f"; the first, {left_out[0].id}: {left_out[0].reason}" if left_out else ""
+            raise FerBenchError(f"no row of {source.name} is an image with a label{why}")
         stacked = np.stack(images)
+        labels = np.array([label for _, label, _ in kept], dtype=np.int64)
+        emotions = FER2013
+        if how.classes is not None:
+            emotions = tuple(e for i, e in enumerate(ORDER) if (labels == i).any())
+            labels = np.array([emotions.index(ORDER[i]) for i in labels], dtype=np.int64)
         return SourceData(
             name="fer2013",
             source=source.name,
             images=stacked,
-            labels=np.array([label for _, label, _ in kept], dtype=np.int64),
+            labels=labels,
             ids=np.array([ROW_ID.format(number) for number, _, _ in kept]),
-            parts=np.array([usage for _, _, usage in kept]),
+            parts=_settled([usage for _, _, usage in kept], source.name),
             hashes=pixel_hashes(stacked),
-            emotions=FER2013,
+            emotions=emotions,
+            numbering=tuple(sorted(numbers.items())),
             left_out=tuple(left_out),
         )
 
 
-def parse_row(row: Sequence[str], columns: Sequence[str]) -> tuple[int, NDArray[np.uint8], str]:
-    """A row's label, pixels uint8 `(48, 48)` and usage.
+def _columns(header: Sequence[str], first: Sequence[str] = ()) -> list[str]:
+    """The header with this format's own spelling of its columns.
+
+    The usage may have another name: that of a split, or any whose first cell says one.
+    """
+    known = {"emotion": "emotion", "pixels": "pixels", "usage": "Usage"}
+    columns = [known.get(column.lower(), column) for column in header]
+    if "Usage" not in columns:
+        cells = zip(columns, [*first, *[""] * len(columns)], strict=False)
+        for place, (column, cell) in enumerate(cells):
+            if column not in known.values() and (column.lower() in USAGE_COLUMNS or _usage(cell)):
+                columns[place] = "Usage"
+                break
+    return columns
+
+
+def _usage(cell: str) -> str | None:
+    """FER2013's own word for a row's part, however it is spelt; `eval` for that one."""
+    own = {usage.lower(): usage for usage in USAGES}
+    part = part_of(cell)
+    return own.get(cell.strip().lower()) or (OWN_WORDS.get(part, part) if part else None)
+
+
+def _settled(usages: list[str], source: str) -> NDArray[np.str_]:
+    """The rows' usages, with what `eval` means among them."""
+    if EVAL in usages:
+        parts = {part_of(usage) or "" for usage in usages}
+        meant = OWN_WORDS[settle_eval(parts, source)]
+        usages = [meant if usage == EVAL else usage for usage in usages]
+    return np.array(usages)
+
+
+def label_number(row: Sequence[str], columns: Sequence[str]) -> int:
+    """The number in a row's `emotion`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if len(row) != len(columns):
+        raise ValueError(f"expected {len(columns)} columns, got {len(row)}")
+    emotion = row[columns.index("emotion")].strip()
+    if not table.is_count(emotion):
+        raise ValueError(f"expected an emotion 0-{len(FER2013) - 1}, got {emotion[:20]!r}")
+    return int(emotion)
+
+
+def parse_row(
+    row: Sequence[str], columns: Sequence[str], numbers: Numbering = PUBLISHED["fer2013"]
+) -> tuple[int, NDArray[np.uint8], str]:
+    """A row's label (index into FER2013's emotions and contempt), pixels uint8 `(48, 48)`, usage.
+
+    numbers: what the column `emotion` means.
 
     Raises:
         ValueError: what is wrong with the row, for the list of samples left out.
     """
-    if len(row) != len(columns):
-        raise ValueError(f"expected {len(columns)} columns, got {len(row)}")
+    number = label_number(row, columns)
+    emotion = emotion_of(numbers, number)
+    if emotion is None:
+        expected = f"{min(numbers)}-{max(numbers)}"
+        raise ValueError(f"expected an emotion {expected}, got {str(number)[:20]!r}")
     fields = dict(zip(columns, row, strict=True))
-    emotion = fields["emotion"].strip()
-    if emotion not in {str(i) for i in range(len(FER2013))}:
-        raise ValueError(f"expected an emotion 0-{len(FER2013) - 1}, got {emotion[:20]!r}")
-    usage = fields.get("Usage", "").strip()
-    if "Usage" in fields and usage not in USAGES:
-        raise ValueError(f"expected a usage {', '.join(USAGES)}, got {usage[:20]!r}")
-    return int(emotion), parse_pixels(fields["pixels"]), usage
+    said = fields.get("Usage", "").strip()
+    usage = _usage(said)
+    if "Usage" in fields and usage is None:
+        raise ValueError(f"expected a usage {', '.join(USAGES)}, got {said[:20]!r}")
+    return ORDER.index(emotion), parse_pixels(fields["pixels"]), usage or ""
 
 
 def parse_pixels(text: str) -> NDArray[np.uint8]:

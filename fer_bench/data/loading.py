@@ -15,6 +15,7 @@ from fer_bench.data.base import UNASSIGNED, FaceDataset, SourceData
 from fer_bench.data.cache import cached
 from fer_bench.data.catalogue import DATASETS, Reader, Reading
 from fer_bench.data.ferplus import ROWS_FILE, VOTES_FILE, apply_votes
+from fer_bench.data.numbering import parse_classes
 from fer_bench.data.tree import content_digest, is_tree, open_tree
 from fer_bench.emotions import FERPLUS, emotion_set
 from fer_bench.errors import FerBenchError
@@ -86,6 +87,7 @@ def load_source(
     *,
     format: str | None = None,
     image_size: int | None = None,
+    classes: str | None = None,
     progress: Progress = silent,
 ) -> Loaded:
     """A source with its format; arguments and errors as in `read_source`."""
@@ -100,13 +102,17 @@ def load_source(
     if not str(source) or not path.exists():
         raise FerBenchError(f"the data source {str(source)!r} does not exist: {_accepted()}")
 
+    numbers = None if classes is None else parse_classes(classes, "--classes")
+
     def read(scratch: Path) -> tuple[str, SourceData]:
         name = format or recognise(path)
-        how = Reading(image_size=image_size, scratch=scratch, progress=progress)
+        how = Reading(image_size=image_size, scratch=scratch, progress=progress, classes=numbers)
         return name, _reader(name).read(path, how)
 
     name = path.resolve().name
     key = f"{name}\0{content_digest(path)}\0{format or 'auto'}\0{image_size or 'as is'}"
+    if numbers is not None:
+        key += f"\0{sorted(numbers.items())}"
     format_name, data = cached(key, read)
     return Loaded(format=format_name, data=data, path=path)
 
@@ -116,6 +122,7 @@ def read_source(
     *,
     format: str | None = None,
     image_size: int | None = None,
+    classes: str | None = None,
     progress: Progress = silent,
 ) -> SourceData:
     """Everything a source holds, from the cache where it has been read before.
@@ -124,12 +131,15 @@ def read_source(
     format: a name in `DATASETS`; by default the first reader that recognises the source.
     image_size: side of the square that images are resized to, pixels; by default their common size,
         or 224 where they differ.
+    classes: what labels that are numbers mean, see `fer_bench.data.numbering.parse_classes`.
 
     Raises:
         FerBenchError: the source does not exist, is of no known format, or is damaged throughout;
             single damaged images are in `left_out` instead.
     """
-    return load_source(source, format=format, image_size=image_size, progress=progress).data
+    return load_source(
+        source, format=format, image_size=image_size, classes=classes, progress=progress
+    ).data
 
 
 def beside(loaded: Loaded, name: str) -> Path | None:
@@ -180,18 +190,22 @@ def split_source(
     data = loaded.data
     if loaded.format == "ferplus":
         votes = votes or "majority"
+    groups = loaded.groups()
+    assigned = splits.assign(data, protocol, SPLIT_SEED, groups)
     dataset = FaceDataset(
         name=data.name,
         source=data.source,
-        protocol=protocol,
+        protocol=splits.describe(data, protocol, groups),
         images=data.images,
         labels=data.labels,
         ids=data.ids,
         hashes=data.hashes,
-        splits=splits.assign(data, protocol, SPLIT_SEED, loaded.groups()),
+        splits=assigned,
         emotions=data.emotions,
+        numbering=data.numbering,
         left_out=data.left_out,
         comparable=data.comparable,
+        shared_persons=splits.shared_groups(assigned, groups),
     )
     if votes is not None:
         dataset = _with_votes(dataset, loaded, votes, votes_file, rows_file)
@@ -212,12 +226,13 @@ def load_dataset(
     seed: int = 0,
     format: str | None = None,
     image_size: int | None = None,
+    classes: str | None = None,
     complete: bool = True,
     progress: Progress = silent,
 ) -> FaceDataset:
     """Faces ready for training and evaluation.
 
-    source, format, image_size: as in `read_source`.
+    source, format, image_size, classes: as in `read_source`.
     protocol: see `fer_bench.data.splits.assign`. The held-out split is the same for every seed.
     emotions: only these classes, in this order; the others leave their splits.
     votes: FER+ labels for FER2013, from `votes_file` (fer2013new.csv); for Kaggle's files also
@@ -230,7 +245,9 @@ def load_dataset(
         FerBenchError: a source that cannot be read, files for the votes missing, an empty split, or
             a class without training images.
     """
-    loaded = load_source(source, format=format, image_size=image_size, progress=progress)
+    loaded = load_source(
+        source, format=format, image_size=image_size, classes=classes, progress=progress
+    )
     dataset = split_source(
         loaded,
         protocol=protocol,

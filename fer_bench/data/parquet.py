@@ -54,16 +54,17 @@ class ParquetReader(Reader):
             files = [_Shard(source, n) for n in open_tree(source).names if _is_parquet(n)]
         else:
             files = [_Shard(source.parent, source.name)]
-        names = class_names(source) or next((f.class_names for f in files if f.class_names), ())
-        found = (one for file in files for one in file.labels())
-        samples, left_out, emotions = samples_of(found, names, source)
+        said = next((f.class_names for f in files if f.class_names), ())
+        names = how.classes or class_names(source) or dict(enumerate(said)) or None
+        found = samples_of((one for file in files for one in file.labels()), names, source)
         return read_images(
             _Images(source, files),
-            samples,
+            found.samples,
             name=dataset_name(source.stem if source.is_file() else source.name),
-            emotions=emotions,
+            emotions=found.emotions,
             how=how,
-            left_out=left_out,
+            left_out=found.left_out,
+            numbering=found.numbering,
         )
 
 

@@ -11,7 +11,7 @@ import math
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -138,6 +138,7 @@ def read_images(
     emotions: tuple[str, ...],
     how: Reading,
     left_out: Sequence[LeftOut] = (),
+    numbering: Mapping[int, str] | None = None,
 ) -> SourceData:
     """Decodes all samples into one array; what cannot be decoded is left out and named.
 
@@ -164,6 +165,7 @@ def read_images(
         parts=np.array([s.part for s in kept]),
         hashes=hashes,
         emotions=emotions,
+        numbering=tuple(sorted((numbering or {}).items())),
         left_out=tuple(lost),
     )
 

@@ -17,6 +17,13 @@ PART_SPLITS = {
     "train": TRAIN, "val": VAL, "test": TEST,
 }  # fmt: skip
 HELD_OUT = 0.1
+#: The parts that the authors of data sets made; drawn faces come with theirs.
+OFFICIAL = {
+    "fer2013": ({"Training", "PublicTest", "PrivateTest"},),
+    "affectnet": ({"train", "val"},),
+    "rafdb": ({"train", "test"},),
+    "synthetic": ({"train", "val", "test"}, {"Training", "PublicTest", "PrivateTest"}),
+}
 
 
 def assign(
@@ -49,6 +56,31 @@ def assign(
         whole = len(splits) if not (has[VAL] or has[TEST]) else int(pool.sum())
         splits[_held_out(pool, data.labels, units, rng, of=whole)] = VAL
     return splits
+
+
+def describe(data: SourceData, protocol: Protocol, groups: NDArray[np.int64] | None = None) -> str:
+    """What a record calls the splits of `assign`: `official` where the authors made them.
+
+    Else `kaggle`, `own splits` (the source's, whoever made them), `random split` or `split by
+    person`.
+    """
+    parts = {str(part) for part in np.unique(data.parts)}
+    splits = {PART_SPLITS[part] for part in parts if part in PART_SPLITS}
+    if not splits & {VAL, TEST}:
+        return "random split" if groups is None else "split by person"
+    if protocol != "official":
+        return protocol
+    return (
+        "official" if any(parts >= made for made in OFFICIAL.get(data.name, ())) else "own splits"
+    )
+
+
+def shared_groups(splits: NDArray[np.int8], groups: NDArray[np.int64] | None) -> int:
+    """How many persons of the test stand in train or val too; 0 where nobody knows them."""
+    if groups is None:
+        return 0
+    in_test = splits == TEST
+    return len(np.intersect1d(groups[in_test], groups[(splits >= 0) & ~in_test]))
 
 
 def _units(hashes: NDArray[np.uint64], groups: NDArray[np.int64] | None) -> NDArray[np.int64]:

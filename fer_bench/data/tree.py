@@ -16,7 +16,11 @@ from fer_bench.data.members import is_visible, plain_name, require_size
 from fer_bench.data.tar import TarTree, is_tar
 from fer_bench.errors import FerBenchError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".gif")
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif",
+    ".tiff", ".pgm", ".ppm", ".pbm", ".pnm", ".gif", ".avif", ".avifs", ".jp2", ".j2k", ".jpx",
+    ".jpc", ".heic", ".heif", ".hif",
+)  # fmt: skip
 #: So much of a zip's member is unpacked at once.
 CHUNK_BYTES = 2**20
 #: What reading a member of a damaged, encrypted or oddly packed zip can raise.
@@ -67,9 +71,14 @@ class FolderTree:
         self.names = sorted(name for name, _ in _walk(path) if is_visible(name))
 
     def read(self, name: str) -> bytes:
-        with (self.path / name).open("rb") as file:
-            require_size(os.fstat(file.fileno()).st_size)
-            return file.read()
+        try:
+            with (self.path / name).open("rb") as file:
+                require_size(os.fstat(file.fileno()).st_size)
+                return file.read()
+        except FileNotFoundError:
+            raise OSError("a link to a file that is not there") from None
+        except PermissionError:
+            raise OSError("no permission to read it") from None
 
 
 def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -85,8 +94,8 @@ def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
             for entry in entries:
                 if entry.is_dir():
                     waiting.append((entry.path, f"{prefix}{entry.name}/"))
-                elif entry.is_file():
-                    yield prefix + entry.name, entry.stat()
+                elif entry.is_file() or entry.is_symlink():  # a dead link is a file, too, missing
+                    yield prefix + entry.name, entry.stat(follow_symlinks=entry.is_file())
 
 
 def _folder_digest(path: Path) -> str:

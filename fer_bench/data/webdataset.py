@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fer_bench.data.base import LeftOut, SourceData
 from fer_bench.data.catalogue import Reader, Reading
-from fer_bench.data.folder import dataset_name, part_of
+from fer_bench.data.folder import dataset_name
+from fer_bench.data.parts import part_of
 from fer_bench.data.reading import read_images
 from fer_bench.data.shards import Labelled, class_names, part_of_shard, samples_of
 from fer_bench.data.tar import TarTree
@@ -39,10 +40,17 @@ class WebDatasetReader(Reader):
 
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = _open(source)
-        found = _labelled(tree, tree.names, in_shards=source.is_dir())
-        samples, left_out, emotions = samples_of(found, class_names(source), source)
-        name = dataset_name(source.stem if source.is_file() else source.name)
-        return read_images(tree, samples, name=name, emotions=emotions, how=how, left_out=left_out)
+        labelled = _labelled(tree, tree.names, in_shards=source.is_dir())
+        found = samples_of(labelled, how.classes or class_names(source), source)
+        return read_images(
+            tree,
+            found.samples,
+            name=dataset_name(source.stem if source.is_file() else source.name),
+            emotions=found.emotions,
+            how=how,
+            left_out=found.left_out,
+            numbering=found.numbering,
+        )
 
 
 def _open(source: Path) -> TarTree:

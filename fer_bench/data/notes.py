@@ -1,0 +1,62 @@
+"""What reading some data has decided or dropped, each in one line that every command says."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+
+from fer_bench.data.base import FaceDataset
+
+#: So many reasons are named in a line.
+REASONS = 3
+
+
+def data_notes(dataset: FaceDataset) -> list[str]:
+    """What numbers meant, how the splits came about, and what is left out; empty for nothing."""
+    notes = [numbering_note(dataset), split_note(dataset), left_out_note(dataset)]
+    notes.append(persons_note(dataset))
+    return [note for note in notes if note]
+
+
+def numbering_note(dataset: FaceDataset) -> str:
+    """`labels of x are numbers: 0 = angry, 1 = disgust`; empty where they were names."""
+    shown = ", ".join(f"{number} = {name}" for number, name in dataset.numbering)
+    return f"labels of {dataset.source} are numbers: {shown}" if shown else ""
+
+
+def split_note(dataset: FaceDataset) -> str:
+    """How images came into the splits, where the source's own parts did not say so."""
+    drawn = {"random split": "at random", "split by person": "by person"}.get(dataset.protocol)
+    if drawn is None or not dataset.comparable:
+        return ""
+    return f"{dataset.source} names no train and test part: split 80 / 10 / 10 {drawn}"
+
+
+def left_out_note(dataset: FaceDataset) -> str:
+    """`140 of 350 images left out: 120 cannot be decoded, 20 ...`; empty where none is."""
+    reasons = Counter(_kind(row.reason) for row in dataset.left_out)
+    names = {row.id for row in dataset.left_out}
+    inside = int(np.isin(dataset.ids, list(names)).sum()) if names else 0
+    if other := int((dataset.labels < 0).sum()) - inside:
+        reasons["of emotions that are not asked for"] += max(other, 0)
+    count = reasons.total()
+    if not count:
+        return ""
+    total = len(dataset) + len(dataset.left_out) - inside
+    shown = [f"{n:,} {reason}" for reason, n in reasons.most_common(REASONS)]
+    if rest := count - sum(n for _, n in reasons.most_common(REASONS)):
+        shown.append(f"{rest:,} for other reasons")
+    return f"{count:,} of {total:,} images of {dataset.source} left out: {', '.join(shown)}"
+
+
+def persons_note(dataset: FaceDataset) -> str:
+    """How many persons are tested on that were trained on; empty for none."""
+    n = dataset.shared_persons
+    return f"{n:,} persons of the test split stand in train or val too" if n else ""
+
+
+def _kind(reason: str) -> str:
+    """A reason without what is one sample's own: paths and the decoder's words."""
+    return re.sub(r"\S*/\S*", "…", reason.partition(": ")[0])

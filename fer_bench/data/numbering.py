@@ -1,0 +1,136 @@
+"""What labels mean that are numbers: as told, or as a layout says without doubt; never guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from fer_bench.emotions import AFFECTNET, ALIASES, COLOURS, FER2013, FERPLUS, RAFDB, canonical
+from fer_bench.errors import FerBenchError
+
+#: A class's name by its number; a name need not be an emotion's.
+Numbering = Mapping[int, str]
+#: Names the classes of numbered labels; one a line.
+NAMES_FILE = "classes.txt"
+#: A larger file names no classes.
+MAX_NAMES_BYTES = 2**16
+#: The numbers that data sets are published with.
+PUBLISHED: dict[str, Numbering] = {
+    "fer2013": dict(enumerate(FER2013)),
+    "ferplus": dict(enumerate(FERPLUS)),
+    "affectnet": dict(enumerate(AFFECTNET)),
+    "rafdb": dict(enumerate(RAFDB, start=1)),
+}
+#: How folders write these data sets' names, without what stands between letters and digits.
+SPELLINGS = {
+    "affectnet": "affectnet", "rafdb": "rafdb", "ferplus": "ferplus", "fer2013plus": "ferplus",
+    "fer2013new": "ferplus", "fer2013": "fer2013",
+}  # fmt: skip
+_NUMBERED_LINE = re.compile(r"(\d{1,9})\s*[=:,;.)\t ]\s*(\S.*)")
+
+
+def is_emotion(name: str) -> bool:
+    """Whether a class's name is an emotion's name or alias, in any case."""
+    return ALIASES.get(name.strip().lower(), name.strip().lower()) in COLOURS
+
+
+def emotion_of(numbering: Numbering, number: int) -> str | None:
+    """The emotion that a number stands for; None where it stands for none."""
+    name = numbering.get(number)
+    return canonical(name) if name is not None and is_emotion(name) else None
+
+
+def parse_classes(text: str, where: str) -> dict[int, str]:
+    """The classes of `--classes` or of a `classes.txt`.
+
+    text: names by commas or lines, in the numbers' order from 0; or each with its number
+        (`1=surprise`, `1 surprise`); or a published set's name, such as `rafdb`.
+
+    Raises:
+        FerBenchError: no emotion among them, a number twice, or numbers on some names alone.
+    """
+    if text.strip().lower() in PUBLISHED:
+        return dict(PUBLISHED[text.strip().lower()])
+    lines = re.split(r"\n" if "\n" in text.strip() else r"[,\n]", text.strip())
+    entries = [line.strip() for line in lines if line.strip()]
+    numbered = [_NUMBERED_LINE.fullmatch(entry) for entry in entries]
+    names = {int(m[1]): m[2].strip() for m in numbered if m} or dict(enumerate(entries))
+    if any(numbered) and not all(numbered):
+        odd = next(e for e, m in zip(entries, numbered, strict=True) if not m)
+        raise FerBenchError(
+            f"{where} gives numbers to some classes alone, not to {odd!r:.60}: write all as "
+            "`1=surprise`, or all without numbers"
+        )
+    if len(names) != len(entries):
+        raise FerBenchError(f"{where} names one number twice: give each class one number")
+    if not any(map(is_emotion, names.values())):
+        raise FerBenchError(
+            f"{where} names no emotion, got {', '.join(names.values())[:80] or 'nothing'}: "
+            "expected emotions such as angry,happy in the numbers' order"
+        )
+    return names
+
+
+def _is_shifted(seen: Collection[int], numbering: Numbering, told: bool) -> bool:
+    """Whether labels seem to be counted from another number than `numbering` counts from.
+
+    So one class would be dropped and the others shifted: its first number does not occur, though
+    the one behind its last does (or all others, where nobody told the numbers); or the one before
+    its first does.
+    """
+    first, last = min(numbering), max(numbering)
+    if first > 0 and first - 1 in seen:
+        return True
+    others = set(range(first + 1, last + 1))
+    return first not in seen and (last + 1 in seen or (not told and others <= set(seen)))
+
+
+def require_fit(
+    seen: Collection[int], numbering: Numbering, source: str, *, told: bool = False
+) -> None:
+    """Checks that labels are counted as `numbering` counts; `told` by `--classes` or a file.
+
+    Raises:
+        FerBenchError: they seem to be counted from another number.
+    """
+    if _is_shifted(seen, numbering, told):
+        raise FerBenchError(
+            f"the labels of {source} are the numbers {_listed(seen)}, but {_shown(numbering)} was "
+            "expected: they seem to be counted from another number; say what each means with "
+            "--classes, for example --classes 1=angry,2=disgust,3=fear"
+        )
+
+
+def ask_for_classes(seen: Collection[int], source: str) -> FerBenchError:
+    """The error for numbers that nothing names."""
+    return FerBenchError(
+        f"the class folders of {source} are numbers ({_listed(seen)}) and nothing says which "
+        f"emotions they are: put a file {NAMES_FILE} into it, with one emotion a line in the "
+        "numbers' order from 0 (or lines such as `1 surprise`), or say --classes "
+        "angry,disgust,… or --classes 1=surprise,2=fear,…"
+    )
+
+
+def published_by(names: Sequence[str]) -> str | None:
+    """The one published data set that folders' names tell of; None for none or several."""
+    plain = {re.sub(r"[^a-z0-9]+", "", n.lower().replace("+", "plus")) for n in names}
+    found = {data for spelling, data in SPELLINGS.items() if any(spelling in n for n in plain)}
+    if "ferplus" in found:  # which is FER2013 with other labels
+        found.discard("fer2013")
+    return found.pop() if len(found) == 1 else None
+
+
+def is_whole(seen: Collection[int], data: str) -> bool:
+    """Whether they are all numbers of a published data set; AffectNet-7 lacks the last one's."""
+    numbers = set(PUBLISHED[data])
+    fewer = numbers - {max(numbers)} if data == "affectnet" else numbers
+    return set(seen) in (numbers, fewer)
+
+
+def _listed(seen: Collection[int]) -> str:
+    numbers = [str(n) for n in sorted(seen)]
+    return ", ".join(numbers if len(numbers) <= 12 else [*numbers[:5], "…", numbers[-1]])
+
+
+def _shown(numbering: Numbering) -> str:
+    return ", ".join(f"{n} = {name}" for n, name in sorted(numbering.items()))
