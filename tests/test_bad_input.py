@@ -136,7 +136,7 @@ def test_odd_but_good_paths_work(fer, train, tmp_path, monkeypatch, place):
         ("My Faces (new)", "my-faces-new"),
         ("Gesichter_ÄÖ", "gesichter_ao"),
         ("_faces", "faces"),
-        ("表情", "faces"),
+        ("表情", "faces-c762ed"),
     ],
 )
 def test_a_folder_of_any_name_can_be_trained_on(fer, train, tmp_path, folder, name):

@@ -106,7 +106,7 @@ class CsvReader(Reader):
             raise FerBenchError(f"no row of {source.name} is an image with a label{why}")
         stacked = np.stack(images)
         labels = np.array([label for _, label, _ in kept], dtype=np.int64)
-        emotions = FER2013
+        emotions: tuple[str, ...] = FER2013
         if how.classes is not None:
             emotions = tuple(e for i, e in enumerate(ORDER) if (labels == i).any())
             labels = np.array([emotions.index(ORDER[i]) for i in labels], dtype=np.int64)
