@@ -44,16 +44,17 @@ ALIASES: dict[str, str] = {
     "contemptuous": "contempt",
 }
 
-#: One colour per emotion on every page and plot, readable on light and dark grounds.
+#: One colour per emotion on every page and plot, readable on light and dark grounds; any two differ
+#: (CIE 1976 Delta E of 20 and more) for colour-blind readers too.
 COLOURS: dict[str, str] = {
-    "angry": "#e5484d",
-    "disgust": "#46a758",
-    "fear": "#8e4ec6",
-    "happy": "#f5a524",
-    "sad": "#3e63dd",
-    "surprise": "#00a2c7",
-    "neutral": "#8b8d98",
-    "contempt": "#c2703d",
+    "angry": "#ca2f4b",
+    "disgust": "#0dc386",
+    "fear": "#8d3db2",
+    "happy": "#ea9b11",
+    "sad": "#066cf3",
+    "surprise": "#3bb0d2",
+    "neutral": "#888890",
+    "contempt": "#bf7936",
 }
 
 

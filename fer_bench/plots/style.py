@@ -14,19 +14,19 @@ GRAY = "#8b8d98"
 GRID = "rgba(139, 141, 152, 0.22)"
 ACCENT = "#5b73e8"
 
-#: One colour per architecture, and one for ensembles, on every page; other names take one of
-#: `SPARE_COLOURS`.
+#: One colour per architecture, and one for ensembles, on every page; any two differ for readers
+#: who are colour-blind too. Other names take one of `SPARE_COLOURS`.
 MODEL_COLOURS: dict[str, str] = {
-    "resnet18": "#3e63dd",
-    "vgg16": "#e5484d",
-    "densenet121": "#30a46c",
-    "vit-b-16": "#8e4ec6",
-    "clip-vit-b-32": "#f5a524",
-    "emotionlens": "#00a2c7",
-    "expressio": "#d6409f",
-    "keras-cnn": "#978365",
-    "compact-resnet": "#f76b15",
-    "ensemble": "#99a000",
+    "resnet18": "#988cff",
+    "vgg16": "#a93c97",
+    "densenet121": "#5dc499",
+    "vit-b-16": "#744ac0",
+    "clip-vit-b-32": "#f89d13",
+    "emotionlens": "#3cb3da",
+    "expressio": "#a73b6c",
+    "keras-cnn": "#806a4a",
+    "compact-resnet": "#fe8958",
+    "ensemble": "#778000",
 }
 SPARE_COLOURS = ("#12a594", "#6e56cf", "#ab4aba", "#0090ff", "#ad7f58")
 

@@ -11,6 +11,7 @@ from fer_bench.config import load_recipe, recipe_names
 from fer_bench.results.lineage import described, starting_run
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
+from fer_bench.results.titles import run_titles
 from fer_bench.specs import EnsembleSpec, ExternalSpec, RunSpec
 
 #: Data sets have so many emotions or more; fewer are a selection.
@@ -19,15 +20,15 @@ INTEGERS = ("seed", "emotions")
 NUMBERS = (
     "input_size", "parameters", "flops", "test_accuracy", "ci_low", "ci_high",
     "test_accuracy_tta", "test_clean_accuracy", "test_macro_f1", "test_balanced_accuracy",
-    "roc_auc", "ece", "val_accuracy", "train_seconds", "epochs",
+    "roc_auc", "ece", "val_accuracy", "train_seconds", "epochs", "budget",
 )  # fmt: skip
 #: Order of `summary_table`'s columns: what it is, how good, at what cost, where.
 COLUMNS = (
-    "run", "dataset", "protocol", "model", "mode", "recipe", "pretraining", "seed", "status",
-    "comparable", "why_not_comparable", "emotions", "input_size", "parameters", "flops",
+    "run", "title", "dataset", "protocol", "model", "mode", "recipe", "pretraining", "seed",
+    "status", "comparable", "why_not_comparable", "emotions", "input_size", "parameters", "flops",
     "test_accuracy", "ci_low", "ci_high", "test_accuracy_tta", "test_clean_accuracy",
     "test_macro_f1", "test_balanced_accuracy", "roc_auc", "ece", "val_accuracy",
-    "train_seconds", "epochs", "device", "hardware", "finished_at",
+    "train_seconds", "epochs", "budget", "device", "hardware", "can_be_tried", "finished_at",
 )  # fmt: skip
 
 
@@ -48,6 +49,7 @@ def _identity(run: StoredRun, record: RunRecord) -> dict[str, object]:
         "comparable": record.comparable,
         "why_not_comparable": "; ".join(record.not_comparable_because),
         "emotions": len(record.dataset.emotions),
+        "can_be_tried": record.status == "done" and run.has_weights,
         "finished_at": record.finished_at,
     }
 
@@ -88,8 +90,22 @@ def _cost(record: RunRecord) -> dict[str, object]:
             "epochs": training.epochs_run,
             "device": training.device,
             "hardware": record.hardware,
+            "budget": training_flops(record),
         }
     return row
+
+
+def training_flops(record: RunRecord) -> float | None:
+    """Floating-point operations of a full training: three forward passes an image and epoch.
+
+    None where the network was not trained itself, or its FLOPs are not known.
+    """
+    spec, model, training = record.spec, record.model, record.training
+    if not (isinstance(spec, RunSpec) and spec.mode in ("full", "lora") and training):
+        return None
+    if not (model and model.flops):
+        return None
+    return 3.0 * model.flops * record.dataset.split_sizes["train"] * training.epochs_run
 
 
 def benchmark(record: RunRecord) -> str:
@@ -106,11 +122,18 @@ def benchmark(record: RunRecord) -> str:
 def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """One row per readable run, in `COLUMNS`; unreadable runs have no row.
 
-    Rates are in [0, 1], `flops` per image, `train_seconds` in seconds, `finished_at` in UTC. What
-    a run does not have (a failed one has no metrics) is NaN, NaT, or None in text columns.
+    Rates are in [0, 1], `flops` per image, `budget` the FLOPs of the whole training,
+    `train_seconds` in seconds, `finished_at` in UTC. What a run does not have (a failed one has no metrics) is NaN, NaT, or None in text columns.
     """
+    records = {f"{run.dataset}/{run.name}": run.record for run in runs if run.record is not None}
+    titles = run_titles(records)
     rows = [
-        {**_identity(run, run.record), **_quality(run.record.metrics), **_cost(run.record)}
+        {
+            **_identity(run, run.record),
+            "title": titles[f"{run.dataset}/{run.name}"],
+            **_quality(run.record.metrics),
+            **_cost(run.record),
+        }
         for run in runs
         if run.record is not None
     ]
@@ -119,6 +142,7 @@ def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
         **dict.fromkeys(INTEGERS, "int64"),
         **dict.fromkeys(NUMBERS, "float64"),
         "comparable": "bool",
+        "can_be_tried": "bool",
     }
     table = table.astype(kinds)
     finished = pd.to_datetime(table["finished_at"], utc=True).dt.as_unit("us")
