@@ -123,7 +123,8 @@ def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """One row per readable run, in `COLUMNS`; unreadable runs have no row.
 
     Rates are in [0, 1], `flops` per image, `budget` the FLOPs of the whole training,
-    `train_seconds` in seconds, `finished_at` in UTC. What a run does not have (a failed one has no metrics) is NaN, NaT, or None in text columns.
+    `train_seconds` in seconds, `finished_at` in UTC. What a run does not have (a failed one has no
+    metrics) is NaN, NaT, or None in text columns.
     """
     records = {f"{run.dataset}/{run.name}": run.record for run in runs if run.record is not None}
     titles = run_titles(records)

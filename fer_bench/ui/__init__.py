@@ -19,6 +19,7 @@ from fer_bench.ui.records import (
     runs,
     status_line,
     table,
+    titles,
 )
 from fer_bench.ui.widgets import (
     badges,
@@ -66,6 +67,7 @@ __all__ = [
     "suspects",
     "table",
     "tiles",
+    "titles",
     "value_table",
     "votes_beside",
     "within_app",

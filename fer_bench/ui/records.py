@@ -27,6 +27,8 @@ from fer_bench.results.store import DEFAULT, DEFAULT_FILE, RECORD, ResultsStore,
 #: How a record's metrics are called on the pages, in reading order.
 SET_NAMES = {"test": "Test", "test_clean": "Clean test", "val": "Validation"}
 RUN_PARAMETER = "run"
+#: Where a visit remembers its run, `dataset/run`.
+CHOSEN = "chosen-run"
 #: Seconds between two looks at results that lie at a URL.
 LOOK_EVERY = 60.0
 
@@ -112,6 +114,12 @@ def table() -> pd.DataFrame:
     return _load(str(root), _runs_state(root))[1].copy()
 
 
+def titles() -> dict[str, str]:
+    """What people call each run, by `run_id`; unreadable runs have none."""
+    table_ = _load(str(root := results_root()), _state(root, RECORD))[1]
+    return dict(zip(table_["dataset"] + "/" + table_["run"], table_["title"], strict=True))
+
+
 def latencies() -> list[StoredLatency]:
     """Every `latency.json`, of runs and of bare networks; read again when one changes."""
     root = results_root()
@@ -187,19 +195,32 @@ def _default(root: str, changed: int) -> str | None:
 def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
     """A select box over runs that follows, and keeps up, the address's `?run=`.
 
-    Without it the default run comes first, or else the best comparable one. key: different on every
-    page.
+    Without it the run chosen on another page of this visit comes first, then the default one, or
+    else the best comparable one. key: different on every page.
     """
     by_id = {run_id(run): run for run in choices}
     wanted = st.query_params.get(RUN_PARAMETER)
     if wanted is not None and wanted not in by_id:
         st.warning(f"This page has no run {escape(wanted)}; showing another.")
-    names = list(by_id)
+    names, called = list(by_id), titles()
     best = max(names, key=lambda name: _merit(by_id[name]))
-    first = next((name for name in (wanted, default_id()) if name in by_id), best)
-    chosen = st.selectbox("Run", names, index=names.index(first), key=key)
-    st.query_params[RUN_PARAMETER] = chosen
+    preferred = (wanted, st.session_state.get(CHOSEN), default_id())
+    first = next((name for name in preferred if name in by_id), best)
+    chosen = st.selectbox(
+        "Run",
+        names,
+        index=names.index(first),
+        key=key,
+        format_func=lambda name: called.get(name, name),
+    )
+    remember_run(chosen)
     return by_id[chosen]
+
+
+def remember_run(chosen: str) -> None:
+    """One run for the whole visit: in the address, and for the pages that are opened next."""
+    st.query_params[RUN_PARAMETER] = chosen
+    st.session_state[CHOSEN] = chosen
 
 
 def _merit(run: StoredRun) -> tuple[bool, float]:

@@ -1,0 +1,258 @@
+"""The leaderboard's parts: which runs are compared, their table, and the charts beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from fer_bench import plots
+from fer_bench.display import as_percents, escape, how_many, interval
+from fer_bench.results.describe import benchmark
+from fer_bench.results.latency_tables import MeasuredNetwork, machines, milliseconds_per_face
+from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER
+from fer_bench.ui.records import RUN_PARAMETER, measured, run_id, runs
+from fer_bench.ui.widgets import chart, download_csv
+
+FILTERS = {"model": "Model", "mode": "Mode", "recipe": "Recipe", "pretraining": "Pretraining"}
+#: The recipe that trains every network alike.
+EQUAL_TERMS = "equal-terms"
+#: More bars than this are no longer a picture.
+MOST_BARS = 25
+#: More points than this hide one another, and take long to draw.
+MOST_POINTS = 200
+#: Longer tables scroll in a window of their own.
+MOST_ROWS = 15
+RATES = (
+    "test_accuracy", "test_accuracy_sd", "test_clean_accuracy", "test_accuracy_tta",
+    "test_macro_f1", "test_balanced_accuracy",
+)  # fmt: skip
+
+PERCENT = "%.1f %%"
+#: In reading order; on a narrow screen the first two are what one sees.
+COLUMNS = {
+    "title": st.column_config.TextColumn(
+        "Run", width=215, pinned=True, help="Select a row, or click a name, to open the run"
+    ),
+    "why_not_comparable": st.column_config.TextColumn("Why not ranked"),
+    "test_accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT, width=85),
+    "test_accuracy_sd": st.column_config.NumberColumn(
+        "± sd", format=PERCENT, help="Sample standard deviation over seeds; empty for one seed"
+    ),
+    "seeds": st.column_config.NumberColumn("Seeds", help="Runs averaged"),
+    "interval": st.column_config.TextColumn("95 % interval"),
+    "can_be_tried": st.column_config.CheckboxColumn(
+        "Can be tried", help="Its weights are here: Live, Try an image and the API can use it"
+    ),
+    "epochs": st.column_config.NumberColumn("Epochs", format="%d", help="Passes over the images"),
+    "budget": st.column_config.TextColumn(
+        "Budget", help="Floating-point operations of the whole training; empty for frozen runs"
+    ),
+    "recipe": st.column_config.TextColumn("Recipe", width=110),
+    "pretraining": st.column_config.TextColumn("Pretraining", width="small"),
+    "test_clean_accuracy": st.column_config.NumberColumn(
+        "Clean", format=PERCENT, help="Without test images that also occur in train or val"
+    ),
+    "test_accuracy_tta": st.column_config.NumberColumn(
+        "With TTA", format=PERCENT, help="Test-time augmentation: several views averaged"
+    ),
+    "test_macro_f1": st.column_config.NumberColumn(
+        "Macro F1", format=PERCENT, help="Mean of the emotions' F1"
+    ),
+    "test_balanced_accuracy": st.column_config.NumberColumn(
+        "Balanced", format=PERCENT, help="Mean of the emotions' recall"
+    ),
+    "ece": st.column_config.NumberColumn(
+        "ECE", format="%.3f", help="Expected calibration error; less is better"
+    ),
+    "parameters": st.column_config.NumberColumn("Parameters", format="compact"),
+    "input_size": st.column_config.NumberColumn("Input", format="%d px"),
+    "train_seconds": st.column_config.NumberColumn("Training", format="%d s"),
+    "hardware": st.column_config.TextColumn("Hardware"),
+    "run": st.column_config.TextColumn("Id", help="What commands call it"),
+}
+
+
+def chosen_benchmark(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs of one data set, protocol and label set: numbers across them do not compare."""
+    known = {run_id(run): benchmark(run.record) for run in runs() if run.record}
+    benchmarks = (table["dataset"] + "/" + table["run"]).map(known)
+    ranked = benchmarks[table["comparable"]].value_counts()
+    names = sorted(benchmarks.unique(), key=lambda name: (-ranked.get(name, 0), name))
+    return table[
+        benchmarks == st.selectbox("Data set", names, key="data", bind="query-params")
+    ]
+
+
+def on_equal_terms(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs that one recipe trained alike, where there are such and the reader wants no more."""
+    equal = table["recipe"] == EQUAL_TERMS
+    if table.loc[equal, "model"].nunique() < 2:
+        return table
+    alone = st.toggle(
+        "Equal terms only",
+        value=True,
+        key="equal",
+        bind="query-params",
+        help="Runs of the recipe `equal-terms`: the same epochs, augmentation and choice on val. "
+        "Without it, runs of different budgets stand in one list.",
+    )
+    return table[equal] if alone else table
+
+
+def filtered(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs that fit the filters; an empty filter lets everything through."""
+    with st.expander("Filters", icon=":material/filter_alt:"):
+        for place, (column, name) in zip(st.columns(len(FILTERS)), FILTERS.items(), strict=True):
+            options = sorted(table[column].dropna().unique())
+            wanted = place.multiselect(
+                name, options, placeholder="All", key=f"filter-{column}", bind="query-params"
+            )
+            if wanted:
+                table = table[table[column].isin(wanted)]
+        if st.toggle("Can be tried", key="tried", bind="query-params", help="Weights are here"):
+            table = table[table["can_be_tried"]]
+    return table
+
+
+def show_table(table: pd.DataFrame, key: str, *, why: bool = False) -> None:
+    """One ranking, with its CSV download; a row that is selected opens its run."""
+    shown = as_percents(table, RATES)
+    shown["train_seconds"] = table["train_seconds"].where(table["train_seconds"] > 0)
+    shown["budget"] = [plots.si_unit(value) for value in table["budget"]]
+    shown["interval"] = [
+        interval(low, high) for low, high in zip(table["ci_low"], table["ci_high"], strict=True)
+    ]
+    event = st.dataframe(
+        shown,
+        column_order=[c for c in COLUMNS if c in shown and (why or c != "why_not_comparable")],
+        column_config=COLUMNS,
+        hide_index=True,
+        width="stretch",
+        height="content" if len(shown) <= MOST_ROWS else "auto",
+        placeholder="–",
+        key=key,
+        on_select="rerun",
+        selection_mode=["single-row", "single-cell"],
+        alt=f"{how_many(len(shown), 'run')}, best test accuracy first",
+    )
+    open_selected(event, shown)
+    download_csv(table, f"{key}.csv", f"{key}-csv")
+
+
+def open_selected(event: object, shown: pd.DataFrame) -> None:
+    """Leaves for the run of the selected row, or of the clicked name."""
+    selection = getattr(event, "selection", None)
+    if selection is None:
+        return
+    rows = list(selection.get("rows", []))
+    rows += [row for row, column in selection.get("cells", []) if column == "title"]
+    if rows:
+        row = shown.iloc[rows[0]]
+        open_run(f"{row['dataset']}/{row['run']}")
+
+
+def open_run(name: str) -> None:
+    """Leaves for the page of the run `dataset/run`, in the same tab."""
+    st.switch_page("pages/run.py", query_params={RUN_PARAMETER: name})
+
+
+def show_charts(ranked: pd.DataFrame) -> None:
+    """Accuracy, and accuracy against cost."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Accuracy")
+        if len(ranked) > MOST_BARS:
+            st.caption(f"The best {MOST_BARS} of {len(ranked):,} runs.")
+        clicked = chart(
+            plots.accuracy_bars(ranked.head(MOST_BARS)),
+            "accuracy-bars",
+            alt=f"Test accuracy of {how_many(min(len(ranked), MOST_BARS), 'run')} with 95 % "
+            f"intervals; best: {ranked['title'].iloc[0]}",
+            selectable=True,
+        )
+        if clicked:
+            open_run(clicked)
+    with right:
+        st.subheader("Accuracy against cost")
+        _show_cost(ranked)
+
+
+def _show_cost(ranked: pd.DataFrame) -> None:
+    """Accuracy over what it costs; latency first, where any of these runs was measured."""
+    names = set(ranked["dataset"] + "/" + ranked["run"])
+    timed = [m for m in measured() if m.name in names]
+    costs = {"milliseconds": "Latency"} if timed else {}
+    costs |= {"parameters": "Parameters", "flops": "FLOPs per image", "budget": "Training budget"}
+    cost = st.segmented_control(
+        "Cost",
+        list(costs),
+        default=next(iter(costs)),
+        required=True,
+        format_func=costs.get,
+        label_visibility="collapsed",
+        key="cost",
+        bind="query-params",
+    )
+    if cost == "milliseconds":
+        _show_latency(ranked, timed)
+        return
+    if len(ranked) > MOST_POINTS:
+        st.caption(f"The best {MOST_POINTS} of {len(ranked):,} runs.")
+    figure = plots.accuracy_against(ranked.head(MOST_POINTS), cost, costs[cost])
+    _cost_chart(figure, f"accuracy-{cost}", costs[cost])
+
+
+def _cost_chart(figure: object, key: str, cost: str) -> None:
+    clicked = chart(
+        figure,
+        key,
+        alt=f"Test accuracy over {cost.lower()}, one point a run; runs that no other beats in "
+        "both are joined by a line",
+        selectable=True,
+    )
+    if clicked:
+        open_run(clicked)
+
+
+def _show_latency(ranked: pd.DataFrame, timed: Sequence[MeasuredNetwork]) -> None:
+    """Accuracy over milliseconds per face on one machine."""
+    names = machines(timed)
+    machine = st.selectbox("Machine", names) if len(names) > 1 else names[0]
+    times = (ranked["dataset"] + "/" + ranked["run"]).map(milliseconds_per_face(timed, machine))
+    shown = ranked.assign(milliseconds=times).dropna(subset="milliseconds")
+    figure = plots.accuracy_against(
+        shown.head(MOST_POINTS), "milliseconds", "Milliseconds per face", unit=" ms"
+    )
+    _cost_chart(figure, "accuracy-latency", "milliseconds per face")
+    how = "by the fastest back end that answers as fp32 does"
+    words = [f"One face per call on {escape(machine)}, {how}."]
+    if len(shown) > MOST_POINTS:
+        words.append(f"The best {MOST_POINTS} of {len(shown):,} runs.")
+    if unmeasured := len(ranked) - len(shown):
+        words.append(f"Not measured there: {how_many(unmeasured, 'run')}.")
+    st.caption(" ".join(words))
+    st.page_link(
+        "pages/latency.py",
+        label=BUDGET_VIEW,
+        icon=":material/speed:",
+        query_params={VIEW_PARAMETER: BUDGET_VIEW},
+    )
+
+
+def show_without_result() -> None:
+    """Failed, unfinished and unreadable runs, each with its sentence."""
+    rows = []
+    for run in runs():
+        if run.record is None:
+            rows.append((run_id(run), "unreadable", run.problem))
+        elif run.record.status != "done":
+            rows.append((run_id(run), run.record.status, run.record.error or "still running"))
+    if rows:
+        with st.expander(f"Runs without a result ({len(rows)})", icon=":material/warning:"):
+            st.dataframe(
+                pd.DataFrame(rows, columns=["Run", "Status", "What happened"]),
+                hide_index=True,
+                width="stretch",
+            )
