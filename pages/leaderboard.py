@@ -10,10 +10,10 @@ from fer_bench.ui import ranking
 from fer_bench.ui.comparison import RUNS_PARAMETER
 
 INTRODUCTION = (
-    "Which model is how accurate? Every checkpoint was chosen on validation images, the test images "
-    "were read once, and every accuracy has its 95 % interval. Runs differ in epochs, recipe and "
-    "pretraining: **Epochs** and **Budget** say by how much. **Clean** leaves out test images that "
-    "also occur in train or val."
+    "Which model is how accurate? Every checkpoint was chosen on validation images, the test "
+    "images were read once, and every accuracy has its 95 % interval. Runs differ in epochs, "
+    "recipe and pretraining: **Epochs** and **Budget** say by how much. **Clean** leaves out test "
+    "images that also occur in train or val."
 )
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     with st.container(horizontal=True, gap="medium"):
         averaged = several and st.toggle("Average over seeds", key="seeds", bind="query-params")
         show_all = not others.empty and st.toggle(
-            "Show runs that are not comparable", value=ranked.empty
+            "Show runs that are not comparable", value=ranked.empty, key="not-comparable"
         )
     if ranked.empty:
         st.info(
@@ -63,7 +63,9 @@ def show_ranking(ranked: pd.DataFrame) -> None:
                 below=interval(best["ci_low"], best["ci_high"]),
                 explanation=escape(best["title"]),
             ),
-            Tile(name="Experiments" if "seeds" in ranked else "Runs ranked", value=f"{len(ranked):,}"),
+            Tile(
+                name="Experiments" if "seeds" in ranked else "Runs ranked", value=f"{len(ranked):,}"
+            ),
             Tile(name="Models", value=str(ranked["model"].nunique())),
         ]
     )

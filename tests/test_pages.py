@@ -18,7 +18,7 @@ from page_fixtures import (
     texts,
     tiles,
 )
-from record_fixtures import make_record
+from record_fixtures import make_recipe, make_record
 
 from fer_bench import ui
 from fer_bench.emotions import EXPRESSIO, FERPLUS
@@ -73,7 +73,11 @@ def test_the_leaderboard_ranks_comparable_runs_alone(mixed: Path) -> None:
         "vgg16-frozen-frozen-20-s0",
     ]
     assert table["test_accuracy"].is_monotonic_decreasing
-    assert table["link"].iloc[0] == f"run?run={BEST}"
+    assert table["title"].tolist() == [
+        "ResNet18, fine-tuned, 5 epochs",
+        "ResNet18, fine-tuned, 5 epochs, seed 1",
+        "VGG16, frozen",
+    ]
     assert tiles(app)["Runs ranked"] == "3"
     assert "test images were read once" in texts(app)
 
@@ -81,7 +85,7 @@ def test_the_leaderboard_ranks_comparable_runs_alone(mixed: Path) -> None:
 def test_runs_that_are_not_comparable_stand_apart_and_say_why(mixed: Path) -> None:
     app = open_page("leaderboard")
     assert "Not ranked" not in texts(app)
-    app.toggle[1].set_value(True).run()
+    app.toggle(key="not-comparable").set_value(True).run()
     assert "Not ranked" in texts(app)
     others = app.dataframe[1].value
     assert others["run"].tolist() == ["keras-cnn-full-finetune-5-limit20-s0"]
@@ -93,14 +97,35 @@ def test_with_only_such_runs_the_leaderboard_says_so(results: Path) -> None:
     assert "No comparable run here: runs on synthetic data" in texts(open_page("leaderboard"))
 
 
-def test_seeds_are_averaged_on_demand(mixed: Path) -> None:
+def test_seeds_are_averaged_on_demand_in_table_tiles_and_bars(mixed: Path) -> None:
     app = open_page("leaderboard")
-    app.toggle[0].set_value(True).run()
+    app.toggle(key="seeds").set_value(True).run()
     table = app.dataframe[0].value
-    assert table[["experiment", "seeds"]].values.tolist() == [
-        ["resnet18-full-finetune-5", 2],
-        ["vgg16-frozen-frozen-20", 1],
+    assert table[["experiment", "seeds", "run"]].values.tolist() == [
+        ["resnet18-full-finetune-5", 2, "resnet18-full-finetune-5-s0"],
+        ["vgg16-frozen-frozen-20", 1, "vgg16-frozen-frozen-20-s0"],
     ]
+    mean, sd = table.loc[0, ["test_accuracy", "test_accuracy_sd"]]
+    shown = tiles(app)
+    assert shown["Experiments"] == "2"
+    assert shown["Best accuracy"] == f"{mean:.1f} %"
+    assert table.loc[0, "interval"] == f"{mean - sd:.1f} – {mean + sd:.1f}\N{NO-BREAK SPACE}%"
+
+
+def test_a_switch_that_would_change_nothing_is_not_there(results: Path) -> None:
+    ResultsStore(results).save(make_record())
+    app = open_page("leaderboard")
+    assert [toggle.key for toggle in app.toggle] == ["tried"]
+
+
+def test_runs_on_equal_terms_come_first_where_there_are_such(mixed: Path) -> None:
+    recipe = make_recipe(name="equal-terms", epochs=30)
+    for model in ("vit_b_16", "vgg16"):
+        ResultsStore(mixed).save(make_record(model=model, recipe=recipe, accuracy=0.5))
+    app = open_page("leaderboard")
+    assert sorted(app.dataframe[0].value["model"]) == ["vgg16", "vit_b_16"]
+    app.toggle(key="equal").set_value(False).run()
+    assert len(app.dataframe[0].value) == 5
 
 
 def test_fewer_emotions_are_a_benchmark_of_their_own(mixed: Path) -> None:
@@ -137,7 +162,7 @@ def test_an_ensemble_ranks_without_a_training_time_of_its_own(mixed: Path) -> No
 
 def test_filters_narrow_the_table(mixed: Path) -> None:
     app = open_page("leaderboard")
-    app.multiselect(key="filter-model").set_value(["vgg16"]).run()
+    app.multiselect(key="filter_model").set_value(["vgg16"]).run()
     assert app.dataframe[0].value["model"].tolist() == ["vgg16"]
 
 

@@ -18,7 +18,9 @@ from fer_bench.plots.style import MODEL_COLOURS, SPARE_COLOURS, label, model_col
 def table() -> pd.DataFrame:
     return pd.DataFrame(
         {
+            "dataset": "d",
             "run": ["small", "large", "middle", "failed"],
+            "title": ["Small", "Large", "Middle", "Failed"],
             "model": ["resnet18", "vgg16", "unheard-of", "vgg16"],
             "test_accuracy": [0.60, 0.70, 0.55, np.nan],
             "ci_low": [0.58, 0.69, 0.50, np.nan],
@@ -31,7 +33,7 @@ def table() -> pd.DataFrame:
 
 def test_accuracy_bars_rank_upwards_and_carry_their_intervals(table: pd.DataFrame) -> None:
     bar = plots.accuracy_bars(table).data[0]
-    assert list(bar.y) == ["middle", "small", "large"]
+    assert list(bar.y) == ["d/middle", "d/small", "d/large"]
     assert list(bar.x) == [0.55, 0.60, 0.70]
     assert bar.error_x.array == pytest.approx([0.02, 0.03, 0.02])
     assert bar.error_x.arrayminus == pytest.approx([0.05, 0.02, 0.01])
@@ -43,13 +45,13 @@ def test_accuracy_against_cost_marks_the_pareto_front(table: pd.DataFrame) -> No
     front = next(trace for trace in figure.data if trace.name == "Pareto front")
     assert list(front.x) == [10e6, 100e6]
     assert list(front.y) == [0.60, 0.70]
-    assert {t.name for t in figure.data} == {"resnet18", "vgg16", "unheard-of", "Pareto front"}
+    assert {t.name for t in figure.data} == {"ResNet18", "VGG16", "unheard-of", "Pareto front"}
     assert figure.layout.xaxis.title.text == "Parameters"
 
 
 def test_runs_without_the_cost_are_left_out(table: pd.DataFrame) -> None:
     figure = plots.accuracy_against(table, "flops", "FLOPs")
-    assert {t.name for t in figure.data} == {"resnet18", "vgg16", "Pareto front"}
+    assert {t.name for t in figure.data} == {"ResNet18", "VGG16", "Pareto front"}
 
 
 def test_figures_of_an_empty_table_are_empty(table: pd.DataFrame) -> None:
@@ -178,7 +180,7 @@ def test_every_network_of_ours_has_a_colour_of_its_own() -> None:
 def test_labels_cannot_carry_markup(table: pd.DataFrame) -> None:
     assert label("<a href='x'>&") == "&lt;a href='x'&gt;&amp;"
     assert shortened("x" * 40, 10) == "x" * 9 + "…"
-    named = table.assign(run=["<b>1</b>", "2", "3", "4"], model="<i>m</i>")
+    named = table.assign(title=["<b>1</b>", "2", "3", "4"], model="<i>m</i>")
     for figure in (
         plots.accuracy_bars(named),
         plots.accuracy_against(named, "parameters", "Parameters"),

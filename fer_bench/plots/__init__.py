@@ -22,14 +22,14 @@ from fer_bench.plots.labels import agreement_lines, leak_intervals
 from fer_bench.plots.latency import latency_bars, stage_bars
 from fer_bench.plots.live import emotion_timeline
 from fer_bench.plots.prediction import probability_bars, probability_pie
-from fer_bench.plots.ranking import accuracy_against, accuracy_bars
+from fer_bench.plots.ranking import accuracy_against, accuracy_bars, si_unit
 from fer_bench.plots.robustness import (
     robustness_bars,
     severity_curves,
     severity_heatmap,
     transfer_matrix,
 )
-from fer_bench.plots.style import emotion_colour, model_colour
+from fer_bench.plots.style import emotion_colour, in_words, model_colour
 from fer_bench.plots.training import training_curve
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "emotion_colour",
     "emotion_timeline",
     "feature_scatter",
+    "in_words",
     "latency_bars",
     "leak_intervals",
     "model_colour",
@@ -57,6 +58,7 @@ __all__ = [
     "roc_curves",
     "severity_curves",
     "severity_heatmap",
+    "si_unit",
     "stage_bars",
     "training_curve",
     "transfer_matrix",

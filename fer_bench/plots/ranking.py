@@ -10,9 +10,17 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.plots.style import GRAY, finish, label, model_colour, shortened
+from fer_bench.results.titles import model_title
 
+#: Models differ in their marks too, for readers who do not see colours.
+SYMBOLS = (
+    "circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down", "pentagon",
+    "hexagram",
+)  # fmt: skip
 #: Height of one bar with its gap, pixels.
 BAR_HEIGHT = 30
+#: Characters of a bar's name; a longer one is cut.
+BAR_LABEL = 44
 #: Heights of the cost figure without its legend, and of a line of that, pixels.
 PLOT_HEIGHT, LEGEND_LINE = 340, 19
 #: Room above the best point and below the worst one, as a share of 1.
@@ -22,15 +30,15 @@ Y_MARGIN = 0.04
 def accuracy_bars(table: pd.DataFrame) -> go.Figure:
     """Test accuracy of runs as horizontal bars with their intervals, best on top.
 
-    table: a summary table's columns `run, model, test_accuracy, ci_low, ci_high` in [0, 1]; rows
-        without an accuracy are left out.
+    table: a summary table's columns `dataset, run, title, model, test_accuracy, ci_low, ci_high`
+        in [0, 1]; rows without an accuracy are left out. Bars end in `dataset/run` as customdata.
     """
     shown = table.dropna(subset=["test_accuracy"]).sort_values("test_accuracy")
-    accuracy = shown["test_accuracy"]
+    accuracy, ids = shown["test_accuracy"], shown["dataset"] + "/" + shown["run"]
     figure = go.Figure(
         go.Bar(
             x=accuracy,
-            y=[str(run) for run in shown["run"]],
+            y=list(ids),
             orientation="h",
             marker_color=[model_colour(model) for model in shown["model"]],
             error_x={
@@ -42,7 +50,7 @@ def accuracy_bars(table: pd.DataFrame) -> go.Figure:
                 "thickness": 1.5,
             },
             customdata=np.column_stack(
-                [shown["run"].map(label), shown["ci_low"], shown["ci_high"]]
+                [shown["title"].map(label), shown["ci_low"], shown["ci_high"], ids]
             ),
             hovertemplate="%{customdata[0]}<br>%{x:.2%} "
             "(%{customdata[1]:.2%} – %{customdata[2]:.2%})<extra></extra>",
@@ -53,8 +61,8 @@ def accuracy_bars(table: pd.DataFrame) -> go.Figure:
     )
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
     figure.update_yaxes(
-        tickvals=[str(run) for run in shown["run"]],
-        ticktext=[shortened(run) for run in shown["run"]],
+        tickvals=list(ids),
+        ticktext=[shortened(title, BAR_LABEL) for title in shown["title"]],
         showgrid=False,
     )
     return figure
@@ -79,24 +87,33 @@ def pareto_front(cost: ArrayLike, value: ArrayLike) -> NDArray[np.bool_]:
 def accuracy_against(table: pd.DataFrame, cost: str, title: str, *, unit: str = "") -> go.Figure:
     """Test accuracy over a cost on a logarithmic axis, one point per run, Pareto front as a line.
 
-    table: columns `run, model, test_accuracy` and `cost`, the name of a numeric column
-        (`parameters`, `flops`, `milliseconds`); rows without either number are left out.
+    table: columns `dataset, run, title, model, test_accuracy` and `cost`, the name of a numeric
+        column (`parameters`, `flops`, `milliseconds`); rows without either number are left out.
     title: the cost in words, with its unit.
     unit: what follows the cost's number where a point is hovered over.
     """
     shown = table.dropna(subset=["test_accuracy", cost]).sort_values(cost)
     shown = shown[shown[cost].astype(float) > 0]
     figure = go.Figure()
-    for model, rows in shown.groupby("model", sort=True):
+    for number, (model, rows) in enumerate(shown.groupby("model", sort=True)):
         figure.add_scatter(
             x=rows[cost],
             y=rows["test_accuracy"],
             mode="markers",
-            name=shortened(model, 24),
-            text=rows["run"].map(label),
-            marker={"color": model_colour(str(model)), "size": 10},
-            customdata=[f"{_si(value)}{unit}" for value in rows[cost]],
-            hovertemplate="%{text}<br>%{y:.2%} at %{customdata}<extra></extra>",
+            name=shortened(model_title(str(model)), 24),
+            text=rows["title"].map(label),
+            marker={
+                "color": model_colour(str(model)),
+                "symbol": SYMBOLS[number % len(SYMBOLS)],
+                "size": 10,
+            },
+            customdata=[
+                (f"{si_unit(value)}{unit}", f"{dataset}/{run}")
+                for value, dataset, run in zip(
+                    rows[cost], rows["dataset"], rows["run"], strict=True
+                )
+            ],
+            hovertemplate="%{text}<br>%{y:.2%} at %{customdata[0]}<extra></extra>",
         )
     front = shown[pareto_front(shown[cost], shown["test_accuracy"])]
     figure.add_scatter(
@@ -132,11 +149,14 @@ def log_ticks(values: pd.Series[float]) -> dict[float, str]:
     digits = (1, 3) if values.max() >= 10 * values.min() else (1, 1.5, 2, 3, 5, 7)
     powers = range(math.floor(math.log10(values.min())), math.ceil(math.log10(values.max())) + 1)
     ticks = [digit * 10.0**power for power in powers for digit in digits]
-    return {tick: _si(tick) for tick in ticks}
+    return {tick: si_unit(tick) for tick in ticks}
 
 
-def _si(value: float) -> str:
-    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+def si_unit(value: float) -> str:
+    """`11.2M` for 11,200,000; nothing for NaN."""
+    if math.isnan(value):
+        return ""
+    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.3g}{letter}"
     return f"{value:.3g}"

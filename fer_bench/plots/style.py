@@ -30,6 +30,15 @@ MODEL_COLOURS: dict[str, str] = {
 }
 SPARE_COLOURS = ("#12a594", "#6e56cf", "#ab4aba", "#0090ff", "#ad7f58")
 
+#: Plotly's kinds of traces in words.
+KINDS = {
+    "bar": "Bar chart",
+    "scatter": "Line chart",
+    "heatmap": "Heat map",
+    "pie": "Pie chart",
+    "histogram": "Histogram",
+}
+
 #: Everything transparent and mid-toned, so that one figure fits both themes.
 TEMPLATE = go.layout.Template(
     layout=go.Layout(
@@ -88,3 +97,18 @@ def finish(
         dragmode=False,
     )
     return figure
+
+
+def in_words(figure: go.Figure) -> str:
+    """One sentence about a figure for readers who do not see it: its axes and its series."""
+    axes = [
+        axis.title.text for axis in (figure.layout.yaxis, figure.layout.xaxis) if axis.title.text
+    ]
+    names = [trace.name for trace in figure.data if trace.name]
+    kind = figure.data[0].type if figure.data else "empty"
+    words = [
+        f"{KINDS.get(kind, 'Chart')}: {' over '.join(axes)}" if axes else KINDS.get(kind, "Chart")
+    ]
+    if len(names) > 1:
+        words.append(f"of {', '.join(names[:8])}{' and others' if len(names) > 8 else ''}")
+    return " ".join(words)

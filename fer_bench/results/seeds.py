@@ -16,6 +16,10 @@ AVERAGED = [
     "test_accuracy", "test_accuracy_tta", "test_clean_accuracy", "test_macro_f1",
     "test_balanced_accuracy", "roc_auc", "ece", "val_accuracy", "train_seconds",
 ]  # fmt: skip
+#: Taken from an experiment's first seed.
+FIRST = [
+    "run", "title", "flops", "epochs", "budget", "hardware", "can_be_tried", "ci_low", "ci_high",
+]  # fmt: skip
 
 
 def experiment_of(run: str) -> str:
@@ -29,13 +33,21 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     table: as `results.describe.summary_table` gives it; only finished runs count.
     Returns: the experiment's columns, `seeds` (how many runs), the means of the metrics under
         their own names, and `test_accuracy_sd`, the sample standard deviation (NaN for one run).
+        `run`, `title` and what does not differ are those of the first seed; `ci_low` and `ci_high`
+        are the mean ± sd, or the interval of the only run.
     """
     done = table[(table["status"] == "done") & table["test_accuracy"].notna()]
     done = done.assign(experiment=done["run"].map(experiment_of))
+    done = done.sort_values("seed", kind="stable")
     groups = done.groupby(EXPERIMENT, dropna=False, sort=False, observed=True)
     rows = groups[AVERAGED].mean()
     rows.insert(0, "seeds", groups.size())
     rows.insert(2, "test_accuracy_sd", groups["test_accuracy"].std(ddof=1))
+    rows = rows.join(groups[FIRST].first())
+    several = rows["test_accuracy_sd"].notna()
+    for bound, sign in (("ci_low", -1), ("ci_high", 1)):
+        spread = rows["test_accuracy"] + sign * rows["test_accuracy_sd"]
+        rows[bound] = rows[bound].where(~several, spread)
     return rows.reset_index().sort_values(
         "test_accuracy", ascending=False, kind="stable", ignore_index=True
     )

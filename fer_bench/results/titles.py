@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from fer_bench.results.record import RunRecord
-from fer_bench.specs import EnsembleSpec, RunSpec
+from fer_bench.specs import EnsembleSpec, ExternalSpec, RunSpec
 
 MODEL_TITLES = {
     "resnet18": "ResNet18",
@@ -61,6 +61,8 @@ def run_title(record: RunRecord) -> str:
         words = [f"Ensemble {spec.title.replace('-', ' ')}" if spec.title else "Ensemble"]
         words += [] if spec.title else [f"of {len(spec.ensemble)}"]
         return ", ".join([" ".join(words), *_data_words(record)])
+    if isinstance(spec, ExternalSpec):
+        return ", ".join(filter(None, [spec.external, spec.version, *_data_words(record)]))
     words = [model_title(spec.model), training_title(spec)]
     if spec.mode in ("full", "lora"):
         epochs = record.training.epochs_run if record.training else spec.recipe.epochs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from fer_bench import plots
@@ -80,9 +81,7 @@ def chosen_benchmark(table: pd.DataFrame) -> pd.DataFrame:
     benchmarks = (table["dataset"] + "/" + table["run"]).map(known)
     ranked = benchmarks[table["comparable"]].value_counts()
     names = sorted(benchmarks.unique(), key=lambda name: (-ranked.get(name, 0), name))
-    return table[
-        benchmarks == st.selectbox("Data set", names, key="data", bind="query-params")
-    ]
+    return table[benchmarks == st.selectbox("Data set", names, key="data", bind="query-params")]
 
 
 def on_equal_terms(table: pd.DataFrame) -> pd.DataFrame:
@@ -107,7 +106,7 @@ def filtered(table: pd.DataFrame) -> pd.DataFrame:
         for place, (column, name) in zip(st.columns(len(FILTERS)), FILTERS.items(), strict=True):
             options = sorted(table[column].dropna().unique())
             wanted = place.multiselect(
-                name, options, placeholder="All", key=f"filter-{column}", bind="query-params"
+                name, options, placeholder="All", key=f"filter_{column}", bind="query-params"
             )
             if wanted:
                 table = table[table[column].isin(wanted)]
@@ -204,7 +203,7 @@ def _show_cost(ranked: pd.DataFrame) -> None:
     _cost_chart(figure, f"accuracy-{cost}", costs[cost])
 
 
-def _cost_chart(figure: object, key: str, cost: str) -> None:
+def _cost_chart(figure: go.Figure, key: str, cost: str) -> None:
     clicked = chart(
         figure,
         key,

@@ -10,11 +10,19 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
 
+from fer_bench import plots
 from fer_bench.display import Tile, escape, setting
 from fer_bench.errors import FerBenchError
 from fer_bench.results.csv_export import safe_csv
 from fer_bench.results.record import RunRecord
 
+#: Width of a saved figure, pixels: a column of a paper at 200 dpi.
+COLUMN_WIDTH = 700
+#: Of Plotly's tool bar nothing but saving is left.
+MODE_BAR_REMOVED = [
+    "zoom2d", "pan2d", "select2d", "lasso2d",
+    "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d",
+]  # fmt: skip
 TEXT_COLOURS = {"light": "#1c2024", "dark": "#e8eaef"}
 
 
@@ -68,17 +76,42 @@ def badges(record: RunRecord) -> None:
             st.badge(f"not comparable: {escape(reason)}", color="orange")
 
 
-def chart(figure: go.Figure, key: str) -> None:
-    """A figure in the page's width and theme, without Plotly's tool bar."""
+def chart(
+    figure: go.Figure, key: str, *, alt: str | None = None, selectable: bool = False
+) -> str | None:
+    """A figure in the page's width and theme, with buttons that save it as SVG or PNG.
+
+    Args:
+        key: its widget's key, and the name of the saved file.
+        alt: one sentence for screen readers; the figure's axes in words without it.
+        selectable: whether a click on a point or bar is answered.
+
+    Returns:
+        The id of the clicked point, the last of its `customdata`; None without a click.
+    """
     theme = st.context.theme.type
     if theme in TEXT_COLOURS:
         colour = TEXT_COLOURS[theme]
         figure.update_layout(font_color=colour)
         figure.update_xaxes(tickfont_color=colour, title_font_color=colour)
         figure.update_yaxes(tickfont_color=colour, title_font_color=colour)
-    st.plotly_chart(
-        figure, width="stretch", theme="streamlit", key=key, config={"displayModeBar": False}
+    config = {
+        "displaylogo": False,
+        "modeBarButtonsToRemove": MODE_BAR_REMOVED,
+        "toImageButtonOptions": {"format": "svg", "filename": key, "width": COLUMN_WIDTH},
+    }
+    event = st.plotly_chart(
+        figure,
+        width="stretch",
+        theme="streamlit",
+        key=key,
+        config=config,
+        alt=alt or plots.in_words(figure),
+        on_select="rerun" if selectable else "ignore",
+        selection_mode="points",
     )
+    points = event.selection.points if selectable and hasattr(event, "selection") else []
+    return str(points[0]["customdata"][-1]) if points else None
 
 
 def gallery(pictures: Sequence[tuple[Image.Image | bytes, str | None]], width: int) -> None:
