@@ -81,7 +81,8 @@ def chosen_benchmark(table: pd.DataFrame) -> pd.DataFrame:
     benchmarks = (table["dataset"] + "/" + table["run"]).map(known)
     ranked = benchmarks[table["comparable"]].value_counts()
     names = sorted(benchmarks.unique(), key=lambda name: (-ranked.get(name, 0), name))
-    return table[benchmarks == st.selectbox("Data set", names, key="data", bind="query-params")]
+    chosen = st.selectbox("Data set", names, key="data", bind="query-params")
+    return table.loc[benchmarks == chosen]
 
 
 def on_equal_terms(table: pd.DataFrame) -> pd.DataFrame:
@@ -189,7 +190,7 @@ def _show_cost(ranked: pd.DataFrame) -> None:
         list(costs),
         default=next(iter(costs)),
         required=True,
-        format_func=costs.get,
+        format_func=costs.__getitem__,
         label_visibility="collapsed",
         key="cost",
         bind="query-params",

@@ -116,8 +116,9 @@ def table() -> pd.DataFrame:
 
 def titles() -> dict[str, str]:
     """What people call each run, by `run_id`; unreadable runs have none."""
-    table_ = _load(str(root := results_root()), _state(root, RECORD))[1]
-    return dict(zip(table_["dataset"] + "/" + table_["run"], table_["title"], strict=True))
+    runs_table = table()
+    ids = runs_table["dataset"] + "/" + runs_table["run"]
+    return dict(zip(ids, runs_table["title"], strict=True))
 
 
 def latencies() -> list[StoredLatency]:
