@@ -34,18 +34,18 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from fer_bench.backends.agreement import compare
 from fer_bench.backends.base import Backend, Unavailable, one_by_one
-from fer_bench.backends.candidate import Candidate
-from fer_bench.backends.catalogue import BACKENDS, open_candidate
-from fer_bench.backends.choosing import measure
+from fer_bench.backends.fidelity import compare
+from fer_bench.backends.prepared import PreparedModel
+from fer_bench.backends.registry import BACKENDS, open_candidate
+from fer_bench.backends.select import measure
 from fer_bench.backends.timing import interleaved
-from fer_bench.data.base import FaceDataset
-from fer_bench.data.loading import load_dataset
-from fer_bench.data.transform import to_input
+from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.load import load_dataset
+from fer_bench.data.preprocess import to_input
 from fer_bench.environment import capture
-from fer_bench.models.base import Classifier, ModelRequest
-from fer_bench.models.catalogue import build_model
+from fer_bench.models.build import build_model
+from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.flops import count_flops
 from fer_bench.results.latency import REFERENCE
 from fer_bench.types import Split
@@ -86,7 +86,7 @@ def fit_head(model: Classifier, faces: Faces) -> None:
     model.head = head
 
 
-def open_all(candidate: Candidate) -> tuple[dict[str, Backend], dict[str, str]]:
+def open_all(candidate: PreparedModel) -> tuple[dict[str, Backend], dict[str, str]]:
     """Every back end that runs here, and why the others do not."""
     opened, unavailable = {}, {}
     for name in BACKENDS:
@@ -136,7 +136,7 @@ def benchmark(name: str, asked: argparse.Namespace, data: FaceDataset) -> dict[s
     if asked.data:
         fit_head(model, spread(data, "train", asked.train_faces))
     calibration = spread(data, "train", asked.calibration).images
-    candidate = Candidate(model, asked.threads, calibration)
+    candidate = PreparedModel(model, asked.threads, calibration)
     opened, unavailable = open_all(candidate)
     # Measured by itself and not remembered, from the conversions that are there already.
     chosen = measure(candidate, open_candidate, seconds=1.5)

@@ -70,7 +70,7 @@ def their_epoch(folder: Path, workers: int) -> dict[str, float]:
 
 def our_epochs(folder: Path) -> dict[str, float]:
     """The cache built, opened again, and gone through once in random order."""
-    from fer_bench.data.loading import read_source
+    from fer_bench.data.load import read_source
 
     started = time.perf_counter()
     read_source(folder)
@@ -110,7 +110,7 @@ def _peak(process: int) -> float:
 
 def largest_difference(folder: Path) -> int:
     """Between Pillow's pixels and the cache's, over some images."""
-    from fer_bench.data.loading import read_source
+    from fer_bench.data.load import read_source
 
     data = read_source(folder)
     some = range(0, len(data.labels), max(1, len(data.labels) // 50))

@@ -23,16 +23,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_bench.backends.export_metadata import ExportMetadata, describe
-from fer_bench.data.ferplus import VOTE_COLUMNS
+from fer_bench.backends.export.metadata import ExportMetadata, describe
+from fer_bench.data.readers.ferplus import VOTE_COLUMNS
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FER2013
 from fer_bench.environment import capture
-from fer_bench.models.base import Classifier, ModelRequest
-from fer_bench.models.catalogue import build_model
+from fer_bench.models.build import build_model
+from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.weights import model_files
 from fer_bench.results.exports import Export, ExportedFile, ExportsFile
-from fer_bench.results.latency import Agreement
+from fer_bench.results.latency import Fidelity
 from fer_bench.results.robustness import (
     CorruptedScore,
     RobustnessFile,
@@ -206,7 +206,7 @@ def documents() -> list[dict[str, bytes]]:
         **score.model_dump(), measured_at=now, run_finished_at=now, environment=environment,
         tested_on=on, classes=("happy",), classes_left_out=(), classes_missing=(), own_data=False,
     )  # fmt: skip
-    close = Agreement(
+    close = Fidelity(
         n=9, faces="fer2013 val", max_logit_difference=1e-5, max_probability_difference=1e-6,
         min_cosine=1.0, mean_cosine=1.0, top1_agreement=1.0,
     )  # fmt: skip
@@ -245,7 +245,7 @@ def onnx_file() -> bytes:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    from fer_bench.backends.onnx_model import set_metadata
+    from fer_bench.backends.onnx import set_metadata
 
     spec = metadata().input_spec
     shape = (spec.channels, spec.size, spec.size)
@@ -269,8 +269,8 @@ def onnx_file() -> bytes:
 
 def openvino_files() -> dict[str, bytes]:
     """The same linear map as OpenVINO IR."""
-    from fer_bench.backends.exporting_openvino import SECTION
-    from fer_bench.backends.openvino_model import load_openvino
+    from fer_bench.backends.export.openvino import SECTION
+    from fer_bench.backends.openvino_ir import load_openvino
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

@@ -18,7 +18,7 @@ from benchmarks import damage_examples as examples
 from benchmarks import damaged_readers as readers
 from benchmarks import hostile_inputs as hostile
 from benchmarks.damage import damaged
-from fer_bench.inference.history import History
+from fer_bench.inference.files.history import History
 from fer_bench.training.checkpoint import save_checkpoint
 
 Files = dict[str, bytes]
@@ -62,7 +62,7 @@ def _predictions() -> list[Files]:
 
 
 def _recipes() -> list[Files]:
-    shipped = sorted((examples.ROOT / "fer_bench/training/recipes").glob("*.yaml"))
+    shipped = sorted((examples.ROOT / "fer_bench/specs/recipes").glob("*.yaml"))
     record = json.loads((examples.SHIPPED / "record.json").read_bytes())
     files = [{"recipe.yaml": path.read_bytes()} for path in shipped]
     return [*files, {"recipe.json": json.dumps(record).encode()}]

@@ -14,25 +14,27 @@ import torch
 from benchmarks import damage_examples as examples
 from fer_bench.benchmark import plan, specify
 from fer_bench.cli.main import app
-from fer_bench.config import load_recipe, load_yaml
-from fer_bench.data.loading import load_dataset
-from fer_bench.data.vote_counts import find_vote_counts
+from fer_bench.config import load_yaml
+from fer_bench.data.load import load_dataset
+from fer_bench.data.readers.ferplus_votes import find_vote_counts
 from fer_bench.emotions import FER2013
-from fer_bench.evaluation.confusions import answers, of_set
+from fer_bench.evaluation.confusion import answers, of_set
 from fer_bench.evaluation.metrics import compute_metrics
 from fer_bench.inference.classifier import load_run_model
-from fer_bench.inference.history import History
-from fer_bench.inference.images import read_image
+from fer_bench.inference.files.history import History
+from fer_bench.inference.files.images import read_image
 from fer_bench.models.pretrained import load_weights, read_local
-from fer_bench.results.describe import reproduce_command
 from fer_bench.results.exports import read_exports
-from fer_bench.results.latency_store import list_latencies, read_latency
-from fer_bench.results.latency_tables import measured_networks, measurement_table, stage_table
+from fer_bench.results.latency_files import list_latencies, read_latency
 from fer_bench.results.robustness import read_robustness
-from fer_bench.results.robustness_tables import collect, summary
 from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.summary import reproduce_command
 from fer_bench.results.transfer import read_transfer
-from fer_bench.specs import RunSpec, Sweep
+from fer_bench.specs.recipe import load_recipe
+from fer_bench.specs.run import RunSpec
+from fer_bench.specs.sweep import Sweep
+from fer_bench.studies.latency.tables import measured_networks, measurement_table, stage_table
+from fer_bench.studies.robustness.tables import collect, summary
 from fer_bench.training.checkpoint import load_checkpoint
 from fer_bench.training.state import TrainingState
 
@@ -88,11 +90,11 @@ def read_votes(folder: Path) -> None:
 def read_record(folder: Path) -> None:
     command("results", "--results", folder / "results", "--json")
     command("results", "--results", folder / "results", "--sort", "date")
-    record = _run(folder)[1].readable()
+    record = _run(folder)[1].require_record()
     reproduce_command(record)
     elsewhere = ResultsStore(folder / "again")
     elsewhere.save(record)
-    assert elsewhere.find(record.name).readable() == record
+    assert elsewhere.find(record.name).require_record() == record
 
 
 def read_history(folder: Path) -> None:
@@ -163,14 +165,14 @@ def read_documents(folder: Path) -> None:
 
 @torch.inference_mode()
 def read_onnx(folder: Path) -> None:
-    from fer_bench.backends.onnx_model import OnnxFile
+    from fer_bench.backends.onnx import OnnxFile
 
     _read_export(OnnxFile(), folder / "model.onnx")
 
 
 @torch.inference_mode()
 def read_openvino(folder: Path) -> None:
-    from fer_bench.backends.exporting_openvino import OpenVinoFiles
+    from fer_bench.backends.export.openvino import OpenVinoFiles
 
     _read_export(OpenVinoFiles(), folder / "model.xml")
 

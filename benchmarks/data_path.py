@@ -2,7 +2,7 @@
 
 Both sides yield the same float batches of 64 gray faces as ImageNet-normalised RGB at 48, 64 and
 224 px. Theirs decodes and resizes single images in 2 worker processes, every epoch; ours decodes
-once and transforms batches (`fer_bench.data.transform.to_input`) with 2 threads into one buffer,
+once and transforms batches (`fer_bench.data.preprocess.to_input`) with 2 threads into one buffer,
 as a loop does that is done with each batch before the next. Rounds alternate, the medians count,
 and every pixel of the two sides is compared (at most 1/255 apart). Measure on an idle machine.
 
@@ -31,10 +31,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from fer_bench.data.loading import load_dataset, read_source
+from fer_bench.data.files.archive import is_image, open_tree
+from fer_bench.data.load import load_dataset, read_source
+from fer_bench.data.preprocess import to_input
 from fer_bench.data.synthetic import read_synthetic
-from fer_bench.data.transform import to_input
-from fer_bench.data.tree import is_image, open_tree
 from fer_bench.environment import capture
 from fer_bench.errors import RunFailed
 from fer_bench.types import InputSpec

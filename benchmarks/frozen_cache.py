@@ -27,18 +27,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from fer_bench.config import load_recipe
-from fer_bench.data.base import FaceDataset
-from fer_bench.data.loading import load_dataset
-from fer_bench.data.transform import to_input
+from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.load import load_dataset
+from fer_bench.data.preprocess import to_input
 from fer_bench.environment import capture
-from fer_bench.models.base import Classifier, ModelRequest
-from fer_bench.models.catalogue import build_model
-from fer_bench.specs import RunSpec
-from fer_bench.training.extractors import EXTRACTORS, Extractor, choose_extractor, make_extractor
-from fer_bench.training.features import BATCH_SIZE, NamedExtractor, extract_features
+from fer_bench.features.cache import BATCH_SIZE, NamedExtractor, extract_features
+from fer_bench.features.extractors import EXTRACTORS, Extractor, choose_extractor, make_extractor
+from fer_bench.models.build import build_model
+from fer_bench.models.classifier import Classifier, ModelRequest
+from fer_bench.specs.recipe import load_recipe
+from fer_bench.specs.run import RunSpec
 from fer_bench.training.frozen import CachedSplits, head_state, sample_input, train_epoch
-from fer_bench.training.targets import make_loss, soft_targets
+from fer_bench.training.loss import make_loss, soft_targets
 
 MODELS = ("resnet18", "clip_vit_b_32")
 THREADS = 2

@@ -117,7 +117,7 @@ def numbers(folder: Path) -> dict[str, object]:
     store = ResultsStore(folder / "results")
     found: dict[str, object] = {}
     for run in store.runs():
-        record = run.readable()
+        record = run.require_record()
         answers = store.predictions(run).to_csv(index=False).encode()
         weights = run.folder / WEIGHTS
         found[run.name] = (
@@ -139,7 +139,7 @@ def read_everything(folder: Path) -> Counter[str]:
     store = ResultsStore(folder / "results")
     statuses: Counter[str] = Counter()
     for run in store.runs():
-        statuses[run.readable().status] += 1
+        statuses[run.require_record().status] += 1
         for name, read in ((HISTORY, store.history), (PREDICTIONS, store.predictions)):
             if (run.folder / name).exists():
                 read(run)
@@ -190,7 +190,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    _PROCESSES.set_forkserver_preload(["fer_bench.benchmark", "fer_bench.models.clip"])
+    _PROCESSES.set_forkserver_preload(["fer_bench.benchmark", "fer_bench.models.zoo.clip"])
     started, rng = time.perf_counter(), random.Random(chosen.seed)
     with TemporaryDirectory() as name:
         recipe, sweep = Path(name) / "killable.yaml", Path(name) / "sweep.yaml"

@@ -27,14 +27,14 @@ import numpy as np
 from playwright.sync_api import Page
 
 from benchmarks.dashboard import chromium, serving
-from fer_bench.config import Recipe
 from fer_bench.emotions import FER2013
 from fer_bench.environment import Environment, capture
 from fer_bench.evaluation.metrics import compute_metrics
-from fer_bench.results.describe import summary_table
 from fer_bench.results.record import DatasetInfo, Metrics, ModelInfo, RunRecord, TrainingInfo
 from fer_bench.results.store import ResultsStore
-from fer_bench.specs import RunSpec
+from fer_bench.results.summary import summary_table
+from fer_bench.specs.recipe import Recipe
+from fer_bench.specs.run import RunSpec
 from fer_bench.types import InputSpec, Provenance
 
 MODELS = ("resnet18", "vgg16", "densenet121", "vit_b_16", "clip_vit_b_32")

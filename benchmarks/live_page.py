@@ -38,8 +38,8 @@ from benchmarks.live_visitor import LiveVisitor, process_figures
 from benchmarks.loopback import isolated
 from fer_bench.emotions import FER2013
 from fer_bench.environment import Environment, capture
-from fer_bench.models.base import ModelRequest
-from fer_bench.models.catalogue import build_model
+from fer_bench.models.build import build_model
+from fer_bench.models.classifier import ModelRequest
 from fer_bench.models.weights import model_files
 from fer_bench.results.store import DEFAULT, ResultsStore
 

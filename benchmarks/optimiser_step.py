@@ -17,11 +17,11 @@ from statistics import median
 
 import torch
 
-from fer_bench.config import Optimizer, Recipe
 from fer_bench.emotions import FER2013
 from fer_bench.environment import capture
-from fer_bench.models.base import ModelRequest
-from fer_bench.models.catalogue import build_model
+from fer_bench.models.build import build_model
+from fer_bench.models.classifier import ModelRequest
+from fer_bench.specs.recipe import Optimizer, Recipe
 from fer_bench.training.optim import make_optimizer
 
 OPTIMISERS = ("sgd", "adam", "adamw")

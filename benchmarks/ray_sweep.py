@@ -26,10 +26,11 @@ from typing import Any
 
 import yaml
 
-from fer_bench.config import load_recipe, load_yaml
+from fer_bench.config import load_yaml
 from fer_bench.environment import capture
 from fer_bench.errors import RunFailed
-from fer_bench.specs import Sweep
+from fer_bench.specs.recipe import load_recipe
+from fer_bench.specs.sweep import Sweep
 
 ROOT = Path(__file__).parents[1]
 SIDES = {

@@ -38,18 +38,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from fer_bench.benchmark.running import request_for
-from fer_bench.config import Augmentation, load_recipe
-from fer_bench.data.augment import ERASED_AREA, ERASED_ASPECT
-from fer_bench.data.base import FaceDataset
-from fer_bench.data.loading import SYNTHETIC, Loaded, load_dataset, split_source
+from fer_bench.benchmark.runner import request_for
+from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.load import SYNTHETIC, Loaded, load_dataset, split_source
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.environment import capture
-from fer_bench.models.base import Classifier
-from fer_bench.models.catalogue import build_model
+from fer_bench.models.build import build_model
+from fer_bench.models.classifier import Classifier
 from fer_bench.models.flops import count_flops
 from fer_bench.results.record import TrainingInfo
-from fer_bench.specs import RunSpec
+from fer_bench.specs.recipe import Augmentation, load_recipe
+from fer_bench.specs.run import RunSpec
+from fer_bench.training.augment import ERASED_AREA, ERASED_ASPECT
 from fer_bench.training.finetune import finetune
 from fer_bench.types import InputSpec
 

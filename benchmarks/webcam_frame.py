@@ -26,7 +26,7 @@ from torchvision import models, transforms
 
 from fer_bench.environment import capture
 from fer_bench.inference.classifier import open_classifier
-from fer_bench.inference.faces import make_detector
+from fer_bench.inference.detectors.base import make_detector
 from fer_bench.inference.predictor import Predictor
 from fer_bench.results.store import ResultsStore
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fer_bench.evaluation.model_card import model_card
 from fer_bench.results.store import DEFAULT, ResultsStore
+from fer_bench.studies.model_card.card import model_card
 
 ROOT = Path(__file__).parents[1]
 CARD = ROOT / "MODEL_CARD.md"

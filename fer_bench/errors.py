@@ -10,7 +10,7 @@ class FerBenchError(Exception):
     """Something the user can mend; shown as one sentence, never as a traceback."""
 
     exit_code = 2
-    #: Whether every process of a run raises it (`fer_bench.processes`).
+    #: Whether every process of a run raises it (`fer_bench.distributed`).
     shared = False
 
 

@@ -6,14 +6,15 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import Tile, as_percents, escape, interval, percent
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation import calibration, selective
-from fer_bench.evaluation.confusions import of_set, scores
-from fer_bench.results.describe import benchmark
+from fer_bench.evaluation.confusion import of_set, scores
+from fer_bench.formatting import as_percents, escape, interval, percent
+from fer_bench.results.headline import Tile
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
-from fer_bench.specs import ExternalSpec
+from fer_bench.results.summary import benchmark
+from fer_bench.specs.run import ExternalSpec
 
 TRAINED, SCALED = "As trained", "After the temperature"
 ANSWER = "the answer"
@@ -133,11 +134,11 @@ def show_reliability(shown: selective.Scores, emotions: list[str], key: str) -> 
 
 def pick_others(run: StoredRun, stored: list[StoredRun]) -> list[StoredRun]:
     """Runs of the same benchmark to draw beside this one."""
-    same = benchmark(run.readable())
+    same = benchmark(run.require_record())
     others = {
         ui.run_id(one): one
         for one in stored
-        if one.folder != run.folder and benchmark(one.readable()) == same
+        if one.folder != run.folder and benchmark(one.require_record()) == same
     }
     names = st.multiselect(
         "Runs beside it", list(others), max_selections=MOST_OTHERS, key=f"beside-{ui.run_id(run)}"
@@ -146,7 +147,7 @@ def pick_others(run: StoredRun, stored: list[StoredRun]) -> list[StoredRun]:
 
 
 def show_curves(
-    run: StoredRun, stored: list[StoredRun], chosen: str, answered: selective.Answered
+    run: StoredRun, stored: list[StoredRun], chosen: str, answered: selective.Accepted
 ) -> None:
     """Risk over coverage of this run and of others, each after its own temperature."""
     curves, areas = {}, []
@@ -155,7 +156,7 @@ def show_curves(
         if predictions is None or of_set(predictions, chosen).empty:
             st.caption(f"{escape(one.name)} has no predictions of these images.")
             continue
-        found = calibration.calibrated_scores(predictions, one.readable(), chosen)
+        found = calibration.calibrated_scores(predictions, one.require_record(), chosen)
         curves[one.name] = selective.risk_coverage(*found)
         areas.append({"run": one.name, "aurc": selective.area_under_risk_coverage(*found)})
     ui.chart(plots.risk_coverage_curves(curves, answered.point), "risk-coverage")
@@ -179,7 +180,7 @@ def show_selective(
     with left:
         show_curves(run, stored, chosen, answered)
     with right:
-        emotions = run.readable().dataset.emotions
+        emotions = run.require_record().dataset.emotions
         table = selective.answered_by_emotion(*scaled, emotions, threshold)
         st.dataframe(
             as_percents(table, ["coverage", "recall", "precision"]),
@@ -192,7 +193,7 @@ def show_selective(
         ui.download_csv(table, "answered.csv", "answered-csv")
 
 
-def answered_tiles(answered: selective.Answered, where: str = "") -> list[Tile]:
+def answered_tiles(answered: selective.Accepted, where: str = "") -> list[Tile]:
     accuracy, share = answered.accuracy, answered.share
     return [
         Tile(
@@ -282,7 +283,7 @@ def main() -> None:
         ui.no_results()
         return
     run = ui.pick_run(stored, "calibration-picker")
-    record = run.readable()
+    record = run.require_record()
     ui.badges(record)
     try:
         show_run(run, record, stored)

@@ -6,12 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import as_percents, escape, how_many, interval, percent
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation import comparison_tables as tables
-from fer_bench.evaluation import verdicts
-from fer_bench.evaluation.comparing import Comparison
+from fer_bench.formatting import as_percents, escape, how_many, interval, percent
 from fer_bench.results.store import StoredRun
+from fer_bench.studies.comparison import tables, verdicts
+from fer_bench.studies.comparison.compare import Comparison
 from fer_bench.ui.comparison import comparable_groups, compared, pick_runs
 
 INTRODUCTION = (
@@ -197,7 +196,7 @@ def show_curves(comparison: Comparison) -> None:
             continue
         if history is not None and not history.empty:
             label = f"{comparison.letters[name]} · {name}"
-            histories[label], models[label] = history, run.readable().spec.labels.model
+            histories[label], models[label] = history, run.require_record().spec.labels.model
     if not histories:
         return
     st.subheader("Training")
@@ -262,7 +261,7 @@ def show_disagreements(comparison: Comparison) -> None:
 
 
 def show_comparison(runs: list[StoredRun]) -> None:
-    sets = [key for key in ui.SET_NAMES if all(key in run.readable().metrics for run in runs)]
+    sets = [key for key in ui.SET_NAMES if all(key in run.require_record().metrics for run in runs)]
     if not sets:
         st.info("These runs' records have no metrics on the same images.")
         return

@@ -10,10 +10,11 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, settings, ui
-from fer_bench.data.base import FaceDataset
-from fer_bench.display import Tile, escape
+from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.gallery import ImagesById, class_counts, enlarged, samples
+from fer_bench.formatting import escape
+from fer_bench.results.headline import Tile
 from fer_bench.results.record import DatasetInfo
 
 if TYPE_CHECKING:  # torch loads only when an audit is asked for

@@ -6,10 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import as_percents, headline, how_many, percent
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation import confusions
+from fer_bench.evaluation import confusion
 from fer_bench.evaluation.calibration import reliability
+from fer_bench.formatting import as_percents, how_many, percent
+from fer_bench.results.headline import headline
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
 
@@ -53,11 +54,11 @@ def show_confusion(record: RunRecord, metrics: Metrics) -> None:
             format_func=NORMALISATIONS.get,
             label_visibility="collapsed",
         )
-        values = confusions.normalised(metrics.confusion, by)
+        values = confusion.normalised(metrics.confusion, by)
         ui.chart(plots.confusion_matrix(values, emotions, shares=by != "counts"), "confusion")
     with right:
         st.subheader("Most confused pairs")
-        pairs = confusions.confused_pairs(metrics.confusion, emotions)
+        pairs = confusion.confused_pairs(metrics.confusion, emotions)
         if pairs.empty:
             st.info("No mistakes on these images.")
         else:
@@ -89,11 +90,11 @@ def show_report(metrics: Metrics) -> None:
 
 def show_curves(predictions: pd.DataFrame, record: RunRecord, metrics: Metrics) -> None:
     emotions = record.dataset.emotions
-    labels, probabilities = confusions.scores(predictions, emotions)
+    labels, probabilities = confusion.scores(predictions, emotions)
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("ROC, each emotion against the rest")
-        ui.chart(plots.roc_curves(confusions.roc_table(labels, probabilities, emotions)), "roc")
+        ui.chart(plots.roc_curves(confusion.roc_table(labels, probabilities, emotions)), "roc")
     with right:
         st.subheader("Reliability")
         bins = reliability(labels, probabilities)
@@ -123,7 +124,7 @@ def caption(row: Any) -> str:
 def show_gallery(predictions: pd.DataFrame, record: RunRecord) -> None:
     st.subheader("Images, most confident first")
     answers = filtered(
-        confusions.answers(predictions, record.dataset.emotions), record.dataset.emotions
+        confusion.answers(predictions, record.dataset.emotions), record.dataset.emotions
     )
     if answers.empty:
         st.info("No image fits these filters.")
@@ -151,7 +152,7 @@ def main() -> None:
         ui.no_results()
         return
     run = ui.pick_run(stored, "errors-picker")
-    record = run.readable()
+    record = run.require_record()
     ui.badges(record)
     sets = [key for key in ui.SET_NAMES if key in record.metrics]
     if not sets:
@@ -179,7 +180,7 @@ def show_predictions(run: StoredRun, record: RunRecord, chosen: str) -> None:
             "`predictions.parquet`; run it again to get it."
         )
         return
-    predictions = confusions.of_set(predictions, chosen)
+    predictions = confusion.of_set(predictions, chosen)
     if predictions.empty:
         st.info("This run's predictions hold none of these images.")
         return

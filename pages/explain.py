@@ -6,10 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import Tile, escape, how_many, percent
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation import confusions
+from fer_bench.evaluation import confusion
 from fer_bench.evaluation.gallery import ImagesById, enlarged
+from fer_bench.formatting import escape, how_many, percent
+from fer_bench.results.headline import Tile
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.ui import models
@@ -63,7 +64,7 @@ def filtered(run: StoredRun, subject: Subject) -> pd.DataFrame:
         )
         return pd.DataFrame()
     emotions = subject.record.dataset.emotions
-    answers = confusions.answers(confusions.of_set(predictions, "test"), emotions)
+    answers = confusion.answers(confusion.of_set(predictions, "test"), emotions)
     kind, emotion = st.columns(2)
     right = kind.segmented_control(
         "Answers", ["Wrong", "Right"], default="Wrong", required=True, key="explain-answers"
@@ -107,7 +108,7 @@ def show_gallery(run: StoredRun, subject: Subject) -> None:
 
 
 def show_mean_heat(subject: Subject) -> None:
-    from fer_bench.inference.mean_heat import mean_heats
+    from fer_bench.studies.explain.mean_heat import mean_heats
 
     n = st.segmented_control(
         "Test images looked at",
@@ -174,7 +175,7 @@ def show_one_face(run: StoredRun, subject: Subject) -> None:
 
 def show_neighbours(subject: Subject, row: Any) -> None:
     """The training images that the network finds most like a face."""
-    from fer_bench.inference.neighbours import TrainingFaces, share_of
+    from fer_bench.studies.explain.neighbours import TrainingFaces, share_of
 
     st.subheader("Nearest training images")
     k = st.segmented_control(
@@ -229,7 +230,7 @@ def neighbour_caption(row: Any) -> str:
 
 
 def show_feature_map(subject: Subject) -> None:
-    from fer_bench.inference.feature_map import feature_map
+    from fer_bench.studies.explain.feature_map import feature_map
 
     colour_by = st.segmented_control(
         "Colour",
@@ -285,7 +286,7 @@ def main() -> None:
         models.no_models()
         return
     run = ui.pick_run(usable, "explain-picker")
-    record = run.readable()
+    record = run.require_record()
     ui.badges(record)
     try:
         show(run, record)

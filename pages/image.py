@@ -11,12 +11,13 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from fer_bench import plots, ui
-from fer_bench.display import as_percents, escape, how_many, percent
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.gallery import enlarged
-from fer_bench.ui import faces, images, models
-from fer_bench.ui.image_history import show_history
-from fer_bench.ui.images import Result, Treatment
+from fer_bench.formatting import as_percents, escape, how_many, percent
+from fer_bench.ui import models
+from fer_bench.ui.images import faces, upload
+from fer_bench.ui.images.history import show_history
+from fer_bench.ui.images.upload import Result, Treatment
 
 if TYPE_CHECKING:  # torch loads only when there is a model to open
     from fer_bench.inference.classifier import FaceClassifier
@@ -69,7 +70,7 @@ def show_picture(result: Result, treatment: Treatment, classifiers: Classifiers)
         st.button(
             "Take the whole image as a face",
             icon=":material/crop_free:",
-            on_click=images.take_whole_images,
+            on_click=upload.take_whole_images,
             type="primary",
         )
 
@@ -249,7 +250,7 @@ def show_gallery(results: Sequence[Result], treatment: Treatment, classifiers: C
     )
 
 
-def show_waiting(pictures: Sequence[images.Picture]) -> None:
+def show_waiting(pictures: Sequence[upload.Picture]) -> None:
     """What is missing before anything can be analysed."""
     if pictures:
         st.info("Choose a model, and its answer appears here.", icon=":material/neurology:")
@@ -266,18 +267,18 @@ def main() -> None:
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
-        pictures = images.ask_for_pictures()
+        pictures = upload.ask_for_pictures()
         classifiers = models.pick_classifiers(
-            usable, most=images.MOST_MODELS, key="image-models", backend=BACKEND
+            usable, most=upload.MOST_MODELS, key="image-models", backend=BACKEND
         )
-        detector = images.ask_for_detector()
-        adjustment = images.ask_for_adjustment()
+        detector = upload.ask_for_detector()
+        adjustment = upload.ask_for_adjustment()
     treatment = Treatment(adjustment=adjustment, detector=detector)
     with right:
         if not pictures or not classifiers:
             show_waiting(pictures)
             return
-        results = images.analyse_all(pictures, treatment, classifiers)
+        results = upload.analyse_all(pictures, treatment, classifiers)
         result = pick_picture(results)
         show_picture(result, treatment, classifiers)
     if result.n_faces:

@@ -7,14 +7,15 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, settings, ui
-from fer_bench.display import Tile, as_percents, escape, how_many, interval, percent
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation import annotators
-from fer_bench.evaluation.confusions import of_set
-from fer_bench.evaluation.leakage import leakage_table, sentence
-from fer_bench.results.describe import benchmark
+from fer_bench.evaluation.confusion import of_set
+from fer_bench.formatting import as_percents, escape, how_many, interval, percent
+from fer_bench.results.headline import Tile
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
+from fer_bench.results.summary import benchmark
+from fer_bench.studies.labels import annotators
+from fer_bench.studies.labels.leakage import leakage_table, sentence
 
 #: `annotators.votes_table`; None where there are no votes.
 Votes = pd.DataFrame | None
@@ -118,7 +119,7 @@ def show_suspects(run: StoredRun, record: RunRecord, votes: Votes) -> None:
     if suspects.empty:
         return
     if votes is not None:
-        voted = annotators.beside(suspects, votes)
+        voted = annotators.with_votes(suspects, votes)
         if voted.empty:
             st.info("FER+'s votes beside your data know none of these images.")
         else:
@@ -182,11 +183,11 @@ def show_agreement(run: StoredRun, record: RunRecord, votes: Votes) -> None:
 
 
 def show_leak(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None:
-    same = [one for one in stored if benchmark(one.readable()) == benchmark(record)]
+    same = [one for one in stored if benchmark(one.require_record()) == benchmark(record)]
     if st.toggle("Show runs that are not comparable", value=not record.comparable):
         shown = same
     else:
-        shown = [one for one in same if one.readable().comparable]
+        shown = [one for one in same if one.require_record().comparable]
     leaks, problems = ui.leakages(shown)
     for problem in problems:
         st.warning(escape(problem))
@@ -253,7 +254,7 @@ def main() -> None:
         ui.no_results()
         return
     run = ui.pick_run(stored, "labels-picker")
-    record = run.readable()
+    record = run.require_record()
     ui.badges(record)
     errors, agreement, leak = st.tabs(
         (ERRORS, AGREEMENT, LEAK), key=ui.VIEW_PARAMETER, bind="query-params"

@@ -4,9 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import Tile, as_percents, escape, how_many
-from fer_bench.results.describe import three_digits
-from fer_bench.results.latency_tables import (
+from fer_bench.formatting import as_percents, escape, how_many
+from fer_bench.results.headline import Tile
+from fer_bench.results.summary import three_digits
+from fer_bench.studies.latency.tables import (
     MeasuredNetwork,
     machine_line,
     machine_settings,

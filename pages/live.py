@@ -12,17 +12,20 @@ import streamlit as st
 from PIL import Image
 
 from fer_bench import ui
-from fer_bench.backends.catalogue import AUTO, BACKENDS
-from fer_bench.display import escape
+from fer_bench.backends.registry import AUTO, BACKENDS
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.draw import annotate
-from fer_bench.inference.faces import DEFAULT_DETECTOR, DETECTORS
-from fer_bench.inference.images import decode_image
-from fer_bench.inference.live import MAX_SMOOTHING, LiveSession, LiveSettings
+from fer_bench.formatting import escape
+from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, DETECTORS
+from fer_bench.inference.drawing.faces import annotate
+from fer_bench.inference.files.images import decode_image
+from fer_bench.inference.live.session import MAX_SMOOTHING, LiveSession, LiveSettings
 from fer_bench.inference.predictor import Predictor
-from fer_bench.results.csv_export import safe_csv
 from fer_bench.results.store import StoredRun
-from fer_bench.ui import images, live, live_panel, models
+from fer_bench.spreadsheet import safe_csv
+from fer_bench.ui import models
+from fer_bench.ui.images import upload
+from fer_bench.ui.live import camera as live
+from fer_bench.ui.live import panel
 
 REFRESH = timedelta(seconds=1)
 NOTHING = ""
@@ -47,7 +50,7 @@ def choose_models(runs: Sequence[StoredRun]) -> list[str]:
 
 def choose_means() -> tuple[str, str]:
     """The back end and the detector, of those whose files are here."""
-    names = images.usable_detectors()
+    names = upload.usable_detectors()
     with st.container(horizontal=True):
         backend = st.selectbox(
             "Back end",
@@ -213,7 +216,7 @@ def main() -> None:
         models.about_models([run for run in runs if ui.run_id(run) in chosen])
         show_picture(chosen, backend, detector)
     with right:
-        st.fragment(live_panel.show, run_every=REFRESH if playing else None)(camera)
+        st.fragment(panel.show, run_every=REFRESH if playing else None)(camera)
 
 
 ui.within_app()

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.data.corruptions import SEVERITIES
-from fer_bench.display import Tile, as_percents, escape, how_many, interval, percent
 from fer_bench.errors import FerBenchError
-from fer_bench.results.robustness_tables import (
+from fer_bench.formatting import as_percents, escape, how_many, interval, percent
+from fer_bench.results.headline import Tile
+from fer_bench.studies.robustness.corruptions import SEVERITIES
+from fer_bench.studies.robustness.tables import (
     MEAN,
     Found,
     Measured,

@@ -6,15 +6,16 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.display import Tile, as_percents, escape, file_size, headline
 from fer_bench.errors import FerBenchError
-from fer_bench.results.budget import speed_of
-from fer_bench.results.describe import reproduce_command, three_digits
+from fer_bench.formatting import as_percents, escape, file_size
+from fer_bench.results.headline import Tile, headline
 from fer_bench.results.latency import LatencyReport
-from fer_bench.results.latency_store import read_latency
+from fer_bench.results.latency_files import read_latency
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
-from fer_bench.specs import RunSpec
+from fer_bench.results.summary import reproduce_command, three_digits
+from fer_bench.specs.run import RunSpec
+from fer_bench.studies.latency.budget import speed_of
 
 PERCENT = "%.1f %%"
 PER_CLASS_COLUMNS = {

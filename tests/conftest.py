@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fer_bench.backends import openvino_model
+from fer_bench.backends import openvino_ir
 from fer_bench.cli import main as cli
 
 pytest_plugins = ("time_limits",)
@@ -29,7 +29,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture
 def any_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every precision works, whatever this CPU has instructions for, as tiny networks may."""
-    monkeypatch.setattr(openvino_model, "lacks_bf16", lambda: False)
+    monkeypatch.setattr(openvino_ir, "lacks_bf16", lambda: False)
 
 
 @pytest.fixture

@@ -15,22 +15,22 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 import fer_bench
-from fer_bench.api.forms import openapi_form, read_upload
-from fer_bench.api.gate import DOCS, HEALTH, Observer, TokenGate
 from fer_bench.api.metrics import Metrics
+from fer_bench.api.middleware import DOCS, HEALTH, Observer, TokenGate
 from fer_bench.api.pages import Form, page, picture_of, wants_page
 from fer_bench.api.schemas import (
     REFUSALS,
     UNAUTHORISED,
-    Asked,
     Health,
     ImageResult,
     Models,
     Predictions,
+    PredictOptions,
     Problem,
 )
 from fer_bench.api.service import Answers, Service
 from fer_bench.api.settings import ServeSettings
+from fer_bench.api.uploads import openapi_form, read_upload
 from fer_bench.errors import FerBenchError, RunFailed
 
 DESCRIPTION = """Finds faces in pictures and names their expressions. Pictures are never stored.
@@ -112,7 +112,7 @@ def _routes(service: Service, metrics: Metrics) -> APIRouter:
 
     @router.get("/", response_class=HTMLResponse, summary="A form to upload a picture")
     async def form() -> HTMLResponse:
-        return page(await _form(service, Asked()))
+        return page(await _form(service, PredictOptions()))
 
     @router.post(
         "/upload/",
@@ -130,7 +130,7 @@ def _routes(service: Service, metrics: Metrics) -> APIRouter:
         except HTTPException as refusal:
             if not as_page:
                 raise
-            offered = await _form(service, Asked())
+            offered = await _form(service, PredictOptions())
             shown = page(offered, error=str(refusal.detail), status=refusal.status_code)
             shown.headers.update(refusal.headers or {})
             return shown
@@ -184,7 +184,7 @@ async def _uploaded(
         return page(offered, answers=answers, picture=picture)
 
 
-async def _form(service: Service, asked: Asked) -> Form:
+async def _form(service: Service, asked: PredictOptions) -> Form:
     names = await asyncio.to_thread(service.networks.short_names)
     return Form(models=names, asked=asked, max_megabytes=service.settings.max_bytes / 1e6)
 

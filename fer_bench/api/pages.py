@@ -17,12 +17,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_bench.api.gate import POLICY
-from fer_bench.api.schemas import Asked
+from fer_bench.api.middleware import POLICY
+from fer_bench.api.schemas import PredictOptions
 from fer_bench.api.service import Answer, Answers
-from fer_bench.display import how_many, percent
 from fer_bench.emotions import COLOURS
-from fer_bench.inference.draw import annotate, numbers
+from fer_bench.formatting import how_many, percent
+from fer_bench.inference.drawing.faces import annotate, numbers
 
 #: Longer side of a picture on the page, pixels, and its quality.
 SHOWN_SIDE, QUALITY = 1200, 88
@@ -36,7 +36,7 @@ class Form:
     """
 
     models: Mapping[str, str]
-    asked: Asked
+    asked: PredictOptions
     max_megabytes: float
 
 

@@ -13,7 +13,7 @@ from fer_bench.results.store import DEFAULT, StoredRun
 LONGEST_NAME = 300
 
 
-class Asked(BaseModel):
+class PredictOptions(BaseModel):
     """What may stand beside the pictures, as form fields or in the query."""
 
     model_config = ConfigDict(extra="forbid")
@@ -100,7 +100,7 @@ def full_name(run: StoredRun) -> str:
 
 def model_entry(run: StoredRun, *, default: bool, backend: str | None) -> ModelEntry:
     """What is told of a readable run."""
-    record = run.readable()
+    record = run.require_record()
     test, model = record.metrics.get("test"), record.model
     start = origin(run)
     licence = model.provenance.licence if model else ""

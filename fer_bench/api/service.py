@@ -15,16 +15,16 @@ from fastapi import HTTPException
 from numpy.typing import NDArray
 
 from fer_bench.api.batching import Batcher
-from fer_bench.api.forms import Picture
-from fer_bench.api.looking import Asking, Looker, heat_map
+from fer_bench.api.detection import Asking, DetectorPool, heat_map
 from fer_bench.api.metrics import Metrics
-from fer_bench.api.networks import Networks
-from fer_bench.api.schemas import Asked, ImageResult
+from fer_bench.api.model_pool import Networks
+from fer_bench.api.schemas import ImageResult, PredictOptions
 from fer_bench.api.settings import ServeSettings
+from fer_bench.api.uploads import Picture
 from fer_bench.errors import FerBenchError, suggest
-from fer_bench.inference.batch import FileResult
+from fer_bench.inference.files.batch import FileResult
+from fer_bench.inference.files.writers import as_entry
 from fer_bench.inference.predictor import FacePrediction, named
-from fer_bench.inference.reporting import as_entry
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Service:
     def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
         self.settings = settings
         self.networks = Networks(settings)
-        self.looker = Looker(settings)
+        self.looker = DetectorPool(settings)
         self.stopping = False
         self.on_failure: Callable[[FerBenchError], None] = _log_failure
         self._at_work = 0
@@ -146,7 +146,7 @@ class Service:
             self._at_work -= 1
 
     async def analyse(
-        self, pictures: Sequence[Picture], asked: Asked, *, keep_images: bool = False
+        self, pictures: Sequence[Picture], asked: PredictOptions, *, keep_images: bool = False
     ) -> Answers:
         """Each picture's answer, in order.
 
@@ -173,7 +173,7 @@ class Service:
             ) from None
         return Answers(model=name, emotions=classifier.emotions, pictures=answers)
 
-    def _detector(self, asked: Asked) -> str:
+    def _detector(self, asked: PredictOptions) -> str:
         own = self.settings.detector
         if asked.detector not in (None, own, WHOLE):
             raise HTTPException(

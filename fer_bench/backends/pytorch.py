@@ -10,34 +10,34 @@ import torch
 from torch import Tensor, nn
 
 from fer_bench.backends.base import Forward, Unavailable, first_line, torch_threads
-from fer_bench.backends.candidate import Candidate
-from fer_bench.backends.openvino_model import require_bf16
+from fer_bench.backends.openvino_ir import require_bf16
+from fer_bench.backends.prepared import PreparedModel
 
 
-def eager(candidate: Candidate) -> Forward:
+def eager(candidate: PreparedModel) -> Forward:
     """The model as it is, in fp32: what all others are compared with."""
     return _forward(candidate, candidate.model, torch.float32, torch.contiguous_format)
 
 
-def channels_last(candidate: Candidate) -> Forward:
+def channels_last(candidate: PreparedModel) -> Forward:
     """fp32 with the channels of a pixel side by side in memory."""
     network = copy.deepcopy(candidate.model).to(memory_format=torch.channels_last)
     return _forward(candidate, network, torch.float32, torch.channels_last)
 
 
-def bf16(candidate: Candidate) -> Forward:
+def bf16(candidate: PreparedModel) -> Forward:
     """Weights and activations in bf16, channels last."""
     require_bf16(candidate.device.type)
     network = _in_bf16(candidate.model)
     return _forward(candidate, network, torch.bfloat16, torch.channels_last)
 
 
-def compiled(candidate: Candidate) -> Forward:
+def compiled(candidate: PreparedModel) -> Forward:
     """fp32 through torch.compile."""
     return _compiled(candidate, candidate.model, torch.float32)
 
 
-def compiled_bf16(candidate: Candidate) -> Forward:
+def compiled_bf16(candidate: PreparedModel) -> Forward:
     """bf16 through torch.compile."""
     require_bf16(candidate.device.type)
     return _compiled(candidate, _in_bf16(candidate.model), torch.bfloat16)
@@ -49,7 +49,7 @@ def _in_bf16(model: nn.Module) -> nn.Module:
 
 
 def _forward(
-    candidate: Candidate,
+    candidate: PreparedModel,
     network: Callable[[Tensor], Tensor],
     dtype: torch.dtype,
     layout: torch.memory_format,
@@ -63,7 +63,7 @@ def _forward(
     return forward
 
 
-def _compiled(candidate: Candidate, network: nn.Module, dtype: torch.dtype) -> Forward:
+def _compiled(candidate: PreparedModel, network: nn.Module, dtype: torch.dtype) -> Forward:
     """Compiled now, for one face; for several when they first come.
 
     Freezing folds the weights, as they are now, into the code: batch norms into convolutions, and

@@ -1,10 +1,10 @@
 """From a specification to runs, and from a stored run back to its numbers."""
 
-from fer_bench.benchmark.evaluating import EvaluationReport, evaluate_run
-from fer_bench.benchmark.planning import Source, plan, specify, specify_ensemble
-from fer_bench.benchmark.running import Runner, left_unfinished
+from fer_bench.benchmark.plan import Source, plan, specify, specify_ensemble
+from fer_bench.benchmark.runner import Runner, left_unfinished
 from fer_bench.benchmark.scoring import PairedResult, beside_others, score
-from fer_bench.benchmark.sweeping import is_finished, run_sweep
+from fer_bench.benchmark.stored_runs import EvaluationReport, evaluate_run
+from fer_bench.benchmark.sweep import is_finished, run_sweep
 
 __all__ = [
     "EvaluationReport",

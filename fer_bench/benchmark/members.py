@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fer_bench.data.base import FaceDataset
+from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import with_temperature
-from fer_bench.evaluation.confusions import scores
-from fer_bench.evaluation.ensembling import fit_weights
+from fer_bench.evaluation.confusion import scores
+from fer_bench.evaluation.ensemble_weights import fit_weights
 from fer_bench.inference.classifier import load_ensemble, load_run_model
-from fer_bench.models.base import Classifier
+from fer_bench.models.classifier import Classifier
 from fer_bench.results.record import Member
 from fer_bench.results.store import ResultsStore, StoredRun
-from fer_bench.specs import DataSpec, EnsembleSpec, RunSpec
+from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
 
 
 def assemble(
@@ -44,7 +44,7 @@ def _finished(
 ) -> list[StoredRun]:
     runs = [store.find(f"{dataset.name}/{name}") for name in names]
     for run in runs:
-        record = run.readable()
+        record = run.require_record()
         if record.status != "done":
             raise FerBenchError(f"run {run.name} is {record.status}: finish it first")
         if isinstance(record.spec, EnsembleSpec):
@@ -66,14 +66,14 @@ def _finished(
 def _weighted(
     store: ResultsStore, runs: Sequence[StoredRun], spec: EnsembleSpec
 ) -> tuple[Member, ...]:
-    temperatures = [run.readable().temperature or 1.0 for run in runs]
+    temperatures = [run.require_record().temperature or 1.0 for run in runs]
     weights = [1 / len(runs)] * len(runs)
     if spec.weighting == "fitted":
         calibrated = []
         for run, temperature in zip(runs, temperatures, strict=True):
             predictions = store.predictions(run)
             chosen = predictions[predictions["split"] == spec.selection_split].sort_values("id")
-            labels, probabilities = scores(chosen, run.readable().dataset.emotions)
+            labels, probabilities = scores(chosen, run.require_record().dataset.emotions)
             calibrated.append(with_temperature(probabilities, temperature))
         weights = fit_weights(labels, calibrated).tolist()
     return tuple(
@@ -81,7 +81,7 @@ def _weighted(
             run=run.name,
             weight=weight,
             temperature=temperature,
-            pretraining=run.readable().pretraining,
+            pretraining=run.require_record().pretraining,
         )
         for run, weight, temperature in zip(runs, weights, temperatures, strict=True)
     )

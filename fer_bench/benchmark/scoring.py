@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fer_bench.benchmark.running import describe_dataset, reasons_not_comparable
-from fer_bench.data.base import FaceDataset
+from fer_bench.benchmark.runner import describe_dataset, reasons_not_comparable
+from fer_bench.data.dataset import FaceDataset
 from fer_bench.environment import capture
 from fer_bench.evaluation.calibration import Calibration, calibrate
+from fer_bench.evaluation.evaluate import Evaluation, measure_answers
 from fer_bench.evaluation.external_predictions import place_in, read_external
-from fer_bench.evaluation.paired import holm, mcnemar_exact
-from fer_bench.evaluation.predicting import Evaluation, measure_answers
-from fer_bench.evaluation.shared_images import join, why_not_together
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import PREDICTIONS, ResultsStore, StoredRun
-from fer_bench.specs import ExternalSpec
+from fer_bench.specs.run import ExternalSpec
+from fer_bench.studies.comparison.paired import holm, mcnemar_exact
+from fer_bench.studies.comparison.shared_images import join, why_not_together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def beside_others(store: ResultsStore, run: StoredRun) -> list[PairedResult]:
     Raises:
         FerBenchError: the run, or another's predictions, cannot be read.
     """
-    own = run.readable()
+    own = run.require_record()
     table = store.predictions(run)
     found = []
     for other in store.runs():

@@ -9,7 +9,7 @@ from xml.etree import ElementTree  # nosec B405  # reads OpenCV's own file
 import cv2.data
 
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.haar import CASCADE
+from fer_bench.inference.detectors.haar import CASCADE
 
 
 def cascade_xml() -> bytes:

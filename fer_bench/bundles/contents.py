@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fer_bench.backends.export_metadata import ExportMetadata
-from fer_bench.inference import faces, haar
+from fer_bench.backends.export.metadata import ExportMetadata
+from fer_bench.inference.detectors import base, haar
 
 #: The network's name in every bundle.
 MODEL = "model.onnx"
@@ -66,7 +66,7 @@ def detector_settings() -> dict[str, float]:
         "frame_side": haar.FRAME_SIDE,
         "crop_side": haar.CROP_SIDE,
         "border": haar.BORDER,
-        "shortest_shrunk": faces.SHORTEST_SHRUNK,
-        "longest_shrunk": faces.LONGEST_SHRUNK,
-        "max_overlap": faces.MAX_OVERLAP,
+        "shortest_shrunk": base.SHORTEST_SHRUNK,
+        "longest_shrunk": base.LONGEST_SHRUNK,
+        "max_overlap": base.MAX_OVERLAP,
     }

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 import fer_bench
-from fer_bench.backends.export_metadata import INPUT, OUTPUT
+from fer_bench.backends.export.metadata import INPUT, OUTPUT
 from fer_bench.bundles.cascade import cascade_document, cascade_licence, cascade_xml
 from fer_bench.bundles.contents import MODEL, Contents, detector_settings, licences
 from fer_bench.bundles.runtime import BACKENDS, RUNTIME, integrity, read_runtime

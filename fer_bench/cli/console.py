@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from fer_bench import processes
+from fer_bench import distributed
 from fer_bench.errors import RunFailed
 
 #: Columns; no table of ours needs as many.
@@ -101,7 +101,7 @@ def interruptible(way_on: str) -> Iterator[None]:
         raise KeyboardInterrupt
 
     # A launcher ends the processes of a run in its own way; `nohup` has its reason, too.
-    ours = processes.launched() == 1 and threading.current_thread() is threading.main_thread()
+    ours = distributed.launched() == 1 and threading.current_thread() is threading.main_thread()
     names = [name for name in ("SIGTERM", "SIGHUP") if ours and hasattr(signal, name)]
     numbers = [getattr(signal, name) for name in names]
     before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) is signal.SIG_DFL}

@@ -7,22 +7,22 @@ import sys
 
 import typer
 
-from fer_bench import processes
-from fer_bench.cli import (
-    comparing,
+from fer_bench import distributed
+from fer_bench.cli.commands import (
+    compare,
     data,
-    evaluating,
-    explaining,
-    exporting,
+    evaluate,
+    explain,
+    export,
     latency,
-    listing,
-    predicting,
-    reporting,
+    listings,
+    predict,
+    report,
     robustness,
-    scoring,
-    serving,
-    sweeping,
-    training,
+    run,
+    score,
+    serve,
+    train,
 )
 from fer_bench.errors import FerBenchError
 
@@ -38,32 +38,32 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-app.add_typer(listing.list_app, name="list")
+app.add_typer(listings.list_app, name="list")
 app.add_typer(data.app, name="data")
-app.command()(sweeping.run)
-app.command()(training.train)
-app.command()(training.ensemble)
-app.command()(evaluating.evaluate)
-app.command()(exporting.export)
+app.command()(run.run)
+app.command()(train.train)
+app.command()(train.ensemble)
+app.command()(evaluate.evaluate)
+app.command()(export.export)
 app.command()(latency.latency)
 app.command()(robustness.robustness)
 app.command()(robustness.transfer)
-app.command()(explaining.explain)
-app.command()(predicting.predict)
-app.command()(predicting.fetch)
-app.command()(comparing.compare)
-app.command()(scoring.score)
-app.command()(listing.results)
-app.command()(reporting.report)
-app.command()(serving.serve)
+app.command()(explain.explain)
+app.command()(predict.predict)
+app.command()(predict.fetch)
+app.command()(compare.compare)
+app.command()(score.score)
+app.command()(listings.results)
+app.command()(report.report)
+app.command()(serve.serve)
 
 
 @app.callback()
 def _one_process_or_shared(context: typer.Context) -> None:
     command = context.invoked_subcommand
-    if processes.launched() > 1 and command not in SHARED:
+    if distributed.launched() > 1 and command not in SHARED:
         refusal = FerBenchError(
-            f"`{command}` is for one process, got {processes.launched()}: start it without "
+            f"`{command}` is for one process, got {distributed.launched()}: start it without "
             f"accelerate launch and torchrun, which are for {', '.join(SHARED)}"
         )
         refusal.shared = True
@@ -73,13 +73,13 @@ def _one_process_or_shared(context: typer.Context) -> None:
 def main() -> None:
     """Runs the command line; bad input ends in one sentence on stderr and exit code 2.
 
-    Of several processes (`fer_bench.processes`), the main one speaks.
+    Of several processes (`fer_bench.distributed`), the main one speaks.
     """
     try:
-        with processes.quiet_unless_main():
+        with distributed.quiet_unless_main():
             app()
     except FerBenchError as error:
-        sys.stderr.write(processes.sentence(error))
+        sys.stderr.write(distributed.sentence(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader (`| head`) has gone: keep Python from complaining when it flushes at exit.

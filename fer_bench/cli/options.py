@@ -13,9 +13,9 @@ from fer_bench.errors import FerBenchError, suggest
 
 if TYPE_CHECKING:
     from fer_bench.benchmark import Source
-    from fer_bench.data.base import FaceDataset
-    from fer_bench.models.base import Option
-    from fer_bench.specs import Protocol, VoteMode
+    from fer_bench.data.dataset import FaceDataset
+    from fer_bench.models.classifier import Option
+    from fer_bench.specs.run import Protocol, VoteMode
     from fer_bench.types import Dtype, Mode, Split
 
 DEFAULT_RESULTS = Path("results")
@@ -24,7 +24,7 @@ DEFAULT_RESULTS = Path("results")
 def _results_folder(place: str | Path) -> Path:
     """The folder of records; of a URL, the one that follows it, with what is new there."""
     from fer_bench.data.cache import cache_dir
-    from fer_bench.results.places import open_results
+    from fer_bench.results.location import open_results
 
     return open_results(str(place), cache_dir() / "results")
 
@@ -90,7 +90,7 @@ def open_source(
     classes: str | None = None,
 ) -> Source:
     """The source as the benchmark wants it; what is decided about its data is said, once."""
-    from fer_bench import processes
+    from fer_bench import distributed
     from fer_bench.benchmark import Source
     from fer_bench.data.notes import data_notes
 
@@ -98,7 +98,7 @@ def open_source(
 
     def say(dataset: FaceDataset) -> None:
         for note in data_notes(dataset):
-            if note not in said and processes.is_main():
+            if note not in said and distributed.is_main():
                 err.print(note, markup=False)
             said.add(note)
 
@@ -115,15 +115,15 @@ def choose_device(device: str) -> str:
     """
     import torch
 
-    from fer_bench import processes
+    from fer_bench import distributed
 
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() and not processes.cpu_wanted() else "cpu"
+        device = "cuda" if torch.cuda.is_available() and not distributed.cpu_wanted() else "cpu"
     if device not in ("cpu", "cuda"):
         raise FerBenchError(f"expected --device auto, cpu or cuda, got {device!r}")
     if device == "cuda" and not torch.cuda.is_available():
         raise FerBenchError("PyTorch sees no GPU here: use --device cpu")
-    processes.join(device)
+    distributed.join(device)
     return device
 
 
@@ -171,7 +171,7 @@ def as_split(value: str) -> Split:
 
 def as_protocol(value: str) -> Protocol:
     """Raises FerBenchError for an unknown protocol."""
-    from fer_bench.specs import Protocol
+    from fer_bench.specs.run import Protocol
 
     return cast(Protocol, choose("protocol", value, Protocol))
 
@@ -185,7 +185,7 @@ def as_dtype(value: str) -> Dtype | None:
 
 def as_trackers(values: list[str] | None) -> tuple[str, ...]:
     """Trackers' names, each once. Raises FerBenchError for one that is unknown or not installed."""
-    from fer_bench.benchmark.trackers import check_trackers
+    from fer_bench.benchmark.trackers.services import check_trackers
 
     names = tuple(dict.fromkeys(name.strip() for text in values or () for name in text.split(",")))
     check_trackers(names)
@@ -194,6 +194,6 @@ def as_trackers(values: list[str] | None) -> tuple[str, ...]:
 
 def as_votes(value: str | None) -> VoteMode | None:
     """Raises FerBenchError for an unknown rule of FER+."""
-    from fer_bench.specs import VoteMode
+    from fer_bench.specs.run import VoteMode
 
     return None if value is None else cast(VoteMode, choose("votes", value, VoteMode))

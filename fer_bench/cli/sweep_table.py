@@ -15,7 +15,7 @@ from rich.text import Text
 from fer_bench.cli.console import err
 
 if TYPE_CHECKING:
-    from fer_bench.benchmark.ray_sweep import News
+    from fer_bench.benchmark.cluster.ray_sweep import News
 
 #: Rows: the runs at work, and the last that ended where these are fewer.
 MOST_ROWS = 20

@@ -21,8 +21,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from fer_bench.data.base import SourceData
-from fer_bench.data.transform import to_unit
+from fer_bench.data.dataset import SourceData
+from fer_bench.data.preprocess import to_unit
 from fer_bench.types import Progress, silent
 
 TRAIN_PARTS = ("Training", "train")

@@ -19,7 +19,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from fer_bench.data.base import LeftOut, SourceData
+from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.journal import SUFFIX
 from fer_bench.errors import FerBenchError
 
@@ -64,7 +64,7 @@ class ArrayFile:
     def __init__(
         self, path: Path, item_shape: tuple[int, ...], dtype: str, *, reopen: bool = False
     ) -> None:
-        """reopen: what the file holds stays, for `claim` to look at."""
+        """reopen: what the file holds stays, for `verify_next` to look at."""
         self._path, self._item_shape, self._dtype = path, item_shape, np.dtype(dtype)
         self._item_bytes = math.prod(item_shape) * self._dtype.itemsize
         if reopen:
@@ -85,7 +85,7 @@ class ArrayFile:
             },
         )
 
-    def claim(self, hashes: NDArray[np.uint64]) -> bool:
+    def verify_next(self, hashes: NDArray[np.uint64]) -> bool:
         """Whether the next items of a reopened file have these `pixel_hashes`; then they stay."""
         data = self._file.read(len(hashes) * self._item_bytes)
         whole = len(data) == len(hashes) * self._item_bytes

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_bench.data.base import FaceDataset, LeftOut
-from fer_bench.data.loading import load_source, split_source
+from fer_bench.data.dataset import FaceDataset, LeftOut
+from fer_bench.data.load import load_source, split_source
 from fer_bench.data.notes import data_notes, persons_note
-from fer_bench.specs import Protocol, VoteMode
+from fer_bench.specs.run import Protocol, VoteMode
 from fer_bench.types import SPLITS, Progress, silent
 
 #: Fewer test images than this give intervals too wide to compare models by.

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from fer_bench.data.base import FaceDataset
+from fer_bench.data.dataset import FaceDataset
 
 #: So many reasons are named in a line.
 REASONS = 3

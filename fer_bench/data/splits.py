@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.data.base import UNASSIGNED, FaceDataset, SourceData
+from fer_bench.data.dataset import UNASSIGNED, FaceDataset, SourceData
 from fer_bench.errors import FerBenchError
-from fer_bench.specs import Protocol
+from fer_bench.specs.run import Protocol
 from fer_bench.types import SPLITS
 
 TRAIN, VAL, TEST = range(3)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fer_bench.data.base import SourceData
 from fer_bench.data.cache import pixel_hashes
+from fer_bench.data.dataset import SourceData
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError, suggest
 

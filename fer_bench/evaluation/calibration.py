@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from fer_bench.evaluation.confusions import of_set, scores
+from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.results.record import RunRecord
 from fer_bench.types import Split
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fer_bench.data.base import FaceDataset
+from fer_bench.data.dataset import FaceDataset
 from fer_bench.emotions import canonical
 from fer_bench.errors import FerBenchError, one_line
 from fer_bench.evaluation.metrics import SUM_TOLERANCE

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_bench.data.base import FaceDataset
+from fer_bench.data.dataset import FaceDataset
 from fer_bench.results.record import RunRecord
 from fer_bench.types import SPLITS
 

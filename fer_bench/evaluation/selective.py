@@ -22,7 +22,7 @@ TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answered:
+class Accepted:
     """What a threshold does to a set of images.
 
     accuracy: right answers of the answered images. share: answered images of all.
@@ -82,12 +82,12 @@ def area_under_risk_coverage(
 
 def answered_above(
     labels: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float
-) -> Answered:
+) -> Accepted:
     """What a threshold in [0, 1] does to all images together."""
     sure = probabilities.max(1) >= threshold
     right = probabilities.argmax(1) == labels
     n_answered = int(sure.sum())
-    return Answered(
+    return Accepted(
         accuracy=Rate(hits=int((sure & right).sum()), n=n_answered),
         share=Rate(hits=n_answered, n=len(labels)),
     )
@@ -139,15 +139,15 @@ def threshold_for(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Promise:
+class OperatingPoint:
     """An accuracy promised by a threshold: what it gave where it was chosen, and elsewhere."""
 
     threshold: float
-    chosen_on: Answered
-    held_on: Answered
+    chosen_on: Accepted
+    held_on: Accepted
 
 
-def promise(validation: Scores, test: Scores, accuracy: float) -> Promise | None:
+def promise(validation: Scores, test: Scores, accuracy: float) -> OperatingPoint | None:
     """Chooses a threshold for an accuracy in [0, 1] on one set of images and applies it to another.
 
     None where no threshold reaches the accuracy on `validation`.
@@ -155,7 +155,7 @@ def promise(validation: Scores, test: Scores, accuracy: float) -> Promise | None
     threshold = threshold_for(*validation, accuracy)
     if threshold is None:
         return None
-    return Promise(
+    return OperatingPoint(
         threshold=threshold,
         chosen_on=answered_above(*validation, threshold),
         held_on=answered_above(*test, threshold),

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fer_bench.backends.base import Backend
-from fer_bench.backends.catalogue import AUTO, open_backend
-from fer_bench.data.transform import to_input
+from fer_bench.backends.registry import AUTO, open_backend
+from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.models.base import Classifier
-from fer_bench.models.ensemble import Voice, make_ensemble
+from fer_bench.models.classifier import Classifier
+from fer_bench.models.ensemble import EnsembleMember, make_ensemble
 from fer_bench.models.weights import load_model
-from fer_bench.results.describe import reproduce_command
-from fer_bench.results.places import fetch
+from fer_bench.results.location import fetch
 from fer_bench.results.record import Member, RunRecord
 from fer_bench.results.store import StoredRun, read_run
-from fer_bench.specs import ExternalSpec
+from fer_bench.results.summary import reproduce_command
+from fer_bench.specs.run import ExternalSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ def open_classifier(run: StoredRun, backend: str = AUTO) -> FaceClassifier:
             train it again), or a back end that is unknown or does not work here.
     """
     model = load_run_model(run)
-    temperature = run.readable().temperature
+    temperature = run.require_record().temperature
     return FaceClassifier(
         name=run.name,
         model=model,
@@ -101,7 +101,7 @@ def load_run_model(run: StoredRun) -> Classifier:
         FerBenchError: only its record is here; the message says how to train it again. Or an
             ensemble whose members are no longer those that were measured.
     """
-    record = run.readable()
+    record = run.require_record()
     if record.members:
         _require_members(run, record)
         return load_ensemble(run.folder.parent, record.members)
@@ -128,12 +128,12 @@ def _require_members(run: StoredRun, record: RunRecord) -> None:
                 f"ensemble {run.name} needs run {member.run}, which is not in "
                 f"{run.folder.parent}: bring it back, or make an ensemble of others"
             )
-        if stored.readable().members:
+        if stored.require_record().members:
             raise FerBenchError(
                 f"ensemble {run.name} is made of {member.run}, an ensemble itself: {again}"
             )
         # Fitted on validation data, so that no two trainings have the same.
-        if (stored.readable().temperature or 1.0) != member.temperature:
+        if (stored.require_record().temperature or 1.0) != member.temperature:
             raise FerBenchError(
                 f"run {member.run} was trained again since ensemble {run.name} was made of it, "
                 f"whose numbers no longer hold: {again}"
@@ -148,7 +148,7 @@ def load_ensemble(folder: Path, members: Sequence[Member]) -> Classifier:
     """
     return make_ensemble(
         [
-            Voice(
+            EnsembleMember(
                 model=load_run_model(read_run(folder / member.run)),
                 weight=member.weight,
                 temperature=member.temperature,

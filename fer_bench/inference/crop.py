@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.inference.faces import DetectedFace
+from fer_bench.inference.detectors.base import DetectedFace
 from fer_bench.types import InputSpec
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.crop import crop_face
-from fer_bench.inference.faces import DetectedFace, FaceDetector
-from fer_bench.inference.images import Picture, load_picture
+from fer_bench.inference.detectors.base import DetectedFace, FaceDetector
+from fer_bench.inference.files.images import Picture, load_picture
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_bench.errors import FerBenchError
-from fer_bench.models.base import Classifier, ModelRequest
+from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.types import LUMA, InputSpec, Provenance
 
 #: Keeps the logarithm of a probability finite.
@@ -17,7 +17,7 @@ TINY = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Voice:
+class EnsembleMember:
     """A network in an ensemble: its share, and what its logits are divided by before."""
 
     model: Classifier
@@ -32,7 +32,7 @@ class _Voice(nn.Module):
     std: Tensor
     luma: Tensor
 
-    def __init__(self, voice: Voice) -> None:
+    def __init__(self, voice: EnsembleMember) -> None:
         super().__init__()
         self.model = voice.model
         self.temperature = voice.temperature
@@ -52,7 +52,7 @@ class _Voice(nn.Module):
 class _Together(nn.Module):
     """`(B, channels, S, S)` in [0, 1] to every network's probabilities, `(B, M, C)`."""
 
-    def __init__(self, voices: Sequence[Voice]) -> None:
+    def __init__(self, voices: Sequence[EnsembleMember]) -> None:
         super().__init__()
         self.voices = nn.ModuleList(_Voice(voice) for voice in voices)
 
@@ -73,7 +73,7 @@ class _LogMean(nn.Module):
         return (probabilities * self.weights).sum(1).clamp_min(TINY).log()
 
 
-def make_ensemble(voices: Sequence[Voice]) -> Classifier:
+def make_ensemble(voices: Sequence[EnsembleMember]) -> Classifier:
     """One classifier of several; the softmax of its logits is the weighted mean.
 
     Its faces come in [0, 1]: each network normalises them as it was trained to. Its features are

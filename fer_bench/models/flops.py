@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from fer_bench.models.base import Classifier
+from fer_bench.models.classifier import Classifier
 
 
 def count_parameters(model: Classifier) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fer_bench.models.base import Classifier, ModelRequest
+from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.pretrained import State, load_weights, starting_state
 from fer_bench.types import InputSpec, Provenance
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from fer_bench.errors import FerBenchError
-from fer_bench.models.base import Classifier
+from fer_bench.models.classifier import Classifier
 
 #: A layer thinner than this many ranks gains nothing from a low-rank update.
 _THINNEST = 4

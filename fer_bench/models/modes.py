@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_bench.models.base import Classifier
+from fer_bench.models.classifier import Classifier
 from fer_bench.models.options import DEFAULT_LORA_RANK
 
 

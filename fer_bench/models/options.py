@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import Field
 
 from fer_bench.config import Config, validate
-from fer_bench.models.base import ModelRequest
+from fer_bench.models.classifier import ModelRequest
 
 DEFAULT_LORA_RANK = 8
 

@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_bench.errors import FerBenchError
-from fer_bench.models.base import ModelRequest
+from fer_bench.models.classifier import ModelRequest
 
 State = dict[str, Tensor]
 Kind = Literal["none", "published", "hub", "local"]

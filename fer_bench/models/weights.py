@@ -14,8 +14,8 @@ from torch import Tensor
 
 from fer_bench.config import Config, validate
 from fer_bench.errors import FerBenchError
-from fer_bench.models.base import Classifier, ModelRequest
-from fer_bench.models.catalogue import find_builder
+from fer_bench.models.build import find_builder
+from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.lora import has_lora
 from fer_bench.models.pretrained import WEIGHTS_FILE, load_weights
 from fer_bench.types import Dtype, InputSpec, Provenance

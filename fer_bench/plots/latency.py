@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fer_bench.plots.style import ACCENT, GRAY, finish, label, model_colour, shortened
-from fer_bench.results.describe import three_digits
+from fer_bench.results.summary import three_digits
 
 #: Height of one bar with its gap, and of the rest of a figure, pixels.
 BAR_HEIGHT, FRAME_HEIGHT = 26, 90

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fer_bench.errors import FerBenchError, suggest
-from fer_bench.results.describe import benchmark, summary_table
-from fer_bench.results.latency_store import list_latencies
-from fer_bench.results.latency_tables import MeasuredNetwork, measured_networks
+from fer_bench.results.latency_files import list_latencies
 from fer_bench.results.lineage import starting_run
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.summary import benchmark, summary_table
+from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Source:
     @property
     def record(self) -> RunRecord:
         """Its record, which is readable."""
-        return self.run.readable()
+        return self.run.require_record()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def collect(store: ResultsStore, dataset: str | None = None) -> Contents:
             raise FerBenchError(f"no run on the data set {dataset!r}: {suggest(dataset, known)}")
         runs = [run for run in runs if run.dataset == dataset]
     done = [run for run in runs if run.record and run.record.status == "done"]
-    names = {_id(run): run.readable().spec.labels.model for run in done}
+    names = {_id(run): run.require_record().spec.labels.model for run in done}
     benchmarks, sources = _numbered(done)
     return Contents(
         benchmarks=benchmarks,
@@ -100,7 +100,7 @@ def _id(run: StoredRun) -> str:
 
 
 def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[Source, ...]]:
-    names = [benchmark(run.readable()) for run in done]
+    names = [benchmark(run.require_record()) for run in done]
     table = summary_table(done).assign(benchmark=names, place=range(len(done)))
     n_ranked = table.groupby("benchmark")["comparable"].sum()
     order = {name: (-n_ranked[name], name) for name in n_ranked.index}

@@ -9,11 +9,11 @@ import plotly.graph_objects as go
 from fer_bench import plots
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import reliability
-from fer_bench.evaluation.confusions import normalised, of_set, scores
+from fer_bench.evaluation.confusion import normalised, of_set, scores
 from fer_bench.report.contents import Benchmark, Source
 from fer_bench.report.tables import per_class
-from fer_bench.results.latency_tables import MeasuredNetwork, machines, milliseconds_per_face
 from fer_bench.results.store import PREDICTIONS, ResultsStore
+from fer_bench.studies.latency.tables import MeasuredNetwork, machines, milliseconds_per_face
 
 #: More bars than this are no longer a picture.
 MOST_BARS = 25

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable
 
-from fer_bench.evaluation import markdown
+from fer_bench import markdown
 from fer_bench.report.tables import Table
 
 LATEX = {

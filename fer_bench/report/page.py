@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 
 import fer_bench
-from fer_bench.display import how_many, three_decimals
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import how_many, three_decimals
 from fer_bench.report import figures, tables
 from fer_bench.report.contents import Benchmark, Contents, Source
 from fer_bench.report.figures import FigureWriter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_bench.evaluation.markdown import prose
+from fer_bench.markdown import prose
 from fer_bench.report import tables
 from fer_bench.report.contents import Benchmark, Contents, Source
 from fer_bench.report.formats import to_latex, to_markdown

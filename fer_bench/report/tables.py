@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fer_bench.report.contents import Contents, Source
-from fer_bench.results.describe import reproduce_command
 from fer_bench.results.record import Metrics
-from fer_bench.results.seeds import over_seeds
+from fer_bench.results.summary import reproduce_command
+from fer_bench.studies.comparison.seeds import over_seeds
 
 NOTHING = "–"
 #: Characters of a commit and of a fingerprint that tell them apart.

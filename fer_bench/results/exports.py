@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from fer_bench.errors import FerBenchError
 from fer_bench.results.documents import claimed_version, not_saved, place_of, sole_use
-from fer_bench.results.latency import Agreement
+from fer_bench.results.latency import Fidelity
 from fer_bench.results.record import Part
 from fer_bench.results.store import write_atomically
 
@@ -50,7 +50,7 @@ class Export(Part):
     format: str = Field(description="onnx, openvino or tflite")
     precision: ExportPrecision
     files: tuple[ExportedFile, ...] = Field(min_length=1, description="the one to open first")
-    agreement: Agreement
+    agreement: Fidelity
     accuracies: Accuracies | None = Field(None, description="where the faces have labels")
     calibration: Calibration | None = Field(None, description="of int8")
     packages: dict[str, str] = Field(description="versions of what converted and ran it")

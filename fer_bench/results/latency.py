@@ -25,7 +25,7 @@ class Percentiles(Part):
     repetitions: int
 
 
-class Agreement(Part):
+class Fidelity(Part):
     """How close a back end's logits come to eager fp32's, on the same faces."""
 
     n: int = Field(description="faces compared")
@@ -50,7 +50,7 @@ class Measurement(Part):
     share_of_peak: float | None = Field(
         None, description="FLOP/s reached over those of this machine's matrix product"
     )
-    agreement: Agreement | None = None
+    agreement: Fidelity | None = None
     note: str = Field("", description="such as a batch halved for want of memory")
     error: str | None = None
 

@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from fer_bench.results.store import NAME, RECORD, WEIGHTS, StoredRun, read_run
-from fer_bench.specs import RunSpec
+from fer_bench.specs.run import RunSpec
 
 #: What a provenance calls weights that came from a path.
 LOCAL = "local file"
@@ -27,7 +27,7 @@ def _folder(path: Path) -> Path:
 
 def starting_run(run: StoredRun) -> StoredRun | None:
     """The run of the same results folder that this one went on from, if it is known there."""
-    spec = run.readable().spec
+    spec = run.require_record().spec
     if not isinstance(spec, RunSpec):
         return None
     return _beside(run, _folder(Path(spec.pretraining)))
@@ -35,7 +35,7 @@ def starting_run(run: StoredRun) -> StoredRun | None:
 
 def teachers(run: StoredRun) -> list[StoredRun | None]:
     """The runs that it learned from too; None for one that is not in its results folder."""
-    spec = run.readable().spec
+    spec = run.require_record().spec
     names = spec.teachers if isinstance(spec, RunSpec) else ()
     return [_beside(run, Path(run.dataset, name)) for name in names]
 
@@ -65,7 +65,7 @@ def is_run(origin: str) -> bool:
 
 
 def _origin(run: StoredRun, seen: frozenset[Path]) -> str:
-    record = run.readable()
+    record = run.require_record()
     weights = record.model.provenance.weights if record.model else record.pretraining
     start = starting_run(run) if weights == LOCAL else None
     if start is None or start.folder in seen:
@@ -82,17 +82,17 @@ def same_data_only(run: StoredRun) -> bool:
 
     True only where the records of all of them are here and say so.
     """
-    fingerprint = run.readable().dataset.fingerprint
+    fingerprint = run.require_record().dataset.fingerprint
     waiting: list[StoredRun | None] = [run]
     behind: dict[Path, list[Path]] = {}
     while waiting:
         one = waiting.pop()
-        if one is None or one.readable().dataset.fingerprint != fingerprint:
+        if one is None or one.require_record().dataset.fingerprint != fingerprint:
             return False
         if one.folder in behind:
             continue
         before = teachers(one)
-        if one.readable().pretraining != "none":
+        if one.require_record().pretraining != "none":
             before.append(starting_run(one))
         behind[one.folder] = [other.folder for other in before if other]
         waiting += before

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from fer_bench.environment import Environment
-from fer_bench.specs import EnsembleSpec, ExternalSpec, RunSpec
+from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
 from fer_bench.types import Dtype, EmotionName, InputSpec, Provenance
 
 SCHEMA_VERSION = 1

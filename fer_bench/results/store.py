@@ -13,9 +13,9 @@ from uuid import uuid4
 import pandas as pd
 
 from fer_bench.errors import FerBenchError, suggest
-from fer_bench.results.claims import WORK, is_carried_out
-from fer_bench.results.places import discard, is_kept, mirror_of, publishing, shown_place
-from fer_bench.results.reading import parse_record, read_history, read_predictions, read_record
+from fer_bench.results.location import discard, is_kept, mirror_of, publishing, shown_place
+from fer_bench.results.locks import WORK, is_carried_out
+from fer_bench.results.parse import parse_record, read_history, read_predictions, read_record
 from fer_bench.results.record import RunRecord
 
 RECORD, HISTORY, PREDICTIONS = "record.json", "history.csv", "predictions.parquet"
@@ -56,7 +56,7 @@ class StoredRun:
         """Whether all of `weight_files` are there, or at the results' URL (`places.fetch`)."""
         return all(map(is_kept, self.weight_files))
 
-    def readable(self) -> RunRecord:
+    def require_record(self) -> RunRecord:
         """The record.
 
         Raises:
@@ -167,7 +167,7 @@ class ResultsStore:
             FerBenchError: a run that is not finished or of another results folder, or a disk that
                 is full or not writable.
         """
-        status = run.readable().status
+        status = run.require_record().status
         if status != "done":
             raise FerBenchError(
                 f"run {run.name} is {status}: only a finished run can be the default"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from fer_bench.results.record import RunRecord
-from fer_bench.specs import EnsembleSpec, ExternalSpec, RunSpec
+from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
 
 MODEL_TITLES = {
     "resnet18": "ResNet18",

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_bench.config import Distillation
 from fer_bench.errors import FerBenchError
-from fer_bench.models.base import Classifier
+from fer_bench.models.classifier import Classifier
+from fer_bench.specs.recipe import Distillation
 from fer_bench.training.precision import autocast, layout
 from fer_bench.types import InputSpec, Precision
 

@@ -13,30 +13,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fer_bench import processes
-from fer_bench.config import Recipe
-from fer_bench.data.augment import augment, mix
-from fer_bench.data.base import FaceDataset
-from fer_bench.data.degrade import degrade
-from fer_bench.data.transform import normalise, resize, to_unit
+from fer_bench import distributed
+from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.preprocess import normalise, resize, to_unit
 from fer_bench.errors import RunFailed
-from fer_bench.evaluation.predicting import predict_probabilities
-from fer_bench.models.base import Classifier
+from fer_bench.evaluation.evaluate import predict_probabilities
+from fer_bench.models.classifier import Classifier
 from fer_bench.results.record import TrainingInfo
-from fer_bench.specs import RunSpec
+from fer_bench.specs.recipe import Recipe
+from fer_bench.specs.run import RunSpec
+from fer_bench.training.augment import augment, mix
 from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
+from fer_bench.training.degrade import degrade
 from fer_bench.training.distillation import Teachers
+from fer_bench.training.loss import Loss, make_loss, soft_targets
 from fer_bench.training.outcome import TrainingOutcome
-from fer_bench.training.precision import autocast, choose_precision, layout, settled_precision
-from fer_bench.training.sharing import (
+from fer_bench.training.parallel import (
     average_statistics,
-    joint_batch_norm,
-    own_draws,
-    own_share,
+    rank_generator,
     require_enough,
+    shard_batch,
+    sync_batch_norm,
 )
+from fer_bench.training.precision import autocast, choose_precision, layout, settled_precision
 from fer_bench.training.state import TrainingState, seed_epoch
-from fer_bench.training.targets import Loss, make_loss, soft_targets
 from fer_bench.types import Precision, Progress, silent
 
 #: Steps between two looks at the loss.
@@ -61,7 +61,7 @@ def finetune(
     `resume`, a killed run ends with the same weights as an uninterrupted one, since every epoch
     draws its random numbers from the seed and its own number.
 
-    Several processes (`fer_bench.processes`) share each batch and end with the same weights; the
+    Several processes (`fer_bench.distributed`) share each batch and end with the same weights; the
     main one writes.
 
     teachers: trained networks to learn from too, as the recipe's `distillation` says.
@@ -72,21 +72,21 @@ def finetune(
     """
     recipe = spec.recipe
     train = dataset.indices("train")
-    with processes.in_step():
+    with distributed.raise_together():
         require_enough(len(train), recipe.batch_size)
-    saved = processes.on_main(lambda: load_checkpoint(work_dir) if resume else None)
+    saved = distributed.on_main(lambda: load_checkpoint(work_dir) if resume else None)
     model.to(device)
 
     def measured() -> tuple[Precision, str]:
         x = resize(_faces(dataset, train[: recipe.batch_size], model, device), model.input_spec)
         return choose_precision(recipe, model, normalise(x, model.input_spec), device)
 
-    precision, reason = processes.on_main(lambda: settled_precision(work_dir, resume, measured))
+    precision, reason = distributed.on_main(lambda: settled_precision(work_dir, resume, measured))
     layout(model, precision)
-    with joint_batch_norm(model, device):
+    with sync_batch_norm(model, device):
         steps = max(len(train) // recipe.batch_size, 1)
         state = TrainingState(model, recipe, spec.model, steps, device, precision)
-        with processes.in_step():
+        with distributed.raise_together():
             if saved:
                 state.restore(saved)
             taught = Teachers(teachers, recipe.distillation, model.input_spec, device, precision)
@@ -101,7 +101,7 @@ def finetune(
         precision_reason=reason,
         stopped_early=state.epoch < recipe.epochs,
         batch_size=recipe.batch_size,
-        processes=processes.count(),
+        processes=distributed.count(),
     )
     return TrainingOutcome(history=pd.DataFrame(state.history), info=info)
 
@@ -128,7 +128,7 @@ def _train(
         seconds = time.perf_counter() - started
         row |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": seconds}
         state.finish_epoch(row)
-        processes.on_main(lambda: save_checkpoint(work_dir, state.checkpoint()))
+        distributed.on_main(lambda: save_checkpoint(work_dir, state.checkpoint()))
         progress("epochs", state.epoch, recipe.epochs, row)
     state.keep_best()
 
@@ -148,14 +148,14 @@ def _train_epoch(
     device = targets.device.type
     generator = seed_epoch(spec.seed, epoch)
     order = train[torch.randperm(len(train), generator=generator).numpy()]
-    generator = own_draws(spec.seed, epoch, generator)
+    generator = rank_generator(spec.seed, epoch, generator)
     state.network.train()
     # On the device: reading a number from a GPU makes it wait for the step, so few steps do.
     total_loss = torch.zeros((), dtype=torch.float64, device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
     seen, started = 0, time.perf_counter()
     for step, batch in enumerate(_batches(order, recipe.batch_size), 1):
-        rows, weight = own_share(batch)
+        rows, weight = shard_batch(batch)
         x, whole, y = _training_batch(dataset, targets, rows, model, recipe, generator)
         if state.precision == "bf16":
             x = x.contiguous(memory_format=torch.channels_last)
@@ -173,8 +173,8 @@ def _train_epoch(
             progress(stage, step, state.steps_per_epoch, {"images_per_second": speed})
     return {
         "epoch": epoch,
-        "train_loss": float(processes.total(total_loss)) / seen,
-        "train_accuracy": int(processes.total(correct)) / seen,
+        "train_loss": float(distributed.total(total_loss)) / seen,
+        "train_accuracy": int(distributed.total(correct)) / seen,
         "lr": state.rate.value,
         "images_per_second": seen / (time.perf_counter() - started),
     }
@@ -227,7 +227,7 @@ def _validate(
 
 
 def _require_finite(loss: Tensor, epoch: int) -> None:
-    value = float(processes.total(loss))
-    with processes.in_step():
+    value = float(distributed.total(loss))
+    with distributed.raise_together():
         if not math.isfinite(value):
             raise RunFailed(f"the loss became {value} in epoch {epoch}: lower the learning rate")

@@ -17,35 +17,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fer_bench import processes
-from fer_bench.config import Augmentation, Recipe
-from fer_bench.data.base import FaceDataset
-from fer_bench.data.cache import cache_dir
-from fer_bench.data.transform import to_input
+from fer_bench import distributed
+from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.preprocess import to_input
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.models.base import Classifier
-from fer_bench.results.record import TrainingInfo
-from fer_bench.specs import RunSpec
-from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
-from fer_bench.training.extractors import (
+from fer_bench.features.cache import (
+    MIRRORED,
+    Features,
+    NamedExtractor,
+    backbone_hash,
+    extract_features,
+    feature_cache,
+    write_whole,
+)
+from fer_bench.features.extractors import (
     EXTRACTORS,
     Extractor,
     check_extractor,
     choose_extractor,
     make_extractor,
 )
-from fer_bench.training.features import (
-    MIRRORED,
-    Features,
-    NamedExtractor,
-    backbone_hash,
-    extract_features,
-    write_whole,
-)
+from fer_bench.models.classifier import Classifier
+from fer_bench.results.record import TrainingInfo
+from fer_bench.specs.recipe import Augmentation, Recipe
+from fer_bench.specs.run import RunSpec
+from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
+from fer_bench.training.loss import Loss, make_loss, soft_targets
 from fer_bench.training.outcome import TrainingOutcome
 from fer_bench.training.state import TrainingState, seed_epoch
-from fer_bench.training.targets import Loss, make_loss, soft_targets
 from fer_bench.types import Progress, silent
 
 #: Faces on which extractors are compared, and on which int8 is calibrated.
@@ -83,7 +83,7 @@ def train_frozen(
     test split is not read. After each epoch the head's state goes to a checkpoint in `work_dir`;
     with `resume`, a killed run ends with the same weights as an uninterrupted one.
 
-    Several processes (`fer_bench.processes`) share the extraction; the main one trains the head,
+    Several processes (`fer_bench.distributed`) share the extraction; the main one trains the head,
     which takes it seconds, and gives it to the others.
 
     Args:
@@ -95,7 +95,7 @@ def train_frozen(
         RunFailed: features or loss are not finite, or a checkpoint cannot be written.
     """
     recipe, started = spec.recipe, time.perf_counter()
-    with processes.in_step():
+    with distributed.raise_together():
         _refuse_other_augmentation(recipe)
     model.to(device).eval()
     chosen, reason = _extractor(model, dataset, recipe, extractor, device)
@@ -107,7 +107,7 @@ def train_frozen(
         state = _train_head(model, data, dataset, spec, work_dir, progress, device, resume)
         return state.best, state.history, state.best_epoch
 
-    best, history, best_epoch = processes.on_main(train_head)
+    best, history, best_epoch = distributed.on_main(train_head)
     model.head.load_state_dict(best)
     model.eval()
 
@@ -122,7 +122,7 @@ def train_frozen(
         precision_reason=reason,
         stopped_early=len(history) < recipe.epochs,
         batch_size=recipe.batch_size,
-        processes=processes.count(),
+        processes=distributed.count(),
         extractor=chosen.name,
     )
     return TrainingOutcome(history=pd.DataFrame(history), info=info)
@@ -163,11 +163,6 @@ def _refuse_other_augmentation(recipe: Recipe) -> None:
         )
 
 
-def feature_cache() -> Path:
-    """Where features are kept, for all runs."""
-    return cache_dir() / "features"
-
-
 def sample_input(model: Classifier, dataset: FaceDataset, device: str = "cpu") -> Tensor:
     """Model input `(B, C, S, S)` of faces spread over train: what extractors are judged on."""
     train = dataset.indices("train")
@@ -194,7 +189,7 @@ def _extractor(
         measured.append(made)
         return found, reason
 
-    chosen, reason = processes.on_main(choose)
+    chosen, reason = distributed.on_main(choose)
 
     def make() -> Extractor:
         made = measured.pop() if measured else None

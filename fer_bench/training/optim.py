@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-from fer_bench.config import Recipe, Schedule
+from fer_bench.specs.recipe import Recipe, Schedule
 
 
 def make_optimizer(

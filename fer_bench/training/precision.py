@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fer_bench.backends.openvino_model import lacks_bf16
-from fer_bench.config import Recipe
+from fer_bench.backends.openvino_ir import lacks_bf16
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.store import write_atomically
+from fer_bench.specs.recipe import Recipe
 from fer_bench.types import Precision
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")

@@ -9,8 +9,8 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor, nn
 
-from fer_bench.config import Recipe
 from fer_bench.errors import FerBenchError
+from fer_bench.specs.recipe import Recipe
 from fer_bench.training.optim import LearningRate, make_optimizer
 from fer_bench.types import Precision
 

@@ -5,7 +5,6 @@ from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER, show_budget
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
 from fer_bench.ui.labels import leakages, suspects, votes_beside
 from fer_bench.ui.navigation import within_app
-from fer_bench.ui.pictures import data_at_hand, show_pictures
 from fer_bench.ui.records import (
     RUN_PARAMETER,
     SET_NAMES,
@@ -21,6 +20,7 @@ from fer_bench.ui.records import (
     table,
     titles,
 )
+from fer_bench.ui.run_images import data_at_hand, show_pictures
 from fer_bench.ui.widgets import (
     badges,
     chart,

@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from fer_bench.display import as_percents, escape, how_many
-from fer_bench.results.budget import Answer, Budget, candidates_by_benchmark, choose
-from fer_bench.results.latency_tables import MeasuredNetwork, option_table
+from fer_bench.formatting import as_percents, escape, how_many
+from fer_bench.studies.latency.budget import Answer, Budget, candidates_by_benchmark, choose
+from fer_bench.studies.latency.tables import MeasuredNetwork, option_table
 from fer_bench.ui.records import runs
 from fer_bench.ui.widgets import download_csv, empty_state
 

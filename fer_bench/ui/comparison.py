@@ -7,11 +7,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from fer_bench.display import escape
-from fer_bench.evaluation.comparing import Comparison, compare
-from fer_bench.evaluation.shared_images import ImageSet
-from fer_bench.results.reading import read_predictions
+from fer_bench.formatting import escape
+from fer_bench.results.parse import read_predictions
 from fer_bench.results.store import PREDICTIONS, RECORD, StoredRun, read_run
+from fer_bench.studies.comparison.compare import Comparison, compare
+from fer_bench.studies.comparison.shared_images import ImageSet
 from fer_bench.ui.records import run_id, runs
 
 #: What stands in the address: `?runs=<dataset>/<run>,<dataset>/<run>`.
@@ -35,11 +35,11 @@ def comparable_groups() -> list[list[StoredRun]]:
 
 
 def _comparable(run: StoredRun) -> bool:
-    return run.readable().comparable
+    return run.require_record().comparable
 
 
 def _rank(run: StoredRun) -> tuple[bool, float]:
-    test = run.readable().metrics.get("test")
+    test = run.require_record().metrics.get("test")
     return (not _comparable(run), -test.accuracy if test else 0.0)
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from fer_bench import settings
-from fer_bench.data.base import FaceDataset
-from fer_bench.display import escape
+from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import escape
 from fer_bench.results.record import RunRecord
-from fer_bench.specs import Protocol
+from fer_bench.specs.run import Protocol
 from fer_bench.ui.access import VARIABLE, may_name_paths
 from fer_bench.ui.widgets import show_error
 
@@ -55,7 +55,7 @@ def load_data(
     source: str, protocol: Protocol, emotions: tuple[str, ...] | None, limit: int | None
 ) -> FaceDataset:
     """`data.loading.load_dataset`, kept in memory between visits."""
-    from fer_bench.data.loading import load_dataset
+    from fer_bench.data.load import load_dataset
 
     return load_dataset(source, protocol=protocol, emotions=emotions, limit=limit)
 
@@ -85,6 +85,6 @@ def audit_of(source: str) -> Audit:
         FerBenchError: the data cannot be read.
     """
     from fer_bench.data.audit import audit
-    from fer_bench.data.loading import read_source
+    from fer_bench.data.load import read_source
 
     return audit(read_source(source))

@@ -12,9 +12,9 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_bench.data.base import FaceDataset
-from fer_bench.display import how_many
+from fer_bench.data.dataset import FaceDataset
 from fer_bench.evaluation.gallery import ImagesById, enlarged
+from fer_bench.formatting import how_many
 from fer_bench.results.record import RunRecord
 from fer_bench.types import Progress
 from fer_bench.ui.models import weights_changed
@@ -86,7 +86,7 @@ def heat_pictures(subject: Subject, faces: Sequence[tuple[str, str]]) -> list[Im
     Raises:
         FerBenchError: a network without any map of the image.
     """
-    from fer_bench.inference.explain import explain, overlay_heat
+    from fer_bench.studies.explain.heat_map import explain, overlay_heat
 
     memory = _memory_of(subject)
     missing = [face for face in faces if ("heat", *face) not in memory]

@@ -10,12 +10,12 @@ import streamlit as st
 
 from fer_bench import settings
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.annotators import votes_table
-from fer_bench.evaluation.label_errors import likely_errors
-from fer_bench.evaluation.leakage import Leakage, leakage
-from fer_bench.results.reading import read_predictions
+from fer_bench.results.parse import read_predictions
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import PREDICTIONS, StoredRun
+from fer_bench.studies.labels.annotators import votes_table
+from fer_bench.studies.labels.label_errors import likely_errors
+from fer_bench.studies.labels.leakage import Leakage, leakage
 from fer_bench.ui.data import SYNTHETIC
 
 #: How Streamlit tells runs apart.
@@ -34,12 +34,12 @@ def suspects(run: StoredRun) -> pd.DataFrame:
         FerBenchError: its predictions are damaged or hold no test images.
     """
     changed = (run.folder / PREDICTIONS).stat().st_mtime_ns
-    return _suspects(run, run.readable().dataset.emotions, changed)
+    return _suspects(run, run.require_record().dataset.emotions, changed)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the votes …")
 def _votes(source: str) -> pd.DataFrame | None:
-    from fer_bench.data.vote_counts import find_vote_counts
+    from fer_bench.data.readers.ferplus_votes import find_vote_counts
 
     found = find_vote_counts(source)
     return None if found is None else votes_table(found)
@@ -73,7 +73,7 @@ def leakages(stored: Sequence[StoredRun]) -> tuple[dict[str, Leakage], list[str]
     for run in stored:
         try:
             changed = (run.folder / PREDICTIONS).stat().st_mtime_ns
-            leak = _leakage(run, run.readable().dataset.emotions, changed)
+            leak = _leakage(run, run.require_record().dataset.emotions, changed)
         except FileNotFoundError:
             continue
         except FerBenchError as error:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from fer_bench.display import escape, percent
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.model_card import model_card
+from fer_bench.formatting import escape, percent
 from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore, StoredRun, read_run
+from fer_bench.studies.model_card.card import model_card
 from fer_bench.ui.records import default_id, predictions, results_root, run_id, runs
 from fer_bench.ui.widgets import empty_state, show_error
 
@@ -52,7 +52,7 @@ def run_label(run: StoredRun, name: str | None = None) -> str:
 
 def run_labels(choices: Sequence[StoredRun]) -> dict[str, str]:
     """Runs in a list, by `run_id`: `resnet18 · 65.1 %`, with its full name where models repeat."""
-    names = _told_apart({run_id(run): run.readable().spec.labels.model for run in choices})
+    names = _told_apart({run_id(run): run.require_record().spec.labels.model for run in choices})
     return {run_id(run): run_label(run, names[run_id(run)]) for run in choices}
 
 

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from fer_bench import plots
-from fer_bench.display import as_percents, escape, how_many, interval
-from fer_bench.results.describe import benchmark
-from fer_bench.results.latency_tables import MeasuredNetwork, machines, milliseconds_per_face
+from fer_bench.formatting import as_percents, escape, how_many, interval
+from fer_bench.results.summary import benchmark
+from fer_bench.studies.latency.tables import MeasuredNetwork, machines, milliseconds_per_face
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER
 from fer_bench.ui.records import RUN_PARAMETER, measured, run_id, runs
 from fer_bench.ui.widgets import chart, download_csv

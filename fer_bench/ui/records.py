@@ -15,14 +15,14 @@ import streamlit as st
 import fer_bench
 from fer_bench import settings
 from fer_bench.data.cache import cache_dir
-from fer_bench.display import escape
 from fer_bench.errors import FerBenchError
-from fer_bench.results.claims import carried_out
-from fer_bench.results.describe import summary_table
-from fer_bench.results.latency_store import LATENCY, StoredLatency, list_latencies
-from fer_bench.results.latency_tables import MeasuredNetwork, measured_networks
-from fer_bench.results.places import open_results
+from fer_bench.formatting import escape
+from fer_bench.results.latency_files import LATENCY, StoredLatency, list_latencies
+from fer_bench.results.location import open_results
+from fer_bench.results.locks import carried_out
 from fer_bench.results.store import DEFAULT, DEFAULT_FILE, RECORD, ResultsStore, StoredRun
+from fer_bench.results.summary import summary_table
+from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
 
 #: How a record's metrics are called on the pages, in reading order.
 SET_NAMES = {"test": "Test", "test_clean": "Clean test", "val": "Validation"}

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_bench import settings
-from fer_bench.data.corruptions import CORRUPTIONS, Corruption, corrupt
 from fer_bench.data.synthetic import draw_face
 from fer_bench.emotions import FER2013
 from fer_bench.evaluation.gallery import enlarged, samples
-from fer_bench.results.robustness_tables import Found, collect
+from fer_bench.studies.robustness.corruptions import CORRUPTIONS, Corruption, corrupt
+from fer_bench.studies.robustness.tables import Found, collect
 from fer_bench.ui.data import load_data
 from fer_bench.ui.records import runs
 

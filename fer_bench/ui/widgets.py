@@ -11,10 +11,11 @@ import streamlit as st
 from PIL import Image
 
 from fer_bench import plots
-from fer_bench.display import Tile, escape, setting
 from fer_bench.errors import FerBenchError
-from fer_bench.results.csv_export import safe_csv
+from fer_bench.formatting import escape, setting
+from fer_bench.results.headline import Tile
 from fer_bench.results.record import RunRecord
+from fer_bench.spreadsheet import safe_csv
 
 #: Width of a saved figure, pixels: a column of a paper at 200 dpi.
 COLUMN_WIDTH = 700

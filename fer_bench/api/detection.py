@@ -1,0 +1,140 @@
+"""Encoded pictures to faces ready for the network, and heat maps back, in a few threads."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from fer_bench.api.settings import ServeSettings
+from fer_bench.api.uploads import Picture
+from fer_bench.errors import FerBenchError
+from fer_bench.inference.classifier import FaceClassifier
+from fer_bench.inference.crop import crop_face
+from fer_bench.inference.detectors.base import DetectedFace, FaceDetector, make_detector
+from fer_bench.inference.files.images import decode_image
+from fer_bench.studies.explain.heat_map import explain, overlay_heat
+
+MOST_THREADS = 8
+#: Longest side of a heat map, pixels, and how many faces of a picture, largest first, get one:
+#: each costs a pass through the network and back.
+HEAT_SIDE, MOST_EXPLAINED = 192, 16
+
+Done = TypeVar("Done")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """What one request wants of each of its pictures.
+
+    keep_image: because it will be drawn on.
+    """
+
+    classifier: FaceClassifier
+    detector: str
+    explain: bool = False
+    keep_image: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detections:
+    """A picture's faces, largest first, before they have names; or why it could not be read.
+
+    prepared: as `FaceClassifier.prepare` gives it; None where there is no face.
+    image: uint8 `(H, W, 3)` RGB, only where it was to be kept.
+    crops: uint8 `(H, W, 3)` RGB of the first faces, only where they are to be explained.
+    """
+
+    error: str | None = None
+    image: NDArray[np.uint8] | None = None
+    faces: Sequence[DetectedFace] = ()
+    crops: Sequence[NDArray[np.uint8]] = ()
+    prepared: Tensor | None = None
+
+
+class DetectorPool:
+    """A few threads, each with detectors of its own.
+
+    looking_at: pictures that are being looked at now, or wait for it.
+
+    Raises:
+        FerBenchError: the detector is unknown or cannot be used here.
+    """
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings = settings
+        self._own = threading.local()
+        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), "looker")
+        self.looking_at = 0
+        make_detector(settings.detector, settings.detector_file)
+
+    async def look(self, picture: Picture, asking: Asking) -> Detections:
+        """The faces in a picture."""
+        self.looking_at += 1
+        try:
+            return await self.do(lambda: self._look(picture, asking))
+        finally:
+            self.looking_at -= 1
+
+    async def do(self, work: Callable[[], Done]) -> Done:
+        """The result of other work that would hold up the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def close(self) -> None:
+        """Takes no more work; what waits is dropped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _look(self, picture: Picture, asking: Asking) -> Detections:
+        try:
+            image = decode_image(picture.data, picture.name or "the file")
+        except FerBenchError as error:
+            return Detections(error=str(error))
+        faces = self._detector(asking.detector).detect(image)
+        spec = asking.classifier.model.input_spec
+        crops = [crop_face(image, face, spec) for face in faces]
+        explained = crops[:MOST_EXPLAINED] if asking.explain else []
+        return Detections(
+            image=image if asking.keep_image else None,
+            faces=faces,
+            crops=[_fitted(crop) for crop in explained],
+            # Prepared here: crops are views of the image, which would all wait in memory.
+            prepared=asking.classifier.prepare(crops) if crops else None,
+        )
+
+    def _detector(self, name: str) -> FaceDetector:
+        """This thread's own: OpenCV's are not thread-safe."""
+        if not hasattr(self._own, name):
+            file = self._settings.detector_file if name == self._settings.detector else None
+            setattr(self._own, name, make_detector(name, file))
+        detector: FaceDetector = getattr(self._own, name)
+        return detector
+
+
+def _fitted(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A copy of at most `HEAT_SIDE` pixels a side."""
+    factor = min(HEAT_SIDE / max(crop.shape[:2]), 1.0)
+    size = max(round(crop.shape[1] * factor), 1), max(round(crop.shape[0] * factor), 1)
+    return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def heat_map(classifier: FaceClassifier, crop: NDArray[np.uint8], emotion: str) -> str:
+    """A face under what speaks for an emotion in it: PNG, base64.
+
+    Raises:
+        FerBenchError: a network that cannot be explained.
+    """
+    buffer = BytesIO()
+    Image.fromarray(overlay_heat(crop, explain(classifier, crop, emotion))).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()

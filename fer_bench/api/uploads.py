@@ -1,0 +1,159 @@
+"""A request's body to pictures and fields: bounded while it arrives, and never on a disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import HTTPException, Request
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
+
+from fer_bench.api.schemas import PredictOptions
+from fer_bench.api.settings import ServeSettings
+from fer_bench.errors import suggest
+
+FORM = "multipart/form-data"
+#: Fields beside the files, and how long each may be.
+MOST_FIELDS, LONGEST_FIELD = 16, 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An encoded picture and the name that the client gave it."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """What was sent."""
+
+    pictures: tuple[Picture, ...]
+    asked: PredictOptions
+
+
+class _InMemoryParser(MultiPartParser):
+    """Starlette's writes what is larger than a megabyte to a temporary file; this one never."""
+
+    spool_max_size = 0
+
+
+async def read_upload(request: Request, settings: ServeSettings, field: str) -> Upload:
+    """The pictures in one field of a form, and what is asked of them.
+
+    Raises:
+        HTTPException: 400, 408, 413, 415 or 422, with one sentence.
+    """
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != FORM:
+        raise HTTPException(
+            415, f"expected a form as {FORM} with pictures in the field {field!r}: `curl -F`"
+        )
+    _refuse_announced(request, settings)
+    parser = _InMemoryParser(
+        request.headers,
+        _limited(request, settings.max_bytes),
+        max_files=settings.max_files,
+        max_fields=MOST_FIELDS,
+        max_part_size=LONGEST_FIELD,
+    )
+    try:
+        async with asyncio.timeout(settings.time_limit):
+            form = await parser.parse()
+    except TimeoutError:
+        raise HTTPException(
+            408, f"the request did not arrive within {settings.time_limit:g} s: send less at once"
+        ) from None
+    except MultiPartException as error:
+        raise HTTPException(400, f"the form cannot be read: {error.message.rstrip('.')}") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the connection ended before the form did") from None
+    fields: dict[str, str] = dict(request.query_params)
+    pictures = []
+    for name, value in form.multi_items():
+        if isinstance(value, str):
+            fields[name] = value
+        elif name == field:
+            pictures.append(await _picture(value))
+        else:
+            raise HTTPException(
+                422, f"unknown field {name!r} with a file: send pictures in the field {field!r}"
+            )
+    if not any(picture.name or picture.data for picture in pictures):
+        raise HTTPException(400, f"no picture was sent: put at least one into the field {field!r}")
+    return Upload(pictures=tuple(pictures), asked=_asked(fields))
+
+
+async def _picture(file: UploadFile) -> Picture:
+    data = await file.read()
+    await file.close()
+    return Picture(name=file.filename or "", data=data)
+
+
+def _refuse_announced(request: Request, settings: ServeSettings) -> None:
+    """Refuses by what the header says, before anything is read."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > settings.max_bytes:
+        raise _too_large(settings.max_bytes)
+
+
+async def _limited(request: Request, most: int) -> AsyncGenerator[bytes, None]:
+    """The body as it arrives, until it is too large."""
+    got = 0
+    async for chunk in request.stream():
+        got += len(chunk)
+        if got > most:
+            raise _too_large(most)
+        yield chunk
+
+
+def _too_large(most: int) -> HTTPException:
+    return HTTPException(
+        413, f"the request is larger than {most / 1e6:g} MB: send fewer or smaller pictures"
+    )
+
+
+def _asked(fields: Mapping[str, str]) -> PredictOptions:
+    try:
+        return PredictOptions.model_validate(fields)
+    except ValidationError as error:
+        raise HTTPException(422, _sentence(error, fields)) from None
+
+
+def _sentence(error: ValidationError, fields: Mapping[str, str]) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return f"unknown field {name[:80]!r}: {suggest(name[:80], PredictOptions.model_fields)}"
+    return f"the field {name!r} has a wrong value {fields[name][:80]!r}: {first['msg']}"
+
+
+def openapi_form(field: str, *, many: bool) -> dict[str, Any]:
+    """What OpenAPI says of such a request: FastAPI cannot see it, as the form is read here."""
+    file: dict[str, Any] = {"type": "string", "format": "binary"}
+    files: dict[str, Any] = {"type": "array", "items": file, "minItems": 1} if many else file
+    asked = PredictOptions.model_json_schema()["properties"]
+    body: dict[str, Any] = {
+        "type": "object",
+        "properties": {field: files, **asked},
+        "required": [field],
+        "additionalProperties": False,
+    }
+    return {
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "schema": schema,
+                "description": schema.get("description", ""),
+            }
+            for name, schema in asked.items()
+        ],
+        "requestBody": {"required": True, "content": {FORM: {"schema": body}}},
+    }

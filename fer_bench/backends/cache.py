@@ -1,0 +1,116 @@
+"""What is kept between sessions, in the cache folder: measured choices and int8 networks.
+
+A cache that cannot be read or written costs time, never a result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from fer_bench.backends.openvino_ir import load_openvino
+from fer_bench.data.cache import cache_dir
+from fer_bench.results.record import Part
+from fer_bench.results.store import write_atomically
+
+#: Raised whenever networks are quantised or chosen in another way, so that old ones are not used.
+SCHEMA = 1
+NETWORK, FACES = "network.xml", "faces.txt"
+#: Networks that are kept; of more, those made last.
+MOST_KEPT = 12
+
+
+class Choice(Part):
+    """Which back end was the fastest faithful one, and the measurement behind it."""
+
+    name: str
+    reason: str
+    milliseconds: dict[str, float]
+
+
+def load_choice(key: str) -> Choice | None:
+    """The choice remembered under a key; None where there is none, or a damaged one."""
+    try:
+        return Choice.model_validate_json(_choice_file(key).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def save_choice(key: str, choice: Choice) -> None:
+    """Keeps a choice, whole or not at all."""
+    file = _choice_file(key)
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically({file: choice.model_dump_json(indent=2).encode()})
+
+
+def digest_of(faces: NDArray[np.uint8]) -> str:
+    """What tells the faces that a network was calibrated on from others."""
+    return hashlib.sha256(np.ascontiguousarray(faces).data).hexdigest()
+
+
+def kept_faces(fingerprint: str) -> str:
+    """`digest_of` the faces that the kept int8 network was calibrated on; empty without one."""
+    try:
+        return (_folder(fingerprint) / FACES).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def load_int8(fingerprint: str) -> Any | None:
+    """The int8 `openvino.Model` kept of a network; None where there is none, or a damaged one.
+
+    Raises:
+        Unavailable: OpenVINO is not installed.
+    """
+    if not kept_faces(fingerprint):
+        return None
+    try:
+        return load_openvino().Core().read_model(_folder(fingerprint) / NETWORK)
+    except (RuntimeError, UnicodeDecodeError):  # the latter where its message quotes the file
+        return None
+
+
+def keep_int8(fingerprint: str, network: Any, faces: str) -> None:
+    """Keeps an int8 `openvino.Model` in place of an older one; it appears only when it is whole.
+
+    faces: `digest_of` what it was calibrated on.
+    """
+    folder = _folder(fingerprint)
+    with contextlib.suppress(OSError):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as unfinished:
+            whole = Path(unfinished) / "whole"
+            whole.mkdir()
+            # A full disk is a RuntimeError here.
+            with contextlib.suppress(RuntimeError):
+                load_openvino().save_model(network, whole / NETWORK, compress_to_fp16=False)
+                (whole / FACES).write_text(faces, encoding="utf-8")
+                shutil.rmtree(folder, ignore_errors=True)
+                whole.rename(folder)
+        for old in sorted(_root().glob("*-int8-*"), key=_made, reverse=True)[MOST_KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _root() -> Path:
+    return cache_dir() / "backends"
+
+
+def _made(folder: Path) -> float:
+    return folder.stat().st_mtime
+
+
+def _choice_file(key: str) -> Path:
+    return _root() / f"{key[:32]}.json"
+
+
+def _folder(fingerprint: str) -> Path:
+    return _root() / f"{fingerprint[:32]}-int8-{SCHEMA}"

@@ -1,0 +1,1 @@
+"""A run's network as a file that works without FER Bench."""

@@ -1,0 +1,135 @@
+"""A model to be made ready: the faces it is tried on, and its forms in other libraries."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fer_bench.backends.base import Unavailable
+from fer_bench.backends.cache import digest_of, keep_int8, kept_faces, load_int8
+from fer_bench.backends.onnx import to_onnx
+from fer_bench.backends.openvino_ir import convert
+from fer_bench.backends.quantize import has_attention, quantise_openvino
+from fer_bench.data.preprocess import to_input
+from fer_bench.data.synthetic import draw_face
+from fer_bench.emotions import FER2013
+from fer_bench.models.classifier import Classifier
+from fer_bench.models.fingerprint import fingerprint
+
+#: Drawn faces of each emotion that back ends are compared on where no others were given.
+DRAWN = 2
+#: Most faces that they are compared on: eager fp32 runs them too, ViT-B/16 at 0.15 s each.
+CHECKED = 64
+
+
+class PreparedModel:
+    """A model to be made ready; what several back ends need of it is made once.
+
+    model: in eval mode.
+    threads: CPU threads that a call may use.
+    calibration: as `catalogue.open_backend` takes it.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        threads: int | None = None,
+        calibration: NDArray[np.uint8] | None = None,
+    ) -> None:
+        self.model = model
+        self.threads = torch.get_num_threads() if threads is None else threads
+        self._calibration = calibration if calibration is not None and len(calibration) else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return next((p.device for p in self.model.parameters()), torch.device("cpu"))
+
+    @cached_property
+    def calibrating(self) -> Tensor | None:
+        """Model input that int8 is calibrated on: every other face that was given."""
+        return None if self._calibration is None else self.prepare(self._calibration[::2])
+
+    @cached_property
+    def checking(self) -> Tensor:
+        """Model input to compare back ends on: the other faces given, else drawn ones."""
+        if self._calibration is not None and len(self._calibration) > 1:
+            others = self._calibration[1::2]
+            spread = np.linspace(0, len(others) - 1, min(CHECKED, len(others)), dtype=np.int64)
+            return self.prepare(others[spread])
+        rng = np.random.default_rng(0)
+        faces = [draw_face(emotion, size=48, rng=rng) for emotion in FER2013 * DRAWN]
+        return self.prepare(np.stack(faces))
+
+    def prepare(self, faces: NDArray[np.uint8]) -> Tensor:
+        """Faces as the model wants them, float32 `(B, channels, S, S)`."""
+        return to_input(faces, self.model.input_spec)
+
+    @cached_property
+    def openvino(self) -> Any:
+        """The network in OpenVINO's form, any batch size.
+
+        Raises:
+            Unavailable: it cannot be had.
+        """
+        spec = self.model.input_spec
+        shape = (spec.channels, spec.size, spec.size)
+        converted = convert(self.model, torch.zeros(2, *shape))
+        converted.reshape([-1, *shape])
+        return converted
+
+    @cached_property
+    def onnx(self) -> bytes:
+        """The network as an ONNX file, any batch size.
+
+        Raises:
+            Unavailable: it cannot be had.
+        """
+        return to_onnx(self.model)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells this network from all others, weights included."""
+        return fingerprint(self.model)
+
+    @cached_property
+    def int8_faces(self) -> str:
+        """Which faces an int8 network is calibrated on; empty where there can be none."""
+        if self._calibration is None:
+            return kept_faces(self.fingerprint)
+        return digest_of(self._calibration[::2])
+
+    @cached_property
+    def openvino_int8(self) -> Any:
+        """The network in OpenVINO's form and int8: kept from before, or quantised and kept now.
+
+        Raises:
+            Unavailable: it cannot be had.
+        """
+        if kept_faces(self.fingerprint) == self.int8_faces:
+            kept = load_int8(self.fingerprint)
+            if kept is not None:
+                return kept
+        faces = self.require_calibrating()
+        network = quantise_openvino(self.openvino, faces, attends=has_attention(self.model))
+        keep_int8(self.fingerprint, network, self.int8_faces)
+        return network
+
+    def require_calibrating(self) -> Tensor:
+        """`calibrating`, or Unavailable where no faces were given."""
+        if self.calibrating is None:
+            raise Unavailable(
+                "int8 wants faces of the training split to calibrate on: measure the run once "
+                "with `python -m fer_bench latency RUN --data SOURCE`"
+            )
+        return self.calibrating
+
+    def require_cpu(self, what: str) -> None:
+        """Raises Unavailable for a model that is elsewhere."""
+        if self.device.type != "cpu":
+            raise Unavailable(f"{what} runs on the CPU here, and the model is on {self.device}")

@@ -1,0 +1,102 @@
+"""The back ends by name, and `open_backend`. Listing them imports no torch."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, cast
+
+from fer_bench.errors import FerBenchError, suggest
+from fer_bench.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fer_bench.backends.base import Backend
+    from fer_bench.backends.prepared import PreparedModel
+    from fer_bench.models.classifier import Classifier
+    from fer_bench.results.latency import Precision
+
+#: The name that stands for the fastest faithful one, measured here.
+AUTO = "auto"
+
+_PYTORCH = "fer_bench.backends.pytorch"
+_ONNXRUNTIME = "fer_bench.backends.onnxruntime"
+_OPENVINO = "fer_bench.backends.openvino"
+
+BACKENDS = Registry(
+    "back end",
+    {
+        "torch-fp32": Entry(f"{_PYTORCH}:eager", "PyTorch, eager"),
+        "torch-channels-last": Entry(f"{_PYTORCH}:channels_last", "PyTorch, channels last"),
+        "torch-bf16": Entry(f"{_PYTORCH}:bf16", "PyTorch, weights in bf16"),
+        "torch-compile": Entry(f"{_PYTORCH}:compiled", "torch.compile"),
+        "torch-compile-bf16": Entry(f"{_PYTORCH}:compiled_bf16", "torch.compile in bf16"),
+        "onnxruntime-fp32": Entry(f"{_ONNXRUNTIME}:fp32", "ONNX Runtime"),
+        "onnxruntime-int8": Entry(f"{_ONNXRUNTIME}:int8", "ONNX Runtime, int8 by NNCF"),
+        "openvino-fp32": Entry(f"{_OPENVINO}:fp32", "OpenVINO"),
+        "openvino-bf16": Entry(f"{_OPENVINO}:bf16", "OpenVINO in bf16"),
+        "openvino-int8": Entry(f"{_OPENVINO}:int8", "OpenVINO, int8 by NNCF"),
+    },
+)
+
+
+def precision_of(name: str) -> Precision:
+    """What a back end of this name computes in; int8 ones compute some layers in bf16 or fp32."""
+    last = name.rpartition("-")[2]
+    return cast("Precision", last) if last in ("bf16", "int8") else "fp32"
+
+
+def open_backend(
+    name: str,
+    model: Classifier,
+    *,
+    threads: int | None = None,
+    calibration: NDArray[np.uint8] | None = None,
+) -> Backend:
+    """A model on the back end of this name, warm; `auto` takes the fastest faithful one.
+
+    Args:
+        model: in eval mode; shared with the back end, so leave it as it is.
+        threads: CPU threads that a call may use; by default PyTorch's.
+        calibration: uint8 faces `(N, H, W)` gray or `(N, H, W, 3)` RGB of the training split, a
+            few hundred, for int8: it is calibrated on every other one and `auto` compares on the
+            rest. A network quantised once is kept in the cache and needs none again.
+
+    Raises:
+        FerBenchError: no such back end (near names suggested).
+        Unavailable: it cannot run this model on this machine; says what to install or to give.
+    """
+    from fer_bench.backends.prepared import PreparedModel
+
+    if name != AUTO and name not in BACKENDS:
+        raise FerBenchError(f"unknown back end {name!r}: {suggest(name, (AUTO, *BACKENDS))}")
+    candidate = PreparedModel(model, threads, calibration)
+    if name != AUTO:
+        return open_candidate(name, candidate)
+    from fer_bench.backends.select import choose
+
+    return choose(candidate, open_candidate)
+
+
+def open_candidate(name: str, candidate: PreparedModel) -> Backend:
+    """The back end of this name, none of whose shared conversions is made twice.
+
+    Raises:
+        Unavailable: as `open_backend`.
+    """
+    from fer_bench.backends.base import Backend, Unavailable, first_line
+
+    start = time.perf_counter()
+    try:
+        forward = BACKENDS.load(name)(candidate)
+        forward(candidate.checking[:1])
+    except RuntimeError as error:
+        raise Unavailable(f"{name} cannot run it: {first_line(error)}") from error
+    return Backend(
+        name=name,
+        forward=forward,
+        precision=precision_of(name),
+        threads=candidate.threads,
+        open_seconds=time.perf_counter() - start,
+    )

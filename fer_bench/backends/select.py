@@ -1,0 +1,118 @@
+"""`auto`: the fastest back end that agrees with eager fp32, measured here once and remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from fer_bench.backends.base import Backend, Forward, Unavailable, one_by_one
+from fer_bench.backends.cache import SCHEMA, Choice, load_choice, save_choice
+from fer_bench.backends.fidelity import compare, why_unfaithful
+from fer_bench.backends.prepared import PreparedModel
+from fer_bench.backends.timing import interleaved
+from fer_bench.environment import capture
+from fer_bench.errors import FerBenchError
+from fer_bench.results.latency import REFERENCE
+
+#: Opens a back end by its name. Raises FerBenchError where it is unknown or cannot run the model.
+Open = Callable[[str, PreparedModel], Backend]
+
+#: What `auto` tries beside it. Not torch-compile: it takes 3 to 23 s to open, too long for a page
+#: that someone waits for, and never beats OpenVINO in the same precision.
+CANDIDATES = (
+    "torch-channels-last",
+    "torch-bf16",
+    "openvino-fp32",
+    "openvino-bf16",
+    "openvino-int8",
+)
+#: What it tries where OpenVINO does not run the network: ONNX Runtime is seldom faster, and the
+#: export that it needs takes seconds.
+SUBSTITUTES = ("onnxruntime-fp32", "onnxruntime-int8")
+
+
+def choose(candidate: PreparedModel, open_one: Open, seconds: float = 1.5) -> Backend:
+    """The fastest faithful back end, as remembered from a measurement on this machine or now.
+
+    seconds: of measurement, for all candidates together; opening them comes on top.
+    """
+    key = _key(candidate)
+    remembered = load_choice(key)
+    if remembered:
+        try:
+            opened = open_one(remembered.name, candidate)
+        except FerBenchError:
+            pass  # it was there when it was measured: measure again
+        else:
+            reason = f"measured before: {remembered.reason}"
+            return replace(opened, reason=reason, milliseconds=remembered.milliseconds)
+    chosen = measure(candidate, open_one, seconds)
+    choice = Choice(name=chosen.name, reason=chosen.reason, milliseconds=chosen.milliseconds)
+    save_choice(key, choice)
+    return chosen
+
+
+def measure(candidate: PreparedModel, open_one: Open, seconds: float) -> Backend:
+    """The fastest faithful back end, measured now; one face at a time, as in live use."""
+    reference = open_one(REFERENCE, candidate)
+    expected = one_by_one(reference.forward, candidate.checking)
+    others, left_out = _faithful(candidate, open_one, expected, CANDIDATES)
+    if not any(name.startswith("openvino") for name in others):
+        more, without = _faithful(candidate, open_one, expected, SUBSTITUTES)
+        others |= more
+        left_out |= without
+    racers = {REFERENCE: reference, **others}
+    face = candidate.checking[:1]
+    calls = {name: _call(backend.forward, face) for name, backend in racers.items()}
+    # The best of all calls: what others do on this machine can only add to it.
+    taken = {name: min(times) for name, times in interleaved(calls, seconds=seconds).items()}
+    best = min(taken, key=lambda name: taken[name])
+    parts = [", ".join(f"{name} {ms:.1f} ms" for name, ms in taken.items())]
+    parts += [f"without {name}: {why}" for name, why in left_out.items()]
+    return replace(racers[best], reason="; ".join(parts), milliseconds=taken)
+
+
+def _faithful(
+    candidate: PreparedModel, open_one: Open, expected: Tensor, names: Sequence[str]
+) -> tuple[dict[str, Backend], dict[str, str]]:
+    """The back ends that run the model as eager fp32 does, and why the others do not."""
+    racers, left_out = {}, {}
+    for name in names:
+        try:
+            backend = open_one(name, candidate)
+            found = compare(one_by_one(backend.forward, candidate.checking), expected, "")
+            if why := why_unfaithful(found):
+                raise Unavailable(why)
+            racers[name] = backend
+        except Unavailable as why_not:
+            left_out[name] = str(why_not)
+    return racers, left_out
+
+
+def _call(forward: Forward, face: Tensor) -> Callable[[], Tensor]:
+    return lambda: forward(face)
+
+
+def _key(candidate: PreparedModel) -> str:
+    """What a choice depends on: network, machine, threads, packages, and whether int8 may be."""
+    seen = capture()
+    parts = [
+        SCHEMA,
+        candidate.fingerprint,
+        candidate.int8_faces,
+        CANDIDATES,
+        seen.cpu,
+        seen.cpu_cores,
+        seen.cpu_flags,
+        seen.cpu_design,
+        str(candidate.device),
+        seen.gpu,
+        candidate.threads,
+        seen.fer_bench,
+        seen.packages,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

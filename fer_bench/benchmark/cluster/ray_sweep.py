@@ -1,0 +1,312 @@
+"""Many runs on many machines: each run is a Ray task, and Ray carries it out again if it is lost.
+
+What a task does is what `sweeping.run_sweep` does with each run: Ray only says where and when.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+
+from fer_bench.benchmark.cluster.ray_cluster import Cluster, connected, gpus_for
+from fer_bench.benchmark.plan import Source
+from fer_bench.benchmark.runner import Runner
+from fer_bench.benchmark.sweep import run_unless_finished
+from fer_bench.data.cache import cache_dir
+from fer_bench.data.dataset import FaceDataset
+from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.results.location import open_results, place_of
+from fer_bench.results.record import RunRecord
+from fer_bench.results.store import ResultsStore
+from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
+from fer_bench.urls import is_url
+
+#: How often a run is started again whose process or machine was lost.
+RETRIES = 3
+#: Seconds between two looks at what the runs say.
+POLL = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """What became known of a run.
+
+    what: `started`, `waiting: ...`, `skipped`, `done` or the error's sentence; for a run at work,
+        also a stage such as `evaluating`, or `epochs`.
+    dataset: the data's name.
+    node: the machine that it is on.
+    epoch, epochs: how many are over, and of how many.
+    val_accuracy: of the last of them.
+    ended: whether nothing follows.
+    """
+
+    run: str
+    what: str
+    dataset: str = ""
+    node: str = ""
+    epoch: int = 0
+    epochs: int = 0
+    val_accuracy: float | None = None
+    ended: bool = False
+
+
+OnNews = Callable[[News], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What all tasks of a sweep are told.
+
+    sweep: a name of its own, so that a process does not take an earlier sweep's data for its.
+    place: of the results, a URL or an absolute path.
+    mark: in that path's folder, which is thereby seen to be the same on every machine.
+    home: what relative paths are meant from.
+    """
+
+    sweep: str
+    runner: Runner
+    source: Source
+    place: str
+    mark: Path | None
+    home: Path
+    threads: int
+
+
+def run_sweep_on_ray(
+    specs: Sequence[RunSpec | EnsembleSpec],
+    source: Source,
+    runner: Runner,
+    cluster: Cluster,
+    on_news: OnNews,
+) -> list[RunRecord]:
+    """As `sweeping.run_sweep`, with as many runs at once as the cluster has room for.
+
+    A run that others are made of is waited for. One whose process or machine is lost is started
+    again, from its last epoch where the results are in a folder that its machines share.
+
+    source: to be found under the same path on every machine.
+    runner: `device` may be `auto`; its `progress` is not used.
+
+    Raises:
+        FerBenchError: as `run_sweep`, `ray_cluster.connected` and `ray_cluster.gpus_for`, or a
+            results folder that a machine does not share.
+        RunFailed: a run was lost again and again before it could begin; the others are done.
+    """
+    with connected(cluster), _marked(runner.store) as mark:
+        gpus = gpus_for(cluster, runner.device)
+        job = _Job(
+            sweep=uuid4().hex,
+            runner=replace(runner, device="cuda" if gpus else "cpu"),
+            source=source,
+            place=place_of(runner.store.root),
+            mark=mark,
+            home=Path.cwd(),
+            threads=cluster.threads,
+        )
+        return _Driver(specs, job, cluster, gpus, on_news).drive()
+
+
+class _Driver:
+    """Hands out the runs and hears of them."""
+
+    def __init__(
+        self,
+        specs: Sequence[RunSpec | EnsembleSpec],
+        job: _Job,
+        cluster: Cluster,
+        gpus: float,
+        on_news: OnNews,
+    ) -> None:
+        import ray
+        from ray.util.queue import Queue
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        self._specs, self._job, self._on_news = specs, job, on_news
+        self._room = cluster.workers or len(specs)
+        # Beside this process: a machine that is lost takes no news with it.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        self._queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+        self._task = ray.remote(_carry_out).options(
+            num_cpus=cluster.cpus, num_gpus=gpus, max_retries=RETRIES
+        )
+        self._waiting = list(specs)
+        self._at_work: dict[Any, RunSpec | EnsembleSpec] = {}
+        self._records: dict[str, RunRecord] = {}
+        self._datasets: dict[str, str] = {}
+        self._lost: list[str] = []
+
+    def drive(self) -> list[RunRecord]:
+        """Until every run has ended."""
+        import ray
+
+        job = ray.put(self._job)
+        try:
+            while self._waiting or self._at_work:
+                for spec in self._ready():
+                    self._waiting.remove(spec)
+                    self._at_work[self._task.remote(job, spec, self._queue)] = spec
+                ended, _ = ray.wait(list(self._at_work), timeout=POLL)
+                self._tell()
+                for ref in ended:
+                    self._end(self._at_work.pop(ref), ref)
+        finally:
+            for ref in self._at_work:
+                ray.cancel(ref, force=True)
+            self._queue.shutdown()
+        if self._lost:
+            raise RunFailed(
+                f"{len(self._lost)} of {len(self._specs)} runs were lost with their processes "
+                f"before they could begin: {', '.join(self._lost)}; are the machines out of memory?"
+            )
+        return [self._records[spec.name] for spec in self._specs]
+
+    def _ready(self) -> list[RunSpec | EnsembleSpec]:
+        """The next runs, none of which is made of one that has not ended."""
+        open_runs = {spec.name for spec in [*self._waiting, *self._at_work.values()]}
+        ready = [spec for spec in self._waiting if not open_runs & set(_made_of(spec))]
+        if not ready and not self._at_work:  # made of each other: their records will say so
+            ready = self._waiting
+        return ready[: self._room - len(self._at_work)]
+
+    def _tell(self) -> None:
+        at_work = {spec.name for spec in self._at_work.values()}
+        for values in self._queue.get_nowait_batch(self._queue.qsize()):
+            news = News(**values)
+            self._datasets[news.run] = news.dataset
+            if news.run in at_work:
+                self._on_news(news)
+
+    def _end(self, spec: RunSpec | EnsembleSpec, ref: Any) -> None:
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        try:
+            record, last = ray.get(ref)
+        except RayTaskError as error:
+            if isinstance(error.cause, FerBenchError):
+                raise error.cause from None
+            raise
+        except RayError:
+            failed = self._save_lost(spec)
+            if failed is None:
+                self._lost.append(spec.name)
+            else:
+                self._records[spec.name] = failed
+            self._on_news(News(run=spec.name, what=_LOST, ended=True))
+        else:
+            self._records[spec.name] = record
+            self._on_news(replace(last, ended=True))
+
+    def _save_lost(self, spec: RunSpec | EnsembleSpec) -> RunRecord | None:
+        """The record of a run that was lost too often, now failed; None if it never began."""
+        if spec.name not in self._datasets:
+            return None
+        store = ResultsStore(open_results(self._job.place, _mirrors()))
+        record = store.find(f"{self._datasets[spec.name]}/{spec.name}").require_record()
+        if record.status != "done":
+            changes = {"status": "failed", "error": _LOST, "finished_at": datetime.now(UTC)}
+            record = record.model_copy(update=changes)
+            store.save(record)
+        return record
+
+
+_LOST = (
+    f"its process was lost {RETRIES + 1} times, as for want of memory: give it more with "
+    "--cpus-per-run, or run fewer at once"
+)
+
+
+def _made_of(spec: RunSpec | EnsembleSpec) -> tuple[str, ...]:
+    return spec.ensemble if isinstance(spec, EnsembleSpec) else spec.teachers
+
+
+def _mirrors() -> Path:
+    return cache_dir() / "results"
+
+
+@contextmanager
+def _marked(store: ResultsStore) -> Iterator[Path | None]:
+    """A file in the results folder for as long as the block lasts; none where it is a URL."""
+    if is_url(place_of(store.root)):
+        yield None
+        return
+    mark = store.root.resolve() / ".work" / f".sweep-{uuid4().hex}"
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError as error:
+        raise FerBenchError(
+            f"cannot write to the results folder {store.root}: {error.strerror}; choose another"
+        ) from None
+    try:
+        yield mark
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def _carry_out(job: _Job, spec: RunSpec | EnsembleSpec, queue: Any) -> tuple[RunRecord, News]:
+    """One task: a run, in a process that may have carried out others before."""
+    node = platform.node()
+    torch.set_num_threads(job.threads)
+    if job.home.is_dir():
+        os.chdir(job.home)
+    if job.mark is not None and not job.mark.exists():
+        raise FerBenchError(
+            f"the results folder {job.place} of this machine is not that of {node}: choose a "
+            "folder that all machines share, or a URL such as s3://bucket/lab"
+        )
+    try:
+        dataset = _loaded(job.sweep, job.source, _data_of(spec))
+    except FerBenchError as error:
+        raise FerBenchError(f"on {node}: {error}") from None
+    reporter = _Reporter(queue, News(run=spec.name, what="", dataset=dataset.name, node=node))
+    store = ResultsStore(open_results(job.place, _mirrors()))
+    runner = replace(job.runner, store=store, progress=reporter.on_progress)
+    record = run_unless_finished(spec, dataset, runner, reporter.on_run)
+    return record, reporter.last
+
+
+class _Reporter:
+    """Sends news of one run to the driver; does not wait for it, and fails no run."""
+
+    def __init__(self, queue: Any, first: News) -> None:
+        self._queue, self.last = queue, first
+
+    def on_run(self, spec: RunSpec | EnsembleSpec, what: str) -> None:
+        self.last = replace(self.last, what=what)
+        if what == "started" or what.startswith("waiting"):  # its end comes with the task's
+            self._tell(self.last)
+
+    def on_progress(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        if stage == "epochs":
+            accuracy = figures.get("val_accuracy")
+            self._tell(
+                replace(self.last, what=stage, epoch=done, epochs=total, val_accuracy=accuracy)
+            )
+        elif stage != self.last.what and not stage.startswith("epoch "):
+            self._tell(replace(self.last, what=stage))
+
+    def _tell(self, news: News) -> None:
+        self.last = news
+        # Plain values: the queue's process need not import what makes them.
+        self._queue.actor.put_nowait.remote(asdict(news))
+
+
+@lru_cache(maxsize=4)
+def _loaded(sweep: str, source: Source, spec: DataSpec) -> FaceDataset:
+    """Loaded once for all the runs of a sweep that a process carries out."""
+    return source.load(spec)
+
+
+def _data_of(spec: RunSpec | EnsembleSpec) -> DataSpec:
+    return DataSpec(**{name: getattr(spec, name) for name in DataSpec.model_fields})

@@ -1,0 +1,1 @@
+"""What a plan of runs will take, before anything is run."""

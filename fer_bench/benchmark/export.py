@@ -1,0 +1,139 @@
+"""A stored run's network in another format, compared on faces that suit the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_bench.backends.export.export import check_target, export_model
+from fer_bench.backends.export.metadata import describe
+from fer_bench.backends.export.verify import Faces
+from fer_bench.benchmark.plan import Source
+from fer_bench.data.cache import pixel_hashes
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.metrics import align
+from fer_bench.inference.classifier import load_run_model
+from fer_bench.results.exports import EXPORTS, Export, add_export
+from fer_bench.results.record import RunRecord
+from fer_bench.results.store import ResultsStore
+from fer_bench.types import Progress, Split, silent
+
+#: Faces to compare on; a thousand tell 0.1 points of accuracy apart.
+COMPARED = 1000
+#: Faces that int8 is calibrated on; NNCF gains nothing from more.
+CALIBRATING = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportReport:
+    """An export that is on disk.
+
+    recorded: where its numbers stand.
+    problem: why they stand nowhere, in words; empty where they do.
+    """
+
+    run: str
+    path: Path
+    export: Export
+    recorded: Path | None
+    problem: str
+
+
+def export_run(
+    store: ResultsStore,
+    name: str,
+    out: Path,
+    *,
+    format: str,
+    data: Source,
+    calibration: Source | None = None,
+    limit: int = COMPARED,
+    force: bool = False,
+    progress: Progress = silent,
+) -> ExportReport:
+    """Exports a run, and keeps the numbers of the comparison beside its record.
+
+    data: whose validation split is compared on, or the test split where there is no other.
+    calibration: whose training split int8 is calibrated on; None for fp32.
+    limit: faces to compare on.
+
+    Raises:
+        FerBenchError: no such run, no weights beside its record, data that do not fit, or as
+            `backends.exporting.export_model`.
+        RunFailed: the file differs too much from PyTorch.
+    """
+    run = store.find(name)
+    record = run.require_record()
+    check_target(out, format, "int8" if calibration else "fp32", force=force)
+    model = load_run_model(run)
+    chosen = calibration_faces(record, calibration) if calibration else None
+    faces = comparison_faces(record, data, model.emotions, limit, chosen)
+    export = export_model(
+        model,
+        out,
+        format,
+        metadata=describe(model, run=run.name, temperature=record.temperature),
+        faces=faces,
+        calibration=chosen,
+        force=force,
+        progress=progress,
+    )
+    try:
+        add_export(run.folder, export)
+    except FerBenchError as why:  # the export itself is there and good
+        return ExportReport(run=run.name, path=out, export=export, recorded=None, problem=str(why))
+    recorded = run.folder / EXPORTS
+    return ExportReport(run=run.name, path=out, export=export, recorded=recorded, problem="")
+
+
+def calibration_faces(record: RunRecord, source: Source) -> Faces:
+    """Random faces of the training split, at most `CALIBRATING`.
+
+    Raises:
+        FerBenchError: the data cannot be read, or have no training split.
+    """
+    dataset = source.load_for(record.spec)
+    chosen = _draw(dataset.indices("train"), CALIBRATING)
+    return Faces(images=dataset.images[chosen], source=f"{dataset.name} train")
+
+
+def comparison_faces(
+    record: RunRecord,
+    source: Source,
+    emotions: tuple[str, ...],
+    limit: int = COMPARED,
+    calibration: Faces | None = None,
+) -> Faces:
+    """Random faces of the validation split, else of the test split; none equals a calibrating one.
+
+    Raises:
+        FerBenchError: the data cannot be read, or hold no such face that the model could name.
+    """
+    dataset = source.load_for(record.spec)
+    split: Split = "val" if dataset.split_sizes()["val"] else "test"
+    indices = dataset.indices(split)
+    known, labels = align(dataset.labels[indices], dataset.emotions, emotions)
+    indices = indices[known]
+    if calibration is not None:
+        apart = ~np.isin(dataset.hashes[indices], pixel_hashes(calibration.images))
+        indices, labels = indices[apart], labels[apart]
+    if not len(indices):
+        raise FerBenchError(
+            f"the {split} split of {dataset.source} has no face to compare on that the model "
+            f"knows ({', '.join(emotions)}) and that int8 was not calibrated on: give other data"
+        )
+    chosen = _draw(np.arange(len(indices)), limit)
+    return Faces(
+        images=dataset.images[indices[chosen]],
+        source=f"{dataset.name} {split}" if dataset.comparable else dataset.name,
+        labels=labels[chosen] if dataset.comparable else None,
+    )
+
+
+def _draw(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many of them, at random but always the same, in their order."""
+    drawn: NDArray[np.int64] = np.sort(np.random.default_rng(0).permutation(indices)[:most])
+    return drawn

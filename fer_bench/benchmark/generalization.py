@@ -1,0 +1,90 @@
+"""A stored run's model on faces unlike those it learnt from, with the numbers kept beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fer_bench.benchmark.plan import Source
+from fer_bench.inference.classifier import load_run_model
+from fer_bench.results.robustness import RobustnessReport, add_robustness, read_robustness
+from fer_bench.results.store import StoredRun
+from fer_bench.results.transfer import TransferResult, add_transfer, read_transfer
+from fer_bench.studies.robustness.evaluate import chosen_corruptions, measure_robustness
+from fer_bench.studies.robustness.transfer import measure_transfer
+from fer_bench.types import Progress, Split, silent
+
+
+def robustness_of_run(
+    run: StoredRun,
+    source: Source,
+    *,
+    corruptions: Sequence[str] | None = None,
+    split: Split = "test",
+    seed: int = 0,
+    limit: int | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> RobustnessReport:
+    """Measures a run on corrupted faces and puts the report into its `robustness.json`.
+
+    Arguments: as `evaluation.robustness.measure_robustness`.
+
+    Raises:
+        FerBenchError: no weights beside the record, data that do not fit, an unknown corruption, or
+            a `robustness.json` that cannot be read or written.
+        RunFailed: the model's logits are not finite.
+    """
+    names = chosen_corruptions(corruptions)
+    read_robustness(run.folder)  # before minutes are spent: can the report be added?
+    record = run.require_record()
+    report = measure_robustness(
+        load_run_model(run),
+        source.load_for(record.spec),
+        corruptions=names,
+        split=split,
+        seed=seed,
+        limit=limit,
+        device=device,
+        run_finished_at=record.finished_at,
+        progress=progress,
+    )
+    add_robustness(run.folder, report)
+    return report
+
+
+def transfer_of_run(
+    run: StoredRun,
+    sources: Sequence[Source],
+    *,
+    split: Split = "test",
+    limit: int | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> list[TransferResult]:
+    """Measures a run on several data sets and puts each result into its `transfer.json`.
+
+    Other arguments: as `evaluation.transfer.measure_transfer`.
+
+    Raises:
+        FerBenchError: no weights beside the record, data that do not fit (the results before these
+            are kept), or a `transfer.json` that cannot be read or written.
+        RunFailed: the model's logits are not finite.
+    """
+    read_transfer(run.folder)
+    record = run.require_record()
+    model = load_run_model(run)
+    found = []
+    for source in sources:
+        result = measure_transfer(
+            model,
+            source.load_for(record.spec),
+            record.dataset,
+            split=split,
+            limit=limit,
+            device=device,
+            run_finished_at=record.finished_at,
+            progress=progress,
+        )
+        add_transfer(run.folder, result)
+        found.append(result)
+    return found

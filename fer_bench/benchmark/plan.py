@@ -1,0 +1,218 @@
+"""What is to be run: the data, one run's specification, a benchmark's list of them."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_bench.config import validate
+from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.load import load_dataset
+from fer_bench.emotions import emotion_set
+from fer_bench.errors import FerBenchError
+from fer_bench.models.build import find_builder
+from fer_bench.models.classifier import Option
+from fer_bench.results.store import ResultsStore
+from fer_bench.specs.recipe import Recipe, load_recipe
+from fer_bench.specs.run import DataSpec, EnsembleSpec, Protocol, RunSpec, VoteMode
+from fer_bench.specs.sweep import EnsembleEntry, Sweep, SweepEntry
+from fer_bench.types import Mode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the data of a benchmark come from; `load` gives the data set that a run asks for.
+
+    votes_file, rows_file: for FER+ labels, see `data.loading.load_dataset`.
+    classes: what labels that are numbers mean, see there.
+    on_load: gets each data set that is loaded, to say what has been decided about it.
+    """
+
+    data: str
+    votes_file: Path | None = None
+    rows_file: Path | None = None
+    classes: str | None = None
+    on_load: Callable[[FaceDataset], None] | None = None
+
+    def load(self, spec: DataSpec, *, complete: bool = True) -> FaceDataset:
+        """The data of one run. The held-out split is the same for every seed of the training.
+
+        complete: False for data that are evaluated on only, whose other splits may be empty.
+        """
+        dataset = load_dataset(
+            self.data,
+            protocol=spec.protocol,
+            emotions=spec.emotions,
+            votes=spec.votes,
+            votes_file=self.votes_file,
+            rows_file=self.rows_file,
+            limit=spec.limit,
+            classes=self.classes,
+            complete=complete,
+        )
+        if self.on_load is not None:
+            self.on_load(dataset)
+        return dataset
+
+    def load_for(self, spec: DataSpec) -> FaceDataset:
+        """All the data, to try a finished run of this specification on.
+
+        Under the run's protocol; under its FER+ labels over FER2013, elsewhere the data's own.
+        """
+        asked = spec.model_copy(update={"limit": None, "emotions": None, "votes": None})
+        dataset = self.load(asked, complete=False)
+        if spec.votes and dataset.name in ("fer2013", "ferplus"):  # no other data have votes
+            asked = asked.model_copy(update={"votes": spec.votes})
+            dataset = self.load(asked, complete=False)
+        return dataset
+
+
+def data_key(spec: DataSpec) -> Hashable:
+    """Equal for runs whose source gives them the same data."""
+    return spec.protocol, spec.emotions, spec.votes, spec.limit
+
+
+def specify(
+    *,
+    model: str,
+    mode: Mode,
+    recipe: str,
+    protocol: Protocol = "official",
+    emotions: str | tuple[str, ...] | None = None,
+    votes: VoteMode | None = None,
+    pretraining: str = "imagenet",
+    model_options: dict[str, Option] | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    limit: int | None = None,
+    teachers: tuple[str, ...] = (),
+) -> RunSpec:
+    """One run's specification, with what its recipe implies filled in.
+
+    Raises:
+        FerBenchError: an unknown model, recipe or emotion, a recipe that is not for the mode, or a
+            number out of range.
+    """
+    find_builder(model)
+    chosen = load_recipe(recipe)
+    if mode != "zero-shot" and mode not in chosen.modes:
+        raise FerBenchError(
+            f"recipe {chosen.name!r} is for mode {' or '.join(chosen.modes)}, got mode {mode!r}: "
+            "choose another recipe or mode"
+        )
+    if epochs is not None:
+        changed = chosen.model_dump() | {"epochs": epochs}
+        chosen = validate(Recipe, changed, f"recipe {chosen.name!r} with {epochs} epochs")
+    options = dict(model_options or {})
+    if chosen.input_size:
+        options.setdefault("input_size", chosen.input_size)
+    values = {
+        "model": model,
+        "mode": mode,
+        "recipe": chosen,
+        "protocol": protocol,
+        "emotions": chosen.emotions if emotions is None else emotion_set(emotions),
+        "votes": votes,
+        "pretraining": pretraining,
+        "model_options": options,
+        "seed": seed,
+        "epochs": epochs,
+        "limit": limit,
+        "teachers": teachers,
+    }
+    return validate(RunSpec, values, f"a run of {model}")
+
+
+def plan(
+    sweep: Sweep, only: str | None = None, limit: int | None = None
+) -> list[RunSpec | EnsembleSpec]:
+    """A sweep's runs and then its ensembles, in its order.
+
+    only: keeps those whose name matches a shell pattern.
+
+    Raises:
+        FerBenchError: as `specify`, two equal runs, or no run left.
+    """
+    listed = [spec for entry in sweep.runs for spec in _expand(sweep, entry, None)]
+    runs = [spec for entry in sweep.runs for spec in _expand(sweep, entry, limit)]
+    # A limit is part of a run's name, which the benchmark's file gives without it.
+    meant = {a.name: b for a, b in zip(listed, runs, strict=True)}
+    specs: list[RunSpec | EnsembleSpec] = [
+        run.model_copy(update={"teachers": _names(run.teachers, meant)}) for run in runs
+    ]
+    specs += [_ensemble(sweep, entry, limit, meant) for entry in sweep.ensembles]
+    names = [spec.name for spec in specs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FerBenchError(f"{sweep.name}: run {twice[0]} is listed twice: remove one")
+    kept = [s for s in specs if only is None or fnmatch.fnmatch(s.name, f"*{only}*")]
+    if not kept:
+        shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+        raise FerBenchError(f"{sweep.name}: no run matches {only!r}; there are {shown}")
+    return kept
+
+
+def _expand(sweep: Sweep, entry: SweepEntry, limit: int | None) -> Iterator[RunSpec]:
+    for model in entry.models:
+        for mode in entry.modes:
+            for recipe in entry.recipes:
+                for seed in entry.seeds:
+                    yield specify(
+                        model=model,
+                        mode=mode,
+                        recipe=recipe,
+                        protocol=entry.protocol or sweep.protocol,
+                        emotions=entry.emotions or sweep.emotions,
+                        votes=entry.votes or sweep.votes,
+                        pretraining=entry.pretraining or sweep.pretraining,
+                        model_options=entry.model_options,
+                        seed=seed,
+                        epochs=entry.epochs,
+                        limit=limit or entry.limit,
+                        teachers=entry.teachers,
+                    )
+
+
+def _names(runs: Sequence[str], meant: Mapping[str, RunSpec]) -> tuple[str, ...]:
+    return tuple(meant[run].name if run in meant else run for run in runs)
+
+
+def _ensemble(
+    sweep: Sweep, entry: EnsembleEntry, limit: int | None, meant: Mapping[str, RunSpec]
+) -> EnsembleSpec:
+    """On the data of its first member, where that is one of the benchmark's runs."""
+    values = entry.model_dump() | {"ensemble": _names(entry.ensemble, meant), "limit": limit}
+    first = next((meant[run] for run in entry.ensemble if run in meant), None)
+    names = DataSpec.model_fields if first else ("protocol", "emotions", "votes")
+    values |= {name: getattr(first or sweep, name) for name in names}
+    return validate(EnsembleSpec, values, f"an ensemble of {sweep.name}")
+
+
+def specify_ensemble(
+    store: ResultsStore,
+    runs: Sequence[str],
+    *,
+    title: str = "",
+    weighting: str = "fitted",
+    tta: str = "flip",
+) -> EnsembleSpec:
+    """An ensemble of stored runs, on the data that the first of them is about.
+
+    runs: names, as `ResultsStore.find` takes them.
+
+    Raises:
+        FerBenchError: no such run, or values that do not fit.
+    """
+    found = [store.find(name) for name in runs]
+    values: dict[str, object] = {
+        "ensemble": [run.name for run in found],
+        "title": title,
+        "weighting": weighting,
+        "tta": tta,
+    }
+    if found:
+        data = found[0].require_record().spec
+        values |= {name: getattr(data, name) for name in DataSpec.model_fields}
+    return validate(EnsembleSpec, values, "the ensemble")

@@ -1,0 +1,152 @@
+"""A run exported as a folder that needs nothing of FER Bench."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fer_bench.backends.onnx import read_metadata
+from fer_bench.benchmark.export import ExportReport, export_run
+from fer_bench.benchmark.plan import Source
+from fer_bench.bundles.contents import MODEL, Contents
+from fer_bench.errors import FerBenchError
+from fer_bench.registry import Entry, Registry
+from fer_bench.results.store import ResultsStore, StoredRun, write_atomically
+from fer_bench.studies.model_card.card import model_card
+from fer_bench.types import Progress, silent
+
+#: What a bundle's folder says about itself; a folder with it may be replaced.
+DOCUMENT = "model.json"
+
+
+class Bundle(Protocol):
+    """A kind of folder."""
+
+    def files(self, contents: Contents) -> dict[str, bytes]:
+        """Its files by name, in the order in which they are to be written."""
+        ...
+
+
+BUNDLES = Registry(
+    "export format",
+    {
+        "web": Entry(
+            "fer_bench.bundles.web:WebBundle",
+            "a folder: a web page that runs the network in the browser",
+        ),
+        "python": Entry(
+            "fer_bench.bundles.python_folder:PythonBundle",
+            "a folder: run.py with the network, for ONNX Runtime",
+        ),
+    },
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleReport:
+    """A bundle that is on disk.
+
+    model: the export of its network.
+    """
+
+    model: ExportReport
+    folder: Path
+    files: tuple[str, ...]
+    bytes: int
+
+
+def check_folder(out: Path, *, force: bool = False) -> None:
+    """Whether a bundle may be written to a folder, which need not be there yet.
+
+    Raises:
+        FerBenchError: a file, a folder whose own folder is not there, or one with other things.
+    """
+    if out.exists() and not out.is_dir():
+        raise FerBenchError(f"{out} is a file: expected a folder to write to")
+    if not out.absolute().parent.is_dir():
+        raise FerBenchError(f"there is no folder {out.parent}: make it first")
+    if out.is_dir() and any(out.iterdir()) and not _is_bundle(out) and not force:
+        raise FerBenchError(
+            f"{out} holds other things than an export of FER Bench: choose another --out, or add "
+            "files to it with --force"
+        )
+
+
+def _is_bundle(folder: Path) -> bool:
+    try:
+        document = json.loads((folder / DOCUMENT).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and "fer_bench" in document
+
+
+def export_bundle(
+    store: ResultsStore,
+    name: str,
+    out: Path,
+    bundle: Bundle,
+    *,
+    data: Source,
+    calibration: Source | None = None,
+    limit: int,
+    force: bool = False,
+    progress: Progress = silent,
+) -> BundleReport:
+    """Exports a run's network and puts it into a folder with what it takes to use it.
+
+    Files of the folder that a bundle does not have are left as they are.
+
+    data, calibration, limit: as for `benchmark.exporting.export_run`.
+
+    Raises:
+        FerBenchError: as `check_folder` and `export_run`.
+        RunFailed: the network differs too much from PyTorch.
+    """
+    check_folder(out, force=force)
+    run = store.find(name)
+    with tempfile.TemporaryDirectory(prefix="fer-bench-") as scratch:
+        path = Path(scratch) / MODEL
+        exported = export_run(
+            store,
+            name,
+            path,
+            format="onnx",
+            data=data,
+            calibration=calibration,
+            limit=limit,
+            progress=progress,
+        )
+        model, metadata = path.read_bytes(), read_metadata(path)
+    contents = Contents(model=model, metadata=metadata, card=_card(store, run, name))
+    files = bundle.files(contents)
+    _write(out, files)
+    return BundleReport(
+        model=exported, folder=out, files=tuple(files), bytes=sum(map(len, files.values()))
+    )
+
+
+def _card(store: ResultsStore, run: StoredRun, name: str) -> str:
+    """The model card, or a sentence that says why there is none."""
+    try:
+        predictions = store.predictions(run)
+    except FerBenchError:  # the card says that they are missing
+        predictions = None
+    try:
+        return model_card(run, predictions, name)
+    except FerBenchError as why:
+        return f"There is no model card: {why}."
+
+
+def _write(out: Path, files: dict[str, bytes]) -> None:
+    try:
+        for folder in {(out / name).parent for name in files}:
+            folder.mkdir(parents=True, exist_ok=True)
+        write_atomically({out / name: content for name, content in files.items()})
+    except OSError as error:
+        raise FerBenchError(
+            f"cannot write {out}: {error.strerror or error}; free some space or choose another "
+            "folder"
+        ) from None

@@ -1,0 +1,204 @@
+"""`data check`, `data audit` and `data labels`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_bench.cli.console import err, out, print_json, print_table, progress_bars
+from fer_bench.cli.options import (
+    DEFAULT_RESULTS,
+    Classes,
+    Data,
+    Json,
+    Results,
+    RowsFile,
+    VotesFile,
+    as_protocol,
+    as_votes,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fer_bench.data.audit import Audit
+    from fer_bench.data.check import DataCheck
+
+app = typer.Typer(help="Look at a data set before trusting it.", no_args_is_help=True)
+SourceArgument = Annotated[
+    str, typer.Argument(help="Folder, zip, CSV, tar or Parquet; or `synthetic`.")
+]
+#: So many unreadable images or suspect labels are named on the screen; `--json` names all.
+SHOWN = 20
+
+
+@app.command()
+def check(
+    source: SourceArgument,
+    protocol: Annotated[str, typer.Option(help="`official` or `kaggle`.")] = "official",
+    votes: Annotated[str | None, typer.Option(help="FER+ labels by this rule.")] = None,
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    classes: Classes = None,
+    as_json: Json = False,
+) -> None:
+    """Format, counts per split and class, unreadable images, warnings.
+
+    Example: python -m fer_bench data check fer2013.zip
+    """
+    from fer_bench.data.check import check as check_source
+
+    with progress_bars() as progress:
+        found = check_source(
+            source,
+            protocol=as_protocol(protocol),
+            votes=as_votes(votes),
+            votes_file=votes_file,
+            rows_file=rows_file,
+            classes=classes,
+            progress=progress,
+        )
+    if as_json:
+        print_json(asdict(found))
+    else:
+        _print_check(found)
+
+
+def _print_check(found: DataCheck) -> None:
+    from rich.table import Table
+
+    width, height = found.image_size
+    kind = "colour" if found.colour else "gray"
+    out.print(
+        f"{found.source}: {found.n_images:,} {kind} images of {width} x {height}, "
+        f"format {found.format}, protocol {found.protocol}",
+        markup=False,
+    )
+    for note in found.notes:
+        out.print(note, markup=False)
+    table = Table("emotion")
+    for split in found.counts:
+        table.add_column(split, justify="right")
+    for emotion in found.emotions:
+        table.add_row(emotion, *(f"{counts[emotion]:,}" for counts in found.counts.values()))
+    table.add_section()
+    table.add_row("all", *(f"{n:,}" for n in found.split_sizes.values()))
+    print_table(out, table)
+    for warning in found.warnings:
+        err.print(f"warning: {warning}", markup=False)
+    for sample in found.left_out[:SHOWN]:
+        err.print(f"left out: {sample.id}: {sample.reason}", markup=False)
+    if len(found.left_out) > SHOWN:
+        err.print(f"… and {len(found.left_out) - SHOWN:,} more: see --json")
+
+
+@app.command()
+def audit(source: SourceArgument, classes: Classes = None, as_json: Json = False) -> None:
+    """Exact and near duplicates, conflicting labels, test images that stand in train.
+
+    Example: python -m fer_bench data audit fer2013.zip --json
+    """
+    from fer_bench.data.audit import audit as audit_source
+    from fer_bench.data.load import read_source
+
+    with progress_bars() as progress:
+        found = audit_source(read_source(source, classes=classes, progress=progress), progress)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        _print_audit(found)
+
+
+def _print_audit(found: Audit) -> None:
+    lines = [
+        ("images", found.n),
+        ("distinct images", found.n_distinct),
+        ("groups of exact duplicates", found.exact.n_groups),
+        ("  with conflicting labels", found.exact.n_conflicting),
+        ("held-out images that stand in train", found.exact.n_held_out_in_train),
+        ("test images that stand in val", found.exact.n_test_in_val),
+        ("groups of near duplicates", found.near.n_groups),
+        ("  with conflicting labels", found.near.n_conflicting),
+        ("further held-out images nearly in train", found.near.n_held_out_in_train),
+        ("further test images nearly in val", found.near.n_test_in_val),
+    ]
+    for name, count in lines:
+        out.print(f"{name:<40} {count:>8,}")
+
+
+@app.command()
+def labels(
+    run: Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")],
+    data: Data = None,
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    results: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
+) -> None:
+    """Test labels that a stored run's predictions make suspect, the most suspicious first.
+
+    With FER2013 given as --data, FER+'s votes on these images stand beside them.
+
+    Example: python -m fer_bench data labels default --data fer2013.zip --json
+    """
+    from fer_bench.results.store import ResultsStore
+    from fer_bench.studies.labels.annotators import VOTE_COLUMNS, sides, with_votes
+    from fer_bench.studies.labels.label_errors import likely_errors
+
+    store = ResultsStore(results)
+    found = store.find(run)
+    table = likely_errors(store.predictions(found), found.require_record().dataset.emotions)
+    suspects = table[table["suspect"]].drop(columns="suspect")
+    votes = _votes(data, votes_file, rows_file)
+    voted = None if votes is None else with_votes(suspects, votes)
+    tally = {} if voted is None else {side: rate.hits for side, rate in sides(voted).items()}
+    if as_json:
+        votes_of = {} if voted is None else voted.set_index("id")[VOTE_COLUMNS].to_dict("index")
+        print_json(
+            {
+                "run": found.name,
+                "split": "test",
+                "n": len(table),
+                "n_suspect": len(suspects),
+                "voters_side_with": tally or None,
+                "images": [
+                    row | {"votes": votes_of.get(row["id"])} for row in suspects.to_dict("records")
+                ],
+            }
+        )
+        return
+    out.print(f"{found.name}: {len(suspects):,} of {len(table):,} test labels are suspect")
+    for row in (suspects if voted is None else voted).head(SHOWN).itertuples():
+        said = f"{row.id}  {row.label}, answer {row.answer} {row.confidence:.0%}"
+        if voted is not None:
+            said += f", voters: label {row.votes_for_label}, "
+            said += f"answer {row.votes_for_answer} of {row.voters}"
+        out.print(said, markup=False)
+    if tally:
+        words = ", ".join(f"{side} {n:,}" for side, n in tally.items())
+        out.print(f"the voters side with: {words}")
+
+
+def _votes(
+    data: str | None, votes_file: Path | None, rows_file: Path | None
+) -> pd.DataFrame | None:
+    """FER+'s votes on the data of the command line or of the variable, where there are any."""
+    import os
+
+    from fer_bench.data.readers.ferplus_votes import find_vote_counts
+    from fer_bench.studies.labels.annotators import votes_table
+
+    source = data or os.environ.get("FER_BENCH_DATA")
+    if not source:
+        return None
+    with progress_bars() as progress:
+        found = find_vote_counts(
+            source, votes_file=votes_file, rows_file=rows_file, progress=progress
+        )
+    if found is None:
+        err.print(f"no FER+ votes lie beside {source}", markup=False)
+        return None
+    return votes_table(found)

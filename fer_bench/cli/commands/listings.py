@@ -1,0 +1,156 @@
+"""`list models|datasets|detectors|corruptions|recipes|emotions` and `results`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fer_bench.cli.console import err, out, print_json
+from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fer_bench.results.store import StoredRun
+
+list_app = typer.Typer(help="What there is to choose from.", no_args_is_help=True)
+
+
+def _show(items: Mapping[str, str], as_json: bool) -> None:
+    if as_json:
+        print_json([{"name": name, "summary": summary} for name, summary in items.items()])
+        return
+    width = max(map(len, items))
+    for name, summary in items.items():
+        out.print(f"{name:<{width}}  {summary}", markup=False)
+
+
+@list_app.command()
+def models(as_json: Json = False) -> None:
+    """The networks; any `timm:NAME` and `clip:HF_ID` works too."""
+    from fer_bench.models.build import MODELS
+
+    _show({name: MODELS.entry(name).summary for name in MODELS}, as_json)
+
+
+@list_app.command()
+def datasets(as_json: Json = False) -> None:
+    """The formats that --data accepts."""
+    from fer_bench.data.readers.registry import DATASETS
+
+    _show({name: DATASETS.entry(name).summary for name in DATASETS}, as_json)
+
+
+@list_app.command()
+def detectors(as_json: Json = False) -> None:
+    """The face detectors of `predict` and the pages."""
+    from fer_bench.inference.detectors.base import DETECTORS
+
+    _show({name: DETECTORS.entry(name).summary for name in DETECTORS}, as_json)
+
+
+@list_app.command()
+def corruptions(as_json: Json = False) -> None:
+    """What `robustness` does to faces, each in five severities."""
+    from fer_bench.studies.robustness.corruptions import CORRUPTIONS
+
+    _show({name: CORRUPTIONS.entry(name).summary for name in CORRUPTIONS}, as_json)
+
+
+@list_app.command()
+def recipes(as_json: Json = False) -> None:
+    """The ways of training; a path of your own YAML file works too."""
+    from fer_bench.specs.recipe import load_recipe, recipe_names
+
+    _show({name: load_recipe(name).description for name in recipe_names()}, as_json)
+
+
+@list_app.command()
+def emotions(as_json: Json = False) -> None:
+    """The label sets, in label order."""
+    from fer_bench.emotions import EMOTION_SETS
+
+    _show({name: ", ".join(labels) for name, labels in EMOTION_SETS.items()}, as_json)
+
+
+def results(
+    sort: Annotated[str, typer.Option(help="`accuracy`, `name` or `date`.")] = "accuracy",
+    default: Annotated[
+        str | None, typer.Option(help="First make this run the one that `default` stands for.")
+    ] = None,
+    folder: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
+) -> None:
+    """The stored runs, one line each, by what they are measured on; the comparable ones first.
+
+    Example: python -m fer_bench results --sort date
+    """
+    from fer_bench.errors import FerBenchError, suggest
+    from fer_bench.results.store import ResultsStore
+
+    columns = {"accuracy": "test_accuracy", "name": "run", "date": "finished_at"}
+    if sort not in columns:
+        raise FerBenchError(f"unknown sort {sort!r}: {suggest(sort, columns)}")
+    store = ResultsStore(folder)
+    if default is not None:
+        chosen = store.find(default)
+        store.mark_default(chosen)
+        err.print(f"`default` now stands for {chosen.dataset}/{chosen.name}", markup=False)
+    runs = store.runs()
+    if not runs:
+        err.print(
+            f"no runs in {store.place}: name the results folder with --results or "
+            "FER_BENCH_RESULTS, or train one with `python -m fer_bench train`",
+            markup=False,
+            soft_wrap=True,
+        )
+        if not as_json:
+            return
+    table = _ranked(runs, columns[sort])
+    unreadable = {f"{r.dataset}/{r.name}": r.problem for r in runs if r.problem}
+    if as_json:
+        import json
+
+        rows = json.loads(table.to_json(orient="records", date_format="iso"))
+        print_json({"runs": rows, "unreadable": unreadable})
+        return
+    out.print(f"{'test':>7}  {'95 % interval':>16}  {'clean':>7}  {'macro F1':>8}  run")
+    for name, rows in table.groupby("benchmark", sort=False):
+        out.print(f"\n{name}", markup=False)
+        for row in rows.to_dict("records"):
+            out.print(_line(row), markup=False)
+    for name, problem in unreadable.items():
+        out.print(f"\nunreadable: {name}: {problem}", markup=False)
+
+
+def _ranked(runs: Sequence[StoredRun], column: str) -> pd.DataFrame:
+    """`summary_table` with its `benchmark`s one after the other, as numbers across do not compare.
+
+    Those with the most comparable runs come first; `column` sorts the runs of each.
+    """
+    from fer_bench.results.summary import benchmark, summary_table
+
+    table = summary_table(runs)
+    table["benchmark"] = [benchmark(run.record) for run in runs if run.record]
+    comparable = table.groupby("benchmark")["comparable"].sum()
+    order = {"_size": False, "benchmark": True, "comparable": False, column: column == "run"}
+    table = table.assign(_size=table["benchmark"].map(comparable))
+    table = table.sort_values([*order], ascending=[*order.values()], na_position="last")
+    return table.drop(columns="_size")
+
+
+def _line(row: dict[Hashable, Any]) -> str:
+    known = row["ci_low"] == row["ci_low"]
+    interval = f"{_percent(row['ci_low'])} – {_percent(row['ci_high'])}" if known else "–"
+    numbers = f"{_percent(row['test_accuracy']):>7}  {interval:>16}  "
+    numbers += f"{_percent(row['test_clean_accuracy']):>7}  {_percent(row['test_macro_f1']):>8}"
+    remark = "" if row["comparable"] else f"  (not comparable: {row['why_not_comparable']})"
+    if row["status"] != "done":
+        remark += f"  [{row['status']}]"
+    return f"{numbers}  {row['dataset']}/{row['run']}{remark}"
+
+
+def _percent(value: float) -> str:
+    return "–" if value != value else f"{value:.2%}"

@@ -1,0 +1,173 @@
+"""`robustness` and `transfer`: a stored model on corrupted faces, and on other data sets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_bench.cli.console import err, out, print_json, progress_bars
+from fer_bench.cli.options import (
+    DEFAULT_RESULTS,
+    Classes,
+    Data,
+    Device,
+    Json,
+    Results,
+    RowsFile,
+    VotesFile,
+    as_split,
+    choose_device,
+    data_source,
+    open_source,
+)
+
+if TYPE_CHECKING:
+    from fer_bench.results.robustness import RobustnessReport
+    from fer_bench.results.transfer import TransferResult
+
+Run = Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")]
+SplitName = Annotated[str, typer.Option(help="train, val or test.")]
+Images = Annotated[
+    int | None, typer.Option(min=1, help="At most so many images of the split; noted down.")
+]
+
+
+def robustness(
+    run: Run,
+    data: Data = None,
+    corruptions: Annotated[
+        str, typer.Option(help="Names with commas; see `list corruptions`. Default: all.")
+    ] = "",
+    split: SplitName = "test",
+    seed: Annotated[int, typer.Option(min=0, help="Of the corruptions.")] = 0,
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    classes: Classes = None,
+    limit: Images = None,
+    results: Results = DEFAULT_RESULTS,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure a stored run's model on faces spoilt as webcams do, in five severities.
+
+    Written to `robustness.json` beside the run's record, one report for each set of images,
+    corruptions and seed. For reporting, on the test split; nothing should be selected by it.
+
+    Example: python -m fer_bench robustness default --data fer2013.zip
+
+    Example: python -m fer_bench robustness default --data fer2013.zip --corruptions jpeg,noise
+    --limit 500
+    """
+    from fer_bench.benchmark.generalization import robustness_of_run
+    from fer_bench.results.robustness import ROBUSTNESS
+    from fer_bench.results.store import ResultsStore
+
+    found = ResultsStore(results).find(run)
+    names = [word.strip() for word in corruptions.split(",") if word.strip()]
+    with progress_bars() as progress:
+        report = robustness_of_run(
+            found,
+            open_source(data_source(data), votes_file, rows_file, classes),
+            corruptions=names or None,
+            split=as_split(split),
+            seed=seed,
+            limit=limit,
+            device=choose_device(device),
+            progress=progress,
+        )
+    place = found.folder / ROBUSTNESS
+    if as_json:
+        document = {"run": found.name, "file": str(place), "relative_drop": report.relative_drop}
+        print_json(document | report.model_dump(mode="json"))
+        return
+    _print_report(found.name, report)
+    err.print(f"in {place}", markup=False)
+
+
+def _print_report(name: str, report: RobustnessReport) -> None:
+    from fer_bench.studies.robustness.tables import severity_table
+
+    on, (low, high) = report.tested_on, report.mean_corruption_accuracy_ci95
+    out.print(
+        f"{name} on {on.split} of {on.name}: {on.n:,} images, {on.n_left_out:,} left out",
+        markup=False,
+    )
+    out.print(f"clean accuracy            {report.clean.accuracy:.2%}")
+    out.print(
+        f"mean corruption accuracy  {report.mean_corruption_accuracy:.2%}  "
+        f"(95 %: {low:.2%} to {high:.2%})"
+    )
+    out.print(f"relative drop             {report.relative_drop:.2%}\n")
+    table = severity_table(report)
+    width = max(map(len, table.index))
+    out.print(f"{'severity':<{width}}" + "".join(f"{column:>9}" for column in table.columns))
+    for corruption, *rates in table.itertuples():
+        cells = "".join(f"{rate:>9.2%}" for rate in rates)
+        out.print(f"{corruption:<{width}}{cells}", markup=False)
+
+
+def transfer(
+    run: Run,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="A data set to try the run on, as for `evaluate`; may be repeated."),
+    ] = None,
+    split: SplitName = "test",
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    classes: Classes = None,
+    limit: Images = None,
+    results: Results = DEFAULT_RESULTS,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure a stored run's model on other data sets and keep the numbers.
+
+    Written to `transfer.json` beside the run's record. Labels are matched by the emotions' names;
+    images of classes that the model does not know are left out and counted.
+
+    Example: python -m fer_bench transfer default --data CK+48 --data RAF-DB
+    """
+    from fer_bench.benchmark.generalization import transfer_of_run
+    from fer_bench.results.store import ResultsStore
+    from fer_bench.results.transfer import TRANSFER
+
+    found = ResultsStore(results).find(run)
+    given = [data_source(one) for one in data] if data else [data_source(None)]
+    with progress_bars() as progress:
+        measured = transfer_of_run(
+            found,
+            [open_source(one, votes_file, rows_file, classes) for one in given],
+            split=as_split(split),
+            limit=limit,
+            device=choose_device(device),
+            progress=progress,
+        )
+    place = found.folder / TRANSFER
+    if as_json:
+        document = {"run": found.name, "file": str(place)}
+        print_json(document | {"results": [one.model_dump(mode="json") for one in measured]})
+        return
+    for one in measured:
+        _print_result(found.name, one)
+    err.print(f"in {place}", markup=False)
+
+
+def _print_result(name: str, result: TransferResult) -> None:
+    on, (low, high) = result.tested_on, result.accuracy_ci95
+    own = ", the data it was trained on" if result.own_data else ""
+    out.print(
+        f"{name} on {on.split} of {on.source} ({on.name}{own}): {on.n:,} images, "
+        f"{on.n_left_out:,} left out",
+        markup=False,
+    )
+    out.print(f"accuracy           {result.accuracy:.2%}  (95 %: {low:.2%} to {high:.2%})")
+    out.print(f"macro F1           {result.macro_f1:.3f}")
+    out.print(f"classes in common  {', '.join(result.classes)}", markup=False)
+    for title, classes in (
+        ("left out", result.classes_left_out),
+        ("not in these data", result.classes_missing),
+    ):
+        if classes:
+            out.print(f"{title:<18} {', '.join(classes)}", markup=False)

@@ -1,0 +1,148 @@
+"""`score`: the record of a system that FER Bench did not run, from its answers."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from fer_bench.cli.console import err, out, print_json
+from fer_bench.cli.options import (
+    DEFAULT_RESULTS,
+    Data,
+    Json,
+    Results,
+    RowsFile,
+    VotesFile,
+    as_protocol,
+    as_votes,
+    choose,
+    data_source,
+    open_source,
+)
+from fer_bench.errors import FerBenchError
+
+if TYPE_CHECKING:
+    from fer_bench.benchmark import PairedResult
+    from fer_bench.data.dataset import FaceDataset
+    from fer_bench.results.record import RunRecord
+
+
+def score(
+    predictions: Annotated[
+        Path | None,
+        typer.Argument(help="CSV or Parquet: `id`, and a probability per emotion or a `label`."),
+    ] = None,
+    data: Data = None,
+    template: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Write the test images' ids to fill in; no scoring."),
+    ] = None,
+    with_val: Annotated[
+        bool, typer.Option("--with-val", help="In the template the validation images, too.")
+    ] = False,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Where the template goes, instead of stdout.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the system is called.")] = "",
+    trained_on: Annotated[
+        str, typer.Option(help="Are the test images in its training: in-sample, held-out, unknown.")
+    ] = "unknown",
+    version: Annotated[str, typer.Option(help="The system's version.")] = "",
+    origin: Annotated[str, typer.Option(help="Where it comes from, such as a URL.")] = "",
+    licence: Annotated[str, typer.Option(help="Its licence.")] = "",
+    preprocessing: Annotated[str, typer.Option(help="What was done to the faces.")] = "",
+    protocol: Annotated[str, typer.Option(help="official or kaggle (the merged test).")] = (
+        "official"
+    ),
+    votes: Annotated[str | None, typer.Option(help="FER+ labels by this rule.")] = None,
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    results: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
+) -> None:
+    """Put any system on the same scale: its answers become a record of kind `external`.
+
+    Columns are emotions by name or alias. Every test image must be answered once; those of val may
+    be too, and its temperature is fitted on them. Its own face detector is not part of the score.
+
+    Example: python -m fer_bench score --template fer2013.zip --out answers.csv
+
+    Example: python -m fer_bench score answers.csv --data fer2013.zip --name "their model"
+    """
+    from fer_bench.benchmark import beside_others
+    from fer_bench.benchmark import score as score_predictions
+    from fer_bench.config import validate
+    from fer_bench.results.store import ResultsStore
+    from fer_bench.specs.run import DataSpec, ExternalSpec, TrainedOn
+
+    asked = DataSpec(protocol=as_protocol(protocol), votes=as_votes(votes))
+    if template is not None:
+        source = open_source(template, votes_file, rows_file)
+        _write_template(source.load(asked, complete=False), with_val=with_val, file=out_file)
+        return
+    if predictions is None:
+        raise FerBenchError(
+            "no predictions given: say `score PREDICTIONS --data DATA`, or `score --template DATA` "
+            "to get the ids to fill in"
+        )
+    values = asked.model_dump() | {
+        "external": name or predictions.stem,
+        "trained_on": cast("TrainedOn", choose("trained-on", trained_on, TrainedOn)),
+        "version": version,
+        "source": origin,
+        "licence": licence,
+        "preprocessing": preprocessing,
+    }
+    spec = validate(ExternalSpec, values, f"the external system {name or predictions.stem!r}")
+    dataset = open_source(data_source(data), votes_file, rows_file).load(asked, complete=False)
+    store = ResultsStore(results)
+    record = score_predictions(store, predictions, spec, dataset)
+    others = beside_others(store, store.find(f"{record.dataset.name}/{record.name}"))
+    if as_json:
+        document = record.model_dump(mode="json", include={"name", "spec", "metrics"})
+        document |= {"comparable": record.comparable, "temperature": record.temperature}
+        print_json(document | {"beside": [asdict(one) for one in others]})
+        return
+    _print(record, others)
+
+
+def _write_template(dataset: FaceDataset, *, with_val: bool, file: Path | None) -> None:
+    from fer_bench.evaluation.external_predictions import template
+    from fer_bench.results.store import write_atomically
+
+    table = template(dataset, ("val", "test") if with_val else ("test",))
+    text = table.to_csv(index=False)
+    if file is None:
+        sys.stdout.write(text)
+        return
+    try:
+        write_atomically({file: text.encode()})
+    except OSError as error:
+        raise FerBenchError(
+            f"could not save {file}: {error.strerror}; choose another file for --out"
+        ) from None
+    err.print(f"{len(table):,} images to answer: {file}", markup=False)
+
+
+def _print(record: RunRecord, others: list[PairedResult]) -> None:
+    from fer_bench.formatting import three_decimals
+
+    test, clean = record.metrics["test"], record.metrics.get("test_clean")
+    low, high = test.accuracy_ci95
+    out.print(f"{record.dataset.name}/{record.name}: {test.n:,} test images", markup=False)
+    out.print(f"accuracy          {test.accuracy:.2%}  (95 %: {low:.2%} to {high:.2%})")
+    if clean:
+        out.print(f"on clean images   {clean.accuracy:.2%}")
+    out.print(f"macro F1          {test.macro_f1:.3f}")
+    out.print(f"calibration error {three_decimals(test.ece)}")
+    for one in others:
+        out.print(
+            f"  {one.difference * 100:>+6.2f} points beside {one.other}  (Holm p {one.p_holm:.2g})",
+            markup=False,
+        )
+    for reason in record.not_comparable_because:
+        err.print(f"note: it stands in no ranking: {reason}", markup=False)

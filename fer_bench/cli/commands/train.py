@@ -1,0 +1,222 @@
+"""`train` (one run) and `ensemble` (several finished ones)."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_bench.cli.console import err, interruptible, print_json, progress_bars
+from fer_bench.cli.options import (
+    DEFAULT_RESULTS,
+    Classes,
+    Data,
+    Device,
+    Json,
+    Limit,
+    Results,
+    RowsFile,
+    Track,
+    VotesFile,
+    as_dtype,
+    as_mode,
+    as_protocol,
+    as_trackers,
+    as_votes,
+    choose_device,
+    data_source,
+    open_source,
+    parse_options,
+)
+from fer_bench.errors import FerBenchError
+
+if TYPE_CHECKING:
+    from fer_bench.data.dataset import FaceDataset
+    from fer_bench.results.record import RunRecord
+    from fer_bench.results.store import ResultsStore
+    from fer_bench.specs.run import EnsembleSpec, RunSpec
+
+RESUME = "the same command with --resume goes on after the last finished epoch"
+Weights = Annotated[
+    str,
+    typer.Option(help="How trained weights are kept: float32, float16 (half the file) or none."),
+]
+
+
+def train(
+    model: Annotated[str, typer.Option(help="See `list models`.")],
+    mode: Annotated[str, typer.Option(help="frozen, full, lora or zero-shot.")] = "full",
+    recipe: Annotated[str, typer.Option(help="See `list recipes`; or a YAML file.")] = "strong",
+    data: Data = None,
+    protocol: Annotated[str, typer.Option(help="`official` or `kaggle`.")] = "official",
+    emotions: Annotated[str | None, typer.Option(help="Class subset: happy,sad,…")] = None,
+    votes: Annotated[
+        str | None,
+        typer.Option(help="FER+ labels: majority, soft-majority, probability or multi-target."),
+    ] = None,
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    classes: Classes = None,
+    pretraining: Annotated[
+        str,
+        typer.Option(help="none, imagenet, a hub id, or a local path, such as a run's folder."),
+    ] = "imagenet",
+    option: Annotated[
+        list[str] | None, typer.Option(help="Model option KEY=VALUE, such as input_size=48.")
+    ] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="A finished run to learn from too; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.")] = None,
+    limit: Limit = None,
+    results: Results = DEFAULT_RESULTS,
+    device: Device = "auto",
+    extractor: Annotated[str, typer.Option(help="Back end of frozen features.")] = "auto",
+    weights: Weights = "float32",
+    resume: Annotated[bool, typer.Option(help="Go on after the last finished epoch.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Train from the start though it is finished, or was interrupted.")
+    ] = False,
+    track: Track = None,
+    as_json: Json = False,
+) -> None:
+    """Train one model, evaluate it, and write its record.
+
+    Several GPUs or hosts share it: accelerate launch -m fer_bench train ..., or torchrun.
+
+    Example: python -m fer_bench train --model resnet18 --mode full --recipe finetune-5
+    --data fer2013.zip --pretraining none --option input_size=48
+    """
+    from fer_bench import distributed
+    from fer_bench.benchmark import Runner, specify
+    from fer_bench.results.store import ResultsStore
+
+    trackers = as_trackers(track)
+    store = ResultsStore(results)
+    device = choose_device(device)
+    with distributed.raise_together():
+        spec = specify(
+            model=model,
+            mode=as_mode(mode),
+            recipe=recipe,
+            protocol=as_protocol(protocol),
+            emotions=emotions,
+            votes=as_votes(votes),
+            pretraining=pretraining,
+            model_options=parse_options(option or []),
+            seed=seed,
+            epochs=epochs,
+            limit=limit,
+            teachers=tuple(store.find(name).name for name in teacher or ()),
+        )
+        dataset = open_source(data_source(data), votes_file, rows_file, classes).load(spec)
+    if not force:
+        distributed.on_main(lambda: _require_new(store, spec, dataset, "choose another --seed"))
+    if not (force or resume):
+        distributed.on_main(lambda: _require_nothing_left(store, spec, dataset))
+    with interruptible(RESUME), progress_bars() as progress:
+        with distributed.raise_together():
+            runner = Runner(
+                store=store,
+                device=device,
+                extractor=extractor,
+                weights=as_dtype(weights),
+                resume=resume,
+                progress=progress,
+                trackers=trackers,
+            )
+        record = runner.run(spec, dataset)
+    report([record], as_json, results, trackers)
+
+
+def ensemble(
+    runs: Annotated[list[str], typer.Argument(help="Finished runs, by name.")],
+    data: Data = None,
+    title: Annotated[str, typer.Option(help="Part of the ensemble's name.")] = "",
+    weighting: Annotated[
+        str, typer.Option(help="`fitted` on validation data, or `equal`.")
+    ] = "fitted",
+    tta: Annotated[str, typer.Option(help="none, flip, five-crop or ten-crop.")] = "flip",
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    classes: Classes = None,
+    results: Results = DEFAULT_RESULTS,
+    device: Device = "auto",
+    force: Annotated[bool, typer.Option(help="Make it again though it is finished.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let finished runs answer together, evaluate that, and write its record.
+
+    The ensemble gives the weighted mean of its members' calibrated probabilities; it needs their
+    weights in the results folder, and works like any other run afterwards.
+
+    Example: python -m fer_bench ensemble RUN RUN --title best --data fer2013.zip
+    """
+    from fer_bench import distributed
+    from fer_bench.benchmark import Runner, specify_ensemble
+    from fer_bench.results.store import ResultsStore
+
+    store = ResultsStore(results)
+    device = choose_device(device)
+    with distributed.raise_together():
+        spec = specify_ensemble(store, runs, title=title, weighting=weighting, tta=tta)
+        dataset = open_source(data_source(data), votes_file, rows_file, classes).load(spec)
+    if not force:
+        distributed.on_main(lambda: _require_new(store, spec, dataset, "choose another --title"))
+    with interruptible("make it again, its members are all there"), progress_bars() as progress:
+        record = Runner(store=store, device=device, progress=progress).run(spec, dataset)
+    report([record], as_json, results)
+
+
+def _require_nothing_left(store: ResultsStore, spec: RunSpec, dataset: FaceDataset) -> None:
+    from fer_bench.benchmark import left_unfinished
+
+    if left_unfinished(store, spec, dataset):
+        raise FerBenchError(
+            f"run {spec.name} is not finished and left a checkpoint: say --resume to go on after "
+            "its last finished epoch, or --force to start over"
+        )
+
+
+def _require_new(
+    store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: FaceDataset, way_out: str
+) -> None:
+    from fer_bench.benchmark import is_finished
+    from fer_bench.results.location import shown_place
+
+    if is_finished(store, spec, dataset):
+        raise FerBenchError(
+            f"run {spec.name} is already finished in {shown_place(store.root)}: say --force to "
+            f"replace it, or --results FOLDER to keep both, or {way_out}"
+        )
+
+
+def report(
+    records: list[RunRecord], as_json: bool, results: Path, trackers: tuple[str, ...] = ()
+) -> None:
+    """Says what came out of runs, and where to look at it."""
+    from fer_bench.benchmark.trackers.tracked_run import where_to_look
+    from fer_bench.results.location import shown_place
+
+    for line in where_to_look(trackers, results):
+        err.print(line, markup=False)
+    if as_json:
+        print_json([r.model_dump(mode="json") for r in records])
+        return
+    for record in records:
+        test = record.metrics.get("test")
+        if test is None:
+            err.print(f"{record.name}: {record.status}: {record.error}", markup=False)
+            continue
+        low, high = test.accuracy_ci95
+        line = f"{record.name}: test {test.accuracy:.2%} (95 %: {low:.2%} to {high:.2%})"
+        if not record.comparable:
+            line += f", not comparable: {', '.join(record.not_comparable_because)}"
+        err.print(line, markup=False)
+    look, place = "streamlit run app.py", shown_place(results)
+    if results != DEFAULT_RESULTS:
+        look = f"FER_BENCH_RESULTS={shlex.quote(place)} {look}"
+    err.print(f"records in {place}; look at them with: {look}", markup=False)

@@ -1,0 +1,1 @@
+"""Files as data sets come in: folders, zips, tars, CSV, encoded images."""

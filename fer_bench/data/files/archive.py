@@ -1,0 +1,207 @@
+"""A folder, a zip or a tar as one thing: sorted relative names, and the bytes behind a name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zipfile
+import zlib
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from fer_bench.data.files.limits import is_visible, plain_name, require_size
+from fer_bench.data.files.tar import TarTree, is_tar
+from fer_bench.errors import FerBenchError
+
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif",
+    ".tiff", ".pgm", ".ppm", ".pbm", ".pnm", ".gif", ".avif", ".avifs", ".jp2", ".j2k", ".jpx",
+    ".jpc", ".heic", ".heif", ".hif",
+)  # fmt: skip
+#: So much of a zip's member is unpacked at once.
+CHUNK_BYTES = 2**20
+#: What reading a member of a damaged, encrypted or oddly packed zip can raise.
+READ_ERRORS = (
+    OSError, EOFError, RuntimeError, NotImplementedError, ValueError, OverflowError, struct.error,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+#: Python can unpack these a little at a time; of the others a few bytes may become gigabytes.
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+class Files(Protocol):
+    """Encoded images by name; several threads read at once."""
+
+    path: Path
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes; raises one of `READ_ERRORS`, also when it is too large."""
+        ...
+
+
+class Tree(Files, Protocol):
+    """names: all files, sorted, relative, with `/`; without hidden files and `__MACOSX`."""
+
+    names: list[str]
+
+
+def is_tree(path: Path) -> bool:
+    """Whether a path is a folder, a tar (by its name) or a zip (by its name or its content)."""
+    if path.is_dir() or is_tar(path):
+        return True
+    return path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is an image's."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+class FolderTree:
+    """A folder; links are followed, each folder once.
+
+    Of each file only its name is kept: `os.stat_result` takes ten times as much memory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.names = sorted(name for name, _ in _walk(path) if is_visible(name))
+
+    def read(self, name: str) -> bytes:
+        try:
+            with (self.path / name).open("rb") as file:
+                require_size(os.fstat(file.fileno()).st_size)
+                return file.read()
+        except FileNotFoundError:
+            raise OSError("a link to a file that is not there") from None
+        except PermissionError:
+            raise OSError("no permission to read it") from None
+
+
+def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    seen: set[tuple[int, int]] = set()
+    waiting = [(str(root), "")]
+    while waiting:
+        folder, prefix = waiting.pop()
+        info = Path(folder).stat()
+        if (info.st_dev, info.st_ino) in seen:
+            continue
+        seen.add((info.st_dev, info.st_ino))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    waiting.append((entry.path, f"{prefix}{entry.name}/"))
+                elif entry.is_file() or entry.is_symlink():  # a dead link is a file, too, missing
+                    yield prefix + entry.name, entry.stat(follow_symlinks=entry.is_file())
+
+
+def _folder_digest(path: Path) -> str:
+    """SHA-256 over names, sizes and modification times."""
+    names: list[str] = []
+    sizes, times = array("q"), array("q")
+    for name, info in _walk(path):
+        if is_visible(name):
+            names.append(name)
+            sizes.append(info.st_size)
+            times.append(info.st_mtime_ns)
+    digest = hashlib.sha256()
+    for place in sorted(range(len(names)), key=names.__getitem__):
+        line = f"{names[place]}\0{sizes[place]}\0{times[place]}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+class ZipTree:
+    """A zip, read in place. Nothing is unpacked, so hostile member names can do nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except OSError:
+            raise
+        except READ_ERRORS as error:
+            raise damaged_zip(path) from error
+        self._members = {}
+        for info in self._zip.infolist():
+            name = plain_name(info.filename)
+            if name and not info.is_dir() and is_visible(name):
+                self._members[name] = info
+        self.names = sorted(self._members)
+
+    def read(self, name: str) -> bytes:
+        member = self._members[name]
+        require_size(member.file_size)
+        if member.compress_type not in PACKINGS:
+            raise OSError("packed in another way than deflate: pack it again as a plain zip")
+        with self._zip.open(member) as file:
+            # Never `read()`: it unpacks all that is there before it looks at the promised size.
+            return b"".join(iter(lambda: file.read(CHUNK_BYTES), b""))
+
+
+def damaged_zip(path: Path) -> FerBenchError:
+    """The error for a file that should be a zip and is not, or not a whole one."""
+    return FerBenchError(
+        f"{path.name} is not a zip or is cut short: expected a complete zip file; "
+        "download it again, or give the unpacked folder"
+    )
+
+
+def open_tree(path: Path) -> Tree:
+    """The tree of a folder, a zip or a tar.
+
+    Raises:
+        FerBenchError: the archive is damaged, or the path cannot be read.
+    """
+    try:
+        if path.is_dir():
+            return FolderTree(path)
+        return TarTree(path) if is_tar(path) else ZipTree(path)
+    except OSError as error:
+        raise FerBenchError(f"cannot read {path.name}: {error.strerror or error}") from error
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 that changes when a source changes, without reading its images.
+
+    A zip is known by its central directory (names, checksums, sizes), a folder by names, sizes and
+    modification times, a file (a tar, say) by size and modification time.
+
+    Raises:
+        FerBenchError: the path cannot be read, or a zip is damaged.
+    """
+    try:
+        if path.is_dir():
+            return _folder_digest(path)
+        if is_tree(path) and not is_tar(path):
+            return hashlib.sha256(_central_directory(path)).hexdigest()
+        stat = path.stat()
+    except OSError as error:
+        raise FerBenchError(f"cannot read {path.name}: {error.strerror or error}") from error
+    return hashlib.sha256(f"{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
+
+
+def _central_directory(path: Path) -> bytes:
+    """The list of members at a zip's end, as bytes: a hundredth of the work of parsing it.
+
+    The end record is 22 bytes and a comment of up to 65,535 (APPNOTE 4.3.16); zips over 4 GiB say
+    where the list starts in a second record just before.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 65557 - 76))
+        tail = file.read()
+        end = tail.rfind(b"PK\5\6")
+        if end < 0 or len(tail) - end < 22:
+            raise damaged_zip(path)
+        start = struct.unpack_from("<L", tail, end + 16)[0]
+        wide = tail.rfind(b"PK\6\6", 0, end)
+        if start == 0xFFFFFFFF and 0 <= wide <= len(tail) - 56:
+            start = struct.unpack_from("<Q", tail, wide + 48)[0]
+        if start > size:
+            raise damaged_zip(path)
+        file.seek(start)
+        return file.read()

@@ -1,0 +1,262 @@
+"""From a name or a path to a `FaceDataset`: recognise, read through the cache, split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_bench.data import splits
+from fer_bench.data.cache import cached
+from fer_bench.data.dataset import UNASSIGNED, FaceDataset, SourceData
+from fer_bench.data.files import csv_table
+from fer_bench.data.files.archive import content_digest, is_tree, open_tree
+from fer_bench.data.numbering import parse_classes
+from fer_bench.data.readers.ferplus import ROWS_FILE, VOTES_FILE, apply_votes
+from fer_bench.data.readers.registry import DATASETS, Reader, Reading
+from fer_bench.emotions import FERPLUS, emotion_set
+from fer_bench.errors import FerBenchError
+from fer_bench.specs.run import Protocol, VoteMode
+from fer_bench.types import Progress, silent
+
+#: One split for all training seeds: they are to differ in training, not in data.
+SPLIT_SEED = 0
+SYNTHETIC = "synthetic"
+SYNTHETIC_SIZE = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A source as read: its format's name in `DATASETS`, and where it stands (None: drawn)."""
+
+    format: str
+    data: SourceData
+    path: Path | None
+
+    def groups(self) -> NDArray[np.int64] | None:
+        """Persons, where the format knows them; see `Reader.groups`."""
+        return None if self.path is None else _reader(self.format).groups(self.data)
+
+
+def _reader(name: str) -> Reader:
+    reader: Reader = DATASETS.load(name)()
+    return reader
+
+
+def _accepted() -> str:
+    lines = (f"{DATASETS.entry(name).summary} [{name}]" for name in DATASETS)
+    return "expected one of: " + "; ".join(lines)
+
+
+def recognise(source: Path) -> str:
+    """The name of the first format whose reader recognises the source.
+
+    Raises:
+        FerBenchError: no reader does.
+    """
+    names = open_tree(source).names if is_tree(source) else []
+    for name in DATASETS:
+        if name != SYNTHETIC and _reader(name).recognises(source, names):
+            return name
+    if csv_table.is_csv(source):
+        raise FerBenchError(
+            f"{source.name} is a CSV of no known kind: expected the columns emotion,pixels,Usage "
+            "(FER2013) or subDirectory_filePath,...,expression (AffectNet), "
+            f"got {','.join(csv_table.header(source))[:80] or 'an empty file'}"
+        )
+    held = "holds no images" if is_tree(source) else "is no data set"
+    raise FerBenchError(f"{source.name} {held}: {_accepted()}")
+
+
+def _synthetic(source: str, image_size: int | None) -> Loaded:
+    _, colon, seed = source.partition(":")
+    if colon and not seed.isdecimal():
+        raise FerBenchError(
+            f"expected `synthetic` or `synthetic:SEED` with a whole number, got {source!r}"
+        )
+    read = DATASETS.load(SYNTHETIC)
+    data = read(size=image_size or SYNTHETIC_SIZE, seed=int(seed or 0))
+    return Loaded(format=SYNTHETIC, data=data, path=None)
+
+
+def load_source(
+    source: str | Path,
+    *,
+    format: str | None = None,
+    image_size: int | None = None,
+    classes: str | None = None,
+    progress: Progress = silent,
+) -> Loaded:
+    """A source with its format; arguments and errors as in `read_source`."""
+    if format is not None:
+        DATASETS.entry(format)
+    if str(source).partition(":")[0] == SYNTHETIC:
+        return _synthetic(str(source), image_size)
+    if format == SYNTHETIC:
+        raise FerBenchError(f"synthetic faces need no files: give `synthetic`, not {str(source)!r}")
+    # Not pathlib's: it stumbles over an unknown `~user`, and gives `.` and links other names.
+    path = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
+    if not str(source) or not path.exists():
+        raise FerBenchError(f"the data source {str(source)!r} does not exist: {_accepted()}")
+
+    numbers = None if classes is None else parse_classes(classes, "--classes")
+
+    def read(scratch: Path) -> tuple[str, SourceData]:
+        name = format or recognise(path)
+        how = Reading(image_size=image_size, scratch=scratch, progress=progress, classes=numbers)
+        return name, _reader(name).read(path, how)
+
+    name = path.resolve().name
+    key = f"{name}\0{content_digest(path)}\0{format or 'auto'}\0{image_size or 'as is'}"
+    if numbers is not None:
+        key += f"\0{sorted(numbers.items())}"
+    format_name, data = cached(key, read)
+    return Loaded(format=format_name, data=data, path=path)
+
+
+def read_source(
+    source: str | Path,
+    *,
+    format: str | None = None,
+    image_size: int | None = None,
+    classes: str | None = None,
+    progress: Progress = silent,
+) -> SourceData:
+    """Everything a source holds, from the cache where it has been read before.
+
+    source: a folder, zip or CSV, or `synthetic` / `synthetic:SEED`.
+    format: a name in `DATASETS`; by default the first reader that recognises the source.
+    image_size: side of the square that images are resized to, pixels; by default their common size,
+        or 224 where they differ.
+    classes: what labels that are numbers mean, see `fer_bench.data.numbering.parse_classes`.
+
+    Raises:
+        FerBenchError: the source does not exist, is of no known format, or is damaged throughout;
+            single damaged images are in `left_out` instead.
+    """
+    return load_source(
+        source, format=format, image_size=image_size, classes=classes, progress=progress
+    ).data
+
+
+def find_sibling_file(loaded: Loaded, name: str) -> Path | None:
+    """A file of this name in the source's folder or beside the source, where there is one."""
+    if loaded.path is None:
+        return None
+    folders = (loaded.path, loaded.path.resolve().parent)
+    return next((f / name for f in folders if (f / name).is_file()), None)
+
+
+def _with_votes(
+    dataset: FaceDataset,
+    loaded: Loaded,
+    mode: VoteMode,
+    votes_file: Path | None,
+    rows_file: Path | None,
+) -> FaceDataset:
+    """The same faces and splits under FER+'s labels; faces without one leave their split."""
+    votes_file = votes_file or find_sibling_file(loaded, VOTES_FILE)
+    if votes_file is None:
+        raise FerBenchError(
+            f"FER+ labels need the votes: give the votes file {VOTES_FILE} (from "
+            f"github.com/microsoft/FERPlus), or put it beside {dataset.source}"
+        )
+    rows_file = rows_file or find_sibling_file(loaded, ROWS_FILE)
+    voted = apply_votes(loaded.data, mode, votes_file=votes_file, rows_file=rows_file)
+    return replace(
+        dataset,
+        name="ferplus",
+        labels=voted.labels,
+        votes=voted.votes,
+        splits=np.where(voted.labels < 0, UNASSIGNED, dataset.splits).astype(np.int8),
+        emotions=FERPLUS,
+        left_out=(*dataset.left_out, *voted.left_out),
+    )
+
+
+def split_source(
+    loaded: Loaded,
+    *,
+    protocol: Protocol = "official",
+    emotions: str | Sequence[str] | None = None,
+    votes: VoteMode | None = None,
+    votes_file: Path | None = None,
+    rows_file: Path | None = None,
+) -> FaceDataset:
+    """A read source under a protocol and label set, not yet checked for empty splits."""
+    data = loaded.data
+    if loaded.format == "ferplus":
+        votes = votes or "majority"
+    groups = loaded.groups()
+    assigned = splits.assign(data, protocol, SPLIT_SEED, groups)
+    dataset = FaceDataset(
+        name=data.name,
+        source=data.source,
+        protocol=splits.describe(data, protocol, groups),
+        images=data.images,
+        labels=data.labels,
+        ids=data.ids,
+        hashes=data.hashes,
+        splits=assigned,
+        emotions=data.emotions,
+        numbering=data.numbering,
+        left_out=data.left_out,
+        comparable=data.comparable,
+        shared_persons=splits.shared_groups(assigned, groups),
+    )
+    if votes is not None:
+        dataset = _with_votes(dataset, loaded, votes, votes_file, rows_file)
+    if emotions is not None:
+        dataset = dataset.select_emotions(emotion_set(emotions))
+    return dataset
+
+
+def load_dataset(
+    source: str | Path,
+    *,
+    protocol: Protocol = "official",
+    emotions: str | Sequence[str] | None = None,
+    votes: VoteMode | None = None,
+    votes_file: Path | None = None,
+    rows_file: Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    format: str | None = None,
+    image_size: int | None = None,
+    classes: str | None = None,
+    complete: bool = True,
+    progress: Progress = silent,
+) -> FaceDataset:
+    """Faces ready for training and evaluation.
+
+    source, format, image_size, classes: as in `read_source`.
+    protocol: see `fer_bench.data.splits.assign`. The held-out split is the same for every seed.
+    emotions: only these classes, in this order; the others leave their splits.
+    votes: FER+ labels for FER2013, from `votes_file` (fer2013new.csv); for Kaggle's files also
+        `rows_file` (a `row,file` CSV or the original fer2013.csv). Both are also found beside the
+        source. Faces that FER+ discards stay in the arrays with split -1, label -1, zero votes.
+    limit: at most so many random samples per split, drawn with `seed`.
+    complete: False lets splits be empty, to evaluate on data that have a test part only.
+
+    Raises:
+        FerBenchError: a source that cannot be read, files for the votes missing, an empty split, or
+            a class without training images.
+    """
+    loaded = load_source(
+        source, format=format, image_size=image_size, classes=classes, progress=progress
+    )
+    dataset = split_source(
+        loaded,
+        protocol=protocol,
+        emotions=emotions,
+        votes=votes,
+        votes_file=votes_file,
+        rows_file=rows_file,
+    )
+    if complete:
+        splits.require_complete(dataset)
+    return dataset if limit is None else dataset.limited(limit, seed)

@@ -1,0 +1,216 @@
+"""FER2013 (Goodfellow et al. 2013, arXiv 1307.0414): Kaggle's files and the original CSV."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_bench.data.cache import pixel_hashes
+from fer_bench.data.dataset import LeftOut, SourceData
+from fer_bench.data.files import csv_table
+from fer_bench.data.files.archive import is_image, open_tree
+from fer_bench.data.files.decode import resize_plain
+from fer_bench.data.numbering import PUBLISHED, Numbering, emotion_of, require_fit
+from fer_bench.data.parts import EVAL, part_of, settle_eval
+from fer_bench.data.readers.folder import ORDER, class_numbers, class_samples
+from fer_bench.data.readers.images import read_images
+from fer_bench.data.readers.registry import Reader, Reading
+from fer_bench.emotions import FER2013
+from fer_bench.errors import FerBenchError
+
+SIDE = 48
+KAGGLE_FILE = re.compile(r"(?:^|/)(Training|PublicTest|PrivateTest)_\d+\.\w+$")
+USAGES = ("Training", "PublicTest", "PrivateTest")
+ROW_ID = "row {}"
+#: Other names of the column `Usage`, and FER2013's own words for the parts.
+USAGE_COLUMNS = ("split", "set", "subset", "partition", "part", "phase", "fold", "usages")
+OWN_WORDS = {"train": "Training", "val": "PublicTest", "test": "PrivateTest"}
+
+
+class KaggleReader(Reader):
+    """`train/CLASS/Training_*.jpg`, `test/CLASS/PublicTest_*.jpg` and `PrivateTest_*.jpg`.
+
+    The file names carry the official partition; ids are `train/angry/Training_1.jpg`, whether
+    read from the folder or from the zip.
+    """
+
+    def recognises(self, source: Path, names: Sequence[str]) -> bool:
+        images = [n for n in names if is_image(n)]
+        return sum(bool(KAGGLE_FILE.search(n)) for n in images) * 2 > len(images)
+
+    def read(self, source: Path, how: Reading) -> SourceData:
+        tree = open_tree(source)
+        numbers = class_numbers(tree, how, "fer2013")
+        samples, left_out = class_samples(tree.names, source.name, FER2013, numbers, _part_in_name)
+        return read_images(
+            tree,
+            samples,
+            name="fer2013",
+            emotions=FER2013,
+            how=how,
+            left_out=left_out,
+            numbering=numbers,
+        )
+
+
+def _part_in_name(file: str) -> str | None:
+    found = KAGGLE_FILE.search(file)
+    return found[1] if found else None
+
+
+class CsvReader(Reader):
+    """`fer2013.csv`: columns `emotion`, `pixels` (2,304 numbers 0-255, row by row), `Usage`.
+
+    Columns may stand in any order, in any case, and `Usage` may be missing. Ids are `row 0`,
+    `row 1`, ...: FER+ finds its votes by them.
+    """
+
+    def recognises(self, source: Path, names: Sequence[str]) -> bool:
+        return csv_table.is_csv(source) and {"emotion", "pixels"} <= set(
+            _columns(csv_table.header(source))
+        )
+
+    def read(self, source: Path, how: Reading) -> SourceData:
+        rows = csv_table.rows(source)
+        header = [c.strip() for c in next(rows, [])]
+        first = next(rows, [])
+        columns = _columns(header, first)
+        numbers = how.classes or PUBLISHED["fer2013"]
+        if not {"emotion", "pixels"} <= set(columns):
+            raise FerBenchError(
+                f"{source.name} is not FER2013's CSV: expected the columns emotion,pixels,Usage, "
+                f"got {','.join(header)[:80] or 'an empty file'}"
+            )
+        images: list[NDArray[np.uint8]] = []
+        kept: list[tuple[int, int, str]] = []
+        left_out: list[LeftOut] = []
+        seen: set[int] = set()
+        for number, row in enumerate(chain([first] if first else [], rows)):
+            try:
+                seen.add(label_number(row, columns))
+                label, pixels, usage = parse_row(row, columns, numbers)
+            except ValueError as error:
+                left_out.append(LeftOut(id=ROW_ID.format(number), reason=str(error)))
+                continue
+            kept.append((number, label, usage))
+            images.append(
+                resize_plain(pixels, (how.image_size, how.image_size)) if how.image_size else pixels
+            )
+        require_fit(seen, numbers, source.name, told=how.classes is not None)
+        if not kept:
+            why = f"; the first, {left_out[0].id}: {left_out[0].reason}" if left_out else ""
+            raise FerBenchError(f"no row of {source.name} is an image with a label{why}")
+        stacked = np.stack(images)
+        labels = np.array([label for _, label, _ in kept], dtype=np.int64)
+        emotions: tuple[str, ...] = FER2013
+        if how.classes is not None:
+            emotions = tuple(e for i, e in enumerate(ORDER) if (labels == i).any())
+            labels = np.array([emotions.index(ORDER[i]) for i in labels], dtype=np.int64)
+        return SourceData(
+            name="fer2013",
+            source=source.name,
+            images=stacked,
+            labels=labels,
+            ids=np.array([ROW_ID.format(number) for number, _, _ in kept]),
+            parts=_settled([usage for _, _, usage in kept], source.name),
+            hashes=pixel_hashes(stacked),
+            emotions=emotions,
+            numbering=tuple(sorted(numbers.items())),
+            left_out=tuple(left_out),
+        )
+
+
+def _columns(header: Sequence[str], first: Sequence[str] = ()) -> list[str]:
+    """The header with this format's own spelling of its columns.
+
+    The usage may have another name: that of a split, or any whose first cell says one.
+    """
+    known = {"emotion": "emotion", "pixels": "pixels", "usage": "Usage"}
+    columns = [known.get(column.lower(), column) for column in header]
+    if "Usage" not in columns:
+        cells = zip(columns, [*first, *[""] * len(columns)], strict=False)
+        for place, (column, cell) in enumerate(cells):
+            if column not in known.values() and (column.lower() in USAGE_COLUMNS or _usage(cell)):
+                columns[place] = "Usage"
+                break
+    return columns
+
+
+def _usage(cell: str) -> str | None:
+    """FER2013's own word for a row's part, however it is spelt; `eval` for that one."""
+    own = {usage.lower(): usage for usage in USAGES}
+    part = part_of(cell)
+    return own.get(cell.strip().lower()) or (OWN_WORDS.get(part, part) if part else None)
+
+
+def _settled(usages: list[str], source: str) -> NDArray[np.str_]:
+    """The rows' usages, with what `eval` means among them."""
+    if EVAL in usages:
+        parts = {part_of(usage) or "" for usage in usages}
+        meant = OWN_WORDS[settle_eval(parts, source)]
+        usages = [meant if usage == EVAL else usage for usage in usages]
+    return np.array(usages)
+
+
+def label_number(row: Sequence[str], columns: Sequence[str]) -> int:
+    """The number in a row's `emotion`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if len(row) != len(columns):
+        raise ValueError(f"expected {len(columns)} columns, got {len(row)}")
+    emotion = row[columns.index("emotion")].strip()
+    if not csv_table.is_count(emotion):
+        raise ValueError(f"expected an emotion 0-{len(FER2013) - 1}, got {emotion[:20]!r}")
+    return int(emotion)
+
+
+def parse_row(
+    row: Sequence[str], columns: Sequence[str], numbers: Numbering = PUBLISHED["fer2013"]
+) -> tuple[int, NDArray[np.uint8], str]:
+    """A row's label (index into FER2013's emotions and contempt), pixels uint8 `(48, 48)`, usage.
+
+    numbers: what the column `emotion` means.
+
+    Raises:
+        ValueError: what is wrong with the row, for the list of samples left out.
+    """
+    number = label_number(row, columns)
+    emotion = emotion_of(numbers, number)
+    if emotion is None:
+        expected = f"{min(numbers)}-{max(numbers)}"
+        raise ValueError(f"expected an emotion {expected}, got {str(number)[:20]!r}")
+    fields = dict(zip(columns, row, strict=True))
+    said = fields.get("Usage", "").strip()
+    usage = _usage(said)
+    if "Usage" in fields and usage is None:
+        raise ValueError(f"expected a usage {', '.join(USAGES)}, got {said[:20]!r}")
+    return ORDER.index(emotion), parse_pixels(fields["pixels"]), usage or ""
+
+
+def parse_pixels(text: str) -> NDArray[np.uint8]:
+    """2,304 numbers 0-255 with spaces between them as uint8 `(48, 48)`.
+
+    Raises:
+        ValueError: another count, a number out of range, or something that is no number.
+    """
+    with warnings.catch_warnings():
+        # NumPy warns where a text goes on with something that is no number.
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            pixels = np.fromstring(text, dtype=np.int64, sep=" ")
+        except (DeprecationWarning, ValueError):
+            odd = next((w for w in text.split() if not w.isdecimal()), text[:20])
+            raise ValueError(f"expected whole numbers as pixels, got {odd[:20]!r}") from None
+    if len(pixels) != SIDE * SIDE:
+        raise ValueError(f"expected {SIDE * SIDE:,} pixels, got {len(pixels):,}")
+    if pixels.min() < 0 or pixels.max() > 255:
+        raise ValueError(f"expected pixels 0-255, got {pixels.min()} to {pixels.max()}")
+    return pixels.astype(np.uint8).reshape(SIDE, SIDE)

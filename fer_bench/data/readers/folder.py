@@ -1,0 +1,350 @@
+"""Folder trees and zips whose class folders carry an emotion's name, with or without parts."""
+
+from __future__ import annotations
+
+import hashlib
+import os.path
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+
+from fer_bench.data.dataset import LeftOut, SourceData
+from fer_bench.data.files.archive import READ_ERRORS, Tree, is_image, open_tree
+from fer_bench.data.files.csv_table import is_count
+from fer_bench.data.numbering import (
+    MAX_NAMES_BYTES,
+    NAMES_FILE,
+    PUBLISHED,
+    Numbering,
+    ask_for_classes,
+    emotion_of,
+    is_emotion,
+    is_whole,
+    parse_classes,
+    published_by,
+    require_fit,
+)
+from fer_bench.data.parts import EVAL, part_of, settle_eval
+from fer_bench.data.readers.images import Sample, read_images
+from fer_bench.data.readers.registry import Reader, Reading
+from fer_bench.emotions import ALIASES, COLOURS, FER2013, canonical
+from fer_bench.errors import FerBenchError, suggest
+
+#: The order of a plain folder's classes.
+ORDER = (*FER2013, "contempt")
+#: Files that are no images, and no damaged ones either.
+OTHER_FILES = (
+    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".npy", ".npz",
+    ".mat", ".pts", ".pkl", ".html", ".pdf", ".py", ".ipynb", ".db", ".ini", ".log", ".cls",
+)  # fmt: skip
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z", ".bz2", ".xz")
+#: So many folders of the same names within all classes are splits rather than persons.
+FEW = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Placed:
+    """An image by the folders it stands in: those above and below its class, and its split."""
+
+    sample_id: str
+    name: str
+    emotion: str
+    part: str
+    above: tuple[str, ...]
+    below: tuple[str, ...]
+
+
+def _steps(name: str) -> list[str]:
+    return name.split("/")[:-1]
+
+
+def _class_step(steps: Sequence[str]) -> int | None:
+    """Position of the folder that is the class: nearest to the file, an emotion before others."""
+    backwards = range(len(steps) - 1, -1, -1)
+    named = next((i for i in backwards if is_emotion(steps[i])), None)
+    if named is not None:
+        return named
+    return next((i for i in backwards if part_of(steps[i]) is None), None)
+
+
+def _is_class(folder: str) -> bool:
+    return is_count(folder) or is_emotion(folder)
+
+
+def numeric_classes(names: Sequence[str]) -> set[int]:
+    """The class folders as numbers where all of them are numbers, else empty."""
+    folders = set()
+    pairs = {(n.rpartition("/")[0], is_image(n)) for n in names if "/" in n and _may_be_image(n)}
+    for parent, certain in pairs:
+        steps = parent.split("/")
+        position = _class_step(steps)
+        if position is not None and (certain or _is_class(steps[position])):
+            folders.add(steps[position])
+    return {int(f) for f in folders} if all(map(is_count, folders)) else set()
+
+
+def said_names(names: Sequence[str], source: Path) -> list[str]:
+    """The names that may tell which data set it is: the source's, and of folders within."""
+    parents = {n.rpartition("/")[0] for n in names if "/" in n}
+    return [source.stem if source.is_file() else source.name, *parents]
+
+
+def read_classes(tree: Tree) -> Numbering | None:
+    """What the tree's `classes.txt` says, the one nearest to its root; None without one.
+
+    Raises:
+        FerBenchError: it is no text, or names no classes.
+    """
+    files = [n for n in tree.names if n.rsplit("/", 1)[-1].lower() == NAMES_FILE]
+    if not files:
+        return None
+    name = min(files, key=lambda n: (n.count("/"), n))
+    where = f"{NAMES_FILE} of {tree.path.name}"
+    try:
+        text = tree.read(name)[:MAX_NAMES_BYTES].decode("utf-8-sig")
+    except (*READ_ERRORS, UnicodeDecodeError) as error:
+        raise FerBenchError(f"cannot read {where}: {error}") from error
+    return parse_classes(text, where)
+
+
+def class_numbers(tree: Tree, how: Reading, published: str | None) -> Numbering:
+    """What numbered class folders mean; empty where they have names.
+
+    published: the data set in `PUBLISHED` that the tree is, for sure.
+
+    Raises:
+        FerBenchError: nothing says what they mean, or they do not fit what does.
+    """
+    seen = numeric_classes(tree.names)
+    if not seen:
+        if how.classes is not None:
+            raise FerBenchError(
+                f"--classes says what numbers mean, but the class folders of {tree.path.name} are "
+                "no numbers: leave it out"
+            )
+        return {}
+    told = how.classes if how.classes is not None else read_classes(tree)
+    if told is not None:
+        require_fit(seen, told, tree.path.name, told=True)
+        return {n: told.get(n, str(n)) for n in seen}
+    if published is None or not is_whole(seen, published):
+        raise ask_for_classes(seen, tree.path.name)
+    return {n: PUBLISHED[published][n] for n in seen}
+
+
+def _place(
+    name: str, numbers: Numbering, source: str, part_in_name: Callable[[str], str | None]
+) -> _Placed | LeftOut | None:
+    """A file by the folders it stands in; None for one that is no image."""
+    steps, file = tuple(_steps(name)), name.rsplit("/", 1)[-1]
+    if not is_image(name) and not _may_be_image(file):
+        return LeftOut(id=name, reason="is an archive: unpack it") if _is_archive(file) else None
+    position = _class_step(steps)
+    if position is None:
+        return LeftOut(id=name, reason="stands in no class folder") if is_image(name) else None
+    folder = steps[position]
+    if is_emotion(folder):
+        emotion = canonical(folder)
+    elif numbers and is_count(folder):
+        said = numbers.get(int(folder), folder)
+        if (known := emotion_of(numbers, int(folder))) is None:
+            return LeftOut(id=name, reason=f"labelled {said!r:.40}, which is no emotion")
+        emotion = known
+    elif not is_image(name):
+        return None
+    elif part_of(steps[-1]) is not None:
+        return LeftOut(id=name, reason="stands in no class folder")
+    else:
+        raise FerBenchError(
+            f"class folder {steps[-1]!r:.80} of {source} is no emotion: rename it or leave it out; "
+            f"{suggest(steps[-1].lower(), [*COLOURS, *ALIASES])}"
+        )
+    above, below = steps[:position], steps[position + 1 :]
+    parts = [(i, part) for i, step in enumerate(above) if (part := part_of(step))]
+    within = [part for step in below if (part := part_of(step))]
+    if parts and within and parts[-1][1] != within[-1]:
+        return LeftOut(id=name, reason=f"stands in a {parts[-1][1]} and in a {within[-1]} folder")
+    root = parts[-1][0] if parts else position
+    part = part_in_name(file) or (parts[-1][1] if parts else within[-1] if within else "")
+    return _Placed(
+        # The name itself where it is the id: one string in memory instead of two.
+        sample_id="/".join([*steps[root:], file]) if root else name,
+        name=name,
+        emotion=emotion,
+        part=part,
+        above=above[:root] if parts else above,
+        below=below,
+    )
+
+
+def _may_be_image(file: str) -> bool:
+    """Whether a file without an image's suffix may be one all the same: the decoder will tell."""
+    suffix = os.path.splitext(file)[1].lower()  # noqa: PTH122  # millions of names
+    return suffix not in OTHER_FILES and not _is_archive(file)
+
+
+def _is_archive(file: str) -> bool:
+    return file.lower().endswith(ARCHIVES)
+
+
+def _no_part(file: str) -> str | None:
+    return None
+
+
+def class_samples(
+    names: Sequence[str],
+    source: str,
+    emotions: tuple[str, ...],
+    numbers: Numbering,
+    part_in_name: Callable[[str], str | None] = _no_part,
+) -> tuple[list[Sample], list[LeftOut]]:
+    """All images of a class tree, and those that cannot be placed.
+
+    emotions: the labels' order; an emotion outside it is left out.
+    numbers: what class folders mean that are numbers, see `class_numbers`.
+    part_in_name: the part that a file's own name says, before its folders'.
+
+    Raises:
+        FerBenchError: a class folder that is no emotion, or folders that seem to be splits.
+    """
+    placed: list[_Placed] = []
+    left_out: list[LeftOut] = []
+    for name in names:
+        place = _place(name, numbers, source, part_in_name)
+        if isinstance(place, LeftOut):
+            left_out.append(place)
+        elif place is not None and place.emotion not in emotions:
+            reason = f"class {place.emotion!r} is not of this set"
+            left_out.append(LeftOut(id=place.sample_id, reason=reason))
+        elif place is not None:
+            placed.append(place)
+    _require_understood(placed, source)
+    samples = [
+        Sample(id=p.sample_id, name=p.name, label=emotions.index(p.emotion), part=p.part)
+        for p in placed
+    ]
+    return with_parts(_unique_ids(samples), left_out, source)
+
+
+def _require_understood(placed: Sequence[_Placed], source: str) -> None:
+    """Folders over or within the classes that no word explains may be splits: never pooled.
+
+    Raises:
+        FerBenchError: there are several, or one beside train, val or test.
+    """
+    unclear = _unclear_above(placed) or _unclear_within(placed)
+    if unclear:
+        shown = ", ".join(map(repr, sorted(unclear)[:6])) + (" …" if len(unclear) > 6 else "")
+        raise FerBenchError(
+            f"the classes of {source} stand in several folders, of which these name no split: "
+            f"{shown}; rename them train, val and test, leave out what is none of them, or give "
+            "the one folder that is meant"
+        )
+
+
+def _unclear_above(placed: Sequence[_Placed]) -> set[str]:
+    """The topmost folders in which images without a part stand apart from others."""
+    contexts = {p.above for p in placed}
+    levels = zip(*contexts, strict=False)
+    common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    outside = {p.above for p in placed if not p.part}
+    if not any(p.part for p in placed) and len(outside) < 2:
+        return set()
+    return {context[common] for context in outside if len(context) > common}
+
+
+def _unclear_within(placed: Sequence[_Placed]) -> set[str]:
+    """Folders within the classes that look like splits: a few that all classes share."""
+    pooled = [p for p in placed if not p.part]
+    if len(pooled) < len(placed):
+        return {p.below[0] for p in pooled if p.below}
+    by_class: dict[str, set[str]] = defaultdict(set)
+    for p in pooled:
+        by_class[p.emotion].add(p.below[0] if p.below else "")
+    shared = set.intersection(*by_class.values()) if len(by_class) > 1 else set()
+    return shared if 2 <= len(shared) <= FEW and "" not in shared else set()
+
+
+def _unique_ids(samples: list[Sample]) -> list[Sample]:
+    """Whole relative names as ids where the short ones are not unique (two trees in one)."""
+    if len({s.id for s in samples}) == len(samples):
+        return samples
+    return [Sample(id=s.name, name=s.name, label=s.label, part=s.part) for s in samples]
+
+
+def with_parts(
+    samples: list[Sample], left_out: list[LeftOut], source: str
+) -> tuple[list[Sample], list[LeftOut]]:
+    """Settles what `eval` means, and leaves out images that stand in no part where others do.
+
+    Raises:
+        FerBenchError: `eval` beside val and test.
+    """
+    parts = {s.part for s in samples if s.part}
+    if not parts:
+        return samples, left_out
+    if EVAL in parts:
+        meant = settle_eval(parts, source)
+        samples = [replace(s, part=meant) if s.part == EVAL else s for s in samples]
+    outside = [
+        LeftOut(id=s.id, reason="stands in no train, val or test folder, though others do")
+        for s in samples
+        if not s.part
+    ]
+    return [s for s in samples if s.part], [*left_out, *outside]
+
+
+def present(samples: Sequence[Sample], emotions: tuple[str, ...]) -> tuple[str, ...]:
+    """The emotions that occur, in the set's order."""
+    counts = Counter(s.label for s in samples)
+    return tuple(e for i, e in enumerate(emotions) if counts[i])
+
+
+def relabelled(
+    samples: Sequence[Sample], emotions: tuple[str, ...], kept: Collection[str]
+) -> Iterator[Sample]:
+    """The same samples with labels counted among `kept`, whose emotions they all have."""
+    numbers: Mapping[str, int] = {emotion: number for number, emotion in enumerate(kept)}
+    for s in samples:
+        label = numbers[emotions[s.label]]
+        yield s if label == s.label else replace(s, label=label)
+
+
+def dataset_name(folder: str) -> str:
+    """A folder's name as a data set's: lower-case ASCII that can name a folder of results.
+
+    A name of other letters gives `faces-` and a few digits that tell it from others.
+    """
+    plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"[^a-z0-9._-]+", "-", plain).strip("._-")
+    if name or not folder.strip("._- "):
+        return name or "faces"
+    return f"faces-{hashlib.sha256(folder.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
+
+
+class FolderReader(Reader):
+    """Any class tree; its emotions are the ones that occur, in FER2013's order."""
+
+    def recognises(self, source: Path, names: Sequence[str]) -> bool:
+        return any(
+            is_image(n) or (_may_be_image(n) and any(map(_is_class, _steps(n)))) for n in names
+        )
+
+    def read(self, source: Path, how: Reading) -> SourceData:
+        tree = open_tree(source)
+        numbers = class_numbers(tree, how, published_by(said_names(tree.names, source)))
+        found, left_out = class_samples(tree.names, source.name, ORDER, numbers)
+        emotions = present(found, ORDER)
+        return read_images(
+            tree,
+            list(relabelled(found, ORDER, emotions)),
+            name=dataset_name(source.stem if source.is_file() else source.name),
+            emotions=emotions,
+            how=how,
+            left_out=left_out,
+            numbering=numbers,
+        )

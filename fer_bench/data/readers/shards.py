@@ -1,0 +1,118 @@
+"""What WebDataset and Parquet shards share: the split in a shard's name, and what labels mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_bench.data.dataset import LeftOut
+from fer_bench.data.files.csv_table import is_count
+from fer_bench.data.numbering import (
+    MAX_NAMES_BYTES,
+    NAMES_FILE,
+    Numbering,
+    emotion_of,
+    is_emotion,
+    parse_classes,
+    require_fit,
+)
+from fer_bench.data.parts import part_of
+from fer_bench.data.readers.folder import ORDER, present, relabelled, with_parts
+from fer_bench.data.readers.images import Sample
+from fer_bench.emotions import canonical
+from fer_bench.errors import FerBenchError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labelled:
+    """An image among the files as its shard labels it: by a class's number, or by its name."""
+
+    name: str
+    label: int | str
+    part: str
+
+
+def part_of_shard(shard: str) -> str:
+    """`train`, `val` or `test` by the nearest folder or word of a shard's name that says so.
+
+    `data/validation-00000-of-00002.parquet` and `val/000017.tar` are both `val`.
+    """
+    return next((part for step in reversed(shard.split("/")) if (part := part_of(step))), "")
+
+
+def class_names(source: Path) -> Numbering | None:
+    """What `classes.txt` in the shards' folder says; None without one.
+
+    Raises:
+        FerBenchError: it is no text.
+    """
+    path = source / NAMES_FILE
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_NAMES_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FerBenchError(f"cannot read {NAMES_FILE} of {source.name}: {error}") from error
+    return parse_classes(text, f"{NAMES_FILE} of {source.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """Samples with their emotions, what is left out, and what numbers meant that labels were."""
+
+    samples: list[Sample]
+    left_out: list[LeftOut]
+    emotions: tuple[str, ...]
+    numbering: dict[int, str]
+
+
+def samples_of(found: Iterable[Labelled | LeftOut], names: Numbering | None, source: Path) -> Named:
+    """Samples with the emotions that occur, in FER2013's order.
+
+    names: what labels that are numbers mean.
+
+    Raises:
+        FerBenchError: labels are numbers and nothing names them, or they do not fit the names.
+    """
+    samples: list[Sample] = []
+    left_out: list[LeftOut] = []
+    seen: set[int] = set()
+    for one in found:
+        if isinstance(one, LeftOut):
+            left_out.append(one)
+            continue
+        number = int(one.label) if isinstance(one.label, int) or is_count(one.label) else None
+        if number is not None:
+            if names is None:
+                raise _unnamed(one.label, source)
+            seen.add(number)
+            emotion = emotion_of(names, number)
+            said = names.get(number) or one.label
+        else:
+            said = str(one.label)
+            emotion = canonical(said) if is_emotion(said) else None
+        if emotion is not None:
+            label = ORDER.index(emotion)
+            samples.append(Sample(id=one.name, name=one.name, label=label, part=one.part))
+        else:
+            reason = f"labelled {said!r:.40}, which is no emotion"
+            left_out.append(LeftOut(id=one.name, reason=reason))
+    if names is not None:
+        require_fit(seen, names, source.name, told=True)
+    samples, left_out = with_parts(samples, left_out, source.name)
+    emotions = present(samples, ORDER)
+    for place, sample in enumerate(relabelled(samples, ORDER, emotions)):
+        samples[place] = sample  # in place: there may be millions
+    numbering = {n: name for n, name in (names or {}).items() if n in seen}
+    return Named(samples=samples, left_out=left_out, emotions=emotions, numbering=numbering)
+
+
+def _unnamed(label: int | str, source: Path) -> FerBenchError:
+    where = source.name if source.is_dir() else f"a folder with {source.name}"
+    return FerBenchError(
+        f"the labels of {source.name} are numbers (the first: {label!s:.20}) and nothing names "
+        f"their classes: put a file {NAMES_FILE} into {where}, with one emotion a line in the "
+        "numbers' order, and give the folder; or say --classes angry,disgust,…"
+    )

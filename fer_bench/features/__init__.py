@@ -1,0 +1,1 @@
+"""A fixed backbone's features, for frozen training and for Explain."""

@@ -1,0 +1,61 @@
+"""Numbers and foreign text as people read them; the same words on every page."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+#: Keeps a number and its unit on one line.
+NBSP = "\N{NO-BREAK SPACE}"
+
+
+def escape(text: object) -> str:
+    """Text from a record or a user as harmless Markdown: no links, images, HTML or formulae."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
+
+
+def percent(value: float | None) -> str:
+    """`0.7312` as `73.1 %`, a dash for nothing."""
+    return "–" if value is None or math.isnan(value) else f"{value:.1%}".replace("%", f"{NBSP}%")
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """`0.7312, 0.75` as `73.1 – 75.0 %`, a dash for nothing."""
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return "–"
+    return f"{low * 100:.1f} – {high * 100:.1f}{NBSP}%"
+
+
+def setting(value: object) -> str:
+    """A setting's value in words: six digits, lists with commas, a dash for nothing."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(setting, value)) or "–"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "–" if value is None or value == "" else str(value)
+
+
+def as_percents(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """A copy with these columns, where present, in percent instead of shares of 1."""
+    present = [c for c in columns if c in frame]
+    return frame.assign(**{c: frame[c] * 100 for c in present})
+
+
+def file_size(file: Path) -> str:
+    """`12 kB`, `44.8 MB`."""
+    size = file.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(size / 1e3, 1):.0f} kB"
+
+
+def how_many(n: int, noun: str) -> str:
+    """`1 image`, `1,200 images`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def three_decimals(value: float | None) -> str:
+    """`0.040`; a dash for what was not measured."""
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,155 @@
+"""What a face detector is, and the detectors by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_bench.errors import FerBenchError
+from fer_bench.registry import Entry, Registry
+
+#: left, top, width, height in pixels of the image.
+Box = tuple[int, int, int, int]
+#: What tables call a box's parts.
+BOX_COLUMNS = ("x", "y", "width", "height")
+Point = tuple[float, float]
+
+DETECTORS = Registry(
+    "face detector",
+    {
+        "haar": Entry(
+            "fer_bench.inference.detectors.haar:HaarDetector",
+            "OpenCV's Haar cascade alt2; comes with OpenCV, frontal faces",
+        ),
+        "yunet": Entry(
+            "fer_bench.inference.detectors.yunet:YuNetDetector",
+            "OpenCV's YuNet network; better on turned faces, aligns by the eyes; "
+            "`python -m fer_bench fetch yunet` gets its file",
+        ),
+        "whole": Entry(
+            "fer_bench.inference.detectors.base:WholeImage",
+            "no detection: the image is a face already, such as FER2013's",
+        ),
+    },
+)
+DEFAULT_DETECTOR = "haar"
+#: Longer side, pixels, that detectors shrink an image to: half its own, within these bounds.
+SHORTEST_SHRUNK, LONGEST_SHRUNK = 320, 640
+#: Share of the smaller of two boxes that may lie within the other.
+MAX_OVERLAP = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectedFace:
+    """One face in an image.
+
+    box: a square about the face from forehead to chin, as Haar cascades and FER2013 frame it; it
+        may reach beyond the image.
+    score: the detector's confidence in [0, 1]; None where it gives none.
+    eyes: centres of the person's right eye (on the image's left unless upside down) and left eye,
+        pixels; None where the detector has no landmarks.
+    is_whole: the image itself is the crop: neither margin nor alignment apply.
+    """
+
+    box: Box
+    score: float | None = None
+    eyes: tuple[Point, Point] | None = None
+    is_whole: bool = False
+
+    def scaled(self, factor: float) -> DetectedFace:
+        """The same face in an image `factor` times as large."""
+        left, top, width, height = (round(v * factor) for v in self.box)
+        eyes = None
+        if self.eyes is not None:
+            (x1, y1), (x2, y2) = self.eyes
+            eyes = (x1 * factor, y1 * factor), (x2 * factor, y2 * factor)
+        return replace(self, box=(left, top, width, height), eyes=eyes)
+
+
+class FaceDetector(Protocol):
+    """Finds faces. One detector per thread: OpenCV's are not thread-safe."""
+
+    name: str
+
+    def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
+        """The faces of an image, uint8 `(H, W)` gray or `(H, W, 3)` RGB, largest first."""
+        ...
+
+
+class WholeImage:
+    """Takes every image as one face."""
+
+    name = "whole"
+
+    def __init__(self, model_file: Path | None = None) -> None:
+        refuse_file(self.name, model_file)
+
+    def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
+        """The one face that is the whole image."""
+        height, width = image.shape[:2]
+        return [DetectedFace(box=(0, 0, width, height), is_whole=True)]
+
+
+def make_detector(name: str = DEFAULT_DETECTOR, model_file: Path | None = None) -> FaceDetector:
+    """A new detector by name.
+
+    model_file: where a detector's network lies (`yunet`); None looks where it is kept.
+
+    Raises:
+        FerBenchError: unknown name (near ones suggested), or a file that is missing or wrong.
+    """
+    detector: FaceDetector = DETECTORS.load(name)(model_file=model_file)
+    return detector
+
+
+def refuse_file(name: str, model_file: Path | None) -> None:
+    """For detectors that take no file.
+
+    Raises:
+        FerBenchError: one was given.
+    """
+    if model_file is not None:
+        raise FerBenchError(f"the detector {name!r} takes no model file: leave {model_file} out")
+
+
+def largest_first(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
+    """By area; of equal ones the leftmost first."""
+    return sorted(faces, key=lambda face: (-face.box[2] * face.box[3], face.box[:2]))
+
+
+def shrunk(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """The image at the size that faces are looked for in, and that size's share of its own.
+
+    Half resolution costs a quarter of the time and still shows any face worth classifying; small
+    images stay as they are, and 8K photos take no longer than 1280x960.
+    """
+    height, width = image.shape[:2]
+    longer = max(height, width)
+    factor = min(max(longer / 2, SHORTEST_SHRUNK), LONGEST_SHRUNK) / longer
+    if factor >= 1:
+        return image, 1.0
+    size = max(round(width * factor), 1), max(round(height * factor), 1)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), factor
+
+
+def without_overlaps(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
+    """The faces, best first, without those that overlap a better one by more than `MAX_OVERLAP`."""
+    kept: list[DetectedFace] = []
+    for face in faces:
+        if all(_overlap(face.box, other.box) <= MAX_OVERLAP for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """The area that two boxes share, as a share of the smaller one's."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    smaller = min(one[2] * one[3], other[2] * other[3])
+    return max(width, 0) * max(height, 0) / max(smaller, 1)

@@ -1,0 +1,1 @@
+"""Faces drawn on images."""

@@ -1,0 +1,1 @@
+"""Pictures and videos in, tables and annotated copies out."""

@@ -1,0 +1,91 @@
+"""Videos through a predictor: the faces per frame, and an annotated copy."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_bench.errors import FerBenchError
+from fer_bench.inference.files.batch import FileResult, batches
+from fer_bench.inference.files.video_reader import Frame, VideoReader
+from fer_bench.inference.files.video_writer import annotated_copy
+from fer_bench.inference.predictor import FacePrediction, Predictor
+from fer_bench.types import Progress, silent
+
+
+def predict_video(
+    predictor: Predictor,
+    path: Path,
+    *,
+    every: int = 1,
+    batch_size: int = 16,
+    copy_to: Path | None = None,
+    progress: Progress = silent,
+) -> Iterator[FileResult]:
+    """The faces of every `every`-th frame of a video; at its end, what could not be read.
+
+    Args:
+        copy_to: where an annotated copy of all frames goes; frames between two analysed ones show
+            the faces of the last.
+
+    Raises:
+        FerBenchError: `every` below 1.
+        RunFailed: the copy cannot be written.
+    """
+    if every < 1:
+        raise FerBenchError(f"expected every = 1 or more frames, got {every}")
+    try:
+        reader = VideoReader(path)
+    except FerBenchError as error:
+        yield FileResult(path=path, error=str(error))
+        return
+    with ExitStack() as stack:
+        stack.enter_context(reader)
+        copy = None
+        if copy_to is not None:
+            emotions = predictor.classifier.emotions
+            copy = stack.enter_context(annotated_copy(copy_to, reader, emotions))
+        shots = _shots(reader.frames(copy.add_sound if copy else None), every, copy is not None)
+        faces: tuple[FacePrediction, ...] = ()
+        for chunk in batches(shots, batch_size):
+            analysed = [shot.image for shot in chunk if shot.frame.number % every == 0]
+            found = deque(predictor.predict_batch(analysed))
+            del analysed
+            while chunk:
+                shot = chunk.popleft()
+                number = shot.frame.number
+                if number % every == 0:
+                    faces = found.popleft().faces
+                    yield FileResult(
+                        path=path,
+                        image=shot.image,
+                        faces=faces,
+                        frame=number,
+                        time_s=shot.frame.time_s,
+                    )
+                if copy is not None:
+                    copy.add(shot.frame, shot.image, faces)
+                progress("frames", number + 1, max(reader.n_expected, number + 1), {})
+    if reader.problem is not None:
+        yield FileResult(path=path, error=reader.problem)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shot:
+    """A frame without its `raw`, which the image has replaced."""
+
+    frame: Frame
+    image: NDArray[np.uint8]
+
+
+def _shots(frames: Iterable[Frame], every: int, everything: bool) -> Iterator[_Shot]:
+    """The frames that are needed, as images: all of them or every `every`-th."""
+    for frame in frames:
+        if everything or frame.number % every == 0:
+            yield _Shot(frame=replace(frame, raw=None), image=frame.image())

@@ -1,0 +1,168 @@
+"""A video written again with its faces drawn on it, its times and its sound kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from fer_bench.errors import RunFailed
+from fer_bench.inference.files.video_reader import Frame, VideoReader
+from fer_bench.inference.files.writers import draw_faces, finished_file, saving
+from fer_bench.inference.predictor import FacePrediction
+
+#: Encoders of pictures, the first that is there; with the finest clock that each can count.
+ENCODERS = {"libx264": Fraction(1, 2**31 - 1), "mpeg4": Fraction(1, 60_000)}
+#: What AAC is given where a track cannot be copied as it is.
+SOUND_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+
+class AnnotatedCopy:
+    """A video with its faces drawn on, upright, H.264; frames keep their times.
+
+    Sound is copied packet by packet where the format allows it, else encoded as AAC. Without a
+    frame no file is made. Open one with `annotated_copy`.
+    """
+
+    def __init__(
+        self, target: Path, source: VideoReader, emotions: Sequence[str], file: ExitStack
+    ) -> None:
+        self._target = target
+        self._source = source
+        self._emotions = emotions
+        self._early: list[Any] = []  # packets of sound before the first frame
+        self._tracks: dict[int, tuple[Any, bool]] = {}  # by source: stream, and whether to encode
+        self._file = file
+        self._output: Any = None
+        self._pictures: Any = None
+        self._size = (0, 0)
+
+    def add(self, frame: Frame, image: NDArray[np.uint8], faces: Sequence[FacePrediction]) -> None:
+        """Appends a frame, given as its upright RGB image.
+
+        Raises:
+            RunFailed: the disk is full or not writable, or the encoder fails.
+        """
+        drawn = draw_faces(image, faces, self._emotions)
+        with _encoding(self._target):
+            if self._output is None:
+                self._open(drawn)
+            height, width = self._size
+            if drawn.shape[:2] != self._size:
+                drawn = cv2.resize(drawn, (width, height))
+            even = np.pad(drawn, [(0, height % 2), (0, width % 2), (0, 0)], mode="edge")
+            raw = av.VideoFrame.from_ndarray(even, "rgb24")
+            raw = raw.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            raw.pts, raw.time_base = frame.pts, frame.time_base
+            self._output.mux(self._pictures.encode(raw))
+
+    def add_sound(self, packet: Any) -> None:
+        """Appends a packet of sound from the source.
+
+        Raises:
+            RunFailed: the disk is full or not writable.
+            FFmpegError: the packet is damaged.
+        """
+        if self._output is None:
+            self._early.append(packet)
+            return
+        stream, encode = self._tracks[packet.stream.index]
+        with saving(self._target):
+            if encode:
+                for part in packet.decode():
+                    self._output.mux(stream.encode(part))
+            elif packet.dts is not None:  # an empty packet marks the end
+                packet.stream = stream
+                self._output.mux(packet)
+
+    def _open(self, first: NDArray[np.uint8]) -> None:
+        temporary = self._file.enter_context(finished_file(self._target))
+        self._output = av.open(str(temporary.absolute()), "w")
+        self._file.callback(self._give_up)
+        self._size = height, width = first.shape[:2]
+        name, finest = next(item for item in ENCODERS.items() if _can_encode(item[0]))
+        pictures = self._output.add_stream(name, rate=self._source.rate)
+        pictures.width, pictures.height = width + width % 2, height + height % 2
+        pictures.pix_fmt = "yuv420p"
+        context = pictures.codec_context
+        context.time_base = max(self._source.pictures.time_base, finest)
+        if name == "libx264":
+            context.options = {"preset": "veryfast", "crf": "20"}
+        else:
+            context.bit_rate = 4 * width * height  # generous: this encoder needs it
+        # BT.709, and said so: players guess the colours of what is not marked.
+        context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
+        self._pictures = pictures
+        self._tracks = {track.index: self._add_track(track) for track in self._source.sound}
+        early, self._early = self._early, []
+        for packet in early:
+            try:
+                self.add_sound(packet)
+            except FFmpegError as error:
+                self._source.note_damage(error)
+
+    def _add_track(self, source: Any) -> tuple[Any, bool]:
+        if source.codec_context.name in self._output.supported_codecs:
+            return self._output.add_stream_from_template(source), False
+        rate = source.rate if source.rate in SOUND_RATES else SOUND_RATES[-1]
+        stream = self._output.add_stream("aac", rate=rate)
+        stream.layout = "mono" if source.channels == 1 else "stereo"
+        return stream, True
+
+    def _give_up(self) -> None:
+        """Closes the file, which is nothing new where `finish` has."""
+        with suppress(FFmpegError):  # a full disk again: the first error says it
+            self._output.close()
+
+    def finish(self) -> None:
+        """Writes what the encoders still hold.
+
+        Raises:
+            RunFailed: as `add`.
+        """
+        if self._output is None:
+            return
+        with _encoding(self._target):
+            encoding = [stream for stream, encode in self._tracks.values() if encode]
+            for stream in (self._pictures, *encoding):
+                self._output.mux(stream.encode(None))
+            self._output.close()
+
+
+@contextmanager
+def annotated_copy(
+    target: Path, source: VideoReader, emotions: Sequence[str]
+) -> Iterator[AnnotatedCopy]:
+    """A copy that gets its name when the block ends well, and else leaves nothing behind."""
+    with ExitStack() as file:
+        copy = AnnotatedCopy(target, source, emotions, file)
+        yield copy
+        copy.finish()
+
+
+@contextmanager
+def _encoding(target: Path) -> Iterator[None]:
+    try:
+        with saving(target):
+            yield
+    except FFmpegError as error:
+        raise RunFailed(
+            f"cannot encode {target}: {error.strerror}: choose another name or leave the annotated "
+            "copy out"
+        ) from None
+
+
+def _can_encode(name: str) -> bool:
+    try:
+        av.Codec(name, "w")
+    except FFmpegError:
+        return False
+    return True

@@ -1,0 +1,304 @@
+"""Results as CSV, JSON and annotated images: written as they come, named when complete."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, TextIO
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.inference.drawing.faces import annotate, numbers
+from fer_bench.inference.files.batch import FileResult, Input
+from fer_bench.inference.predictor import FacePrediction
+from fer_bench.spreadsheet import defused
+
+#: Names that an annotated image keeps; others get `.png` behind theirs.
+WRITTEN_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+#: Pixels; where none is given, they have room.
+LARGEST_SIDES = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+#: Names that an annotated video keeps; others get `.mp4`. (Matroska counts whole milliseconds.)
+WRITTEN_VIDEOS = (".mp4", ".m4v", ".mov")
+QUALITY = 92
+BOX_COLUMNS = ("x", "y", "width", "height")
+
+
+class Report(Protocol):
+    """Takes results one by one."""
+
+    def write(self, result: FileResult) -> None: ...
+
+
+def as_entry(result: FileResult, emotions: Sequence[str]) -> dict[str, Any]:
+    """A result as JSON: `path, faces, error`, and `frame, time_s` for videos."""
+    entry: dict[str, Any] = {"path": str(result.path)}
+    if result.frame is not None:
+        entry |= {"frame": result.frame, "time_s": result.time_s}
+    faces = [
+        {
+            "box": list(face.face.box),
+            "detector_score": face.face.score,
+            "emotion": face.emotion,
+            "score": face.score,
+            "probabilities": dict(zip(emotions, face.probabilities.tolist(), strict=True)),
+        }
+        for face in result.faces
+    ]
+    return entry | {"faces": faces, "error": result.error}
+
+
+class JsonLines:
+    """One JSON object per image or frame and line."""
+
+    def __init__(self, file: TextIO, emotions: Sequence[str]) -> None:
+        self._file = file
+        self._emotions = emotions
+
+    def write(self, result: FileResult) -> None:
+        self._file.write(json.dumps(as_entry(result, self._emotions)) + "\n")
+
+
+class JsonArray:
+    """One JSON document, a list, written while it grows; complete when the block ends."""
+
+    def __init__(self, file: TextIO, emotions: Sequence[str]) -> None:
+        self._file = file
+        self._emotions = emotions
+        self._before = "[\n"
+
+    def __enter__(self) -> JsonArray:
+        return self
+
+    def write(self, result: FileResult) -> None:
+        self._file.write(self._before + json.dumps(as_entry(result, self._emotions)))
+        self._before = ",\n"
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._file.write("[]\n" if self._before == "[\n" else "\n]\n")
+
+
+def face_row(number: int, face: FacePrediction, emotions: Sequence[str]) -> dict[str, object]:
+    """A face as cells of a table, `number` from 1; the box in pixels, may reach beyond the image.
+
+    Columns: face, x, y, width, height, detector_score, emotion, score, p_<emotion>...
+    """
+    return {
+        "face": number,
+        **dict(zip(BOX_COLUMNS, face.face.box, strict=True)),
+        "detector_score": face.face.score,
+        "emotion": face.emotion,
+        "score": face.score,
+        **{
+            f"p_{emotion}": float(p)
+            for emotion, p in zip(emotions, face.probabilities, strict=True)
+        },
+    }
+
+
+class Csv:
+    """One row per face; one without a face for an image that has none or cannot be read.
+
+    Columns: path, frame, time_s (empty for images), face (from 1, largest first), x, y, width,
+    height (pixels; may reach beyond the image), detector_score, emotion, score, p_<emotion>...,
+    error. Text that a spreadsheet would run as a formula gets a `'` before.
+    """
+
+    def __init__(self, file: TextIO, emotions: Sequence[str]) -> None:
+        columns = ["path", "frame", "time_s", "face", *BOX_COLUMNS]
+        columns += ["detector_score", "emotion", "score", *(f"p_{e}" for e in emotions), "error"]
+        self._writer = csv.DictWriter(
+            file, columns, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
+        )
+        self._writer.writeheader()
+        self._emotions = emotions
+
+    def write(self, result: FileResult) -> None:
+        common = {"path": str(result.path), "frame": result.frame, "time_s": result.time_s}
+        common["error"] = result.error
+        faces = [
+            face_row(number, face, self._emotions) for number, face in enumerate(result.faces, 1)
+        ]
+        for face in faces or [{}]:
+            row = common | face
+            self._writer.writerow({column: defused(cell) for column, cell in row.items()})
+
+
+class FileReport:
+    """A report of rows as a file, which gets its name when the block ends well.
+
+    Raises:
+        RunFailed: the disk is full or not writable.
+    """
+
+    def __init__(
+        self, path: Path, make: Callable[[TextIO, Sequence[str]], Report], emotions: Sequence[str]
+    ) -> None:
+        self._path = path
+        with saving(path), ExitStack() as stack:
+            temporary = stack.enter_context(finished_file(path))
+            self._file = temporary.open(
+                "w", newline="", encoding="utf-8", errors="backslashreplace"
+            )
+            stack.callback(self._file.close)
+            self._report = make(self._file, emotions)
+            self._finish = stack.pop_all()
+
+    def __enter__(self) -> FileReport:
+        return self
+
+    def write(self, result: FileResult) -> None:
+        with saving(self._path):
+            self._report.write(result)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with saving(self._path):
+            self._finish.__exit__(kind, error, trace)
+
+
+class AnnotatedImages:
+    """A copy of each image with its faces drawn on it; frames of videos are not for it."""
+
+    def __init__(self, targets: Mapping[Path, Path], emotions: Sequence[str]) -> None:
+        self._targets = targets
+        self._emotions = emotions
+
+    def write(self, result: FileResult) -> None:
+        target = self._targets.get(result.path)
+        if target is None or result.image is None or result.frame is not None:
+            return
+        drawn = draw_faces(result.image, result.faces, self._emotions)
+        largest = LARGEST_SIDES.get(target.suffix.lower(), max(drawn.shape))
+        if max(drawn.shape) > largest:
+            raise RunFailed(
+                f"cannot write {target}: expected at most {largest:,} pixels a side in such a "
+                f"picture, got {drawn.shape[1]}x{drawn.shape[0]}: make {result.path} smaller or "
+                "rename it to .png"
+            )
+        with saving(target), finished_file(target) as temporary:
+            Image.fromarray(drawn).save(temporary, quality=QUALITY)
+
+
+def draw_faces(
+    image: NDArray[np.uint8], faces: Sequence[FacePrediction], emotions: Sequence[str]
+) -> NDArray[np.uint8]:
+    """The annotated image; several faces get their numbers in the CSV."""
+    return annotate(image, faces, emotions, names=numbers(faces))
+
+
+def plan_outputs(
+    inputs: Sequence[Input],
+    *,
+    out: Path | None = None,
+    video: Path | None = None,
+    reports: Sequence[Path] = (),
+) -> dict[Path, Path]:
+    """Where the annotated copy of each input goes, by its path.
+
+    Args:
+        out: folder for copies of everything.
+        video: name for the copy of the one video among the inputs.
+        reports: other files that will be written.
+
+    Raises:
+        FerBenchError: one output would overwrite an input or another output, or cannot be made.
+    """
+    copies = {} if out is None else _names_in(out, inputs)
+    if video is not None:
+        videos = [one.path for one in inputs if one.is_video]
+        if len(videos) != 1:
+            raise FerBenchError(
+                f"--video takes the copy of one video, the inputs have {len(videos)}: name one "
+                "video, or say --out FOLDER"
+            )
+        if video.suffix.lower() not in WRITTEN_VIDEOS:
+            raise FerBenchError(
+                f"cannot write a video as {video}: expected a name that ends in "
+                f"{', '.join(WRITTEN_VIDEOS)}"
+            )
+        copies[videos[0]] = video
+    _check_places(inputs, out, [*copies.values(), *reports])
+    return copies
+
+
+def _names_in(out: Path, inputs: Sequence[Input]) -> dict[Path, Path]:
+    """A name in `out` for each input: the folders kept, no name twice."""
+    taken: set[str] = set()
+    names = {}
+    for one in inputs:
+        suffixes, other = (WRITTEN_VIDEOS, ".mp4") if one.is_video else (WRITTEN_IMAGES, ".png")
+        suffix = one.name.suffix
+        tail = suffix if suffix.lower() in suffixes else suffix + other
+        name, number = one.name.with_suffix(tail), 1
+        while str(name).casefold() in taken:  # a.gif beside a.gif.png, A.jpg beside a.jpg
+            number += 1
+            name = one.name.with_name(f"{one.name.stem}-{number}{tail}")
+        taken.add(str(name).casefold())
+        names[one.path] = out / name
+    return names
+
+
+def _check_places(inputs: Sequence[Input], out: Path | None, outputs: Sequence[Path]) -> None:
+    if out is not None and out.exists() and not out.is_dir():
+        raise FerBenchError(f"--out {out} is a file: expected a folder")
+    taken = {one.path.resolve(): f"the input {one.path}" for one in inputs}
+    for path in outputs:
+        place = path.resolve()
+        if place in taken:
+            raise FerBenchError(
+                f"{path} would overwrite {taken[place]}: choose another name or folder"
+            )
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "a device or pipe"
+            raise FerBenchError(f"cannot write {path}: it is {what}; choose another name")
+        taken[place] = f"the output {path}"
+
+
+@contextmanager
+def saving(path: Path) -> Iterator[None]:
+    """Turns what goes wrong on the disk into a sentence.
+
+    Raises:
+        RunFailed: it is full or not writable.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunFailed(
+            f"cannot write {path}: {error.strerror or error}: free some space or choose another "
+            "place"
+        ) from None
+
+
+@contextmanager
+def finished_file(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that becomes `path` when the block ends well, or vanishes.
+
+    Raises:
+        OSError: no folder or file can be made there.
+    """
+    temporary = path.with_name(f".{uuid4().hex}.tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""A webcam's frames, named while they come."""

@@ -1,0 +1,98 @@
+"""The models by name, and `build_model`. Listing them imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fer_bench.errors import FerBenchError, suggest
+from fer_bench.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from fer_bench.models.classifier import Builder, Classifier, ModelRequest
+
+_TORCHVISION = "fer_bench.models.zoo.torchvision:build"
+
+MODELS = Registry(
+    "model",
+    {
+        "resnet18": Entry(_TORCHVISION, "ResNet-18, residual CNN, 11 M parameters"),
+        "vgg16": Entry(_TORCHVISION, "VGG-16, plain CNN, 134 M parameters"),
+        "densenet121": Entry(_TORCHVISION, "DenseNet-121, densely connected CNN, 7 M parameters"),
+        "vit_b_16": Entry(_TORCHVISION, "ViT-B/16, vision transformer, 86 M parameters"),
+        "clip_vit_b_32": Entry(
+            "fer_bench.models.zoo.clip:build", "CLIP's vision tower ViT-B/32, 88 M parameters"
+        ),
+        "expressio": Entry(
+            "fer_bench.models.zoo.expressio:build", "Expressio's CNN, 48 px gray, 2.4 M parameters"
+        ),
+        "emotionlens": Entry(
+            "fer_bench.models.zoo.emotionlens:build", "EmotionLens's residual CNN, 96 px RGB"
+        ),
+        "keras_cnn": Entry(
+            "fer_bench.models.zoo.keras_cnn:build", "the widely copied Keras CNN, 48 px gray"
+        ),
+        "compact_resnet": Entry(
+            "fer_bench.models.zoo.compact_resnet:build", "our small residual CNN, 48 px gray, 2.7 M"
+        ),
+    },
+)
+
+#: What stands before the colon of a model opened from elsewhere, such as `timm:convnext_tiny`.
+PREFIXES = Registry(
+    "model source",
+    {
+        "timm": Entry("fer_bench.models.zoo.timm:build", "timm:NAME, any image model of timm"),
+        "clip": Entry("fer_bench.models.zoo.clip:build", "clip:HF_ID, any CLIP on Hugging Face"),
+    },
+)
+
+
+def find_builder(name: str) -> Builder:
+    """The builder behind a model's name, with or without a prefix.
+
+    Raises:
+        FerBenchError: no such model; the message suggests near ones.
+    """
+    builder: Builder
+    prefix, colon, rest = name.partition(":")
+    if not colon:
+        known = [*MODELS, *(f"{p}:NAME" for p in PREFIXES)]
+        if name not in MODELS:
+            raise FerBenchError(f"unknown model {name!r:.80}: {suggest(name, known)}")
+        builder = MODELS.load(name)
+        return builder
+    builder = PREFIXES.load(prefix)
+    if not rest:
+        raise FerBenchError(f"{name!r} names no model: expected {PREFIXES.entry(prefix).summary}")
+    return builder
+
+
+def _check_zero_shot(request: ModelRequest) -> None:
+    """Refuses, before anything is downloaded, what cannot compare faces with text prompts."""
+    if not request.name.startswith("clip"):
+        raise FerBenchError(
+            f"{request.name} cannot work zero-shot: expected a CLIP model (clip_vit_b_32 or "
+            "clip:HF_ID), the only kind that reads text; choose another mode for this one"
+        )
+    if request.pretraining == "none":
+        raise FerBenchError(
+            "zero-shot compares images with text prompts, which needs trained weights: "
+            "expected --pretraining imagenet, a hub id or a local CLIP folder, got none"
+        )
+
+
+def build_model(request: ModelRequest) -> Classifier:
+    """The network that a request describes, set up for its mode; in eval mode, on the CPU.
+
+    Raises:
+        FerBenchError: an unknown model or option, a mode that the model does not have, or
+            starting weights that cannot be had.
+    """
+    from fer_bench.models.modes import apply_mode
+
+    builder = find_builder(request.name)
+    if request.mode == "zero-shot":
+        _check_zero_shot(request)
+    model = builder(request)
+    apply_mode(model)
+    return model.eval()

@@ -1,0 +1,297 @@
+"""CLIP's vision tower, and zero-shot recognition by text prompts (arXiv 2103.00020)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from huggingface_hub import constants, try_to_load_from_cache
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
+
+from fer_bench.errors import FerBenchError
+from fer_bench.models.classifier import Classifier, ModelRequest
+from fer_bench.models.heads import CosineHead, with_head
+from fer_bench.models.options import ArchitectureOptions, SizeOptions, read_options
+from fer_bench.models.pretrained import (
+    State,
+    downloading,
+    hub_cache,
+    kind_of,
+    load_weights,
+    read_local,
+)
+from fer_bench.types import InputSpec, Provenance
+
+REFERENCE = "clip_vit_b_32"
+REFERENCE_ID = "openai/clip-vit-base-patch32"
+#: The commit of each repository that we name ourselves; the user's own are taken as they are now.
+REVISIONS = {REFERENCE_ID: "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"}
+PREFIX = "clip:"
+#: The preprocessing of OpenAI's CLIP, which nearly every later one keeps.
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+#: Tensors of a whole CLIP that the vision tower has no use for, or had in older files.
+_UNUSED = (
+    "text_model.", "text_projection.", "logit_scale", "vision_model.embeddings.position_ids",
+)  # fmt: skip
+#: Files of a model's folder that say how it wants its images.
+_PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
+_POSITIONS = "vision_model.embeddings.position_embedding.weight"
+
+#: Averaged per emotion, as CLIP's authors do.
+TEMPLATES = (
+    "a photo of a person with a {} expression",
+    "a photo of a {} face",
+    "a close-up photo of the face of a {} person",
+)
+ADJECTIVES = {
+    "disgust": "disgusted",
+    "fear": "fearful",
+    "surprise": "surprised",
+    "contempt": "contemptuous",
+}
+
+
+class VisionTower(nn.Module):
+    """`(B, 3, size, size)` to CLIP's projected image embeddings `(B, D)`, not normalised."""
+
+    def __init__(self, config: CLIPVisionConfig) -> None:
+        super().__init__()
+        self.tower = CLIPVisionModelWithProjection(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.tower(pixel_values=x).image_embeds
+        return out
+
+
+def _revision(source: str) -> str:
+    """The commit to take: the one we name, or offline the cache's main branch where it lacks it."""
+    named = REVISIONS.get(source, "main")
+    if named == "main" or not constants.HF_HUB_OFFLINE:
+        return named
+    cached = try_to_load_from_cache(source, "config.json", revision=named)
+    return named if isinstance(cached, str) else "main"
+
+
+def _open_clip(source: str) -> CLIPModel:
+    """A whole CLIP from the hub or a folder, in fp32.
+
+    Raises:
+        FerBenchError: it cannot be had, is no CLIP, or lacks tensors.
+    """
+    with downloading(f"the CLIP model {source} ({_place(source)})"):
+        config = _config(source)
+        clip, report = CLIPModel.from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            revision=_revision(source),
+        )
+    if missing := sorted(report["missing_keys"]):
+        raise FerBenchError(
+            f"the weights in {source} do not fit: {len(missing)} tensors of CLIP are missing "
+            f"(first: {missing[0]}); choose a complete CLIP"
+        )
+    return clip
+
+
+def _config(source: str) -> Any:
+    """The configuration of a CLIP on the hub or in a folder.
+
+    Raises:
+        FerBenchError: it is no CLIP.
+    """
+    try:
+        config = AutoConfig.from_pretrained(source, revision=_revision(source))
+    except ValueError:
+        raise FerBenchError(f"{source} is no Hugging Face model: expected a CLIP") from None
+    if config.model_type != "clip":
+        raise FerBenchError(
+            f"{source} is a model of type {config.model_type}: expected a CLIP (type clip)"
+        )
+    # A whole CLIP keeps the size of the shared space beside its towers.
+    config.vision_config.projection_dim = config.projection_dim
+    return config
+
+
+def _place(source: str) -> str:
+    return str(Path(source).expanduser()) if Path(source).exists() else hub_cache(source)
+
+
+def text_head(clip: CLIPModel, source: str, emotions: tuple[str, ...]) -> CosineHead:
+    """A head whose rows are the emotions' prompts, embedded, averaged and scaled.
+
+    Raises:
+        FerBenchError: the tokenizer cannot be had.
+    """
+    with downloading(f"the tokenizer of {source} ({_place(source)})"):
+        tokenizer = CLIPTokenizer.from_pretrained(source, revision=_revision(source))
+    words = [ADJECTIVES.get(emotion, emotion) for emotion in emotions]
+    prompts = [template.format(word) for word in words for template in TEMPLATES]
+    tokens = tokenizer(prompts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        text = clip.text_model(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        )
+        embeddings = F.normalize(clip.text_projection(text.pooler_output), dim=-1)
+        per_emotion = embeddings.view(len(words), len(TEMPLATES), -1).mean(1)
+        weight = F.normalize(per_emotion, dim=-1) * clip.logit_scale.exp()
+        head = CosineHead(weight.shape[1], len(words))
+        head.linear.weight.copy_(weight)
+    return head
+
+
+def _source(request: ModelRequest, tiny: bool) -> str | None:
+    """The hub id or folder of the whole CLIP to start from; None where there is none to open.
+
+    Raises:
+        FerBenchError: a tiny network with weights that cannot fit it.
+    """
+    kind = kind_of(request.pretraining)
+    if kind == "local":
+        folder = Path(request.pretraining).expanduser()
+        return str(folder) if (folder / "config.json").is_file() else None
+    if kind == "none":
+        return None
+    if tiny:
+        raise FerBenchError(
+            f"no published weights fit the tiny {request.name}: "
+            f"expected --pretraining none or a local file, got {request.pretraining!r}"
+        )
+    if kind == "hub":
+        return request.pretraining.removeprefix("hf-hub:")
+    return REFERENCE_ID if request.name == REFERENCE else request.name.removeprefix(PREFIX)
+
+
+def _own_config(request: ModelRequest, tiny: bool) -> CLIPVisionConfig:
+    """The vision tower's dimensions where no whole CLIP is opened."""
+    if request.architecture:
+        return CLIPVisionConfig.from_dict(request.architecture)
+    if tiny:
+        return CLIPVisionConfig(
+            hidden_size=64,
+            intermediate_size=128,
+            projection_dim=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            image_size=32,
+            patch_size=8,
+        )
+    if request.name == REFERENCE:
+        return CLIPVisionConfig()  # its defaults are ViT-B/32's
+    hub_id = request.name.removeprefix(PREFIX)
+    with downloading(f"the configuration of {hub_id} ({_place(hub_id)})"):
+        return _config(hub_id).vision_config
+
+
+def _resized(config: CLIPVisionConfig, size: int | None, name: str) -> CLIPVisionConfig:
+    """The configuration at another input size.
+
+    Raises:
+        FerBenchError: the size cannot be cut into patches.
+    """
+    if size is not None and size % config.patch_size:
+        raise FerBenchError(
+            f"{name} cuts its input into patches of {config.patch_size} px: expected an "
+            f"input_size divisible by {config.patch_size}, got {size}"
+        )
+    resized = CLIPVisionConfig.from_dict(config.to_dict())
+    resized.image_size = size or config.image_size
+    return resized
+
+
+def _input_spec(source: str | None, size: int) -> InputSpec:
+    """The model's own preprocessing constants; CLIP's for random weights and in a bare folder.
+
+    Raises:
+        FerBenchError: the hub has none, or they cannot be had.
+    """
+    mean, std = MEAN, STD
+    if source is not None and not _is_bare(Path(source)):
+        with downloading(f"the preprocessing of {source} ({_place(source)})"):
+            processor = CLIPImageProcessor.from_pretrained(source, revision=_revision(source))
+        mean, std = tuple(processor.image_mean), tuple(processor.image_std)
+    return InputSpec(size=size, channels=3, mean=mean, std=std, interpolation="bicubic")
+
+
+def _is_bare(folder: Path) -> bool:
+    """A folder that does not say how its model wants images."""
+    return folder.is_dir() and not any((folder / name).is_file() for name in _PREPROCESSING)
+
+
+def _state(clip: CLIPModel | None, request: ModelRequest) -> tuple[State | None, str]:
+    """The starting tensors and their origin."""
+    local = kind_of(request.pretraining) == "local"
+    if clip is not None:
+        return clip.state_dict(), "local file" if local else clip.name_or_path
+    return (read_local(request.pretraining), "local file") if local else (None, "none")
+
+
+def build(request: ModelRequest) -> Classifier:
+    """`clip_vit_b_32` or `clip:HF_ID`; features are the projected image embeddings.
+
+    Its `imagenet` (the default of specs) and `openai` both mean its own published weights: CLIP
+    was never trained on ImageNet. The provenance names the weights that were loaded.
+
+    Raises:
+        FerBenchError: unknown options, a size that does not fit, or weights that cannot be had.
+    """
+    reference = request.name == REFERENCE
+    options = read_options(ArchitectureOptions if reference else SizeOptions, request)
+    tiny = isinstance(options, ArchitectureOptions) and options.tiny
+    source = _source(request, tiny)
+    clip = _open_clip(source) if source is not None else None
+    config = clip.config.vision_config if clip is not None else _own_config(request, tiny)
+    config = _resized(config, options.input_size, request.name)
+    backbone = VisionTower(config)
+    state, origin = _state(clip, request)
+    if state is not None:
+        load_weights(
+            backbone.tower, state, source=request.pretraining, ignore=_UNUSED, positions=_POSITIONS
+        )
+    model = with_head(
+        backbone,
+        config.projection_dim,
+        input_spec=_input_spec(source, config.image_size),
+        request=replace(request, architecture=json.loads(config.to_json_string(use_diff=True))),
+        provenance=Provenance(
+            architecture=f"CLIP vision tower, {request.name}" + (", tiny" if tiny else ""),
+            paper="https://arxiv.org/abs/2103.00020",
+            weights=origin,
+            licence="MIT (OpenAI CLIP)" if origin == REFERENCE_ID else "",
+        ),
+    )
+    if request.mode == "zero-shot":
+        model.head = _zero_shot_head(clip, source, request, config.projection_dim)
+    return model
+
+
+def _zero_shot_head(
+    clip: CLIPModel | None, source: str | None, request: ModelRequest, feature_size: int
+) -> CosineHead:
+    """The text head; an empty one where a saved model is about to fill it.
+
+    Raises:
+        FerBenchError: the starting weights hold no text tower.
+    """
+    if clip is not None and source is not None:
+        return text_head(clip, source, request.emotions)
+    if request.pretraining != "none":
+        raise FerBenchError(
+            f"zero-shot needs CLIP's text tower and tokenizer: expected a hub id or a folder saved "
+            f"with save_pretrained, got {request.pretraining}"
+        )
+    return CosineHead(feature_size, len(request.emotions))

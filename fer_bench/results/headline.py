@@ -1,0 +1,55 @@
+"""The figures that come first about a run's metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fer_bench.formatting import interval, percent, three_decimals
+from fer_bench.results.record import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One figure in a box: its name, its value, a line below it and a line on hovering."""
+
+    name: str
+    value: str
+    below: str | None = None
+    explanation: str | None = None
+
+
+def _accuracy(name: str, metrics: Metrics, explanation: str) -> Tile:
+    return Tile(
+        name=name,
+        value=percent(metrics.accuracy),
+        below=interval(*metrics.accuracy_ci95),
+        explanation=f"{explanation}; below, its 95 % bootstrap interval",
+    )
+
+
+def headline(metrics: Metrics, *, clean: Metrics | None, tta: Metrics | None) -> list[Tile]:
+    """The figures that come first about one set of images; `clean` and `tta` where there are."""
+    shown = [_accuracy("Accuracy", metrics, f"{metrics.n:,} images")]
+    if clean:
+        shown.append(_accuracy("Clean test", clean, f"{clean.n:,} images not seen in training"))
+    if tta:
+        shown.append(_accuracy("With TTA", tta, "test-time augmentation: several views averaged"))
+    return [
+        *shown,
+        Tile(name="Macro F1", value=percent(metrics.macro_f1), explanation="mean over emotions"),
+        Tile(
+            name="Balanced",
+            value=percent(metrics.balanced_accuracy),
+            explanation="balanced accuracy: mean recall over emotions",
+        ),
+        Tile(
+            name="ROC-AUC",
+            value=three_decimals(metrics.roc_auc),
+            explanation="each emotion against the rest, mean",
+        ),
+        Tile(
+            name="ECE",
+            value=three_decimals(metrics.ece),
+            explanation="expected calibration error, 15 bins; less is better",
+        ),
+    ]

@@ -1,0 +1,194 @@
+"""Runs as the leaderboard and `python -m fer_bench results` show them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+import pandas as pd
+
+from fer_bench.results.lineage import described, starting_run
+from fer_bench.results.record import Metrics, RunRecord
+from fer_bench.results.store import StoredRun
+from fer_bench.results.titles import run_titles
+from fer_bench.specs.recipe import load_recipe, recipe_names
+from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
+
+#: Data sets have so many emotions or more; fewer are a selection.
+WHOLE_SET = 7
+INTEGERS = ("seed", "emotions")
+NUMBERS = (
+    "input_size", "parameters", "flops", "test_accuracy", "ci_low", "ci_high",
+    "test_accuracy_tta", "test_clean_accuracy", "test_macro_f1", "test_balanced_accuracy",
+    "roc_auc", "ece", "val_accuracy", "train_seconds", "epochs", "budget",
+)  # fmt: skip
+#: Order of `summary_table`'s columns: what it is, how good, at what cost, where.
+COLUMNS = (
+    "run", "title", "dataset", "protocol", "model", "mode", "recipe", "pretraining", "seed",
+    "status", "comparable", "why_not_comparable", "emotions", "input_size", "parameters", "flops",
+    "test_accuracy", "ci_low", "ci_high", "test_accuracy_tta", "test_clean_accuracy",
+    "test_macro_f1", "test_balanced_accuracy", "roc_auc", "ece", "val_accuracy",
+    "train_seconds", "epochs", "budget", "device", "hardware", "can_be_tried", "finished_at",
+)  # fmt: skip
+
+
+def three_digits(value: float) -> str:
+    """A measured number of 0 or more: `0.732`, `7.3`, `131`, `1,180`."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _identity(run: StoredRun, record: RunRecord) -> dict[str, object]:
+    start = starting_run(run)
+    return {
+        "run": run.name,
+        "dataset": run.dataset,
+        "protocol": record.spec.protocol,
+        **record.spec.labels._asdict(),
+        "pretraining": described(start) if start else record.pretraining,
+        "status": record.status,
+        "comparable": record.comparable,
+        "why_not_comparable": "; ".join(record.not_comparable_because),
+        "emotions": len(record.dataset.emotions),
+        "can_be_tried": record.status == "done" and run.has_weights,
+        "finished_at": record.finished_at,
+    }
+
+
+def _quality(metrics: dict[str, Metrics]) -> dict[str, object]:
+    row: dict[str, object] = {}
+    if test := metrics.get("test"):
+        row |= {
+            "test_accuracy": test.accuracy,
+            "ci_low": test.accuracy_ci95[0],
+            "ci_high": test.accuracy_ci95[1],
+            "test_macro_f1": test.macro_f1,
+            "test_balanced_accuracy": test.balanced_accuracy,
+            "roc_auc": test.roc_auc,
+            "ece": test.ece,
+        }
+    for column, key in (
+        ("test_accuracy_tta", "test_tta"),
+        ("test_clean_accuracy", "test_clean"),
+        ("val_accuracy", "val"),
+    ):
+        if key in metrics:
+            row[column] = metrics[key].accuracy
+    return row
+
+
+def _cost(record: RunRecord) -> dict[str, object]:
+    row: dict[str, object] = {}
+    if model := record.model:
+        row |= {
+            "input_size": model.input_spec.size,
+            "parameters": model.parameters,
+            "flops": model.flops,
+        }
+    if training := record.training:
+        row |= {
+            "train_seconds": training.seconds,
+            "epochs": training.epochs_run,
+            "device": training.device,
+            "hardware": record.hardware,
+            "budget": training_flops(record),
+        }
+    return row
+
+
+def training_flops(record: RunRecord) -> float | None:
+    """Floating-point operations of a full training: three forward passes an image and epoch.
+
+    None where the network was not trained itself, or its FLOPs are not known.
+    """
+    spec, model, training = record.spec, record.model, record.training
+    if not (isinstance(spec, RunSpec) and spec.mode in ("full", "lora") and training):
+        return None
+    if not (model and model.flops):
+        return None
+    return 3.0 * model.flops * record.dataset.split_sizes["train"] * training.epochs_run
+
+
+def benchmark(record: RunRecord) -> str:
+    """What a run is measured on; fewer emotions are easier, hence a benchmark of their own."""
+    data, emotions = record.dataset, record.dataset.emotions
+    words = [data.name, data.protocol]
+    if data.name == "ferplus":  # soft-majority has the faces and labels of majority
+        words.append(f"{(record.spec.votes or 'majority').removeprefix('soft-')} votes")
+    whole = len(emotions) >= WHOLE_SET
+    words.append(f"{len(emotions)} emotions" if whole else ", ".join(sorted(emotions)))
+    return " · ".join(words)
+
+
+def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
+    """One row per readable run, in `COLUMNS`; unreadable runs have no row.
+
+    Rates are in [0, 1], `flops` per image, `budget` the FLOPs of the whole training,
+    `train_seconds` in seconds, `finished_at` in UTC. What a run does not have (a failed one has no
+    metrics) is NaN, NaT, or None in text columns.
+    """
+    records = {f"{run.dataset}/{run.name}": run.record for run in runs if run.record is not None}
+    titles = run_titles(records)
+    rows = [
+        {
+            **_identity(run, run.record),
+            "title": titles[f"{run.dataset}/{run.name}"],
+            **_quality(run.record.metrics),
+            **_cost(run.record),
+        }
+        for run in runs
+        if run.record is not None
+    ]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    kinds: dict[str, str] = {
+        **dict.fromkeys(INTEGERS, "int64"),
+        **dict.fromkeys(NUMBERS, "float64"),
+        "comparable": "bool",
+        "can_be_tried": "bool",
+    }
+    table = table.astype(kinds)
+    finished = pd.to_datetime(table["finished_at"], utc=True).dt.as_unit("us")
+    return table.assign(finished_at=finished)
+
+
+def _recipe_words(spec: RunSpec, place: str) -> list[str]:
+    """`--recipe NAME`, or the record itself where its recipe is no shipped one of that name."""
+    recipe, epochs = spec.recipe.only_for(spec.model), spec.epochs
+    is_shipped = recipe.name in recipe_names() and (
+        load_recipe(recipe.name).only_for(spec.model).model_copy(update={"epochs": recipe.epochs})
+        == recipe
+    )
+    words = ["--recipe", recipe.name if is_shipped else place]
+    if is_shipped and load_recipe(recipe.name).epochs != recipe.epochs:
+        epochs = recipe.epochs
+    return [*words, "--epochs", str(epochs)] if epochs else words
+
+
+def reproduce_command(record: RunRecord) -> str:
+    """The command line that runs this record's spec again, on data that the user has."""
+    spec, data = record.spec, ["--data", record.dataset.source]
+    if isinstance(spec, EnsembleSpec):
+        words = ["ensemble", *spec.ensemble, *data, "--weighting", spec.weighting]
+        words += ["--tta", spec.tta, *(["--title", spec.title] if spec.title else [])]
+        return shlex.join(["python", "-m", "fer_bench", *words])
+    if isinstance(spec, ExternalSpec):
+        words = ["score", "PREDICTIONS", *data, "--name", spec.external]
+        words += ["--protocol", spec.protocol, "--trained-on", spec.trained_on]
+        return shlex.join(["python", "-m", "fer_bench", *words])
+    words = ["train", "--model", spec.model, "--mode", spec.mode]
+    words += _recipe_words(spec, f"results/{record.dataset.name}/{record.name}/record.json")
+    words += [*data, "--protocol", spec.protocol]
+    words += ["--pretraining", spec.pretraining, "--seed", str(spec.seed)]
+    if spec.emotions:
+        words += ["--emotions", ",".join(spec.emotions)]
+    if spec.votes:
+        words += ["--votes", spec.votes]
+    for key, value in spec.model_options.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        words += ["--option", f"{key}={text}"]
+    for teacher in spec.teachers:
+        words += ["--teacher", teacher]
+    if spec.limit:
+        words += ["--limit", str(spec.limit)]
+    if record.model and record.model.weights_dtype != "float32":
+        words += ["--weights", record.model.weights_dtype]
+    return shlex.join(["python", "-m", "fer_bench", *words])

@@ -1,0 +1,271 @@
+"""Where on a face a classifier looked: a heat map, by gradients, for any CNN or transformer.
+
+The map is HiResCAM's (Draelos and Carin 2020, arXiv 2011.08891): Grad-CAM (Selvaraju et al. 2016,
+arXiv 1610.02391) that keeps the gradient of every place instead of its mean over the image. Where
+the map is averaged before a linear head the two are equal; where places are told apart, as by
+keras_cnn's flattened map or a transformer's attention, Grad-CAM also lights up places that the
+answer does not depend on.
+
+An ensemble's map is the mean of its networks' own, weighted by what each adds to the answer: where
+a network is certain, no gradient is left through its probabilities.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fer_bench.data.preprocess import to_input
+from fer_bench.errors import FerBenchError, suggest
+from fer_bench.inference.classifier import FaceClassifier
+from fer_bench.inference.files.images import check_image
+from fer_bench.models.classifier import Classifier
+
+#: Places along a side from which on a map tells parts of a face apart. ResNet-18's last map of a
+#: 48 px face is 2 x 2: covering the hottest fifth of the face cost its answer 0.08 of probability,
+#: by its 6 x 6 map 0.27 (60 FER2013 faces).
+FINE_ENOUGH = 6
+#: How much of the colour map covers the face where the heat is 1.
+OPACITY = 0.65
+
+
+def explain(
+    classifier: FaceClassifier, crop: NDArray[np.uint8], emotion: str | None = None
+) -> NDArray[np.float32]:
+    """How much each place of a face speaks for an emotion.
+
+    May run beside other threads that use the same classifier: it works on a twin of the network
+    that shares its weights, always in fp32, whatever the back end.
+
+    Args:
+        crop: a face as the classifier takes it, uint8 `(H, W)` gray or `(H, W, 3)` RGB.
+        emotion: one of the classifier's; None takes the likeliest.
+
+    Returns:
+        float32 `(H, W)` in [0, 1]: 1 at the place that speaks most for it, 0 where nothing does.
+        All zero where no place does.
+
+    Raises:
+        FerBenchError: an array that is no image, an emotion that the classifier does not know, or
+            a network without any map of the image.
+    """
+    check_image(crop)
+    index = None if emotion is None else _index(classifier, emotion)
+    with torch.inference_mode(False), torch.enable_grad():
+        return _explained(_twin(classifier.model), crop, index, classifier.name)
+
+
+def _explained(
+    model: Classifier, crop: NDArray[np.uint8], emotion: int | None, name: str
+) -> NDArray[np.float32]:
+    """As `explain`; hooks are left on the model."""
+    # Slow to import (it brings matplotlib), and only this function needs it.
+    from pytorch_grad_cam import HiResCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    # Gradients flow from the pixels, so that frozen weights are explained as well.
+    x = to_input(crop[None], model.input_spec).requires_grad_()
+    if emotion is None:
+        emotion = int(model(x).argmax())
+    if members := _members(model):
+        shares = _shares(model, x, emotion)
+        heat = sum(
+            share * _explained(member, crop, emotion, name)
+            for member, share in zip(members, shares, strict=True)
+        )
+        return np.asarray(heat / max(np.max(heat), 1e-7), np.float32)
+    found = _find_map(model, x, name)
+    # A copy, for an in-place activation that follows would write into the map.
+    as_map = _tokens_to_map if _is_token_norm(found.layer) else Tensor.clone
+    heat = HiResCAM(model, [found.layer], as_map)(x, [ClassifierOutputTarget(emotion)])[0]
+    height, width = crop.shape[:2]
+    resized = cv2.resize(_inset(heat, found.margin), (width, height))
+    return np.asarray(np.clip(resized, 0, 1), np.float32)
+
+
+def _members(model: Classifier) -> list[Classifier]:
+    """An ensemble's networks in order; none of a network that answers alone."""
+    found: list[Classifier] = []
+    inner: set[int] = set()
+    for module in model.backbone.modules():  # outer ones come before what is in them
+        if isinstance(module, Classifier) and id(module) not in inner:
+            found.append(module)
+            inner.update(map(id, module.modules()))
+    return found
+
+
+def _shares(model: Classifier, x: Tensor, emotion: int) -> list[float]:
+    """How much of an ensemble's probability of an emotion comes from each network."""
+    probabilities = model.features(x).detach().requires_grad_()  # (1, M, C)
+    (gradient,) = torch.autograd.grad(model.head(probabilities)[0, emotion], probabilities)
+    shares: list[float] = (gradient * probabilities).sum((0, 2)).tolist()
+    return shares
+
+
+def method_of(classifier: FaceClassifier) -> str:
+    """How `explain` looks into this classifier, in words for the page.
+
+    Raises:
+        FerBenchError: a network without any map of the image.
+    """
+    parts = _parts(_twin(classifier.model), classifier.name)
+    words = f"Grad-CAM (HiResCAM) on {' and on '.join(dict.fromkeys(parts))}"
+    return f"{words}; mean of {len(parts)} networks" if len(parts) > 1 else words
+
+
+def _parts(model: Classifier, name: str) -> list[str]:
+    """Where each network of a model, or the only one, is looked into."""
+    if members := _members(model):
+        return [part for member in members for part in _parts(member, name)]
+    spec = model.input_spec
+    found = _find_map(model, torch.zeros(1, spec.channels, spec.size, spec.size), name)
+    part = "the last tokens" if _is_token_norm(found.layer) else "the last convolutions"
+    return [f"{part}, {found.side} x {found.side} places"]
+
+
+def overlay_heat(crop: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A face under its heat map; where there is no heat, it is the face.
+
+    Args:
+        crop: uint8 `(H, W)` gray or `(H, W, 3)` RGB.
+        heat: float32 `(H, W)` in [0, 1], as `explain` gives.
+
+    Returns:
+        uint8 `(H, W, 3)` RGB.
+
+    Raises:
+        FerBenchError: an array that is no image, or a heat map of another size.
+    """
+    check_image(crop)
+    if heat.shape != crop.shape[:2]:
+        raise FerBenchError(
+            f"expected a heat map of the face's size {crop.shape[:2]}, got {heat.shape}: "
+            "take the one that explain gives for this face"
+        )
+    face = cv2.cvtColor(crop, cv2.COLOR_GRAY2RGB) if crop.ndim == 2 else crop
+    levels = np.rint(heat * 255).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    alpha = OPACITY * heat[..., None]
+    return np.asarray(np.rint(face * (1 - alpha) + colours * alpha), np.uint8)
+
+
+def _index(classifier: FaceClassifier, emotion: str) -> int:
+    if emotion not in classifier.emotions:
+        raise FerBenchError(
+            f"{classifier.name} does not know the emotion {emotion!r}: "
+            + suggest(emotion, classifier.emotions)
+        )
+    return classifier.emotions.index(emotion)
+
+
+def _twin(model: Classifier) -> Classifier:
+    """The same network in modules of its own: same memory for the weights, but neither hooks, nor
+    gradients, nor flags reach the original, which other threads may be using."""
+    shared: dict[int, object] = {id(b): b for b in model.buffers()}
+    for parameter in model.parameters():
+        shared[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
+    return copy.deepcopy(model, shared).eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Map:
+    """Where a network still has a place for every part of the image.
+
+    side: places along a side.
+    margin: share of the image's side before the first place and after the last.
+    """
+
+    layer: nn.Module
+    side: int
+    margin: float
+
+
+def _find_map(model: Classifier, x: Tensor, name: str) -> _Map:
+    """The map of the last module to run that gives one fine enough; else of the last at all.
+
+    A map comes from a part with a convolution in it (in a residual network a whole stage, after
+    its sum) or from the first norm of a transformer's block.
+
+    Raises:
+        FerBenchError: there is none larger than one place.
+    """
+    firsts = {id(norm) for block in model.modules() for norm in _norms(block)[:1]}
+    found: list[_Map] = []
+    margin, seen = 0.0, set()
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        nonlocal margin
+        if not isinstance(output, Tensor):
+            return
+        if isinstance(module, nn.Conv2d) and module.stride == (1, 1):
+            before, after = inputs[0].shape[-1], output.shape[-1]
+            if after < before and (before, after) not in seen:  # once for parallel branches
+                seen.add((before, after))
+                margin += (before - after) / 2 * (1 - 2 * margin) / before
+        if side := _side(module, output):
+            found.append(_Map(layer=module, side=side, margin=margin))
+
+    handles = [
+        module.register_forward_hook(note)
+        for module in model.modules()
+        if id(module) in firsts or any(isinstance(part, nn.Conv2d) for part in module.modules())
+    ]
+    with torch.no_grad():
+        model(x)
+    for handle in handles:
+        handle.remove()
+    if not found:
+        raise FerBenchError(
+            f"cannot show where {name} looked: expected a network with a convolution or "
+            "transformer blocks that keep a map of the image, found neither; choose another model"
+        )
+    return next((m for m in reversed(found) if m.side >= FINE_ENOUGH), found[-1])
+
+
+def _inset(heat: NDArray[np.float32], margin: float) -> NDArray[np.float32]:
+    """A square heat map put where its places lie: convolutions without padding leave the image's
+    edge out, and stretched over it the mouth's heat would show on the chin."""
+    edge = round(margin * len(heat))
+    if not edge:
+        return heat
+    side = len(heat) - 2 * edge
+    inner = cv2.resize(heat, (side, side), interpolation=cv2.INTER_AREA)
+    return np.pad(inner, edge)
+
+
+def _norms(block: nn.Module) -> list[nn.Module]:
+    """The layer norms of a transformer's block: it has one before attention, one before its MLP."""
+    norms = [child for child in block.children() if _is_token_norm(child)]
+    return norms if len(norms) > 1 else []
+
+
+def _is_token_norm(module: nn.Module) -> bool:
+    return isinstance(module, (nn.LayerNorm, nn.RMSNorm))
+
+
+def _side(module: nn.Module, output: Tensor) -> int:
+    """Places along a side of tokens `(1, N, D)` or `(1, H, W, D)`, or of a square map
+    `(1, C, H, W)`; 0 where the output is neither, or a single place."""
+    side = 0
+    if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
+        if output.ndim in (3, 4) and output.shape[-1] == module.normalized_shape[-1]:
+            side = math.isqrt(math.prod(output.shape[1:-1]))
+    elif output.ndim == 4 and output.shape[2] == output.shape[3]:
+        side = output.shape[2]
+    return side if side > 1 and len(output) == 1 else 0
+
+
+def _tokens_to_map(tokens: Tensor) -> Tensor:
+    """`(1, N, D)` or `(1, H, W, D)` to `(1, D, H, W)`; class and register tokens, which stand
+    before those of the square image, are dropped."""
+    if tokens.ndim == 3:
+        side = math.isqrt(tokens.shape[1])
+        tokens = tokens[:, -side * side :].reshape(1, side, side, -1)
+    return tokens.permute(0, 3, 1, 2)

@@ -1,0 +1,1 @@
+"""How far a data set's labels can be trusted."""

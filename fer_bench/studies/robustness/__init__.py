@@ -1,0 +1,1 @@
+"""A model on corrupted faces, and on other data sets."""

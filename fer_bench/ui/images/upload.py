@@ -1,0 +1,246 @@
+"""Pictures that a visitor gives: asked for, analysed once, remembered between reruns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+import fer_bench
+from fer_bench.errors import FerBenchError
+from fer_bench.ui.models import weights_changed
+from fer_bench.ui.widgets import show_error
+
+if TYPE_CHECKING:  # torch loads only when a picture is analysed
+    from fer_bench.inference.adjust import Adjustment
+    from fer_bench.inference.classifier import FaceClassifier
+    from fer_bench.inference.predictor import Analysis
+
+SAMPLE_FILE = Path(fer_bench.__file__).parents[1] / "assets" / "samples" / "astronaut.jpg"
+SAMPLE, UPLOAD, CAMERA = "Sample", "Upload", "Camera"
+#: More pictures than this at once are a job for `python -m fer_bench predict`.
+MOST_PICTURES = 200
+MOST_MODELS = 3
+DETECTORS = {"haar": "Haar cascade", "yunet": "YuNet", "whole": "The whole image is a face"}
+#: Sliders and where they stand when nothing is changed; percent, degrees, kept parts in percent.
+SLIDERS: dict[str, int | tuple[int, int]] = {
+    "brightness": 0,
+    "contrast": 0,
+    "rotation": 0,
+    "kept-width": (0, 100),
+    "kept-height": (0, 100),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A file as it was given.
+
+    key: different for every content; what its results are remembered by.
+    """
+
+    name: str
+    key: str
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Treatment:
+    """What is done to every picture before a network sees its faces."""
+
+    adjustment: Adjustment
+    detector: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A picture and what became of it: analyses by `dataset/run`, or the reason why there are none.
+
+    size: width and height in pixels, after the adjustment.
+    """
+
+    picture: Picture
+    size: tuple[int, int] = (0, 0)
+    analyses: Mapping[str, Analysis]
+    error: str | None = None
+
+    @property
+    def n_faces(self) -> int:
+        """How many faces the detector found."""
+        return max((len(analysis.faces) for analysis in self.analyses.values()), default=0)
+
+
+def ask_for_pictures() -> list[Picture]:
+    """The sample, uploads or a snapshot, whichever the visitor chooses; maybe none yet."""
+    source = st.segmented_control(
+        "Picture",
+        [SAMPLE, UPLOAD, CAMERA],
+        default=SAMPLE,
+        required=True,
+        label_visibility="collapsed",
+        key="image-source",
+        width="stretch",
+    )
+    if source == SAMPLE:
+        st.caption("Eileen Collins, photographed by NASA; public domain.")
+        return [Picture(name=SAMPLE_FILE.name, key=SAMPLE, data=SAMPLE_FILE.read_bytes())]
+    if source == CAMERA:
+        taken = st.camera_input("Snapshot", label_visibility="collapsed", key="image-camera")
+        if taken is None:
+            st.caption("Browsers give the camera only to pages on HTTPS or on localhost.")
+            return []
+        return [Picture(name="snapshot.jpg", key=taken.file_id, data=taken.getvalue())]
+    files = st.file_uploader(
+        "Pictures", accept_multiple_files=True, label_visibility="collapsed", key="image-files"
+    )
+    if len(files) > MOST_PICTURES:
+        st.warning(
+            f"The first {MOST_PICTURES} of {len(files):,} pictures; for more there is "
+            "`python -m fer_bench predict`."
+        )
+    return [
+        Picture(name=file.name, key=file.file_id, data=file.getvalue())
+        for file in files[:MOST_PICTURES]
+    ]
+
+
+def ask_for_adjustment() -> Adjustment:
+    """Sliders for what is changed before prediction, and a button that sets all of them back."""
+    from fer_bench.inference.adjust import Adjustment
+
+    for key, value in SLIDERS.items():
+        st.session_state.setdefault(key, value)
+    with st.expander("Adjust before prediction", icon=":material/tune:"):
+        brightness = st.slider("Brightness", -100, 100, format="%d %%", key="brightness")
+        contrast = st.slider("Contrast", -100, 100, format="%d %%", key="contrast")
+        rotation = st.slider("Rotation", -180, 180, format="%d°", key="rotation")
+        left, right = _kept_part("Keep from left to right", "kept-width")
+        top, bottom = _kept_part("Keep from top to bottom", "kept-height")
+        st.button("Reset", icon=":material/restart_alt:", on_click=reset_adjustment)
+    try:
+        return Adjustment(
+            brightness=brightness / 100,
+            contrast=contrast / 100,
+            rotation=float(rotation),
+            crop=(left, top, right, bottom),
+        )
+    except FerBenchError as error:
+        show_error(error)
+        return Adjustment()
+
+
+def _kept_part(name: str, key: str) -> tuple[float, float]:
+    """Shares cut away at a range slider's two ends."""
+    kept = st.slider(name, 0, 100, format="%d %%", key=key)
+    first, last = cast(tuple[int, int], kept)  # as in `SLIDERS`, which it starts from
+    return first / 100, 1 - last / 100
+
+
+def reset_adjustment() -> None:
+    """Puts every slider back."""
+    st.session_state.update(SLIDERS)
+
+
+def ask_for_detector() -> str:
+    """A box over the detectors that work here."""
+    return st.selectbox(
+        "Faces are found by",
+        usable_detectors(),
+        format_func=lambda name: DETECTORS[name],
+        key="image-detector",
+        help="Choose the last one for pictures that are a face already, such as FER2013's.",
+    )
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def usable_detectors() -> list[str]:
+    """Those whose files are here."""
+    from fer_bench.inference.detectors.base import make_detector
+
+    usable = []
+    for name in DETECTORS:
+        with suppress(FerBenchError):
+            make_detector(name)
+            usable.append(name)
+    return usable
+
+
+def take_whole_images() -> None:
+    """Makes the whole image the face; for where a detector finds none."""
+    st.session_state["image-detector"] = "whole"
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def image_of(_picture: Picture, key: str, adjustment: Adjustment) -> NDArray[np.uint8]:
+    """A picture's pixels, adjusted: uint8 `(H, W, 3)` RGB; shared, so not writeable.
+
+    Raises:
+        FerBenchError: the file is no picture, or nothing of it is left.
+    """
+    from fer_bench.inference.adjust import adjust
+    from fer_bench.inference.files.images import decode_image
+
+    image = adjust(decode_image(_picture.data, _picture.name), adjustment)
+    image.flags.writeable = False
+    return image
+
+
+# A face takes about 300 bytes, so room for every model on every picture of one batch, twice.
+@st.cache_data(max_entries=2 * MOST_PICTURES * MOST_MODELS, show_spinner=False)
+def _analysed(
+    _picture: Picture,
+    _classifier: FaceClassifier,
+    key: str,
+    adjustment: Adjustment,
+    detector: str,
+    run: str,
+    changed: int,
+) -> tuple[tuple[int, int], Analysis]:
+    from fer_bench.inference.detectors.base import make_detector
+    from fer_bench.inference.predictor import Predictor
+
+    image = image_of(_picture, key, adjustment)
+    analysis = Predictor(_classifier, make_detector(detector)).predict(image)
+    return (image.shape[1], image.shape[0]), analysis
+
+
+def analyse(
+    picture: Picture, treatment: Treatment, classifiers: Mapping[str, FaceClassifier]
+) -> Result:
+    """One picture by every model; a picture that cannot be read says why."""
+    size, analyses = (0, 0), {}
+    try:
+        for run, classifier in classifiers.items():
+            size, analyses[run] = _analysed(
+                picture,
+                classifier,
+                picture.key,
+                treatment.adjustment,
+                treatment.detector,
+                run,
+                weights_changed(run),
+            )
+    except FerBenchError as error:
+        return Result(picture=picture, analyses={}, error=str(error))
+    return Result(picture=picture, size=size, analyses=analyses)
+
+
+def analyse_all(
+    pictures: Sequence[Picture], treatment: Treatment, classifiers: Mapping[str, FaceClassifier]
+) -> list[Result]:
+    """`analyse` for each, with a bar that says how far it is."""
+    if len(pictures) == 1:
+        return [analyse(pictures[0], treatment, classifiers)]
+    results = []
+    bar = st.progress(0.0)
+    for number, picture in enumerate(pictures, start=1):
+        results.append(analyse(picture, treatment, classifiers))
+        bar.progress(number / len(pictures), f"{number:,} of {len(pictures):,} pictures")
+    bar.empty()
+    return results

@@ -1,0 +1,115 @@
+"""What a live session says of itself beside the picture: pace, faces, the last minute."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fer_bench import plots
+from fer_bench.formatting import NBSP, escape, how_many, percent
+from fer_bench.inference.live.session import LiveStats
+from fer_bench.inference.predictor import FacePrediction
+from fer_bench.ui.live.camera import Camera
+from fer_bench.ui.widgets import empty_state
+
+FACES_LISTED = 6
+CHART_HEIGHT = 260
+#: Streamlit's badge colours that come nearest to the emotions' own.
+BADGES = {
+    "angry": "red",
+    "disgust": "green",
+    "fear": "violet",
+    "happy": "orange",
+    "sad": "blue",
+    "surprise": "blue",
+    "neutral": "gray",
+    "contempt": "orange",
+}
+
+
+def show(camera: Camera) -> None:
+    """Everything that changes while the camera runs."""
+    stats = camera.session.stats()
+    if stats.frames == 0 and not stats.playing and not stats.error:
+        empty_state(
+            "Smile",
+            "Press **Start**: boxes, emotions and their probabilities appear on the picture, and "
+            "here how fast it goes and the last minute as a chart.",
+        )
+        return
+    with st.container():  # what follows keeps its place, and so is drawn anew in place
+        _show_state(stats, camera.problem)
+    _show_figures(stats)
+    with st.container():
+        _show_faces(stats)
+    timeline = camera.session.timeline()
+    if len(timeline) > 1:
+        data, specification = plots.emotion_timeline(timeline)
+        st.vega_lite_chart(data, specification, height=CHART_HEIGHT, width="stretch")
+    _show_counts(stats)
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}{NBSP}ms"
+
+
+def _show_figures(stats: LiveStats) -> None:
+    age = stats.overlay_age_ms
+    figures = {
+        "Video": (f"{stats.fps:.0f}{NBSP}fps", "Frames sent back."),
+        "Analyses": (
+            f"{stats.analyses_per_second:.0f}{NBSP}/s",
+            "Frames that the models finished; always the newest one is next.",
+        ),
+        "Overlay age": (
+            _milliseconds(age.p90 if age else None),
+            "From the frame that was analysed to the one it is drawn on; nine in ten are younger.",
+        ),
+        "Detect": (_milliseconds(stats.detect_ms), "Finding the faces of a frame, median."),
+        "Classify": (
+            _milliseconds(stats.classify_ms),
+            "Naming their emotions, all faces and models together, median.",
+        ),
+    }
+    with st.container(horizontal=True, gap="small"):
+        for name, (value, explanation) in figures.items():
+            st.metric(name, value, help=explanation, border=True, width="stretch")
+
+
+def _named(prediction: FacePrediction) -> str:
+    colour = BADGES.get(prediction.emotion, "gray")
+    return f":{colour}-badge[{escape(prediction.emotion)} {percent(prediction.score)}]"
+
+
+def _show_faces(stats: LiveStats) -> None:
+    st.markdown(f"**{how_many(len(stats.faces), 'face')} now**")
+    for face in stats.faces[:FACES_LISTED]:
+        shown = f"Face {face.track} {_named(face.prediction)}"
+        if face.second is not None:
+            shown += f" second model {_named(face.second)}"
+        st.markdown(shown)
+    if len(stats.faces) > FACES_LISTED:
+        st.caption(f"and {len(stats.faces) - FACES_LISTED} more")
+
+
+def _show_counts(stats: LiveStats) -> None:
+    names = " and ".join(escape(name) for name in stats.models)
+    counts = f"{how_many(stats.frames, 'frame')}, {stats.analysed:,} analysed, by {names}."
+    if age := stats.overlay_age_ms:
+        counts += f" Median age of an overlay: {_milliseconds(age.p50)}."
+    st.caption(counts)
+
+
+def _show_state(stats: LiveStats, problem: str | None) -> None:
+    """What is wrong, if anything is."""
+    if sentence := stats.error or problem:
+        st.error(escape(sentence), icon=":material/error:")
+    if not stats.playing or stats.fps > 0:
+        return
+    if stats.frames == 0:
+        st.info("Waiting for the camera's first frame …", icon=":material/hourglass_top:")
+    else:
+        st.warning(
+            "The camera sends nothing any more: see that it is plugged in and that no other "
+            "program took it, then press Stop and Start.",
+            icon=":material/videocam_off:",
+        )

@@ -1,0 +1,248 @@
+"""A disk that fills up midway: one sentence, the earlier files intact, nothing half written.
+
+The system itself refuses: a process may write files of so many bytes and no more.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from data_fixtures import kaggle_files, zipped
+from latency_fixtures import make_report
+from record_fixtures import make_history, make_predictions, make_record
+from robustness_fixtures import make_robustness, make_transfer
+
+from benchmarks import damage_examples as examples
+from fer_bench import settings
+from fer_bench.backends.export import export as exporting
+from fer_bench.backends.export.metadata import describe
+from fer_bench.backends.export.verify import Faces
+from fer_bench.backends.onnx import OnnxFile
+from fer_bench.data.load import read_source
+from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.features.cache import write_whole
+from fer_bench.inference.files.batch import FileResult
+from fer_bench.inference.files.history import History
+from fer_bench.inference.files.writers import AnnotatedImages, Csv, FileReport, JsonLines
+from fer_bench.results.exports import ExportsFile, add_export
+from fer_bench.results.latency_files import add_report
+from fer_bench.results.robustness import add_robustness
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.transfer import add_transfer
+from fer_bench.training.checkpoint import save_checkpoint
+from fer_bench.training.precision import settled_precision
+
+IMAGE = np.full((40, 50, 3), 128, dtype=np.uint8)
+
+
+@contextmanager
+def full_after(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes: what is behind them is refused, as by a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def save_run(folder: Path, number: int) -> None:
+    ResultsStore(folder).save(
+        make_record(name="one", seed=number),
+        history=make_history(seed=number),
+        predictions=make_predictions(seed=number),
+        network={"model.safetensors": bytes([number]) * 9000, "model.json": b"{}" * 200},
+    )
+
+
+def save_record(folder: Path, number: int) -> None:
+    ResultsStore(folder).save(make_record(name="one", seed=number))
+
+
+def save_history(folder: Path, number: int) -> None:
+    history = pd.concat([make_history(seed=number)] * 50)
+    ResultsStore(folder).save(make_record(name="one"), history=history)
+
+
+def mark_default(folder: Path, number: int) -> None:
+    store = ResultsStore(folder)
+    if not number:
+        store.save(make_record(name="one"))
+    store.mark_default(store.find("one"))
+
+
+def write_checkpoint(folder: Path, number: int) -> None:
+    save_checkpoint(folder, {"epoch": number, "weights": torch.full((500,), float(number))})
+
+
+def note_precision(folder: Path, number: int) -> None:
+    settled_precision(folder, False, lambda: ("fp32", f"measured {number}" * 50))
+
+
+def keep_features(folder: Path, number: int) -> None:
+    write_whole(folder / "checksum.json", str(number) * 500)
+
+
+def decode_data(folder: Path, number: int) -> None:
+    source = zipped(folder.parent / f"{number}.zip", kaggle_files(per_class=2 + number))
+    read_source(source)
+
+
+def measure_latency(folder: Path, number: int) -> None:
+    add_report(folder, make_report(cpu=f"CPU {number}"))
+
+
+def measure_robustness(folder: Path, number: int) -> None:
+    add_robustness(folder, make_robustness(make_record(), seed=number))
+
+
+def measure_transfer(folder: Path, number: int) -> None:
+    result = make_transfer(make_record())
+    on = result.tested_on.model_copy(update={"limit": number + 1})
+    add_transfer(folder, result.model_copy(update={"tested_on": on}))
+
+
+def record_export(folder: Path, number: int) -> None:
+    (document,) = (files for files in examples.documents() if any("exports" in f for f in files))
+    text = next(text for name, text in document.items() if "exports" in name)
+    (export,) = ExportsFile.model_validate_json(text).exports
+    add_export(folder, export.model_copy(update={"format": f"onnx{number}"}))
+
+
+def export(folder: Path, number: int) -> None:
+    model = examples.tiny_network()
+    faces = Faces(images=examples.DRAWN.images, source="synthetic")
+    metadata = describe(model, run=f"run-{number}")
+    with pytest.MonkeyPatch.context() as patch:  # the conversion takes long and is not tested here
+        patch.setattr(OnnxFile, "convert", lambda *_: {".onnx": examples.onnx_file()})
+        patch.setattr(OnnxFile, "read_metadata", lambda *_: metadata)
+        patch.setattr(exporting, "compare_file", lambda *_: (None, None))
+        patch.setattr(exporting, "Export", lambda **_: None)
+        exporting.export_model(model, folder / "model.onnx", "onnx", metadata=metadata, faces=faces)
+
+
+def report(kind: type[Csv] | type[JsonLines], folder: Path, number: int) -> None:
+    with FileReport(folder / "faces", kind, ("happy", "sad")) as rows:
+        for _ in range(300):
+            rows.write(FileResult(path=Path(f"{number}.jpg"), image=IMAGE))
+
+
+def annotate(folder: Path, number: int) -> None:
+    source = Path("a.png")
+    drawn = np.random.default_rng(number).integers(0, 256, IMAGE.shape).astype(np.uint8)
+    AnnotatedImages({source: folder / "a.png"}, ("happy", "sad")).write(
+        FileResult(path=source, image=drawn)
+    )
+
+
+def keep_image(folder: Path, number: int) -> None:
+    History(str(folder)).add("a.jpg", IMAGE, [{"emotion": "happy", "note": "x" * 500}])
+
+
+def remember_data(folder: Path, number: int) -> None:
+    source = folder.parent / (str(number) * 100)
+    source.mkdir()
+    settings.remember_data_source(str(source))
+
+
+WRITERS: dict[str, Callable[[Path, int], None]] = {
+    "a run": save_run,
+    "a record": save_record,
+    "a history": save_history,
+    "the default": mark_default,
+    "a checkpoint": write_checkpoint,
+    "the precision": note_precision,
+    "features": keep_features,
+    "decoded data": decode_data,
+    "latency": measure_latency,
+    "robustness": measure_robustness,
+    "transfer": measure_transfer,
+    "exports.json": record_export,
+    "an export": export,
+    "a CSV": lambda folder, number: report(Csv, folder, number),
+    "JSON lines": lambda folder, number: report(JsonLines, folder, number),
+    "an annotated image": annotate,
+    "the image history": keep_image,
+    "the settings": remember_data,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a writer writes; the cache and the settings lie there too."""
+    folder = tmp_path / "written"
+    folder.mkdir()
+    monkeypatch.setenv("FER_BENCH_CACHE", str(folder))
+    monkeypatch.setenv("FER_BENCH_CONFIG", str(folder / "settings.json"))
+    return folder
+
+
+@pytest.mark.parametrize("size", [0, 8, 300])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(
+    folder: Path, writer: str, size: int
+) -> None:
+    write = WRITERS[writer]
+    write(folder, 0)
+    before = contents(folder)
+    assert before
+    if writer == "decoded data":  # its zip is written before the disk is full
+        zipped(folder.parent / "1.zip", kaggle_files(per_class=3))
+    if writer in ("the default", "the settings"):  # which have less than the most of these
+        size = min(size, 8)
+    with full_after(size), pytest.raises(FerBenchError) as caught:
+        read_source(folder.parent / "1.zip") if writer == "decoded data" else write(folder, 1)
+    sentence = str(caught.value)
+    assert len(sentence.splitlines()) == 1
+    assert "too large" in sentence or "write" in sentence
+    assert contents(folder) == before
+
+
+def test_a_checkpoint_on_a_full_disk_says_that_no_space_is_left(folder: Path) -> None:
+    """PyTorch by itself only knows of an unexpected position."""
+    (folder / f"checkpoint.pt.{os.getpid()}.tmp").symlink_to("/dev/full")
+    with pytest.raises(RunFailed, match=r"No space left on device; free some space"):
+        write_checkpoint(folder, 0)
+    assert contents(folder) == {}
+
+
+@pytest.mark.parametrize("writer", ["a checkpoint", "a CSV", "an annotated image"])
+def test_what_fails_at_work_ends_with_exit_code_1(folder: Path, writer: str) -> None:
+    with full_after(8), pytest.raises(RunFailed) as caught:
+        WRITERS[writer](folder, 0)
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["report", "--out", "report.html"], ["compare", "one", "two", "--csv", "x.csv"]]
+)
+def test_a_command_whose_output_does_not_fit_leaves_none(
+    fer: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("one", "two")):
+        ResultsStore(tmp_path / "results").save(
+            make_record(name=name), history=make_history(), predictions=make_predictions(seed=seed)
+        )
+    before = contents(tmp_path)
+    with full_after(100):
+        code, out, err = fer(*words, "--results", "results", "--json")
+    assert (code, out) == (2, "")
+    assert "File too large" in err
+    assert "Traceback" not in err
+    assert contents(tmp_path) == before

@@ -1,0 +1,334 @@
+"""From specifications to records: plans, runs, failures, resuming, evaluation."""
+
+import json
+from pathlib import Path
+
+import pytest
+from data_fixtures import VOTES_HEADER, class_files, csv_rows, encoded, face, put, write_csv
+from PIL import Image
+
+from fer_bench.benchmark import Runner, Source, evaluate_run, plan, run_sweep, specify
+from fer_bench.config import load_yaml, validate
+from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.evaluation.calibration import fit_temperature
+from fer_bench.evaluation.confusion import scores
+from fer_bench.results.store import ResultsStore
+from fer_bench.specs.recipe import load_recipe
+from fer_bench.specs.run import RunSpec
+from fer_bench.specs.sweep import Sweep
+
+SPECS = Path(__file__).parents[2] / "benchmarks" / "specs"
+SYNTHETIC = Source(data="synthetic")
+TINY = {"tiny": True}
+
+
+def tiny_spec(model: str = "clip_vit_b_32", mode: str = "full", **changes) -> RunSpec:
+    values = {"recipe": "finetune-5", "epochs": 1, "pretraining": "none", "model_options": TINY}
+    if mode == "frozen":
+        values["recipe"] = "frozen-20"
+    return specify(model=model, mode=mode, **(values | changes))
+
+
+def run(store: ResultsStore, spec: RunSpec, **changes):
+    return Runner(store=store, **changes).run(spec, SYNTHETIC.load(spec))
+
+
+def test_the_shipped_benchmark_is_the_protocol_people_copy():
+    specs = plan(load_yaml(Sweep, SPECS / "five-models.yaml"))
+    assert len(specs) == 12
+    assert [(s.model, s.mode, s.recipe.epochs) for s in specs if s.recipe.name == "tuned-30"] == [
+        ("resnet18", "full", 30),
+        ("clip_vit_b_32", "full", 30),
+    ]
+    clip = specs[-1]
+    assert clip.recipe.optimizer_for(clip.model).lr == 1e-3
+    assert {s.recipe.epochs for s in specs if s.mode == "frozen"} == {20}
+    assert {s.pretraining for s in specs} == {"imagenet"}
+
+
+@pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_benchmark_has_distinct_runs(path):
+    names = [s.name for s in plan(load_yaml(Sweep, path))]
+    assert len(set(names)) == len(names)
+
+
+def test_only_and_limit_narrow_a_benchmark():
+    sweep = load_yaml(Sweep, SPECS / "demo.yaml")
+    names = [s.name for s in plan(sweep, only="vgg16", limit=20)]
+    assert names == [
+        "vgg16-full-demo-scratch-tiny-limit20-s0",
+        "vgg16-full-demo-scratch-tiny-limit20-s1",
+        "vgg16-full-demo-scratch-tiny-limit20-s2",
+        "vgg16-frozen-frozen-20-scratch-tiny-limit20-s0",
+    ]
+    with pytest.raises(FerBenchError, match="demo: no run matches 'alexnet'"):
+        plan(sweep, only="alexnet")
+
+
+def test_a_run_listed_twice_is_refused():
+    entry = {"models": "resnet18", "modes": "full", "recipes": "finetune-5"}
+    sweep = validate(Sweep, {"name": "s", "runs": [entry, entry]}, "s.yaml")
+    with pytest.raises(FerBenchError, match="is listed twice: remove one"):
+        plan(sweep)
+
+
+def test_a_recipe_brings_its_classes_along():
+    spec = specify(model="expressio", mode="full", recipe="expressio", pretraining="none")
+    assert spec.emotions == load_recipe("expressio").emotions
+    assert spec.name == "expressio-full-expressio-scratch-4-classes-s0"
+
+
+def test_selecting_on_the_test_split_is_refused():
+    values = tiny_spec().model_dump() | {"selection_split": "test"}
+    with pytest.raises(FerBenchError, match="the selection split and the test split are both"):
+        validate(RunSpec, values, "spec")
+
+
+@pytest.mark.parametrize("mode", ["full", "frozen", "lora"])
+@pytest.mark.parametrize("model", ["resnet18", "clip_vit_b_32"])
+def test_a_run_becomes_a_complete_record(tmp_path, model, mode):
+    store = ResultsStore(tmp_path)
+    record = run(store, tiny_spec(model, mode))
+    stored = store.find(record.name)
+
+    assert stored.require_record() == record
+    assert (record.status, record.training.epochs_run) == ("done", 1)
+    expected = {"val", "test", "test_clean"}
+    assert set(record.metrics) == expected | {f"{key}_tta" for key in expected}
+    assert record.metrics["test"].n == record.dataset.split_sizes["test"] == 28
+    assert record.dataset.fingerprint == SYNTHETIC.load(record.spec).fingerprint
+    assert record.not_comparable_because == ["synthetic data"]
+    assert len(store.history(stored)) == 1
+    assert len(store.predictions(stored)) == 56
+    assert stored.has_weights
+    assert not store.work_folder("synthetic", record.name).exists()
+
+
+def test_evaluating_the_stored_weights_gives_the_records_numbers_again(tmp_path):
+    store = ResultsStore(tmp_path)
+    record = run(store, tiny_spec())
+    for tta, key in ((False, "test"), (True, "test_tta")):
+        report = evaluate_run(store, record.name, SYNTHETIC, tta=tta)
+        assert report.metrics == record.metrics[key]
+
+
+def test_weights_kept_as_float16_are_the_ones_that_were_measured(tmp_path):
+    half, full = ResultsStore(tmp_path / "half"), ResultsStore(tmp_path / "full")
+    record = run(half, tiny_spec(), weights="float16")
+    run(full, tiny_spec())
+    sizes = [
+        (store.find(record.name).folder / "model.safetensors").stat().st_size
+        for store in (half, full)
+    ]
+    assert 0.45 < sizes[0] / sizes[1] < 0.6
+    assert record.model.weights_dtype == "float16"
+    report = evaluate_run(half, record.name, SYNTHETIC)
+    assert report.metrics == record.metrics["test"]
+
+
+def test_the_temperature_is_fitted_on_validation_data(tmp_path):
+    store = ResultsStore(tmp_path)
+    record = run(store, tiny_spec())
+    predictions = store.predictions(store.find(record.name))
+    val = predictions[predictions["split"] == "val"]
+    expected = fit_temperature(*scores(val, record.dataset.emotions))
+    assert record.temperature == expected
+
+
+def test_evaluating_a_few_images_still_leaves_those_out_of_clean_that_stand_in_train(tmp_path):
+    files = class_files(["train/happy", "train/sad", "val/happy", "val/sad"], 4)
+    copies = {name.replace("train", "test"): data for name, data in files.items() if "tra" in name}
+    new = {
+        f"test/{e}/new{i}.png": encoded(face(90 + i)) for e in ("happy", "sad") for i in range(4)
+    }
+    data = put(tmp_path / "faces", files | new | copies)
+    store, source = ResultsStore(tmp_path / "results"), Source(data=str(data))
+    spec = tiny_spec()
+    Runner(store=store).run(spec, source.load(spec))
+    whole = evaluate_run(store, spec.name, source)
+    few = evaluate_run(store, spec.name, source, limit=14)
+    assert (whole.metrics.n, whole.clean.n) == (16, 8)
+    assert few.metrics.n == 14
+    assert 6 <= few.clean.n <= 8
+
+
+def test_a_run_on_ferplus_labels_is_measured_on_other_data_by_their_own(tmp_path):
+    store = ResultsStore(tmp_path / "results")
+    rows = csv_rows()
+    data = write_csv(tmp_path / "fer2013.csv", rows)
+    votes = [
+        [usage, f"fer{i}.png", *(10 * (i % 8 == c) for c in range(10))]
+        for i, (*_, usage) in enumerate(rows)
+    ]
+    write_csv(tmp_path / "fer2013new.csv", votes, VOTES_HEADER)
+    spec, source = tiny_spec(votes="majority"), Source(data=str(data))
+    record = Runner(store=store).run(spec, source.load(spec))
+    assert record.dataset.name == "ferplus"
+    again = evaluate_run(store, spec.name, source)
+    assert again.metrics == record.metrics["test"]
+    elsewhere = evaluate_run(store, spec.name, SYNTHETIC)
+    assert (elsewhere.metrics.n, elsewhere.metrics.n_left_out) == (28, 0)
+
+
+def test_without_weights_evaluate_says_how_to_train_again(tmp_path):
+    store = ResultsStore(tmp_path)
+    record = run(store, tiny_spec(), weights=None)
+    with pytest.raises(FerBenchError, match="only its record: train it again with `python -m fer_"):
+        evaluate_run(store, record.name, SYNTHETIC)
+
+
+def test_a_failed_run_is_a_record_and_the_sweep_goes_on(tmp_path):
+    store = ResultsStore(tmp_path)
+    bad = tiny_spec(pretraining="imagenet")  # a tiny network has no published weights
+    good = tiny_spec()
+    heard = []
+    sweep = [bad, good]
+    records = run_sweep(sweep, SYNTHETIC, Runner(store=store), lambda s, w: heard.append(w))
+    assert [r.status for r in records] == ["failed", "done"]
+    assert "tiny" in records[0].error
+    assert heard[0] == "started"
+    assert heard[1].startswith(f"run {bad.name} failed: ")
+    assert heard[2:] == ["started", "done"]
+
+    heard.clear()
+    run_sweep([good], SYNTHETIC, Runner(store=store), lambda s, w: heard.append(w))
+    assert heard == ["skipped"]
+
+
+def test_an_interrupted_run_says_so_and_resumes_to_the_same_metrics(tmp_path):
+    spec = tiny_spec("resnet18", epochs=2)
+    # `auto` is measured for each store by itself, and need not come out alike on a busy machine.
+    exact = spec.recipe.model_copy(update={"precision": "fp32"})
+    spec = spec.model_copy(update={"recipe": exact})
+
+    def kill(stage, done, total, figures):
+        if stage == "epochs":
+            raise KeyboardInterrupt
+
+    whole = run(ResultsStore(tmp_path / "whole"), spec)
+    store = ResultsStore(tmp_path / "killed")
+    with pytest.raises(KeyboardInterrupt):
+        run(store, spec, progress=kill)
+    stored = store.find(spec.name).require_record()
+    assert (stored.status, stored.finished_at is not None) == ("interrupted", True)
+    assert "`--resume`" in stored.error
+    resumed = run(store, spec)
+    assert resumed.metrics == whole.metrics
+    assert store.find(spec.name).require_record().status == "done"
+
+
+def test_without_resume_a_run_starts_over(tmp_path):
+    spec = tiny_spec(epochs=2)
+    store = ResultsStore(tmp_path)
+
+    def kill(stage, done, total, figures):
+        if stage == "epochs":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(store, spec, progress=kill)
+    (checkpoint,) = store.work_folder("synthetic", spec.name).glob("*/checkpoint.pt")
+    checkpoint.write_bytes(b"damaged")
+    with pytest.raises(RunFailed, match="is damaged"):
+        run(store, spec, resume=True)
+    assert run(store, spec, resume=False).status == "done"
+
+
+def test_the_record_holds_no_path_of_this_machine(tmp_path):
+    store = ResultsStore(tmp_path)
+    record = run(store, tiny_spec())
+    text = (store.find(record.name).folder / "record.json").read_text()
+    assert str(tmp_path) not in text
+    assert str(Path.home()) not in text
+    assert json.loads(text)["spec"]["recipe"]["name"] == "finetune-5"
+
+
+def test_a_subset_is_marked_as_not_comparable(tmp_path):
+    record = run(ResultsStore(tmp_path), tiny_spec(limit=8))
+    assert "limit: at most 8 images per split" in record.not_comparable_because
+    assert record.name.endswith("-limit8-s0")
+    assert record.dataset.split_sizes == {"train": 8, "val": 8, "test": 8}
+
+
+def test_a_checkpoint_of_other_settings_is_not_resumed(tmp_path):
+    store = ResultsStore(tmp_path)
+    spec = tiny_spec(epochs=2)
+
+    def kill(stage, done, total, figures):
+        if stage == "epochs":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(store, spec, progress=kill)
+    changed = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"batch_size": 16})})
+    assert changed.name == spec.name
+    assert run(store, changed).metrics == run(ResultsStore(tmp_path / "b"), changed).metrics
+
+
+def test_a_finished_run_of_other_settings_is_not_passed_off_as_this_one(tmp_path):
+    store = ResultsStore(tmp_path)
+    spec = tiny_spec()
+    run(store, spec)
+    changed = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"batch_size": 16})})
+    with pytest.raises(FerBenchError, match=r"is finished in .* but with other settings"):
+        run_sweep([changed], SYNTHETIC, Runner(store=store), lambda s, w: None)
+    with pytest.raises(FerBenchError, match=r"is finished in .* but on other data"):
+        run_sweep([spec], Source(data="synthetic:1"), Runner(store=store), lambda s, w: None)
+
+
+def contents(store: ResultsStore, name: str) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in store.find(name).folder.iterdir()}
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, RunFailed])
+def test_a_finished_run_stays_until_its_successor_is_done(tmp_path, end):
+    store = ResultsStore(tmp_path)
+    spec = tiny_spec()
+    run(store, spec)
+    before = contents(store, spec.name)
+
+    def stop(stage, done, total, figures):
+        if stage == "evaluating":
+            raise end("stopped")
+
+    with pytest.raises(end):
+        run(store, spec, resume=False, progress=stop)
+    assert contents(store, spec.name) == before
+
+
+def test_a_failure_does_not_hide_that_another_process_finished_the_run(tmp_path):
+    store, elsewhere = ResultsStore(tmp_path), ResultsStore(tmp_path / "elsewhere")
+    spec = tiny_spec()
+    done = run(elsewhere, spec)
+
+    def overtaken(stage, done_images, total, figures):
+        if stage == "evaluating":
+            store.save(done)
+            raise RunFailed("its scratch is gone")
+
+    with pytest.raises(RunFailed, match="its scratch is gone"):
+        run(store, spec, progress=overtaken)
+    assert store.find(f"synthetic/{spec.name}").require_record() == done
+
+
+def test_a_successor_without_weights_leaves_none_of_the_earlier_ones(tmp_path):
+    store = ResultsStore(tmp_path)
+    spec = tiny_spec()
+    run(store, spec)
+    run(store, spec, weights=None)
+    assert not store.find(spec.name).has_weights
+
+
+def test_data_with_a_test_part_only_can_be_evaluated_on(tmp_path):
+    store = ResultsStore(tmp_path / "results")
+    record = run(store, tiny_spec())
+    dataset = SYNTHETIC.load(record.spec)
+    for number in dataset.indices("test")[:7]:
+        emotion = dataset.emotions[dataset.labels[number]]
+        folder = tmp_path / "faces" / "test" / emotion
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(dataset.images[number]).save(folder / f"{number}.png")
+    faces = Source(data=str(tmp_path / "faces"))
+    assert evaluate_run(store, record.name, faces).metrics.n == 7
+    with pytest.raises(FerBenchError, match="the val split of faces is empty"):
+        evaluate_run(store, record.name, faces, split="val")

@@ -1,0 +1,328 @@
+"""Folders to take along: what is written, what is refused, and the Python folder as it is used."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from export_fixtures import COMPARED
+from model_fixtures import SECOND_RUN, save_models
+from PIL import Image
+from web_fixtures import small_run, write_files
+
+from fer_bench.backends.onnx import read_metadata
+from fer_bench.backends.registry import open_backend
+from fer_bench.bundles.contents import MODEL
+from fer_bench.bundles.python_folder import PythonBundle
+from fer_bench.bundles.runtime import Runtime, integrity, read_runtime
+from fer_bench.bundles.web import WebBundle
+from fer_bench.cli import main as cli
+from fer_bench.errors import FerBenchError
+from fer_bench.inference.classifier import FaceClassifier
+from fer_bench.inference.detectors.haar import HaarDetector
+from fer_bench.inference.files.images import read_image
+from fer_bench.inference.predictor import Predictor
+
+ROOT = Path(__file__).parents[2]
+PHOTO = ROOT / "assets/samples/astronaut.jpg"
+#: Runs a program where neither PyTorch nor FER Bench can be imported.
+STRANGER = """
+import runpy, sys
+sys.modules["torch"] = sys.modules["fer_bench"] = None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+Export = Callable[..., tuple[int, str, str]]
+
+
+# The Python folder
+
+
+@pytest.fixture(scope="module", params=["keras_cnn", "vit_b_16"])
+def folder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Predictor]:
+    """A run's folder, and what FER Bench itself says; of a gray and of a bicubic RGB network."""
+    model, contents = small_run(name=request.param)
+    path = tmp_path_factory.mktemp("python")
+    write_files(path, PythonBundle().files(contents))
+    classifier = FaceClassifier(
+        name="some-run",
+        model=model,
+        backend=open_backend("torch-fp32", model),
+        temperature=contents.metadata.temperature,
+    )
+    return path, Predictor(classifier, HaarDetector())
+
+
+def run_program(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`python run.py WORDS` in the folder."""
+    command = [sys.executable, "-c", STRANGER, str(folder / "run.py"), *words]
+    path = {"PYTHONPATH": str(folder)}  # as Python does for a program's own folder
+    return subprocess.run(command, capture_output=True, text=True, env=path, cwd=folder)
+
+
+def said_of(predictor: Predictor, image: np.ndarray) -> list[str]:
+    """What `run.py` should say of an image."""
+    lines = []
+    for face in predictor.predict(image).faces:
+        shares = zip(predictor.classifier.emotions, face.probabilities, strict=True)
+        words = " ".join(f"{emotion} {p:.1%}" for emotion, p in shares)
+        lines.append(f"{face.face.box} {face.emotion} {words}")
+    return lines
+
+
+def test_the_program_says_what_predict_says(folder: tuple[Path, Predictor], tmp_path: Path) -> None:
+    path, predictor = folder
+    astronaut = Image.open(PHOTO)
+    astronaut.crop((130, 20, 330, 230)).resize((1400, 1470)).save(tmp_path / "large.png")
+    astronaut.crop((176, 66, 273, 163)).resize((100, 100)).save(tmp_path / "crop.png")
+    Image.new("RGB", (90, 200), "gray").save(tmp_path / "empty.png")
+    pictures = [PHOTO, tmp_path / "large.png", tmp_path / "crop.png", tmp_path / "empty.png"]
+    done = run_program(path, *map(str, pictures))
+    assert done.returncode == 0, done.stderr
+    expected = []
+    for picture in pictures:
+        expected += [f"{picture}:", *(said_of(predictor, read_image(picture)) or ["no face found"])]
+    assert done.stdout.splitlines() == expected
+    assert expected.count("no face found") == 1
+
+
+def test_faces_need_no_search(folder: tuple[Path, Predictor], tmp_path: Path) -> None:
+    path, predictor = folder
+    faces = COMPARED.images[:8]
+    names = [str(tmp_path / f"{number}.png") for number in range(len(faces))]
+    for name, face in zip(names, faces, strict=True):
+        Image.fromarray(face).save(name)
+    done = run_program(path, "--face", *names)
+    best = predictor.classifier.probabilities(list(faces)).argmax(1)
+    given = [line.split(") ")[1].split(" ")[0] for line in done.stdout.splitlines()[1::2]]
+    assert given == [predictor.classifier.emotions[i] for i in best]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere.jpg"], "nowhere.jpg cannot be read as a picture"),
+        (["run.py"], "run.py cannot be read as a picture"),
+        (["--camera", "99"], "there is no camera 99, or another program uses it"),
+        ([], "expected pictures, or --camera 0"),
+    ],
+)
+def test_the_program_refuses_in_a_sentence(
+    words: list[str], message: str, folder: tuple[Path, Predictor]
+) -> None:
+    done = run_program(folder[0], *words)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_program_needs_four_packages(folder: tuple[Path, Predictor]) -> None:
+    wanted = (folder[0] / "requirements.txt").read_text().splitlines()
+    assert [line.partition(">")[0] for line in wanted] == [
+        "numpy",
+        "onnxruntime",
+        "opencv-python-headless",
+        "pillow",
+    ]
+    ours = (ROOT / "requirements.txt").read_text()
+    assert all(line in ours for line in wanted)
+
+
+# The command
+
+
+@pytest.fixture
+def export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Export:
+    """Runs `export RUN --out OUT WORDS`; gives exit code, stdout and stderr."""
+    save_models(tmp_path / "results", SECOND_RUN)
+    monkeypatch.delenv("FER_BENCH_DATA", raising=False)
+
+    def call(out: Path, *words: str) -> tuple[int, str, str]:
+        argv = ["fer_bench", "export", "default", "--results", str(tmp_path / "results")]
+        monkeypatch.setattr(sys, "argv", [*argv, "--out", str(out), *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        text, err = capsys.readouterr()
+        return int(ended.value.code or 0), text, err
+
+    return call
+
+
+def test_a_folder_is_written_and_its_network_compared(export: Export, tmp_path: Path) -> None:
+    out = tmp_path / "folder"
+    code, text, err = export(out, "--format", "python", "--json")
+    assert code == 0, err
+    document = json.loads(text)
+    assert document["path"] == str(out)
+    assert document["agreement"]["top1_agreement"] == 1
+    assert sorted(document["folder_files"]) == sorted(path.name for path in out.iterdir())
+    assert document["folder_bytes"] == sum(path.stat().st_size for path in out.iterdir())
+    assert read_metadata(out / MODEL).run == SECOND_RUN.partition("/")[2]
+    assert "Model card" in (out / "README.md").read_text()
+
+
+def test_a_page_with_its_runtime_elsewhere_says_how_to_open_it(
+    export: Export, tmp_path: Path
+) -> None:
+    out = tmp_path / "page"
+    code, text, err = export(out, "--format", "web", "--cdn")
+    assert code == 0, err
+    assert f"python -m http.server -d {out}" in text
+    assert not (out / "runtime").exists()
+    page = html.unescape((out / "index.html").read_text())
+    assert "connect-src 'self' https://cdn.jsdelivr.net;" in page
+    listed = (out / "sw.js").read_text().splitlines()[2]
+    assert '"model.onnx"' in listed
+    assert '"https://cdn.jsdelivr.net/npm/onnxruntime-web@' in listed
+
+
+def test_an_export_is_replaced_and_what_else_lies_there_stays(
+    export: Export, tmp_path: Path
+) -> None:
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "CNAME").write_text("faces.example.org")
+    code, _, err = export(out, "--format", "python")
+    assert code == 2
+    assert "holds other things than an export of FER Bench" in err
+    assert [path.name for path in out.iterdir()] == ["CNAME"]
+    assert export(out, "--format", "python", "--force")[0] == 0
+    (out / "run.py").write_text("changed")
+    assert export(out, "--format", "python")[0] == 0
+    assert (out / "CNAME").read_text() == "faces.example.org"
+    assert (out / "run.py").read_text() != "changed"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--format", "webb"], "unknown export format 'webb': did you mean 'web'?"),
+        (["--format", "python", "--cdn"], "--runtime and --cdn are for --format web"),
+        (["--format", "web", "--cdn", "--runtime", "x"], "not both"),
+        (["--format", "web", "--runtime", "nowhere.tgz"], "cannot read nowhere.tgz: No such file"),
+        (["--format", "web", "--runtime", str(PHOTO)], "is no npm package onnxruntime-web@"),
+        (["--format", "web", "--runtime", str(ROOT)], "has no ort.wasm.bundle.min.mjs: expected"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_writes_nothing(
+    words: list[str], message: str, export: Export, tmp_path: Path
+) -> None:
+    code, text, err = export(tmp_path / "out", *words)
+    assert (code, text) == (2, "")
+    (line,) = [line for line in err.splitlines() if line.strip()]
+    assert line.startswith("error: ")
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", ["file.txt", "gone/folder"])
+def test_what_is_no_folder_is_refused(out: str, export: Export, tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_text("mine")
+    code, _, err = export(tmp_path / out, "--format", "python")
+    assert code == 2
+    assert "is a file: expected a folder" in err or "make it first" in err
+    assert (tmp_path / "file.txt").read_text() == "mine"
+
+
+def test_int8_pages_have_no_runtime_for_webgpu() -> None:
+    for precision, backends in {"fp32": ["wasm", "webgpu"], "int8": ["wasm"]}.items():
+        _, contents = small_run(precision)
+        document = json.loads(WebBundle(cdn=True).files(contents)["model.json"])
+        assert list(document["runtime"]) == backends
+        assert document["precision"] == precision
+
+
+# ONNX Runtime Web
+
+
+def npm_archive(files: dict[str, bytes]) -> bytes:
+    """What `npm pack` would bring."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"package/dist/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+PACKAGE = npm_archive({"ort.mjs": b"script", "ort.wasm": b"binary"})
+SMALL = Runtime(
+    version="0.0.1",
+    integrity=integrity(PACKAGE, "sha512"),
+    files={"ort.mjs": integrity(b"script"), "ort.wasm": integrity(b"binary")},
+)
+
+
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Path]:
+    """Puts a program `npm` on the path that brings these bytes; gives the log of its calls."""
+    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
+
+    def bring(content: bytes) -> Path:
+        (tmp_path / "served.tgz").write_bytes(content)
+        program = tmp_path / "bin" / "npm"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(
+            "#!/bin/sh\n"
+            f'echo "$@" >> "{tmp_path}/calls"\n'
+            f'[ -s "{tmp_path}/served.tgz" ] || {{ echo "npm error network" >&2; exit 1; }}\n'
+            f'cp "{tmp_path}/served.tgz" "$6/onnxruntime-web-0.0.1.tgz"\n'
+        )
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:/bin:/usr/bin")
+        return tmp_path / "calls"
+
+    return bring
+
+
+def test_npm_is_asked_once_for_the_pinned_version(npm: Callable[[bytes], Path]) -> None:
+    calls = npm(PACKAGE)
+    for _ in range(2):
+        assert read_runtime(["ort.mjs", "ort.wasm"], None, SMALL) == {
+            "ort.mjs": b"script",
+            "ort.wasm": b"binary",
+        }
+    (line,) = calls.read_text().splitlines()
+    assert line.startswith("pack onnxruntime-web@0.0.1 --ignore-scripts ")
+
+
+def test_another_package_than_the_pinned_one_is_removed(npm: Callable[[bytes], Path]) -> None:
+    npm(npm_archive({"ort.mjs": b"evil"}))
+    with pytest.raises(FerBenchError, match=r"brought another onnxruntime-web@0\.0\.1 than"):
+        read_runtime(["ort.mjs"], None, SMALL)
+    assert not SMALL.archive.exists()
+
+
+def test_no_network_and_no_npm_are_sentences(
+    npm: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npm(b"")
+    with pytest.raises(FerBenchError, match=r"failed \(npm error network\): check the network"):
+        read_runtime(["ort.mjs"], None, SMALL)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(FerBenchError, match="is not installed: give the package with --runtime"):
+        read_runtime(["ort.mjs"], None, SMALL)
+
+
+def test_a_given_package_is_checked_file_by_file(tmp_path: Path) -> None:
+    archive = tmp_path / "ort.tgz"
+    archive.write_bytes(npm_archive({"ort.mjs": b"script", "ort.wasm": b"other"}))
+    assert read_runtime(["ort.mjs"], archive, SMALL) == {"ort.mjs": b"script"}
+    with tarfile.open(archive) as package:
+        package.extractall(tmp_path, filter="data")
+    for source in (archive, tmp_path, tmp_path / "package", tmp_path / "package/dist"):
+        with pytest.raises(FerBenchError, match=r"ort\.wasm in .* is not the one of"):
+            read_runtime(["ort.wasm"], source, SMALL)

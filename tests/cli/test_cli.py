@@ -1,0 +1,220 @@
+"""The command line as its users meet it: exit codes, JSON on stdout, sentences on stderr."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from record_fixtures import make_record
+
+from fer_bench.cli.commands.train import report
+from fer_bench.cli.options import DEFAULT_RESULTS
+from fer_bench.results.store import ResultsStore
+
+ROOT = Path(__file__).parents[2]
+
+
+def one_line(err: str) -> str:
+    """The error sentence; nothing else may stand beside it."""
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0].removeprefix("error: ")
+
+
+def test_help_names_every_command_and_imports_neither_torch_nor_pydantic():
+    code = (
+        "import sys; sys.argv = ['fer_bench', '--help']\n"
+        "from fer_bench.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'pydantic', 'pandas', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for command in ("list", "data", "run", "train", "evaluate", "compare", "results"):
+        assert f" {command} " in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("models", "resnet18"),
+        ("datasets", "affectnet"),
+        ("recipes", "strong"),
+        ("emotions", "ferplus"),
+    ],
+)
+def test_list_gives_names_and_summaries(fer, what, name):
+    code, out, _ = fer("list", what, "--json")
+    assert code == 0
+    items = {item["name"]: item["summary"] for item in json.loads(out)}
+    assert items[name]
+    assert fer("list", what)[1].count("\n") == len(items)
+
+
+def test_data_check_counts_per_split_and_class(fer):
+    code, out, err = fer("data", "check", "synthetic", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["split_sizes"] == {"train": 224, "val": 28, "test": 28}
+    assert found["counts"]["train"]["happy"] == 32
+    assert "error" not in err
+
+
+def test_data_audit_reports_exact_and_near_duplicates(fer):
+    code, out, _ = fer("data", "audit", "synthetic", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["n"], found["n_distinct"]) == (280, 280)
+    assert found["exact"]["n_groups"] == found["exact"]["n_held_out_in_train"] == 0
+
+
+def test_train_evaluate_results_in_turn(fer, tmp_path):
+    common = ["--data", "synthetic", "--results", str(tmp_path), "--device", "cpu"]
+    train = ["train", "--model", "clip_vit_b_32", "--mode", "full", "--recipe", "finetune-5"]
+    train += ["--epochs", "1", "--pretraining", "none", "--option", "tiny=true", *common]
+
+    code, out, _ = fer(*train, "--json")
+    assert code == 0
+    (record,) = json.loads(out)
+
+    code, _, err = fer(*train)
+    assert code == 2
+    assert "already finished" in one_line(err)
+    code, _, err = fer(*train, "--force")
+    assert code == 0
+    assert f"look at them with: FER_BENCH_RESULTS={tmp_path} streamlit run app.py\n" in err
+
+    code, out, _ = fer("evaluate", record["name"], *common, "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["accuracy"] == record["metrics"]["test"]["accuracy"]
+    keys = "run split n n_left_out accuracy accuracy_ci95 accuracy_clean macro_f1 roc_auc ece"
+    keys += " balanced_accuracy per_class confusion emotions tta"
+    assert set(keys.split()) <= set(report)
+
+    code, out, _ = fer("results", "--results", str(tmp_path), "--json")
+    (row,) = json.loads(out)["runs"]
+    assert (code, row["run"], row["comparable"]) == (0, record["name"], False)
+
+
+def test_run_carries_out_a_benchmark_and_exits_1_if_a_run_failed(fer, tmp_path):
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "name: two\ndata: synthetic\npretraining: none\nruns:\n"
+        "- {models: clip_vit_b_32, modes: full, recipes: finetune-5, epochs: 1,"
+        " model_options: {tiny: true}, limit: 10}\n"
+        "- {models: keras_cnn, modes: full, recipes: finetune-5, epochs: 1,"
+        " model_options: {tiny: true}, limit: 10}\n"
+    )
+    code, out, err = fer("run", str(spec), "--results", str(tmp_path / "r"), "--json")
+    assert [r["status"] for r in json.loads(out)] == ["done", "failed"]
+    assert code == 1
+    assert one_line(err).startswith("1 of 2 runs failed: keras_cnn-full")
+    assert "[1/2] clip_vit_b_32-full-finetune-5-1ep-scratch-tiny-limit10-s0: done" in err
+
+
+def test_results_marks_the_default_run(fer, tmp_path):
+    ResultsStore(tmp_path).save(make_record())
+    run = make_record().name
+    code, _, _ = fer("results", "--results", str(tmp_path), "--default", run)
+    assert code == 0
+    assert ResultsStore(tmp_path).find("default").name == run
+    code, _, err = fer("results", "--results", str(tmp_path), "--default", run[:-1])
+    assert code == 2
+    assert f"did you mean '{run}'" in err
+
+
+def test_the_default_folder_needs_no_variable(capsys):
+    for results, hint in (
+        (DEFAULT_RESULTS, f"{DEFAULT_RESULTS}; look at them with: streamlit run app.py\n"),
+        (Path("my results"), "with: FER_BENCH_RESULTS='my results' streamlit run app.py\n"),
+    ):
+        report([make_record()], False, results)
+        assert capsys.readouterr().err.endswith(hint)
+
+
+def test_results_ranks_each_benchmark_by_itself(fer, tmp_path):
+    store = ResultsStore(tmp_path)
+    for name, accuracy, changes in (
+        ("good", 0.9, {}),
+        ("poor", 0.3, {}),
+        ("easy", 0.95, {"emotions": ("happy", "sad")}),
+        ("merged", 0.6, {"protocol": "kaggle", "not_comparable_because": ["limit"]}),
+    ):
+        store.save(make_record(name=name, accuracy=accuracy, **changes))
+    code, out, _ = fer("results", "--results", str(tmp_path))
+    assert code == 0
+    groups = [block.splitlines() for block in out.split("\n\n")]
+    assert [[line.split("/")[-1].split("  ")[0] for line in group] for group in groups[1:]] == [
+        ["fer2013 · official · 7 emotions", "good", "poor"],
+        ["fer2013 · official · happy, sad", "easy"],
+        ["fer2013 · kaggle · 7 emotions", "merged"],
+    ]
+    rows = json.loads(fer("results", "--results", str(tmp_path), "--json")[1])["runs"]
+    assert [row["run"] for row in rows] == ["good", "poor", "easy", "merged"]
+    assert rows[2]["benchmark"] == "fer2013 · official · happy, sad"
+
+
+def test_no_results_are_an_empty_list(fer, tmp_path):
+    code, out, err = fer("results", "--results", str(tmp_path), "--json")
+    assert (code, json.loads(out)) == (0, {"runs": [], "unreadable": {}})
+    assert f"no runs in {tmp_path}" in err
+
+
+def test_results_lists_unreadable_records_beside_the_others(fer, tmp_path):
+    ResultsStore(tmp_path).save(make_record())
+    broken = tmp_path / "fer2013" / "broken" / "record.json"
+    broken.parent.mkdir()
+    broken.write_text('{"name": ')
+    code, out, _ = fer("results", "--results", str(tmp_path))
+    assert code == 0
+    assert "unreadable: fer2013/broken: " in out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["data", "check", "nowhere.zip"], "the data source 'nowhere.zip' does not exist"),
+        (["train", "--model", "resnt18", "--data", "synthetic"], "did you mean 'resnet18'"),
+        (["train", "--model", "resnet18", "--mode", "ful", "--data", "synthetic"], "did you mean"),
+        (["train", "--model", "resnet18", "--recipe", "stron"], "did you mean 'strong'"),
+        (["train", "--model", "resnet18"], "no data given: say --data PATH"),
+        (
+            ["train", "--model", "resnet18", "--data", "synthetic", "--weights", "float15"],
+            "did you mean 'float16'",
+        ),
+        (
+            ["train", "--model", "resnet18", "--data", "synthetic", "--option", "tiny"],
+            "expected --option KEY=VALUE, got 'tiny'",
+        ),
+        (
+            ["train", "--model", "resnet18", "--data", "synthetic", "--emotions", "happy,sadd"],
+            "unknown emotion 'sadd'",
+        ),
+        (["evaluate", "nothing", "--data", "synthetic"], "unknown run 'nothing'"),
+        (["run", "nowhere.yaml"], "cannot read nowhere.yaml"),
+        (["results", "--sort", "acuracy"], "did you mean 'accuracy'"),
+    ],
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(fer, words, sentence, tmp_path, monkeypatch):
+    monkeypatch.delenv("FER_BENCH_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    code, out, err = fer(*words)
+    assert code == 2
+    assert sentence in one_line(err)
+    assert out == ""
+
+
+def test_a_recipe_with_an_unknown_key_names_the_near_one(fer, tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("name: mine\nepochs: 1\nlabel_smothing: 0.1\n")
+    words = ["train", "--model", "resnet18", "--recipe", str(recipe), "--data", "synthetic"]
+    code, _, err = fer(*words)
+    assert code == 2
+    assert "unknown key 'label_smothing'; did you mean 'label_smoothing'" in one_line(err)

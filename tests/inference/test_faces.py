@@ -1,0 +1,190 @@
+"""Detectors: what they find, how they frame it, and what they say when their file is amiss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import face_fixtures
+import numpy as np
+import pytest
+from face_fixtures import iou
+
+from fer_bench.errors import FerBenchError
+from fer_bench.inference.detectors.base import (
+    DETECTORS,
+    DetectedFace,
+    FaceDetector,
+    largest_first,
+    make_detector,
+    shrunk,
+    without_overlaps,
+)
+from fer_bench.inference.detectors.haar import HaarDetector
+
+
+@pytest.fixture(scope="module")
+def haar() -> HaarDetector:
+    return HaarDetector()
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return face_fixtures.write_stand_in(tmp_path_factory.mktemp("yunet"))
+
+
+@pytest.fixture(params=list(DETECTORS))
+def detector(request: pytest.FixtureRequest, stand_in: Path) -> FaceDetector:
+    return make_detector(request.param, stand_in if request.param == "yunet" else None)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (48, 48), (2, 3000), (3000, 2), (5, 7, 3), (90, 70, 3)])
+def test_every_detector_takes_an_image_of_any_shape(
+    detector: FaceDetector, shape: tuple[int, ...]
+) -> None:
+    found = detector.detect(np.full(shape, 100, np.uint8))
+    assert len(found) == (1 if detector.name == "whole" else 0)
+
+
+def test_every_detector_leaves_the_image_as_it_was(detector: FaceDetector) -> None:
+    image = face_fixtures.frame()
+    detector.detect(image)
+    assert np.array_equal(image, face_fixtures.frame())
+
+
+def test_whole_image_is_the_face() -> None:
+    face = make_detector("whole").detect(np.zeros((40, 30), np.uint8))
+    assert face == [DetectedFace(box=(0, 0, 30, 40), is_whole=True)]
+
+
+@pytest.mark.parametrize("name", ["haar", "whole"])
+def test_a_detector_without_a_network_refuses_a_file(name: str) -> None:
+    with pytest.raises(FerBenchError, match=f"'{name}' takes no model file: leave x.onnx out"):
+        make_detector(name, Path("x.onnx"))
+
+
+def test_an_unknown_detector_is_answered_with_near_names() -> None:
+    with pytest.raises(FerBenchError, match="did you mean 'yunet'"):
+        make_detector("yunets")
+
+
+# Common parts
+
+
+def test_largest_first_then_leftmost() -> None:
+    boxes = [(9, 0, 5, 5), (0, 0, 5, 5), (4, 4, 8, 8)]
+    ordered = largest_first([DetectedFace(box=box) for box in boxes])  # type: ignore[arg-type]
+    assert [face.box for face in ordered] == [(4, 4, 8, 8), (0, 0, 5, 5), (9, 0, 5, 5)]
+
+
+def test_of_overlapping_faces_the_better_stays() -> None:
+    better, nested, beside = (
+        DetectedFace(box=box) for box in ((0, 0, 40, 40), (10, 10, 20, 20), (35, 0, 40, 40))
+    )
+    assert without_overlaps([better, nested, beside]) == [better, beside]
+    assert without_overlaps([nested, better, beside]) == [nested, beside]
+
+
+def test_a_face_scales_with_its_eyes() -> None:
+    face = DetectedFace(box=(10, 20, 30, 30), score=0.5, eyes=((15.0, 25.0), (30.5, 26.0)))
+    assert face.scaled(2) == DetectedFace(
+        box=(20, 40, 60, 60), score=0.5, eyes=((30.0, 50.0), (61.0, 52.0))
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "searched"),
+    [
+        pytest.param((640, 480), (320, 240), id="half of a camera's frame"),
+        pytest.param((1280, 720), (640, 360), id="half of an HD frame"),
+        pytest.param((400, 300), (320, 240), id="no less than 320"),
+        pytest.param((300, 200), (300, 200), id="small ones as they are"),
+        pytest.param((7680, 4320), (640, 360), id="8K"),
+        pytest.param((3000, 2), (640, 1), id="a thread"),
+    ],
+)
+def test_size_that_faces_are_looked_for_in(
+    size: tuple[int, int], searched: tuple[int, int]
+) -> None:
+    small, factor = shrunk(np.zeros((size[1], size[0]), np.uint8))
+    assert (small.shape[1], small.shape[0]) == searched
+    assert factor == searched[0] / size[0]
+
+
+# Haar
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(320, 240), (640, 480), (1280, 720), (1920, 1080), (3840, 2160)]
+)
+def test_haar_finds_the_one_face_whatever_the_resolution(
+    haar: HaarDetector, width: int, height: int
+) -> None:
+    (face,) = haar.detect(face_fixtures.frame(width, height))
+    assert iou(face.box, face_fixtures.face_in_frame(width, height)) > 0.75
+    assert face.box[2] == face.box[3]
+    assert (face.score, face.eyes, face.is_whole) == (None, None, False)
+
+
+def test_haar_takes_gray_and_colour_alike(haar: HaarDetector) -> None:
+    colour = face_fixtures.frame()
+    gray = np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY), np.uint8)
+    (in_colour,), (in_gray,) = haar.detect(colour), haar.detect(gray)
+    assert iou(in_colour.box, in_gray.box) > 0.9
+
+
+def test_haar_takes_a_mirrored_view(haar: HaarDetector) -> None:
+    image = face_fixtures.frame()
+    (face,) = haar.detect(image[:, ::-1])
+    left, top, side, _ = face_fixtures.face_in_frame()
+    assert iou(face.box, (640 - left - side, top, side, side)) > 0.75
+
+
+@pytest.mark.parametrize("brightness", [0.25, 1.6])
+def test_haar_sees_in_the_dark_and_in_the_glare(haar: HaarDetector, brightness: float) -> None:
+    image = np.clip(face_fixtures.frame() * brightness, 0, 255).astype(np.uint8)
+    (face,) = haar.detect(image)
+    assert iou(face.box, face_fixtures.face_in_frame()) > 0.75
+
+
+@pytest.mark.parametrize(("columns", "rows", "tile"), [(2, 2, 200), (2, 2, 300), (8, 5, 200)])
+def test_haar_finds_all_faces_largest_first(
+    haar: HaarDetector, columns: int, rows: int, tile: int
+) -> None:
+    image, boxes = face_fixtures.crowd(columns, rows, tile)
+
+    found = [face.box for face in haar.detect(image)]
+
+    assert len(found) == len(boxes)
+    assert all(max(iou(box, other) for other in found) > 0.6 for box in boxes)
+    areas = [box[2] * box[3] for box in found]
+    assert areas == sorted(areas, reverse=True)
+
+
+@pytest.mark.parametrize("side", [48, 64, 100])
+def test_haar_finds_a_face_that_fills_a_crop(haar: HaarDetector, side: int) -> None:
+    left, top, width, _ = face_fixtures.FACE
+    crop = face_fixtures.astronaut()[top : top + width, left : left + width]
+    crop = np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    (face,) = haar.detect(crop)
+    assert iou(face.box, (0, 0, side, side)) > 0.75
+
+
+def test_haar_finds_nothing_where_there_is_no_face(haar: HaarDetector) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    assert haar.detect(noise) == []
+
+
+def test_haar_says_so_when_opencv_lacks_its_cascade(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cv2, "data", SimpleNamespace(haarcascades=str(tmp_path)))
+    with pytest.raises(FerBenchError, match=r"expected OpenCV's cascade at .*alt2\.xml"):
+        HaarDetector()
+
+
+def test_haar_says_so_when_opencv_is_too_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(cv2, "CascadeClassifier")
+    with pytest.raises(FerBenchError, match="no cascade classifier: install 'opencv-python-head"):
+        HaarDetector()

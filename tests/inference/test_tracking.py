@@ -1,0 +1,95 @@
+"""Stable numbers for faces, and exact averages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fer_bench.inference.live.face_tracker import Smoother, Tracker, iou, steadied
+
+LEFT, RIGHT = (0, 0, 100, 100), (300, 0, 100, 100)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (LEFT, LEFT, 1.0),
+        (LEFT, RIGHT, 0.0),
+        (LEFT, (50, 0, 100, 100), 5000 / 15000),
+        (LEFT, (25, 25, 50, 50), 0.25),
+        (LEFT, (100, 0, 100, 100), 0.0),
+        ((0, 0, 0, 0), (0, 0, 0, 0), 0.0),
+    ],
+)
+def test_iou_is_intersection_over_union(one: tuple, other: tuple, expected: float) -> None:
+    assert iou(one, other) == expected
+
+
+def test_faces_keep_their_numbers_while_they_move_and_swap_places_in_the_list() -> None:
+    tracker = Tracker()
+    assert tracker.update([LEFT, RIGHT], 0.0) == [1, 2]
+    assert tracker.update([(290, 5, 100, 100), (10, 5, 100, 100)], 0.1) == [2, 1]
+    assert tracker.update([(20, 10, 100, 100)], 0.2) == [1]
+
+
+def test_a_face_missed_for_a_moment_keeps_its_number_and_one_gone_longer_gets_a_new_one() -> None:
+    tracker = Tracker(keep_s=1.0)
+    assert tracker.update([LEFT], 0.0) == [1]
+    assert tracker.update([], 0.5) == []
+    assert tracker.update([LEFT], 1.0) == [1]
+    assert tracker.update([], 2.01) == []
+    assert tracker.update([LEFT], 2.02) == [2]
+    assert tracker.update([LEFT, RIGHT], 2.03) == [2, 3]
+
+
+def test_a_number_is_never_given_again() -> None:
+    tracker = Tracker(keep_s=0.1)
+    given = [tracker.update([LEFT], float(second))[0] for second in range(20)]
+    assert given == list(range(1, 21))
+
+
+def test_pairs_are_chosen_for_the_largest_overlap_in_all() -> None:
+    """Greedy by order would give the first box the track that the second fits better."""
+    tracker = Tracker()
+    tracker.update([(0, 0, 100, 100), (60, 0, 100, 100)], 0.0)
+    assert tracker.update([(50, 0, 100, 100), (5, 0, 100, 100)], 0.1) == [2, 1]
+
+
+def test_a_face_elsewhere_is_another_face() -> None:
+    tracker = Tracker(min_iou=0.2)
+    tracker.update([LEFT], 0.0)
+    assert tracker.update([(90, 0, 100, 100)], 0.1) == [2]
+
+
+def test_forty_faces_keep_forty_numbers() -> None:
+    boxes = [(50 * (i % 8), 60 * (i // 8), 40, 40) for i in range(40)]
+    tracker = Tracker()
+    assert tracker.update(boxes, 0.0) == list(range(1, 41))
+    moved = [(x + 4, y - 3, w, h) for x, y, w, h in reversed(boxes)]
+    assert tracker.update(moved, 0.1) == list(range(40, 0, -1))
+
+
+def test_smoothing_is_an_exponential_moving_average() -> None:
+    smoother = Smoother()
+    first, second = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    assert smoother.smooth(1, first, 0.75).tolist() == [1.0, 0.0]
+    assert smoother.smooth(1, second, 0.75).tolist() == [0.75, 0.25]
+    assert smoother.smooth(1, second, 0.75).tolist() == [0.5625, 0.4375]
+    assert smoother.smooth(1, first, 0.0).tolist() == [1.0, 0.0]
+
+
+def test_tracks_are_smoothed_apart_and_forgotten_with_their_faces() -> None:
+    smoother = Smoother()
+    smoother.smooth(1, np.array([1.0]), 0.5)
+    assert smoother.smooth(2, np.array([0.0]), 0.5).tolist() == [0.0]
+    smoother.forget_all_but({2})
+    assert smoother.known(1) is None
+    assert smoother.smooth(1, np.array([0.5]), 0.5).tolist() == [0.5]
+
+
+def test_a_box_that_stands_still_is_steadied_and_one_that_moves_is_followed_at_once() -> None:
+    boxes = Smoother()
+    assert steadied(boxes, 1, (100, 100, 80, 80), 0.5) == (100, 100, 80, 80)
+    assert steadied(boxes, 1, (104, 100, 80, 80), 0.5) == (102, 100, 80, 80)
+    assert steadied(boxes, 1, (150, 100, 80, 80), 0.5) == (150, 100, 80, 80)
+    assert steadied(boxes, 1, (154, 102, 80, 80), 0.0) == (154, 102, 80, 80)

@@ -1,0 +1,46 @@
+"""What lies in `results/` is readable, whole, and says what its predictions say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fer_bench.evaluation.confusion import of_set, scores
+from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.specs.run import EnsembleSpec
+
+STORE = ResultsStore(Path(__file__).parents[2] / "results")
+RUNS = STORE.runs()
+TRAINED = [run for run in RUNS if not isinstance(run.require_record().spec, EnsembleSpec)]
+
+
+def test_the_five_models_and_a_seeds_network_are_there() -> None:
+    done = {(r.require_record().spec.model, r.require_record().spec.mode) for r in TRAINED}
+    for model in ("resnet18", "vgg16", "densenet121", "vit_b_16", "clip_vit_b_32"):
+        assert {(model, "frozen"), (model, "full")} <= done
+    ranked = {r.require_record().spec.model for r in TRAINED if r.require_record().comparable}
+    assert {"resnet18", "keras_cnn"} <= ranked
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_a_shipped_record_agrees_with_its_predictions(run: StoredRun) -> None:
+    record = run.require_record()
+    assert record.status == "done"
+    assert record.spec.selection_split != record.spec.test_split
+    assert record.comparable == (record.spec.limit is None)
+    predictions = STORE.predictions(run)
+    for key in ("val", "test", "test_clean"):
+        labels, probabilities = scores(of_set(predictions, key), record.dataset.emotions)
+        assert len(labels) == record.metrics[key].n
+        right = (probabilities.argmax(1) == labels).mean()
+        assert right == pytest.approx(record.metrics[key].accuracy, abs=1e-12)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_a_shipped_record_agrees_with_its_history(run: StoredRun) -> None:
+    record = run.require_record()
+    history = STORE.history(run)
+    assert len(history) == record.training.epochs_run
+    best = 0 if history.empty else history["val_accuracy"].idxmax() + 1
+    assert record.training.best_epoch == best

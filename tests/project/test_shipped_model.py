@@ -1,0 +1,47 @@
+"""The model that comes with FER Bench: small, honest, and right about a smile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_bench.inference.classifier import open_classifier
+from fer_bench.inference.detectors.base import make_detector
+from fer_bench.inference.predictor import Predictor
+from fer_bench.models.weights import read_card
+from fer_bench.results.lineage import same_data_only
+from fer_bench.results.store import DEFAULT, ResultsStore, StoredRun
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> StoredRun:
+    return ResultsStore(ROOT / "results").find(DEFAULT)
+
+
+def test_its_files_take_at_most_twelve_megabytes(shipped: StoredRun) -> None:
+    assert sum(file.stat().st_size for file in shipped.folder.iterdir()) <= 12_000_000
+
+
+def test_its_record_is_comparable_and_its_temperature_fitted(shipped: StoredRun) -> None:
+    record = shipped.require_record()
+    assert record.comparable and record.status == "done"
+    assert record.spec.protocol == "official"
+    assert same_data_only(shipped)  # from random weights, by whatever runs it goes back to
+    assert (record.spec.selection_split, record.spec.test_split) == ("val", "test")
+    assert record.dataset.split_sizes == {"train": 28_709, "val": 3_589, "test": 3_589}
+    assert record.temperature is not None
+    assert record.model is not None
+    assert read_card(shipped.folder).input_spec == record.model.input_spec
+
+
+def test_it_sees_one_smiling_face(shipped: StoredRun) -> None:
+    picture = np.asarray(Image.open(ROOT / "assets" / "samples" / "astronaut.jpg"))
+    predictor = Predictor(open_classifier(shipped, "torch-fp32"), make_detector())
+    (face,) = predictor.predict(picture).faces
+    assert face.emotion == "happy"
+    assert face.score > 0.8

@@ -1,0 +1,163 @@
+"""Latency reports as tables: every number traced to its report, equals told apart."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from latency_fixtures import (
+    LAPTOP,
+    MEASURED,
+    NO_COMPILER,
+    SERVER,
+    UNFAITHFUL,
+    make_measurement,
+    make_report,
+    make_stages,
+    save_reports,
+)
+
+from fer_bench.results.latency import LatencyReport
+from fer_bench.results.latency_files import list_latencies
+from fer_bench.studies.latency.tables import (
+    MEASUREMENT_COLUMNS,
+    STAGE_COLUMNS,
+    MeasuredNetwork,
+    machine_line,
+    machines,
+    measured_networks,
+    measurement_table,
+    milliseconds_per_face,
+    one_per_model,
+    remarks,
+    short_names,
+    stage_table,
+)
+
+ON_SERVER, ON_LAPTOP = f"{SERVER} (AMX), 2 cores", f"{LAPTOP} (AMX), 2 cores"
+
+
+def network(
+    name: str, model: str = "resnet18", report: LatencyReport | None = None
+) -> MeasuredNetwork:
+    return MeasuredNetwork(name=name, model=model, report=report or make_report())
+
+
+def test_every_report_on_disk_is_a_measured_network(tmp_path: Path) -> None:
+    save_reports(tmp_path / "fer2013" / "run-s0", [make_report(), make_report(cpu=LAPTOP)])
+    save_reports(tmp_path / "networks" / "vgg16-224px", [make_report(input_size=224)])
+    (tmp_path / "fer2013" / "broken").mkdir()
+    (tmp_path / "fer2013" / "broken" / "latency.json").write_text("{")
+    found = measured_networks(list_latencies(tmp_path), {"fer2013/run-s0": "resnet18"})
+    assert [(m.name, m.model, m.report.machine) for m in found] == [
+        ("fer2013/run-s0", "resnet18", ON_SERVER),
+        ("fer2013/run-s0", "resnet18", ON_LAPTOP),
+        ("networks/vgg16-224px", "vgg16", ON_SERVER),
+    ]
+
+
+def test_a_measurement_stands_beside_eager_fp32_of_its_threads_and_batch() -> None:
+    table = measurement_table([network("a/b", report=make_report(eager=20))])
+    assert tuple(table.columns) == MEASUREMENT_COLUMNS
+    assert len(table) == 2 * 2 * 10
+    rows = table.set_index(["backend", "threads", "batch"])
+    assert rows.loc[("openvino-bf16", 2, 1), ["median_ms", "ratio"]].tolist() == [2.5, 8.0]
+    assert rows.loc[("openvino-bf16", 1, 8), "median_ms"] == pytest.approx(2.5 * 2 * 4.5)
+    assert rows.loc[("openvino-bf16", 1, 8), "ratio"] == pytest.approx(8.0)
+    assert rows.loc[("torch-fp32", 2, 8), "faces_per_second"] == pytest.approx(8000 / 90)
+    assert table[table["chosen"]]["backend"].unique().tolist() == ["openvino-int8"]
+
+
+def test_what_could_not_be_measured_has_its_error_and_no_numbers() -> None:
+    table = measurement_table([network("a/b")]).set_index(["backend", "threads", "batch"])
+    row = table.loc[("torch-compile", 2, 1)]
+    assert row["error"] == NO_COMPILER
+    assert row[["median_ms", "ratio", "top1_agreement", "peak_memory_mib"]].isna().all()
+    assert table.loc[("torch-fp32", 2, 1), "error"] == ""
+
+
+def test_without_eager_fp32_there_is_no_ratio() -> None:
+    report = make_report(failing=("torch-fp32",))
+    assert measurement_table([network("a/b", report=report)])["ratio"].isna().all()
+
+
+def test_a_batch_halved_to_one_that_was_measured_too_has_no_row() -> None:
+    rows = [make_measurement(median=10.0), make_measurement(median=11.0, note="halved")]
+    report = make_report().model_copy(update={"measurements": rows})
+    assert measurement_table([network("a/b", report=report)])["median_ms"].tolist() == [10.0]
+
+
+def test_remarks_stand_once_for_all_their_networks() -> None:
+    table = measurement_table([network("a/b"), network("a/c")])
+    assert remarks(table, "note").values.tolist() == [["onnxruntime-int8", UNFAITHFUL, "a/b; a/c"]]
+    assert remarks(table, "error")["backend"].tolist() == ["torch-compile", "torch-compile-bf16"]
+    assert remarks(table[:1], "error").empty
+
+
+def test_stages_and_the_rest_make_the_total() -> None:
+    stages = [make_stages(model=2.0, rest=1.0), make_stages(model=4.0, rest=-0.5)]
+    report = make_report().model_copy(update={"stages": stages})
+    table = stage_table([network("a/b", report=report)])
+    assert tuple(table.columns) == STAGE_COLUMNS
+    assert table["rest_ms"].tolist() == [1.0, 0.0]
+    assert table["total_ms"].tolist() == [15.5, 16.0]
+    assert table["frames_per_second"].tolist() == [1000 / 15.5, 1000 / 16.0]
+    assert table["frame"].unique().tolist() == ["640 × 480"]
+
+
+def test_tables_of_nothing_have_their_columns() -> None:
+    assert tuple(measurement_table([]).columns) == MEASUREMENT_COLUMNS
+    assert tuple(stage_table([]).columns) == STAGE_COLUMNS
+
+
+def test_a_short_name_says_what_tells_equals_apart() -> None:
+    names = [
+        "fer2013/net-strong-40ep-s0",
+        "fer2013/net-strong-18ep-s0",
+        "networks/net-48px",
+        "kaggle/net-strong-40ep-s0",
+    ]
+    assert short_names([network(names[0], "net")]) == {names[0]: "net, 48 px"}
+    assert list(short_names([network(n, "net") for n in names[:2]]).values()) == [
+        "net, 48 px, 40ep",
+        "net, 48 px, 18ep",
+    ]
+    assert len(set(short_names([network(n, "net") for n in names]).values())) == 4
+    twisted = ["d/net-a-b", "d/net-b-a"]
+    assert short_names([network(n, "net") for n in twisted]) == {n: n for n in twisted}
+
+
+def test_the_machine_of_most_networks_comes_first() -> None:
+    laptop, server = make_report(cpu=LAPTOP), make_report()
+    card = make_report(gpu="Test GPU")
+    measured = [network("a", report=laptop), network("b", report=server), network("a", report=card)]
+    assert machines([*measured, network("c", report=server)]) == [
+        ON_SERVER,
+        ON_LAPTOP,
+        f"{ON_SERVER}, Test GPU",
+    ]
+
+
+def test_the_machine_line_spans_the_days_of_its_reports() -> None:
+    later = make_report().model_copy(update={"measured_at": MEASURED + timedelta(days=2)})
+    line = machine_line([network("a", report=later), network("b")])
+    assert line == (
+        "avx2, avx512_vnni, amx_bf16 · governor performance · fer_bench 0.1.0, torch 2.8.0, "
+        "openvino 2025.3.0, onnxruntime 1.23.0 · measured 2025-03-04 to 2025-03-06"
+    )
+
+
+def test_one_network_of_each_model_comes_first() -> None:
+    measured = [network("a", "x"), network("b", "x"), network("c", "y"), network("d", "z")]
+    assert one_per_model(measured, 2) == ["a", "c"]
+
+
+def test_a_face_takes_what_auto_takes_on_that_machine() -> None:
+    measured = [
+        network("a", report=make_report(eager=20)),
+        network("a", report=make_report(cpu=LAPTOP, eager=50, chosen="openvino-bf16")),
+        network("b", report=make_report(cpu=LAPTOP, chosen="torch-compile")),
+    ]
+    assert milliseconds_per_face(measured, ON_SERVER) == {"a": 2.0}
+    assert milliseconds_per_face(measured, ON_LAPTOP) == {"a": 6.25}

@@ -1,0 +1,208 @@
+"""Training the whole network: it learns, it resumes exactly, it keeps the epoch it should."""
+
+import re
+
+import pytest
+import torch
+
+from fer_bench.benchmark import specify
+from fer_bench.benchmark.runner import request_for
+from fer_bench.data.load import load_dataset
+from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.models.build import build_model
+from fer_bench.specs.recipe import Recipe
+from fer_bench.specs.run import RunSpec
+from fer_bench.training import precision
+from fer_bench.training.checkpoint import FILE, load_checkpoint, save_checkpoint
+from fer_bench.training.finetune import finetune
+from fer_bench.training.precision import choose_precision, settled_precision
+
+DATASET = load_dataset("synthetic")
+
+
+def spec_for(recipe: Recipe, mode: str = "full", model: str = "densenet121") -> RunSpec:
+    return RunSpec(
+        model=model,
+        mode=mode,
+        recipe=recipe,
+        pretraining="none",
+        model_options={"tiny": True, "input_size": 32},
+    )
+
+
+def recipe(**changes) -> Recipe:
+    values = {
+        "name": "test",
+        "epochs": 3,
+        "batch_size": 32,
+        "precision": "fp32",
+        "optimizer": {"name": "adam", "lr": 3e-3},
+        "augmentation": {"flip": True, "rotate": 10, "erase": 0.5},
+    }
+    return Recipe.model_validate(values | changes)
+
+
+def fresh(spec: RunSpec):
+    torch.manual_seed(spec.seed)
+    return build_model(request_for(spec, DATASET))
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_after(epoch: int):
+    def progress(stage, done, total, figures):
+        if stage == "epochs" and done == epoch:
+            raise Killed
+
+    return progress
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"ema_decay": 0.9, "schedule": {"name": "one-cycle"}, "clip_grad": 1.0},
+        {"mixup": 0.2, "cutmix": 1.0, "schedule": {"name": "plateau", "patience": 0}},
+        {"precision": "bf16", "optimizer": {"name": "sgd", "lr": 0.05}, "head": [16]},
+    ],
+    ids=["plain", "ema-one-cycle-clip", "mix-plateau", "bf16-sgd-head"],
+)
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path, changes):
+    spec = spec_for(recipe(**changes))
+    whole = fresh(spec)
+    outcome = finetune(whole, DATASET, spec, work_dir=tmp_path / "whole")
+
+    with pytest.raises(Killed):
+        finetune(fresh(spec), DATASET, spec, work_dir=tmp_path / "killed", progress=kill_after(2))
+    resumed = fresh(spec)
+    again = finetune(resumed, DATASET, spec, work_dir=tmp_path / "killed", resume=True)
+
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    measured = ["images_per_second", "seconds"]
+    assert outcome.history.drop(columns=measured).equals(again.history.drop(columns=measured))
+
+
+def test_it_learns_drawn_faces(tmp_path):
+    spec = spec_for(recipe(augmentation={}), model="resnet18")
+    outcome = finetune(fresh(spec), DATASET, spec, work_dir=tmp_path)
+    assert outcome.history["train_accuracy"].iloc[-1] > 0.3  # chance is 0.14
+    assert outcome.history["train_loss"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "last"])
+def test_the_kept_epoch_is_the_best_on_val_or_the_last(tmp_path, checkpoint):
+    spec = spec_for(recipe(epochs=4, checkpoint=checkpoint))
+    outcome = finetune(fresh(spec), DATASET, spec, work_dir=tmp_path)
+    accuracies = list(outcome.history["val_accuracy"])
+    expected = accuracies.index(max(accuracies)) + 1 if checkpoint == "best" else 4
+    assert outcome.info.best_epoch == expected
+
+
+def test_the_test_split_is_never_read(tmp_path):
+    class Watched:
+        def __init__(self, images):
+            self.images, self.seen = images, set()
+            self.dtype, self.ndim, self.shape = images.dtype, images.ndim, images.shape
+
+        def __getitem__(self, rows):
+            self.seen.update(rows.tolist())
+            return self.images[rows]
+
+    watched = Watched(DATASET.images)
+    dataset = load_dataset("synthetic")
+    object.__setattr__(dataset, "images", watched)
+    spec = spec_for(recipe(epochs=1))
+    finetune(fresh(spec), dataset, spec, work_dir=tmp_path)
+    assert watched.seen.isdisjoint(DATASET.indices("test").tolist())
+    assert watched.seen.issuperset(DATASET.indices("val").tolist())
+
+
+def test_early_stopping_ends_the_run(tmp_path):
+    # A vanishing rate leaves val accuracy where it was: nothing improves after epoch 1.
+    changes = {"epochs": 9, "early_stopping": 2, "optimizer": {"name": "sgd", "lr": 1e-12}}
+    spec = spec_for(recipe(**changes), model="vit_b_16")
+    outcome = finetune(fresh(spec), DATASET, spec, work_dir=tmp_path)
+    assert (outcome.info.epochs_run, outcome.info.best_epoch) == (3, 1)
+    assert outcome.info.stopped_early
+
+
+def test_early_stopping_watches_val_even_if_the_last_epoch_is_kept(tmp_path):
+    changes = {"epochs": 9, "early_stopping": 2, "optimizer": {"name": "sgd", "lr": 1e-12}}
+    spec = spec_for(recipe(**changes, checkpoint="last"), model="vit_b_16")
+    outcome = finetune(fresh(spec), DATASET, spec, work_dir=tmp_path)
+    assert (outcome.info.epochs_run, outcome.info.best_epoch) == (3, 3)
+
+
+def test_lora_changes_few_weights_and_full_all(tmp_path):
+    spec = spec_for(recipe(epochs=1), mode="lora", model="vit_b_16")
+    model = fresh(spec)
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    finetune(model, DATASET, spec, work_dir=tmp_path)
+    changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+    assert changed == {n for n, p in model.named_parameters() if p.requires_grad}
+    assert all("lora" in n or n.startswith("head") for n in changed)
+
+
+def test_a_diverging_loss_is_a_clear_failure(tmp_path):
+    spec = spec_for(recipe(optimizer={"name": "sgd", "lr": 1e30}))
+    with pytest.raises(
+        RunFailed, match=r"the loss became (nan|inf) in epoch 1: lower the learning"
+    ):
+        finetune(fresh(spec), DATASET, spec, work_dir=tmp_path)
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tmp_path):
+    save_checkpoint(tmp_path, {"epoch": 1})
+    assert load_checkpoint(tmp_path) == {"epoch": 1}
+    (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:40])
+    with pytest.raises(FerBenchError, match=r"is damaged .*: delete it and run again"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, {"epoch": 1})
+
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(RunFailed, match=r"cannot write the checkpoint .*No space left"):
+        save_checkpoint(tmp_path, {"epoch": 2})
+    assert load_checkpoint(tmp_path) == {"epoch": 1}
+    assert [p.name for p in tmp_path.iterdir()] == [FILE]
+
+
+def test_a_recipe_refuses_a_mode_it_is_not_for():
+    with pytest.raises(
+        FerBenchError, match="recipe 'frozen-20' is for mode frozen, got mode 'full'"
+    ):
+        specify(model="resnet18", mode="full", recipe="frozen-20")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "reason"),
+    [
+        (True, "this CPU has no bf16 instructions"),
+        (False, "bf16 measured .* times as fast as fp32"),
+    ],
+)
+def test_bf16_is_tried_where_the_cpu_has_it(lacking, reason, monkeypatch):
+    monkeypatch.setattr(precision, "lacks_bf16", lambda: lacking)
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten())
+    automatic = recipe(precision="auto")
+    chosen, why = choose_precision(automatic, network, torch.ones(2, 1, 8, 8), "cpu", seconds=0.01)
+    assert re.fullmatch(reason, why)
+    assert chosen == "fp32" or not lacking
+
+
+def test_a_resumed_run_keeps_the_precision_it_once_measured(tmp_path):
+    first = settled_precision(tmp_path, False, lambda: ("bf16", "measured"))
+    assert settled_precision(tmp_path, True, lambda: ("fp32", "again")) == first
+    assert settled_precision(tmp_path, False, lambda: ("fp32", "again")) == ("fp32", "again")
+    (tmp_path / "precision.json").write_text("{")
+    with pytest.raises(FerBenchError, match=r"precision.json is damaged: delete it and run again"):
+        settled_precision(tmp_path, True, lambda: ("fp32", "again"))

@@ -1,0 +1,127 @@
+"""The Calibration page: errors before and after the temperature, thresholds, promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from page_fixtures import BEST, mixed, open_page, results, texts, tiles
+from record_fixtures import make_predictions, make_record
+
+from fer_bench.emotions import FER2013
+from fer_bench.evaluation import calibration, selective
+from fer_bench.evaluation.confusion import of_set, scores
+from fer_bench.formatting import percent
+from fer_bench.results.store import ResultsStore
+
+__all__ = ["mixed", "results"]  # fixtures
+
+SECOND = "fer2013/resnet18-full-finetune-5-s1"
+
+
+def calibrated(key: str) -> selective.Scores:
+    return calibration.calibrated_scores(make_predictions(), make_record(), key)
+
+
+def test_both_errors_stand_before_and_after_the_temperature(mixed: Path) -> None:
+    app = open_page("calibration", BEST)
+    plain = calibration.calibration_errors(
+        *scores(of_set(make_predictions(), "test"), FER2013), FER2013
+    )
+    scaled = calibration.calibration_errors(*calibrated("test"), FER2013)
+    assert tiles(app)["ECE"] == f"{scaled.ece:.3f}"
+    assert tiles(app)["Classwise ECE"] == f"{scaled.classwise_ece:.3f}"
+    assert [tile.delta for tile in app.metric[:2]] == [
+        f"as trained {plain.ece:.3f}",
+        f"as trained {plain.classwise_ece:.3f}",
+    ]
+    assert "fitted just now on the stored predictions of val: the record has none" in texts(app)
+
+
+def test_a_stored_temperature_is_named(mixed: Path) -> None:
+    record = make_record().model_copy(update={"temperature": 1.25})
+    ResultsStore(mixed).save(record)
+    said = texts(open_page("calibration", BEST))
+    assert "Temperature 1.250, fitted on val and stored in the record." in said
+    assert "as trained, this run is surer than it is right on val" in said
+
+
+def test_the_toggle_shows_the_probabilities_as_trained(mixed: Path) -> None:
+    app = open_page("calibration", BEST)
+    plain = calibration.classwise_errors(
+        *scores(of_set(make_predictions(), "test"), FER2013), FER2013
+    )
+    scaled = calibration.classwise_errors(*calibrated("test"), FER2013)
+    assert app.dataframe[0].value["ece"].tolist() == pytest.approx(scaled["ece"].tolist())
+    assert app.dataframe[0].value["images"].tolist() == [20] * 7
+    app.segmented_control(key="probabilities").set_value("As trained").run()
+    assert not app.exception
+    assert app.dataframe[0].value["ece"].tolist() == pytest.approx(plain["ece"].tolist())
+
+
+def test_the_reliability_of_one_emotion_is_shown(mixed: Path) -> None:
+    app = open_page("calibration", BEST)
+    app.selectbox(key="reliability-of").set_value("fear").run()
+    assert not app.exception
+    assert "Probability of fear" in app.get("plotly_chart")[0].proto.spec
+
+
+def test_the_slider_answers_what_is_sure_enough(mixed: Path) -> None:
+    app = open_page("calibration", BEST)
+    app.slider(key="threshold").set_value(0.75).run()
+    found = selective.answered_above(*calibrated("test"), 0.75)
+    assert tiles(app)["Accuracy of the answered"] == percent(found.accuracy.value).replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+    answered = app.metric[3]
+    assert answered.label == "Answered"
+    assert answered.delta == f"{found.share.hits:,} of 140 images"
+    by_emotion = selective.answered_by_emotion(*calibrated("test"), FER2013, 0.75)
+    assert app.dataframe[2].value["answers"].tolist() == by_emotion["answers"].tolist()
+    assert "the largest probability after the temperature" in texts(app)
+
+
+def test_another_run_is_drawn_beside_it(mixed: Path) -> None:
+    app = open_page("calibration", BEST)
+    assert app.dataframe[1].value["run"].tolist() == ["resnet18-full-finetune-5-s0"]
+    app.multiselect[0].set_value([SECOND]).run()
+    assert not app.exception
+    areas = app.dataframe[1].value
+    assert areas["run"].tolist() == [BEST.split("/")[1], SECOND.split("/")[1]]
+    assert areas["aurc"][0] == pytest.approx(
+        selective.area_under_risk_coverage(*calibrated("test"))
+    )
+
+
+def test_a_promise_is_chosen_on_val_and_reported_on_test(mixed: Path) -> None:
+    app = open_page("calibration", BEST)
+    app.slider(key="wanted").set_value(0.8).run()
+    found = selective.promise(calibrated("val"), calibrated("test"), 0.8)
+    shown = tiles(app)
+    assert shown[
+        "Accuracy of the answered on val"
+    ] == f"{found.chosen_on.accuracy.value:.1%}".replace("%", " %")
+    assert shown[
+        "Accuracy of the answered on test"
+    ] == f"{found.held_on.accuracy.value:.1%}".replace("%", " %")
+    assert "It was chosen there alone; test shows what it is worth." in texts(app)
+
+
+def test_without_val_there_is_no_temperature_and_no_promise(results: Path) -> None:
+    predictions = of_set(make_predictions(), "test")
+    ResultsStore(results).save(make_record(), predictions=predictions)
+    said = texts(open_page("calibration"))
+    assert "no predictions on val to fit one" in said
+    assert "This needs stored predictions on val and on test." in said
+
+
+def test_without_predictions_the_page_says_so(mixed: Path) -> None:
+    (mixed / BEST / "predictions.parquet").unlink()
+    assert "calibration needs predictions.parquet" in texts(open_page("calibration", BEST)).replace(
+        "`", ""
+    )
+
+
+def test_damaged_predictions_are_one_sentence(mixed: Path) -> None:
+    (mixed / BEST / "predictions.parquet").write_bytes(b"PAR1")
+    assert "predictions.parquet is damaged" in texts(open_page("calibration", BEST))

@@ -1,0 +1,366 @@
+"""The page "Try an image" with small untrained networks: every state that a visitor can meet."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
+from PIL import Image
+from record_fixtures import make_record
+from streamlit.testing.v1 import AppTest
+
+from fer_bench import plots
+from fer_bench.emotions import COLOURS, EXPRESSIO, FER2013
+from fer_bench.inference.adjust import Adjustment
+from fer_bench.inference.files.history import History
+from fer_bench.inference.predictor import Analysis
+from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.ui.images.faces import annotated_files
+from fer_bench.ui.images.upload import Picture, Result, Treatment
+from fer_bench.ui.models import run_labels
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = (ROOT / "assets" / "samples" / "astronaut.jpg").read_bytes()
+NO_FACE = "No face found in gray.png."
+#: A picture and its rows, as the history takes them.
+NO_FACES = np.zeros((8, 8, 3), np.uint8), ()
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "results"
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(root))
+    monkeypatch.setenv("FER_BENCH_CONFIG", str(tmp_path / "settings.json"))
+    for variable in ("FER_BENCH_DATA", "FER_BENCH_HISTORY"):
+        monkeypatch.delenv(variable, raising=False)
+    return root
+
+
+@pytest.fixture
+def trained(results: Path) -> Path:
+    save_models(results)
+    return results
+
+
+def open_page() -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.run()
+    app.switch_page("pages/image.py").run()
+    assert not app.exception
+    assert [title.value for title in app.title] == ["Try an image"]
+    return app
+
+
+def upload(app: AppTest, *files: tuple[str, bytes]) -> None:
+    app.segmented_control(key="image-source").set_value("Upload").run()
+    app.file_uploader(key="image-files").set_value([(*file, "image/jpeg") for file in files]).run()
+    assert not app.exception
+
+
+def texts(app: AppTest) -> str:
+    """Everything readable on the page, without Markdown's backslashes."""
+    elements = [*app.markdown, *app.caption, *app.info, *app.error, *app.warning, *app.subheader]
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", "\n".join(e.value for e in elements))
+
+
+def png(image: np.ndarray) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def gray() -> tuple[str, bytes]:
+    return "gray.png", png(np.full((120, 160, 3), 128, np.uint8))
+
+
+def two_faces() -> tuple[str, bytes]:
+    face = np.asarray(Image.open(BytesIO(SAMPLE)))
+    small = np.asarray(Image.fromarray(face).resize((400, 400)))
+    canvas = np.full((512, 912, 3), 128, np.uint8)
+    canvas[:, :512], canvas[:400, 512:] = face, small
+    return "two.png", png(canvas)
+
+
+# --- what opens --------------------------------------------------------------------------------
+
+
+def test_it_opens_on_the_sample_with_the_default_model(trained: Path) -> None:
+    app = open_page()
+    assert app.multiselect(key="image-models").value == [DEFAULT_RUN]
+    assert "512 × 512 px · 1 face · found in" in texts(app)
+    table = app.dataframe[0].value
+    assert table[["image", "face", "model", "problem"]].values.tolist() == [
+        ["astronaut.jpg", 1, DEFAULT_RUN, ""]
+    ]
+    shares = table[[f"p_{emotion}" for emotion in FER2013]].iloc[0]
+    assert shares.sum() == pytest.approx(100)
+    assert table["emotion"][0] == shares.astype(float).idxmax().removeprefix("p_")
+    x, y, width, height = table[["x", "y", "width", "height"]].iloc[0]
+    assert x < 225 < x + width and y < 115 < y + height  # her nose
+    assert len(app.get("plotly_chart")) == 2
+    assert "Grad-CAM" in texts(app)
+
+
+def test_without_weights_it_says_where_they_should_be_and_how_to_train(results: Path) -> None:
+    ResultsStore(results).save(make_record())
+    app = open_page()
+    assert "No trained model here" in texts(app)
+    assert str(results) in texts(app)
+    assert app.code[0].value == (
+        "python -m fer_bench train --model keras_cnn --mode full --recipe demo "
+        "--pretraining none --data synthetic"
+    )
+    assert not app.dataframe
+
+
+def test_damaged_weights_are_one_sentence(trained: Path) -> None:
+    (trained / DEFAULT_RUN / "model.safetensors").write_bytes(b"nothing")
+    app = open_page()
+    assert "the file is damaged" in texts(app)
+    app.multiselect(key="image-models").set_value([SECOND_RUN]).run()
+    assert app.dataframe[0].value["model"].tolist() == [SECOND_RUN]
+
+
+def test_no_model_chosen_asks_for_one(trained: Path) -> None:
+    app = open_page()
+    app.multiselect(key="image-models").set_value([]).run()
+    assert "Choose a model" in texts(app)
+
+
+# --- models ------------------------------------------------------------------------------------
+
+
+def test_models_stand_side_by_side_each_with_its_own_emotions(results: Path) -> None:
+    save_models(results, DEFAULT_RUN, SECOND_RUN, SMALL_RUN)
+    app = open_page()
+    app.multiselect(key="image-models").set_value([DEFAULT_RUN, SECOND_RUN, SMALL_RUN]).run()
+    table = app.dataframe[0].value.set_index("model")
+    assert table.index.tolist() == [DEFAULT_RUN, SECOND_RUN, SMALL_RUN]
+    assert table.loc[SMALL_RUN, "p_neutral"] != table.loc[SMALL_RUN, "p_neutral"]  # not known
+    known = table.loc[SMALL_RUN, [f"p_{emotion}" for emotion in EXPRESSIO]]
+    assert known.sum() == pytest.approx(100)
+    assert len(app.get("plotly_chart")) == 6
+
+
+def test_runs_of_one_name_are_told_apart_by_their_data_set(results: Path) -> None:
+    one = make_record()
+    runs = [
+        StoredRun(dataset=dataset, name=one.name, folder=results, record=one, problem=None)
+        for dataset in ("fer2013", "other")
+    ]
+    labels = run_labels(runs)
+    assert [label.partition(" · ")[0] for label in labels.values()] == list(labels)
+    assert list(labels) == [f"fer2013/{one.name}", f"other/{one.name}"]
+
+
+# --- pictures ----------------------------------------------------------------------------------
+
+
+def test_an_unreadable_file_is_a_row_and_the_rest_goes_on(trained: Path) -> None:
+    app = open_page()
+    upload(
+        app, ("letter.jpg", b"Dear reader"), ("astronaut.jpg", SAMPLE), gray(), ("empty.png", b"")
+    )
+    table = app.dataframe[0].value.set_index("image")
+    assert table.index.tolist() == ["letter.jpg", "astronaut.jpg", "gray.png", "empty.png"]
+    assert "letter.jpg" in table.loc["letter.jpg", "problem"]
+    assert "empty.png" in table.loc["empty.png", "problem"]
+    assert table.loc["gray.png", "problem"] == "no face found"
+    assert table.loc["astronaut.jpg", "problem"] == ""
+    assert "4 pictures · 1 face · 1 picture without a face · 2 unreadable" in texts(app)
+
+
+def test_one_unreadable_file_is_a_sentence(trained: Path) -> None:
+    app = open_page()
+    upload(app, ("<b>letter</b>.jpg", b"Dear reader"))
+    assert "<b>letter</b>.jpg" in texts(app)
+    assert "<b>" not in app.error[0].value
+    assert not app.get("plotly_chart")
+
+
+def test_without_a_face_the_whole_image_can_be_taken(trained: Path) -> None:
+    app = open_page()
+    upload(app, gray())
+    assert NO_FACE in texts(app)
+    next(button for button in app.button if button.label.startswith("Take the whole")).click().run()
+    assert NO_FACE not in texts(app)
+    assert app.selectbox(key="image-detector").value == "whole"
+    table = app.dataframe[0].value
+    assert table[["x", "y", "width", "height"]].values.tolist() == [[0, 0, 160, 120]]
+
+
+def test_of_several_faces_the_largest_comes_first_and_any_can_be_chosen(trained: Path) -> None:
+    app = open_page()
+    upload(app, two_faces())
+    table = app.dataframe[0].value
+    assert table["face"].tolist() == [1, 2]
+    assert table["width"].is_monotonic_decreasing
+    choice = next(c for c in app.segmented_control if c.label == "Face")
+    assert choice.value == 0
+    choice.set_value(1).run()
+    assert not app.exception
+
+
+def test_a_picture_of_any_shape_is_shown(trained: Path) -> None:
+    app = open_page()
+    upload(app, ("thin.png", png(np.zeros((2000, 1, 3), np.uint8))))
+    assert "1 × 2,000 px" in texts(app)
+
+
+def test_a_picture_longer_than_jpeg_holds_is_shrunk_for_download() -> None:
+    long = Picture(name="long.png", key="long", data=png(np.zeros((2, 70_000, 3), np.uint8)))
+    treatment = Treatment(adjustment=Adjustment(), detector="haar")
+    analysis = Analysis(faces=(), detect_ms=0.0, classify_ms=0.0)
+    result = Result(picture=long, size=(70_000, 2), analyses={DEFAULT_RUN: analysis})
+    ((name, content),) = annotated_files([result], treatment, {DEFAULT_RUN: FER2013})
+    assert name == "long-faces.jpg"
+    assert Image.open(BytesIO(content)).size == (65_500, 2)
+
+
+def test_before_a_picture_is_given_the_page_says_so(trained: Path) -> None:
+    app = open_page()
+    app.segmented_control(key="image-source").set_value("Upload").run()
+    assert "Give a picture" in texts(app)
+    app.segmented_control(key="image-source").set_value("Camera").run()
+    assert "only to pages on HTTPS or on localhost" in texts(app)
+
+
+def test_a_snapshot_is_analysed(trained: Path) -> None:
+    app = open_page()
+    app.segmented_control(key="image-source").set_value("Camera").run()
+    app.camera_input(key="image-camera").set_value(("photo.jpg", SAMPLE, "image/jpeg")).run()
+    assert app.dataframe[0].value["image"].tolist() == ["snapshot.jpg"]
+
+
+# --- adjusting ---------------------------------------------------------------------------------
+
+
+def test_adjustments_act_before_prediction_and_are_reset(trained: Path) -> None:
+    app = open_page()
+    before = app.dataframe[0].value
+    app.slider(key="kept-width").set_value((0, 75))
+    app.slider(key="brightness").set_value(30).run()
+    assert "384 × 512 px" in texts(app)
+    assert not app.dataframe[0].value.equals(before)
+    next(button for button in app.button if button.label == "Reset").click().run()
+    assert app.slider(key="kept-width").value == (0, 100)
+    assert app.dataframe[0].value.equals(before)
+
+
+def test_a_crop_that_leaves_nothing_is_a_sentence(trained: Path) -> None:
+    app = open_page()
+    app.slider(key="kept-height").set_value((40, 40)).run()
+    assert not app.exception
+    assert "leaves nothing" in texts(app)
+    assert "512 × 512 px" in texts(app)
+
+
+# --- history -----------------------------------------------------------------------------------
+
+
+def test_nothing_is_kept_unless_asked_for(trained: Path, tmp_path: Path) -> None:
+    before = set(tmp_path.rglob("*"))
+    app = open_page()
+    app.text_input(key="history-place").set_value(str(tmp_path / "history")).run()
+    assert "Off: no picture and no result is stored." in texts(app)
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_the_history_keeps_each_picture_once_and_deletes_all(trained: Path, tmp_path: Path) -> None:
+    place = tmp_path / "history"
+    app = open_page()
+    app.toggle(key="history-on").set_value(True).run()
+    assert "until then nothing is stored" in texts(app)
+    app.text_input(key="history-place").set_value(str(place)).run()
+    assert f"is stored, with its boxes and its faces, in **{place}**" in texts(app)
+    assert "1 picture" in texts(app)
+    kept = {path for path in place.rglob("*") if path.is_file()}
+    assert kept
+    app.run()
+    assert {path for path in place.rglob("*") if path.is_file()} == kept
+    app.button(key="history-delete").click().run()
+    assert not app.exception
+    assert not [path for path in place.rglob("*") if path.is_file()]
+    assert not app.toggle(key="history-on").value
+
+
+def test_the_environment_names_the_historys_place(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_BENCH_HISTORY", str(tmp_path / "kept"))
+    app = open_page()
+    assert f"FER_BENCH_HISTORY says that the history lies in {tmp_path / 'kept'}." in texts(app)
+    assert not app.text_input
+
+
+def test_a_place_that_cannot_be_written_is_a_sentence(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    app = open_page()
+    app.toggle(key="history-on").set_value(True)
+    app.text_input(key="history-place").set_value(str(tmp_path / "file" / "history")).run()
+    assert not app.exception
+    assert len(app.error) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("image.jpg", b"no picture"), ("image.jpg", None), ("faces.json", b"none")],
+)
+def test_what_is_damaged_in_the_history_is_counted_and_can_be_deleted(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: bytes | None
+) -> None:
+    monkeypatch.setenv("FER_BENCH_HISTORY", str(tmp_path / "kept"))
+    damaged = tmp_path / "kept" / History(str(tmp_path / "kept")).add("a", *NO_FACES) / file
+    if content is None:
+        damaged.unlink()
+    else:
+        damaged.write_bytes(content)
+    app = open_page()
+    app.toggle(key="history-shown").set_value(True).run()
+    assert "1 picture there cannot be read." in texts(app)
+    app.button(key="history-delete").click().run()
+    assert "1 picture deleted" in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("row", "caption"),
+    [
+        ({"emotion": "sad", "score": 0.5}, "sad 50.0 %"),
+        ({"emotion": "sad"}, "sad"),
+        ({"emotion": "sad", "score": "high"}, "sad"),
+        ({}, "no face"),
+    ],
+)
+def test_a_row_of_another_version_is_shown_as_far_as_it_goes(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    row: dict[str, object],
+    caption: str,
+) -> None:
+    monkeypatch.setenv("FER_BENCH_HISTORY", str(tmp_path / "kept"))
+    History(str(tmp_path / "kept")).add("a", NO_FACES[0], [row])
+    app = open_page()
+    app.toggle(key="history-shown").set_value(True).run()
+    assert not app.exception
+    said = app.get("image")[-1].proto.imgs[0].caption
+    assert said.splitlines()[1].replace("\\", "").strip() == caption
+
+
+# --- figures -----------------------------------------------------------------------------------
+
+
+def test_the_figures_keep_the_emotions_order_and_colours() -> None:
+    shares = {"sad": 0.2, "happy": 0.7, "<b>": 0.1}
+    bars, ring = plots.probability_bars(shares), plots.probability_pie(shares)
+    assert bars.data[0].y == ring.data[0].labels == ("sad", "happy", "&lt;b&gt;")
+    assert bars.data[0].x == ring.data[0].values == (0.2, 0.7, 0.1)
+    assert bars.layout.yaxis.autorange == "reversed"
+    assert not ring.data[0].sort
+    colours = (COLOURS["sad"], COLOURS["happy"], plots.emotion_colour("<b>"))
+    assert bars.data[0].marker.color == ring.data[0].marker.colors == colours
+    assert ring.layout.annotations[0].text == "<b>happy</b><br>70%"

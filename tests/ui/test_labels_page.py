@@ -1,0 +1,257 @@
+"""The Labels page and `data labels`: suspects with votes beside them, agreement, the leak."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from data_fixtures import VOTES_HEADER, csv_rows, write_csv
+from page_fixtures import BEST, mixed, open_page, results, texts, tiles
+from record_fixtures import make_metrics, make_predictions, make_record
+from streamlit.testing.v1 import AppTest
+
+from fer_bench.cli import main as cli
+from fer_bench.data.load import load_dataset
+from fer_bench.emotions import FER2013, FERPLUS
+from fer_bench.results.store import ResultsStore
+from fer_bench.studies.labels.leakage import leakage
+
+__all__ = ["mixed", "results"]  # fixtures
+
+AGREEMENT, LEAK = "Annotators' agreement", "What the leak is worth"
+#: Of the 28 test images: labelled wrongly by the voters' word, and by the model's alone.
+VOTERS_DOUBT, MODEL_DOUBTS = 2, 9
+
+
+def view(app: AppTest, name: str) -> AppTest:
+    app.query_params["view"] = name
+    app.run()
+    assert not app.exception
+    return app
+
+
+@pytest.fixture
+def voted(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """fer2013.csv with votes, and a run sure of all labels but two; gives its test predictions.
+
+    Nine of ten voters choose the label, but on one of the two images all choose the model's answer.
+    """
+    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
+    rows = csv_rows(held=4)
+    source = write_csv(tmp_path / "fer2013.csv", rows)
+    monkeypatch.setenv("FER_BENCH_DATA", str(source))
+    dataset = load_dataset(source)
+    test = dataset.indices("test")
+    labels = dataset.labels[test]
+    answers = labels.copy()
+    doubted = [VOTERS_DOUBT, MODEL_DOUBTS]
+    answers[doubted] = (labels[doubted] + 1) % 7
+    confidence = np.where(answers == labels, 0.9, 0.98)
+    confidence[MODEL_DOUBTS] = 0.95
+    probabilities = np.repeat((1 - confidence[:, None]) / 6, 7, axis=1)
+    probabilities[np.arange(len(test)), answers] = confidence
+    predictions = pd.DataFrame(
+        {
+            "id": dataset.ids[test].astype(object),
+            "split": "test",
+            "label": labels,
+            "clean": np.arange(len(test)) >= 8,
+        }
+    ).assign(**{f"p_{e}": probabilities[:, c] for c, e in enumerate(FER2013)})
+    votes = [
+        [usage, f"fer{i:07}.png", *vote_counts(int(label))]
+        for i, (label, _, usage) in enumerate(rows)
+    ]
+    turned = int(str(predictions["id"][VOTERS_DOUBT]).removeprefix("row "))
+    votes[turned][2:] = vote_counts(int(answers[VOTERS_DOUBT]), for_it=10)
+    write_csv(tmp_path / "fer2013new.csv", votes, VOTES_HEADER)
+    record = make_record(name="mine")
+    info = record.dataset.model_copy(update={"fingerprint": dataset.fingerprint})
+    metrics = make_metrics(pd.concat([make_predictions(n_test=0), predictions]), FER2013)
+    ResultsStore(results).save(
+        record.model_copy(update={"dataset": info, "metrics": metrics}), predictions=predictions
+    )
+    return predictions
+
+
+def vote_counts(label: int, for_it: int = 9) -> list[str]:
+    """Ten votes: the rest goes to contempt."""
+    counts = dict.fromkeys(FERPLUS, 0) | {FER2013[label]: for_it}
+    counts["contempt"] += 10 - for_it
+    return [str(n) for n in (*counts.values(), 0, 0)]
+
+
+# --- likely label errors -----------------------------------------------------------------------
+
+
+def test_suspects_are_listed_with_the_votes_beside_them(voted: pd.DataFrame) -> None:
+    app = open_page("labels")
+    assert "2 of 28 test labels are suspect." in texts(app).replace("*", "")
+    table = app.dataframe[0].value
+    assert table["id"].tolist() == voted["id"][[VOTERS_DOUBT, MODEL_DOUBTS]].tolist()
+    assert table["confidence"].tolist() == pytest.approx([98, 95])
+    assert table["votes_for_label"].tolist() == [0, 9]
+    assert table["votes_for_answer"].tolist() == [10, 0]
+    assert table["sides_with"].tolist() == ["model", "label"]
+    assert tiles(app) == {
+        "Voters side with the label": "50.0 %",
+        "Voters side with the model": "50.0 %",
+        "Voters side with neither": "0.0 %",
+    }
+
+
+def test_suspects_are_shown_as_pictures(voted: pd.DataFrame) -> None:
+    images = open_page("labels").get("image")
+    captions = [image.proto.imgs[0].caption.replace("\N{NO-BREAK SPACE}", " ") for image in images]
+    label = FER2013[voted["label"][VOTERS_DOUBT]]
+    answer = FER2013[(voted["label"][VOTERS_DOUBT] + 1) % 7]
+    assert len(captions) == 2
+    assert captions[0] == f"{label} → {answer}  \n98.0 %  \nlabel 0, model 10 of 10 votes"
+
+
+def test_suspects_are_filtered_by_the_voters_side(voted: pd.DataFrame) -> None:
+    app = open_page("labels")
+    app.selectbox(key="suspect-sides_with").set_value("model").run()
+    assert app.dataframe[0].value["id"].tolist() == [voted["id"][VOTERS_DOUBT]]
+    app.selectbox(key="suspect-sides_with").set_value("neither").run()
+    assert "No suspect fits these filters." in texts(app)
+
+
+def test_without_data_the_suspects_are_a_table(mixed: Path) -> None:
+    app = open_page("labels", BEST)
+    assert "The images of fer2013 do not come with FER Bench." in texts(app)
+    table = app.dataframe[0].value
+    assert len(table) > 0
+    assert (table["label"] != table["answer"]).all()
+    assert "favourite" not in table
+    assert not app.metric
+
+
+def test_damaged_votes_are_one_sentence_and_the_page_goes_on(
+    voted: pd.DataFrame, tmp_path: Path
+) -> None:
+    (tmp_path / "fer2013new.csv").write_text("nothing\n")
+    app = open_page("labels")
+    assert "fer2013new.csv holds no FER+ votes" in texts(app)
+    assert len(app.dataframe[0].value) == 2
+
+
+# --- annotators' agreement ---------------------------------------------------------------------
+
+
+def test_accuracy_is_shown_by_agreement(voted: pd.DataFrame) -> None:
+    app = view(open_page("labels"), AGREEMENT)
+    table = app.dataframe[0].value
+    assert table[["low", "high", "images"]].values.tolist() == [[80, 90, 27], [90, 100, 1]]
+    assert table["accuracy"].tolist() == pytest.approx([100 * 26 / 27, 0])
+    assert table["label_favoured"].tolist() == [100, 0]
+    assert table["answer_favoured"].tolist() == pytest.approx([100 * 26 / 27, 100])
+
+
+def test_without_votes_the_page_says_what_is_needed(mixed: Path) -> None:
+    app = view(open_page("labels", BEST), AGREEMENT)
+    assert "put fer2013new.csv (github.com/microsoft/FERPlus) beside your data" in texts(
+        app
+    ).replace("`", "")
+    assert app.text_input[0].label == "Where your data set lies"
+
+
+# --- what the leak is worth --------------------------------------------------------------------
+
+
+def test_the_leak_has_its_worth_for_each_comparable_run(mixed: Path) -> None:
+    app = view(open_page("labels", BEST), LEAK)
+    table = app.dataframe[0].value
+    assert set(table["run"]) == {
+        "resnet18-full-finetune-5-s0",
+        "resnet18-full-finetune-5-s1",
+        "vgg16-frozen-frozen-20-s0",
+    }
+    found = leakage(make_predictions(), FER2013)
+    mine = table.set_index("run").loc["resnet18-full-finetune-5-s0"]
+    assert mine["whole_accuracy"] == pytest.approx(100 * found.whole.value)
+    assert mine["leaked_accuracy"] == pytest.approx(100 * found.leaked.value)
+    assert mine["worth"] == pytest.approx(100 * found.worth)
+    assert f"{found.leaked.n} of the 140 test images of resnet18-full-finetune-5-s0" in texts(app)
+
+
+def test_runs_that_are_not_comparable_show_on_demand(mixed: Path) -> None:
+    app = view(open_page("labels", BEST), LEAK)
+    app.toggle[0].set_value(True).run()
+    assert "keras-cnn-full-finetune-5-limit20-s0" in set(app.dataframe[0].value["run"])
+
+
+def test_a_damaged_run_does_not_hide_the_others(mixed: Path) -> None:
+    (mixed / "fer2013/vgg16-frozen-frozen-20-s0/predictions.parquet").write_bytes(b"PAR1")
+    app = view(open_page("labels", BEST), LEAK)
+    assert "predictions.parquet is damaged" in texts(app)
+    assert len(app.dataframe[0].value) == 2
+
+
+@pytest.mark.parametrize("name", ["Likely label errors", AGREEMENT])
+def test_without_predictions_a_view_says_so(name: str, mixed: Path) -> None:
+    (mixed / BEST / "predictions.parquet").unlink()
+    assert "This run has no predictions beside its record" in texts(
+        view(open_page("labels", BEST), name)
+    )
+
+
+# --- the command -------------------------------------------------------------------------------
+
+
+def labels_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["fer_bench", "data", "labels", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def test_the_command_lists_suspects_and_votes(
+    voted: pd.DataFrame,
+    results: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("mine", "--results", str(results))
+    code, out, _ = labels_command(monkeypatch, capsys, *words, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["run"], found["split"], found["n"], found["n_suspect"]) == ("mine", "test", 28, 2)
+    assert found["voters_side_with"] == {"label": 1, "model": 1, "neither": 0}
+    first = found["images"][0]
+    assert first["id"] == voted["id"][VOTERS_DOUBT]
+    assert first["votes"] == {
+        "favourite": first["answer"],
+        "agreement": 1.0,
+        "voters": 10,
+        "votes_for_label": 0,
+        "votes_for_answer": 10,
+        "sides_with": "model",
+    }
+    code, out, _ = labels_command(monkeypatch, capsys, *words)
+    assert out.startswith("mine: 2 of 28 test labels are suspect\n")
+    assert out.endswith("the voters side with: label 1, model 1, neither 0\n")
+
+
+def test_the_command_needs_no_data(
+    voted: pd.DataFrame,
+    results: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("FER_BENCH_DATA")
+    words = ("mine", "--results", str(results), "--json")
+    found = json.loads(labels_command(monkeypatch, capsys, *words)[1])
+    assert found["voters_side_with"] is None
+    assert [image["votes"] for image in found["images"]] == [None, None]
+    code, _, err = labels_command(monkeypatch, capsys, *words, "--data", "synthetic")
+    assert (code, err.strip()) == (0, "no FER+ votes lie beside synthetic")
+    code, _, err = labels_command(monkeypatch, capsys, "mina", "--results", str(results))
+    assert (code, err) == (2, "error: unknown run 'mina': did you mean 'mine'?\n")

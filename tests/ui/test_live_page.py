@@ -1,0 +1,348 @@
+"""The live page run as a visitor runs it, with a video that the test plays frame by frame."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit_webrtc.component
+from aiortc import VideoStreamTrack
+from aiortc.contrib.media import MediaRelay, RelayStreamTrack
+from face_fixtures import stand_in_yunet
+from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from fer_bench.errors import FerBenchError
+from fer_bench.inference.detectors import yunet
+from fer_bench.inference.live.session import LiveSettings
+from fer_bench.plots import emotion_timeline
+from fer_bench.ui.images import upload
+from fer_bench.ui.live import camera as live
+
+ROOT = Path(__file__).parents[2]
+FACE = np.asarray(Image.open(ROOT / "assets" / "samples" / "astronaut.jpg").convert("RGB"))
+WITHIN_S = 30.0
+STUN = [{"urls": "stun:stun.example.org:3478"}]
+
+
+@pytest.fixture
+def relay() -> MediaRelay:
+    return MediaRelay()
+
+
+@pytest.fixture
+def results(tmp_path: Path, relay: MediaRelay, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "results"
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(root))
+    monkeypatch.setenv("FER_BENCH_CONFIG", str(tmp_path / "settings.json"))
+    monkeypatch.delenv(live.ICE_VARIABLE, raising=False)
+    # AppTest has neither a browser's session nor a server's event loop; the library looks for both.
+    monkeypatch.setattr(streamlit_webrtc.component, "get_this_session_info", lambda: None)
+    monkeypatch.setattr(live, "get_global_relay", lambda: relay)
+    return root
+
+
+@dataclass(kw_only=True)
+class Video:
+    """Stands for `webrtc_streamer`: plays or not as the test says, and keeps what it was given."""
+
+    playing: bool = False
+    given: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, **given: Any) -> SimpleNamespace:
+        self.given = given
+        return SimpleNamespace(state=SimpleNamespace(playing=self.playing, signalling=False))
+
+
+@pytest.fixture(scope="module")
+def kept_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Saved once: models that are open stay open from test to test."""
+    root = tmp_path_factory.mktemp("models") / "results"
+    save_models(root)
+    return root
+
+
+@pytest.fixture
+def video(results: Path, kept_models: Path, monkeypatch: pytest.MonkeyPatch) -> Video:
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(kept_models))
+    stub = Video()
+    monkeypatch.setattr(live, "webrtc_streamer", stub)
+    return stub
+
+
+@pytest.fixture
+def page(video: Video) -> Iterator[AppTest]:
+    """The page, opened; its session is stopped at the end."""
+    opened = open_page()
+    yield opened
+    if live.SESSION in opened.session_state:
+        opened.session_state[live.SESSION].session.stop()
+
+
+def open_page() -> AppTest:
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=WITHIN_S).run()
+    at.switch_page("pages/live.py").run()
+    assert not at.exception
+    return at
+
+
+def texts(at: AppTest) -> str:
+    shown = [*at.error, *at.warning, *at.info, *at.markdown, *at.caption]
+    return "\n".join(element.value for element in shown)
+
+
+def play(at: AppTest, video: Video) -> live.Camera:
+    """Start, and frames of a face until one was analysed and the next ones came back."""
+    video.playing = True
+    at.run()
+    camera: live.Camera = at.session_state[live.SESSION]
+    feed(camera, lambda: camera.session.stats().analysed > 0)
+    camera.on_frame(av.VideoFrame.from_ndarray(FACE, format="rgb24"))
+    return camera
+
+
+def feed(camera: live.Camera, enough: Callable[[], bool]) -> None:
+    end = time.monotonic() + WITHIN_S
+    while not enough():
+        assert time.monotonic() < end
+        camera.on_frame(av.VideoFrame.from_ndarray(FACE, format="rgb24"))
+        time.sleep(0.01)
+
+
+def test_without_models_the_page_says_what_to_do(results: Path) -> None:
+    at = open_page()
+    assert "No trained model here" in texts(at)
+    assert not at.selectbox
+
+
+def test_the_real_component_is_offered_once_the_model_is_warm(
+    results: Path, kept_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(kept_models))
+    at = open_page()
+    assert "Press **Start**" in texts(at)
+    assert at.session_state[live.SESSION].session.stats().models == (DEFAULT_RUN.split("/")[1],)
+
+
+def test_the_video_is_asked_for_without_sound_or_foreign_servers(
+    page: AppTest, video: Video
+) -> None:
+    assert video.given["rtc_configuration"] == {"iceServers": []}
+    assert video.given["media_stream_constraints"]["audio"] is False
+    assert video.given["async_processing"] is True
+    assert video.given["sendback_audio"] is False
+
+
+def test_frames_that_nobody_had_time_for_are_left_out(page: AppTest, relay: MediaRelay) -> None:
+    page.run()
+    track = relay.subscribe(VideoStreamTrack())
+    assert isinstance(track, RelayStreamTrack)
+    assert not track._buffered
+
+
+def test_playing_shows_pace_faces_and_the_last_minute(page: AppTest, video: Video) -> None:
+    camera = play(page, video)
+    feed(camera, lambda: len(camera.session.timeline()) > 1)
+    page.run()
+    names = ["Video", "Analyses", "Overlay age", "Detect", "Classify"]
+    assert [metric.label for metric in page.metric] == names
+    assert all(any(digit in metric.value for digit in "0123456789") for metric in page.metric)
+    assert "**1 face now**" in texts(page)
+    assert "analysed, by compact" in texts(page).replace("\\", "")
+    assert page.get("vega_lite_chart")
+
+
+def test_another_model_back_end_and_a_second_model_go_live_at_once(
+    page: AppTest, video: Video
+) -> None:
+    camera = play(page, video)
+    frames = camera.session.stats().frames
+    page.selectbox[0].select(SECOND_RUN).run()
+    page.selectbox[1].select(DEFAULT_RUN).run()
+    page.selectbox[2].select("torch-fp32").run()
+    stats = camera.session.stats()
+    assert stats.models == (SECOND_RUN.split("/")[1], DEFAULT_RUN.split("/")[1])
+    assert stats.playing
+    assert stats.frames == frames  # it was not started anew
+
+
+def test_the_second_model_stays_when_the_first_changes(
+    page: AppTest, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_models(results, DEFAULT_RUN, SECOND_RUN, SMALL_RUN)
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(results))
+    page.run()
+    page.selectbox[1].select(SECOND_RUN).run()
+    page.selectbox[0].select(SMALL_RUN).run()
+    assert page.selectbox[1].value == SECOND_RUN
+    page.selectbox[0].select(SECOND_RUN).run()  # nothing to compare it with
+    assert page.selectbox[1].value == ""
+    assert not page.exception
+
+
+def test_a_detector_is_offered_once_its_file_is_here(
+    page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offered() -> list[str]:
+        upload.usable_detectors.clear()
+        page.run()
+        return page.selectbox[3].options
+
+    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path))
+    assert offered() == ["haar", "whole"]
+    assert "fetch yunet" in page.selectbox[3].help
+    network = stand_in_yunet()
+    monkeypatch.setattr(yunet, "SHA256", hashlib.sha256(network).hexdigest())
+    yunet.yunet_file().parent.mkdir()
+    yunet.yunet_file().write_bytes(network)
+    assert offered() == ["haar", "yunet", "whole"]
+    page.selectbox[3].select("yunet").run()
+    assert not page.error
+    upload.usable_detectors.clear()
+    live.detector_factory.cache_clear()
+
+
+def test_switches_reach_the_next_frame(page: AppTest, video: Video) -> None:
+    for toggle in page.toggle:
+        toggle.set_value(False)
+    page.slider[0].set_value(0.0)
+    page.run()
+    wanted = LiveSettings(mirror=False, bars=False, figures=False, smoothing=0.0)
+    assert page.session_state[live.SESSION].session.settings == wanted
+
+
+def test_stop_ends_the_session_and_keeps_its_figures(page: AppTest, video: Video) -> None:
+    camera = play(page, video)
+    video.playing = False
+    page.run()
+    assert not camera.session.stats().playing
+    assert page.metric
+    camera.session.clear()
+    page.run()
+    assert camera.session.log().empty
+
+
+def test_a_camera_that_falls_silent_is_explained(page: AppTest, video: Video) -> None:
+    camera = play(page, video)
+    camera.session._clock = lambda: time.monotonic() + 60
+    page.run()
+    assert "The camera sends nothing any more" in page.warning[0].value
+
+
+def test_the_end_of_the_video_ends_the_worker(page: AppTest, video: Video) -> None:
+    camera = play(page, video)
+    video.given["on_video_ended"]()
+    end = time.monotonic() + WITHIN_S
+    while camera.session.stats().playing:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_an_error_of_the_worker_is_a_sentence(
+    page: AppTest, video: Video, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise FerBenchError("the detector's file is damaged: fetch it again")
+
+    monkeypatch.setattr(live, "detector_factory", lambda name: broken)
+    video.playing = True
+    page.run()
+    camera = page.session_state[live.SESSION]
+    feed(camera, lambda: camera.session.stats().error is not None)
+    page.run()
+    assert "file is damaged" in page.error[0].value
+
+
+def test_a_choice_that_cannot_be_opened_leaves_the_one_before(
+    page: AppTest, video: Video, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = play(page, video)
+    save_models(results)
+    (results / SECOND_RUN / "model.safetensors").write_bytes(b"broken")
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(results))
+    page.selectbox[0].select(SECOND_RUN).run()
+    assert "damaged" in page.error[0].value
+    assert camera.session.stats().models == (DEFAULT_RUN.split("/")[1],)
+    assert camera.session.stats().playing
+
+
+def test_a_frame_that_cannot_be_read_comes_back_and_is_reported(page: AppTest) -> None:
+    def unreadable(format: str) -> None:
+        raise ValueError("conversion to rgb24 is not supported")
+
+    camera = page.session_state[live.SESSION]
+    frame = SimpleNamespace(to_ndarray=unreadable)
+    assert camera.on_frame(frame) is frame
+    assert (
+        camera.problem
+        == "a frame of the camera cannot be read: conversion to rgb24 is not supported"
+    )
+
+
+def test_the_timeline_stays_open_where_the_face_was_away() -> None:
+    seen = pd.DataFrame({"seconds": [-9.0, -8.8, -2.0, -1.8], "happy": [0.9, 0.8, 0.7, 0.6]})
+    data, chart = emotion_timeline(seen)
+    assert data["seconds"].tolist() == [-9.0, -8.8, -2.5, -2.0, -1.8]
+    assert data["happy"].isna().tolist() == [False, False, True, False, False]
+    assert chart["encoding"]["color"]["scale"] == {"domain": ["happy"], "range": ["#f5a524"]}
+
+
+@pytest.mark.parametrize(
+    ("url", "hidden"),
+    [
+        ("http://192.168.0.7:8501/live", True),
+        ("http://bench.example.org/live", True),
+        ("https://bench.example.org/live", False),
+        ("http://localhost:8501/live", False),
+        ("http://127.0.0.1:8501", False),
+        ("http://[::1]:8501", False),
+        (None, False),
+    ],
+)
+def test_where_browsers_hide_the_camera(url: str | None, hidden: bool) -> None:
+    assert live.hides_camera(url) is hidden
+
+
+def test_an_address_without_https_is_explained(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "hides_camera", lambda url: True)
+    page.run()
+    assert "only over HTTPS" in page.warning[0].value
+
+
+def test_configured_servers_are_passed_on(
+    page: AppTest, video: Video, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(live.ICE_VARIABLE, '[{"urls": "stun:stun.example.org:3478"}]')
+    page.run()
+    assert video.given["rtc_configuration"] == {"iceServers": STUN}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("stun:stun.example.org", "FER_BENCH_ICE_SERVERS is no JSON"),
+        ('[{"url": "stun:stun.example.org"}]', "unknown key 'ice_servers.0.url'"),
+        ('{"urls": "stun:stun.example.org"}', "FER_BENCH_ICE_SERVERS: ice_servers"),
+        ('[{"urls": "https://example.org"}]', "starts with stun: or turn:"),
+    ],
+)
+def test_servers_that_make_no_sense_are_a_sentence(
+    page: AppTest, video: Video, monkeypatch: pytest.MonkeyPatch, text: str, sentence: str
+) -> None:
+    monkeypatch.setenv(live.ICE_VARIABLE, text)
+    video.given = {}
+    page.run()
+    assert sentence in page.error[0].value.replace("\\", "")
+    assert not video.given

@@ -1,0 +1,279 @@
+"""Every page opens, with no results, with good and bad ones; the leaderboard and the run page."""
+
+from __future__ import annotations
+
+import math
+import pkgutil
+from pathlib import Path
+
+import pytest
+from page_fixtures import (
+    BEST,
+    HOSTILE,
+    limited,
+    make_ensemble_record,
+    mixed,
+    open_page,
+    results,
+    texts,
+    tiles,
+)
+from record_fixtures import make_recipe, make_record
+
+from fer_bench import ui
+from fer_bench.emotions import EXPRESSIO, FERPLUS
+from fer_bench.results.locks import run_lock
+from fer_bench.results.store import ResultsStore
+
+__all__ = ["mixed", "results"]  # fixtures
+
+PAGES = ("leaderboard", "run", "compare", "errors", "calibration", "latency", "dataset", "labels")
+
+
+# --- nothing there -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "page", ["leaderboard", "run", "compare", "errors", "calibration", "labels"]
+)
+def test_without_results_a_page_says_what_to_do(page: str, results: Path) -> None:
+    app = open_page(page)
+    assert "**No runs yet**  \nRun the demo (synthetic faces, a few minutes)" in texts(app)
+    assert app.code[0].value == (
+        "python -m fer_bench run benchmarks/specs/demo.yaml --data synthetic"
+    )
+    assert "0 runs · no data set connected" in texts(app)
+
+
+def test_without_results_the_dataset_page_draws_synthetic_faces(results: Path) -> None:
+    app = open_page("dataset")
+    assert tiles(app) == {
+        "Train": "224",
+        "Val": "28",
+        "Test": "28",
+        "Clean test": "28",
+        "Left out": "0",
+    }
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_on_good_and_bad_records(page: str, mixed: Path) -> None:
+    assert "7 runs · 2 failed · no data set connected" in texts(open_page(page))
+
+
+# --- leaderboard -------------------------------------------------------------------------------
+
+
+def test_the_leaderboard_ranks_comparable_runs_alone(mixed: Path) -> None:
+    app = open_page("leaderboard")
+    table = app.dataframe[0].value
+    assert table["run"].tolist() == [
+        "resnet18-full-finetune-5-s0",
+        "resnet18-full-finetune-5-s1",
+        "vgg16-frozen-frozen-20-s0",
+    ]
+    assert table["test_accuracy"].is_monotonic_decreasing
+    assert table["title"].tolist() == [
+        "ResNet18, fine-tuned, 5 epochs",
+        "ResNet18, fine-tuned, 5 epochs, seed 1",
+        "VGG16, frozen",
+    ]
+    assert tiles(app)["Runs ranked"] == "3"
+    assert "test images were read once" in texts(app)
+
+
+def test_runs_that_are_not_comparable_stand_apart_and_say_why(mixed: Path) -> None:
+    app = open_page("leaderboard")
+    assert "Not ranked" not in texts(app)
+    app.toggle(key="not-comparable").set_value(True).run()
+    assert "Not ranked" in texts(app)
+    others = app.dataframe[1].value
+    assert others["run"].tolist() == ["keras-cnn-full-finetune-5-limit20-s0"]
+    assert others["why_not_comparable"].tolist() == ["limit"]
+
+
+def test_with_only_such_runs_the_leaderboard_says_so(results: Path) -> None:
+    ResultsStore(results).save(limited())
+    assert "No comparable run here: runs on synthetic data" in texts(open_page("leaderboard"))
+
+
+def test_seeds_are_averaged_on_demand_in_table_tiles_and_bars(mixed: Path) -> None:
+    app = open_page("leaderboard")
+    app.toggle(key="seeds").set_value(True).run()
+    table = app.dataframe[0].value
+    assert table[["experiment", "seeds", "run"]].values.tolist() == [
+        ["resnet18-full-finetune-5", 2, "resnet18-full-finetune-5-s0"],
+        ["vgg16-frozen-frozen-20", 1, "vgg16-frozen-frozen-20-s0"],
+    ]
+    mean, sd = table.loc[0, ["test_accuracy", "test_accuracy_sd"]]
+    shown = tiles(app)
+    assert shown["Experiments"] == "2"
+    assert shown["Best accuracy"] == f"{mean:.1f} %"
+    assert table.loc[0, "interval"] == f"{mean - sd:.1f} – {mean + sd:.1f}\N{NO-BREAK SPACE}%"
+
+
+def test_a_switch_that_would_change_nothing_is_not_there(results: Path) -> None:
+    ResultsStore(results).save(make_record())
+    app = open_page("leaderboard")
+    assert [toggle.key for toggle in app.toggle] == ["tried"]
+
+
+def test_runs_on_equal_terms_come_first_where_there_are_such(mixed: Path) -> None:
+    recipe = make_recipe(name="equal-terms", epochs=30)
+    for model in ("vit_b_16", "vgg16"):
+        ResultsStore(mixed).save(make_record(model=model, recipe=recipe, accuracy=0.5))
+    app = open_page("leaderboard")
+    assert sorted(app.dataframe[0].value["model"]) == ["vgg16", "vit_b_16"]
+    app.toggle(key="equal").set_value(False).run()
+    assert len(app.dataframe[0].value) == 5
+
+
+def test_fewer_emotions_are_a_benchmark_of_their_own(mixed: Path) -> None:
+    ResultsStore(mixed).save(make_record(model="expressio", emotions=EXPRESSIO, accuracy=0.9))
+    app = open_page("leaderboard")
+    whole, few = (
+        "fer2013 · official · 7 emotions",
+        "fer2013 · official · angry, happy, sad, surprise",
+    )
+    assert app.selectbox[0].options == [whole, few]
+    assert "expressio" not in app.dataframe[0].value["model"].tolist()
+    app.selectbox[0].set_value(few).run()
+    assert app.dataframe[0].value["model"].tolist() == ["expressio"]
+
+
+def test_votes_that_label_alike_are_one_benchmark(results: Path) -> None:
+    for votes in ("majority", "soft-majority", "probability"):
+        record = make_record(dataset="ferplus", model=f"net-{votes}", emotions=FERPLUS)
+        spec = record.spec.model_copy(update={"votes": votes})
+        ResultsStore(results).save(record.model_copy(update={"spec": spec}))
+    assert open_page("leaderboard").selectbox[0].options == [
+        "ferplus · official · majority votes · 8 emotions",
+        "ferplus · official · probability votes · 8 emotions",
+    ]
+
+
+def test_an_ensemble_ranks_without_a_training_time_of_its_own(mixed: Path) -> None:
+    ResultsStore(mixed).save(make_ensemble_record("best", {"a": 0.75, "b": 0.25}))
+    table = open_page("leaderboard").dataframe[0].value.set_index("run")
+    assert table.loc["ensemble-best", "mode"] == "of 2"
+    assert math.isnan(table.loc["ensemble-best", "train_seconds"])
+    assert table.loc["resnet18-full-finetune-5-s0", "train_seconds"] == 300
+
+
+def test_filters_narrow_the_table(mixed: Path) -> None:
+    app = open_page("leaderboard")
+    app.multiselect(key="filter_model").set_value(["vgg16"]).run()
+    assert app.dataframe[0].value["model"].tolist() == ["vgg16"]
+
+
+def test_runs_without_a_result_are_listed_with_their_sentence(mixed: Path) -> None:
+    app = open_page("leaderboard")
+    assert app.expander[-1].label == "Runs without a result (3)"
+    listed = app.dataframe[-1].value.set_index("Run")
+    assert listed["Status"].to_dict() == {
+        "fer2013/broken": "unreadable",
+        "fer2013/densenet121-full-finetune-5-s0": "interrupted",
+        "fer2013/vit-b-16-full-finetune-5-s0": "failed",
+    }
+    assert listed.loc["fer2013/vit-b-16-full-finetune-5-s0", "What happened"] == HOSTILE
+
+
+def test_a_new_record_appears_without_a_restart(mixed: Path) -> None:
+    app = open_page("leaderboard")
+    ResultsStore(mixed).save(make_record(model="emotionlens", accuracy=0.9))
+    app.run()
+    assert app.dataframe[0].value["model"].iloc[0] == "emotionlens"
+
+
+# --- run ---------------------------------------------------------------------------------------
+
+
+def test_the_run_page_opens_on_the_best_run(mixed: Path) -> None:
+    app = open_page("run")
+    test = make_record().metrics["test"]
+    assert app.selectbox[0].value == BEST
+    assert tiles(app)["Accuracy"] == f"{test.accuracy * 100:.1f} %"
+    assert app.code[0].value.startswith("python -m fer_bench train --model resnet18 --mode full")
+    assert [t.label for t in app.tabs] == [
+        "Curves", "Classes", "Settings", "Data", "Environment", "Files",
+    ]  # fmt: skip
+
+
+def test_the_run_page_opens_on_the_default_run(mixed: Path) -> None:
+    name = "vgg16-frozen-frozen-20-s0"
+    (mixed / "default.txt").write_text(f"fer2013/{name}\n")
+    assert open_page("run").selectbox[0].value == f"fer2013/{name}"
+
+
+def test_an_address_opens_its_run(mixed: Path) -> None:
+    app = open_page("run", "fer2013/vgg16-frozen-frozen-20-s0")
+    assert app.selectbox[0].value == "fer2013/vgg16-frozen-frozen-20-s0"
+
+
+def test_an_address_of_no_run_says_so(mixed: Path) -> None:
+    app = open_page("run", "fer2013/<b>none</b>")
+    assert "This page has no run fer2013/<b>none</b>; showing another." in texts(app)
+
+
+def test_choosing_a_run_changes_the_address(mixed: Path) -> None:
+    app = open_page("run", BEST)
+    app.selectbox[0].set_value("fer2013/broken").run()
+    assert app.query_params["run"] == "fer2013/broken"
+    assert "record.json is not valid JSON" in texts(app)
+    app.selectbox[0].set_value(BEST).run()
+    assert app.query_params["run"] == BEST
+    assert tiles(app)
+
+
+def test_a_failed_run_shows_its_error_as_plain_text(mixed: Path) -> None:
+    app = open_page("run", "fer2013/vit-b-16-full-finetune-5-s0")
+    assert HOSTILE in texts(app)
+    assert "<script>" not in app.error[0].value
+    assert "](javascript" not in app.error[0].value
+
+
+def test_a_running_run_shows_its_progress(mixed: Path) -> None:
+    with run_lock(ResultsStore(mixed), "fer2013", "densenet121-full-finetune-5-s0"):
+        app = open_page("run", "fer2013/densenet121-full-finetune-5-s0")
+    assert "This run has not finished; its epochs so far are below." in texts(app)
+    assert "--resume" not in texts(app)
+    assert len(app.get("plotly_chart")) == 3
+    app.run()
+    assert "its process was ended before it was done: train it again with `--resume`" in texts(app)
+
+
+def test_an_unreadable_record_shows_its_problem(mixed: Path) -> None:
+    app = open_page("run", "fer2013/broken")
+    assert "record.json is not valid JSON" in texts(app)
+    assert not app.metric
+
+
+def test_a_run_that_is_not_comparable_says_why(mixed: Path) -> None:
+    app = open_page("run", "fer2013/keras-cnn-full-finetune-5-limit20-s0")
+    assert "not comparable: limit" in texts(app)
+
+
+def test_a_damaged_history_is_one_sentence(mixed: Path) -> None:
+    (mixed / BEST / "history.csv").write_text("epoch\n1\n")
+    shown = texts(open_page("run", BEST))
+    assert "history.csv is damaged (it has no column train_loss" in shown
+    assert "No epochs to show" not in shown
+
+
+def test_an_ensemble_shows_its_members_and_no_seed(mixed: Path) -> None:
+    record = make_ensemble_record("best", {"a": 0.75, "b": 0.25})
+    ResultsStore(mixed).save(record.model_copy(update={"temperature": 1.5}))
+    app = open_page("run", "fer2013/ensemble-best")
+    assert "ensemble · of 2 · fitted weights · fer2013 · official" in texts(app).splitlines()
+    members = next(frame.value for frame in app.dataframe if "weight" in frame.value)
+    assert members[["link", "weight", "temperature"]].values.tolist() == [
+        ["run?run=fer2013/a", 75.0, 1.25],
+        ["run?run=fer2013/b", 25.0, 1.25],
+    ]
+    settings = [row for frame in app.dataframe for row in frame.value.values.tolist()]
+    assert ["temperature", "1.5"] in settings
+
+
+def test_no_file_of_ui_hides_a_function_of_its_name() -> None:
+    files = {module.name for module in pkgutil.iter_modules(ui.__path__)}
+    assert files.isdisjoint(ui.__all__)
