@@ -8,20 +8,30 @@ st.set_page_config(page_title="FER Bench", page_icon="assets/icon.svg", layout="
 st.logo("assets/logo.svg", icon_image="assets/icon.svg", size="large")
 
 page = st.navigation(
-    [
-        st.Page("pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
-        st.Page("pages/run.py", title="Run", icon=":material/monitoring:"),
-        st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
-        st.Page("pages/errors.py", title="Errors", icon=":material/grid_on:"),
-        st.Page("pages/calibration.py", title="Calibration", icon=":material/tune:"),
-        st.Page("pages/explain.py", title="Explain", icon=":material/psychology:"),
-        st.Page("pages/latency.py", title="Latency", icon=":material/speed:"),
-        st.Page("pages/robustness.py", title="Robustness", icon=":material/shield:"),
-        st.Page("pages/dataset.py", title="Dataset", icon=":material/photo_library:"),
-        st.Page("pages/labels.py", title="Labels", icon=":material/fact_check:"),
-        st.Page("pages/image.py", title="Try an image", icon=":material/image:"),
-        st.Page("pages/live.py", title="Live", icon=":material/videocam:"),
-    ]
+    {
+        "": [st.Page("pages/home.py", title="Home", icon=":material/home:", default=True)],
+        "Try it": [
+            st.Page("pages/live.py", title="Live", icon=":material/videocam:"),
+            st.Page("pages/image.py", title="Try an image", icon=":material/image:"),
+        ],
+        "Results": [
+            st.Page("pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
+            st.Page("pages/run.py", title="Run", icon=":material/monitoring:"),
+            st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
+            st.Page("pages/latency.py", title="Latency", icon=":material/speed:"),
+            st.Page("pages/robustness.py", title="Robustness", icon=":material/shield:"),
+        ],
+        "Understand": [
+            st.Page("pages/errors.py", title="Errors", icon=":material/grid_on:"),
+            st.Page("pages/calibration.py", title="Calibration", icon=":material/tune:"),
+            st.Page("pages/explain.py", title="Explain", icon=":material/psychology:"),
+        ],
+        "Data": [
+            st.Page("pages/dataset.py", title="Dataset", icon=":material/photo_library:"),
+            st.Page("pages/labels.py", title="Labels", icon=":material/fact_check:"),
+        ],
+    },
+    expanded=True,
 )
 with st.sidebar:
     ui.status_line()

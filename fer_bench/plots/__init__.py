@@ -22,7 +22,7 @@ from fer_bench.plots.labels import agreement_lines, leak_intervals
 from fer_bench.plots.latency import latency_bars, stage_bars
 from fer_bench.plots.live import emotion_timeline
 from fer_bench.plots.prediction import probability_bars, probability_pie
-from fer_bench.plots.ranking import accuracy_against, accuracy_bars, si_unit
+from fer_bench.plots.ranking import accuracy_against, accuracy_bars, frozen_and_full, si_unit
 from fer_bench.plots.robustness import (
     robustness_bars,
     severity_curves,
@@ -44,6 +44,7 @@ __all__ = [
     "emotion_colour",
     "emotion_timeline",
     "feature_scatter",
+    "frozen_and_full",
     "in_words",
     "latency_bars",
     "leak_intervals",

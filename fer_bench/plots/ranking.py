@@ -20,7 +20,7 @@ SYMBOLS = (
 #: Height of one bar with its gap, pixels.
 BAR_HEIGHT = 30
 #: Characters of a bar's name; a longer one is cut.
-BAR_LABEL = 44
+BAR_LABEL = 52
 #: Heights of the cost figure without its legend, and of a line of that, pixels.
 PLOT_HEIGHT, LEGEND_LINE = 340, 19
 #: Room above the best point and below the worst one, as a share of 1.
@@ -65,6 +65,56 @@ def accuracy_bars(table: pd.DataFrame) -> go.Figure:
         ticktext=[shortened(title, BAR_LABEL) for title in shown["title"]],
         showgrid=False,
     )
+    return figure
+
+
+#: How a backbone was used: its name, and how full its bars are.
+MODE_BARS = {"frozen": ("Frozen", 0.45, "/"), "full": ("Fully tuned", 1.0, "")}
+
+
+#: What a frozen network gives whose weights nothing was learned by.
+RANDOM_FEATURES = "Frozen: random features"
+
+
+def frozen_and_full(table: pd.DataFrame) -> go.Figure:
+    """Test accuracy of backbones, frozen beside fully tuned, with 95 % intervals.
+
+    table: as `results.five_models.five_models` gives it. Bars end in `dataset/run` as customdata.
+    """
+    figure = go.Figure()
+    for mode, (name, strength, pattern) in MODE_BARS.items():
+        shown = table[table["mode"] == mode]
+        accuracy = shown["test_accuracy"]
+        if mode == "frozen" and len(shown) and (shown["pretraining"] == "none").all():
+            name = RANDOM_FEATURES
+        figure.add_bar(
+            x=shown["model"].map(model_title),
+            y=accuracy,
+            name=name,
+            marker={
+                "color": [model_colour(model) for model in shown["model"]],
+                "opacity": strength,
+                "pattern": {"shape": pattern},
+            },
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": (shown["ci_high"] - accuracy).to_numpy(),
+                "arrayminus": (accuracy - shown["ci_low"]).to_numpy(),
+                "color": GRAY,
+                "thickness": 1.5,
+            },
+            text=[f"{value:.0%}" for value in accuracy],
+            textposition="inside",
+            insidetextanchor="start",
+            customdata=np.column_stack(
+                [shown["title"].map(label), shown["dataset"] + "/" + shown["run"]]
+            ),
+            hovertemplate="%{customdata[0]}<br>%{y:.1%}<extra></extra>",
+        )
+    finish(figure, height=340, y_title="Test accuracy")
+    figure.update_layout(barmode="group")
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return figure
 
 

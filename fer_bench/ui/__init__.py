@@ -5,6 +5,7 @@ from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER, show_budget
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
 from fer_bench.ui.labels import leakages, suspects, votes_beside
 from fer_bench.ui.navigation import within_app
+from fer_bench.ui.ranking import headline_runs, open_run, run_link
 from fer_bench.ui.records import (
     RUN_PARAMETER,
     SET_NAMES,
@@ -48,6 +49,7 @@ __all__ = [
     "download_csv",
     "empty_state",
     "gallery",
+    "headline_runs",
     "history",
     "latencies",
     "leakages",
@@ -55,10 +57,12 @@ __all__ = [
     "may_name_paths",
     "measured",
     "no_results",
+    "open_run",
     "pick_run",
     "predictions",
     "results_root",
     "run_id",
+    "run_link",
     "runs",
     "show_budget",
     "show_error",

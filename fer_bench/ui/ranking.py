@@ -13,7 +13,7 @@ from fer_bench.formatting import as_percents, escape, how_many, interval
 from fer_bench.results.summary import benchmark
 from fer_bench.studies.latency.tables import MeasuredNetwork, machines, milliseconds_per_face
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER
-from fer_bench.ui.records import RUN_PARAMETER, measured, run_id, runs
+from fer_bench.ui.records import RUN_PARAMETER, measured, run_id, runs, table
 from fer_bench.ui.widgets import chart, download_csv
 
 FILTERS = {"model": "Model", "mode": "Mode", "recipe": "Recipe", "pretraining": "Pretraining"}
@@ -75,21 +75,43 @@ COLUMNS = {
 }
 
 
-def chosen_benchmark(table: pd.DataFrame) -> pd.DataFrame:
-    """The runs of one data set, protocol and label set: numbers across them do not compare."""
+def _benchmarks(table: pd.DataFrame) -> pd.Series[str]:
+    """What each run is measured on; numbers across do not compare."""
     known = {run_id(run): benchmark(run.record) for run in runs() if run.record}
-    benchmarks = (table["dataset"] + "/" + table["run"]).map(known)
-    ranked = benchmarks[table["comparable"]].value_counts()
-    names = sorted(benchmarks.unique(), key=lambda name: (-ranked.get(name, 0), name))
+    return (table["dataset"] + "/" + table["run"]).map(known)
+
+
+def _most_runs_first(benchmarks: pd.Series[str], comparable: pd.Series[bool]) -> list[str]:
+    ranked = benchmarks[comparable].value_counts()
+    return sorted(benchmarks.unique(), key=lambda name: (-ranked.get(name, 0), name))
+
+
+def chosen_benchmark(runs_table: pd.DataFrame) -> pd.DataFrame:
+    """The runs of one data set, protocol and label set, which the reader chooses."""
+    benchmarks = _benchmarks(runs_table)
+    names = _most_runs_first(benchmarks, runs_table["comparable"])
     chosen = st.selectbox("Data set", names, key="data", bind="query-params")
-    return table.loc[benchmarks == chosen]
+    of_chosen: pd.DataFrame = runs_table.loc[benchmarks == chosen]
+    return of_chosen
 
 
-def on_equal_terms(table: pd.DataFrame) -> pd.DataFrame:
+def headline_runs() -> pd.DataFrame:
+    """The comparable runs of the benchmark that has most of them, best test accuracy first."""
+    runs_table = table()
+    done = runs_table[(runs_table["status"] == "done") & runs_table["comparable"]]
+    if done.empty:
+        return done
+    benchmarks = _benchmarks(done)
+    first = _most_runs_first(benchmarks, done["comparable"])[0]
+    chosen: pd.DataFrame = done.loc[benchmarks == first]
+    return chosen.sort_values("test_accuracy", ascending=False, kind="stable", ignore_index=True)
+
+
+def on_equal_terms(runs_table: pd.DataFrame) -> pd.DataFrame:
     """The runs that one recipe trained alike, where there are such and the reader wants no more."""
-    equal = table["recipe"] == EQUAL_TERMS
-    if table.loc[equal, "model"].nunique() < 2:
-        return table
+    equal = runs_table["recipe"] == EQUAL_TERMS
+    if runs_table.loc[equal, "model"].nunique() < 2:
+        return runs_table
     alone = st.toggle(
         "Equal terms only",
         value=True,
@@ -98,31 +120,32 @@ def on_equal_terms(table: pd.DataFrame) -> pd.DataFrame:
         help="Runs of the recipe `equal-terms`: the same epochs, augmentation and choice on val. "
         "Without it, runs of different budgets stand in one list.",
     )
-    return table[equal] if alone else table
+    return runs_table[equal] if alone else runs_table
 
 
-def filtered(table: pd.DataFrame) -> pd.DataFrame:
+def filtered(runs_table: pd.DataFrame) -> pd.DataFrame:
     """The runs that fit the filters; an empty filter lets everything through."""
     with st.expander("Filters", icon=":material/filter_alt:"):
         for place, (column, name) in zip(st.columns(len(FILTERS)), FILTERS.items(), strict=True):
-            options = sorted(table[column].dropna().unique())
+            options = sorted(runs_table[column].dropna().unique())
             wanted = place.multiselect(
                 name, options, placeholder="All", key=f"filter_{column}", bind="query-params"
             )
             if wanted:
-                table = table[table[column].isin(wanted)]
+                runs_table = runs_table[runs_table[column].isin(wanted)]
         if st.toggle("Can be tried", key="tried", bind="query-params", help="Weights are here"):
-            table = table[table["can_be_tried"]]
-    return table
+            runs_table = runs_table[runs_table["can_be_tried"]]
+    return runs_table
 
 
-def show_table(table: pd.DataFrame, key: str, *, why: bool = False) -> None:
+def show_table(runs_table: pd.DataFrame, key: str, *, why: bool = False) -> None:
     """One ranking, with its CSV download; a row that is selected opens its run."""
-    shown = as_percents(table, RATES)
-    shown["train_seconds"] = table["train_seconds"].where(table["train_seconds"] > 0)
-    shown["budget"] = [plots.si_unit(value) for value in table["budget"]]
+    shown = as_percents(runs_table, RATES)
+    shown["train_seconds"] = runs_table["train_seconds"].where(runs_table["train_seconds"] > 0)
+    shown["budget"] = [plots.si_unit(value) for value in runs_table["budget"]]
     shown["interval"] = [
-        interval(low, high) for low, high in zip(table["ci_low"], table["ci_high"], strict=True)
+        interval(low, high)
+        for low, high in zip(runs_table["ci_low"], runs_table["ci_high"], strict=True)
     ]
     event = st.dataframe(
         shown,
@@ -138,7 +161,7 @@ def show_table(table: pd.DataFrame, key: str, *, why: bool = False) -> None:
         alt=f"{how_many(len(shown), 'run')}, best test accuracy first",
     )
     open_selected(event, shown)
-    download_csv(table, f"{key}.csv", f"{key}-csv")
+    download_csv(runs_table, f"{key}.csv", f"{key}-csv")
 
 
 def open_selected(event: object, shown: pd.DataFrame) -> None:
@@ -156,6 +179,16 @@ def open_selected(event: object, shown: pd.DataFrame) -> None:
 def open_run(name: str) -> None:
     """Leaves for the page of the run `dataset/run`, in the same tab."""
     st.switch_page("pages/run.py", query_params={RUN_PARAMETER: name})
+
+
+def run_link(name: str, label: str) -> None:
+    """A link to the page of the run `dataset/run`."""
+    st.page_link(
+        "pages/run.py",
+        label=label,
+        icon=":material/monitoring:",
+        query_params={RUN_PARAMETER: name},
+    )
 
 
 def show_charts(ranked: pd.DataFrame) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from page_fixtures import (
+    APP,
     BEST,
     HOSTILE,
     limited,
@@ -19,6 +20,7 @@ from page_fixtures import (
     tiles,
 )
 from record_fixtures import make_recipe, make_record
+from streamlit.testing.v1 import AppTest
 
 from fer_bench import ui
 from fer_bench.emotions import EXPRESSIO, FERPLUS
@@ -59,6 +61,27 @@ def test_without_results_the_dataset_page_draws_synthetic_faces(results: Path) -
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_opens_on_good_and_bad_records(page: str, mixed: Path) -> None:
     assert "7 runs · 2 failed · no data set connected" in texts(open_page(page))
+
+
+# --- home --------------------------------------------------------------------------------------
+
+
+def test_home_opens_three_doors_and_names_the_best_run(mixed: Path) -> None:
+    app = AppTest.from_file(APP, default_timeout=30).run()
+    assert not app.exception
+    assert [title.value for title in app.title] == ["FER Bench"]
+    assert [heading.value for heading in app.subheader] == [
+        "Smile at your camera", "Choose a model", "Bring your data", "The five backbones",
+    ]  # fmt: skip
+    assert "Best on fer2013: ResNet18, fine-tuned, 5 epochs, 6" in texts(app).replace("*", "")
+
+
+def test_home_without_results_keeps_its_doors_and_says_what_to_do(results: Path) -> None:
+    app = AppTest.from_file(APP, default_timeout=30).run()
+    assert [heading.value for heading in app.subheader][:3] == [
+        "Smile at your camera", "Choose a model", "Bring your data",
+    ]  # fmt: skip
+    assert "No runs yet" in texts(app)
 
 
 # --- leaderboard -------------------------------------------------------------------------------
