@@ -11,9 +11,9 @@ from fer_bench.evaluation import calibration, selective
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.formatting import as_percents, escape, interval, percent
 from fer_bench.results.headline import Tile
+from fer_bench.results.rankings import ranking_key
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
-from fer_bench.results.summary import benchmark
 from fer_bench.specs.run import ExternalSpec
 
 TRAINED, SCALED = "As trained", "After the temperature"
@@ -134,11 +134,11 @@ def show_reliability(shown: selective.Scores, emotions: list[str], key: str) -> 
 
 def pick_others(run: StoredRun, stored: list[StoredRun]) -> list[StoredRun]:
     """Runs of the same benchmark to draw beside this one."""
-    same = benchmark(run.require_record())
+    same = ranking_key(run.require_record())
     others = {
         ui.run_id(one): one
         for one in stored
-        if one.folder != run.folder and benchmark(one.require_record()) == same
+        if one.folder != run.folder and ranking_key(one.require_record()) == same
     }
     names = st.multiselect(
         "Runs beside it", list(others), max_selections=MOST_OTHERS, key=f"beside-{ui.run_id(run)}"

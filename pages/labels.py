@@ -11,9 +11,9 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import of_set
 from fer_bench.formatting import as_percents, escape, how_many, interval, percent
 from fer_bench.results.headline import Tile
+from fer_bench.results.rankings import ranking_key
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
-from fer_bench.results.summary import benchmark
 from fer_bench.studies.labels import annotators
 from fer_bench.studies.labels.leakage import leakage_table, sentence
 
@@ -183,7 +183,7 @@ def show_agreement(run: StoredRun, record: RunRecord, votes: Votes) -> None:
 
 
 def show_leak(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None:
-    same = [one for one in stored if benchmark(one.require_record()) == benchmark(record)]
+    same = [one for one in stored if ranking_key(one.require_record()) == ranking_key(record)]
     if st.toggle("Show runs that are not comparable", value=not record.comparable):
         shown = same
     else:

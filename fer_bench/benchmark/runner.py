@@ -312,16 +312,19 @@ def request_for(spec: RunSpec, dataset: FaceDataset) -> ModelRequest:
 
 def describe_dataset(dataset: FaceDataset) -> DatasetInfo:
     """The data as a record keeps them."""
+    whole = dataset.whole_fingerprint
     return DatasetInfo(
         name=dataset.name,
         source=dataset.source,
         fingerprint=dataset.fingerprint,
+        whole_fingerprint=whole if whole != dataset.fingerprint else None,
         protocol=dataset.protocol,
         emotions=dataset.emotions,
         split_sizes=dataset.split_sizes(),
         clean_test_size=int(dataset.clean_test.sum()),
         class_counts={split: dataset.class_counts(split) for split in SPLITS},
         n_left_out=len(dataset.left_out),
+        numbering=dict(dataset.numbering),
     )
 
 

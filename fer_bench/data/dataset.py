@@ -60,6 +60,7 @@ class FaceDataset:
     votes: float32 `(N, C)`, rows sum to 1, only for FER+ soft targets.
     numbering: as in `SourceData`.
     comparable: False for synthetic data: its numbers say nothing about real faces.
+    limited_from: the whole data's `whole_fingerprint`, where these are a part of them.
     shared_persons: how many persons stand in test and in another split too, where they are known.
     """
 
@@ -77,6 +78,7 @@ class FaceDataset:
     left_out: tuple[LeftOut, ...] = ()
     comparable: bool = True
     shared_persons: int = 0
+    limited_from: str | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -116,9 +118,28 @@ class FaceDataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over pixels (by their hashes), labels, votes, splits and emotion names."""
+        return self._digest(self.votes)
+
+    @cached_property
+    def whole_fingerprint(self) -> str:
+        """The fingerprint of the data that a ranking is on.
+
+        That is without a limit, and with each vote on its face's label: FER+'s soft targets are
+        another way to train, tested on the same images and labels.
+        """
+        if self.limited_from is not None:
+            return self.limited_from
+        if self.votes is None:
+            return self.fingerprint
+        votes = np.zeros_like(self.votes)
+        known = np.flatnonzero(self.labels >= 0)
+        votes[known, self.labels[known]] = 1
+        return self._digest(votes)
+
+    def _digest(self, votes: NDArray[np.float32] | None) -> str:
         digest = hashlib.sha256()
         digest.update("\n".join(self.emotions).encode())
-        for array in (self.hashes, self.labels, self.splits, self.votes):
+        for array in (self.hashes, self.labels, self.splits, votes):
             if array is not None:
                 digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -160,4 +181,4 @@ class FaceDataset:
             here = np.flatnonzero(self.splits == number)
             rng = np.random.default_rng([seed, number])
             splits[rng.permutation(here)[per_split:]] = UNASSIGNED
-        return replace(self, splits=splits)
+        return replace(self, splits=splits, limited_from=self.whole_fingerprint)

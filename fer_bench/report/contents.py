@@ -10,9 +10,10 @@ import pandas as pd
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.results.latency_files import list_latencies
 from fer_bench.results.lineage import starting_run
+from fer_bench.results.rankings import ranking_names
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore, StoredRun
-from fer_bench.results.summary import benchmark, summary_table
+from fer_bench.results.summary import summary_table
 from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
 
 
@@ -33,7 +34,7 @@ class Source:
 class Benchmark:
     """Runs that are measured on the same images with the same emotions.
 
-    name: data set, protocol and emotions.
+    name: data set, protocol, emotions and the data's fingerprint.
     ranked, others: rows of `summary_table`, best test accuracy first, with the columns `source`,
         the number of each row's record, and `start`, that of the record it went on from, or 0;
         `others` are on drawn faces or on a part of the data.
@@ -100,7 +101,7 @@ def _id(run: StoredRun) -> str:
 
 
 def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[Source, ...]]:
-    names = [benchmark(run.require_record()) for run in done]
+    names = ranking_names([run.require_record() for run in done])
     table = summary_table(done).assign(benchmark=names, place=range(len(done)))
     n_ranked = table.groupby("benchmark")["comparable"].sum()
     order = {name: (-n_ranked[name], name) for name in n_ranked.index}

@@ -54,12 +54,18 @@ class DatasetInfo(Part):
     name: str
     source: str = Field(description="file or folder name, without its path")
     fingerprint: str = Field(description="SHA-256 over pixels, labels and splits")
-    protocol: str
+    whole_fingerprint: str | None = Field(
+        None, description="of the data without a limit, with FER+'s majority; None for the same"
+    )
+    protocol: str = Field(description="official or kaggle, or how else the splits came about")
     emotions: tuple[EmotionName, ...]
     split_sizes: dict[str, int]
     clean_test_size: int = Field(description="test images that stand nowhere in train or val")
     class_counts: dict[str, dict[str, int]] = Field(description="split -> emotion -> images")
     n_left_out: int = Field(description="images that could not be read or labelled")
+    numbering: dict[int, str] = Field(
+        default_factory=dict, description="what each number meant, where labels were numbers"
+    )
 
 
 class ModelInfo(Part):

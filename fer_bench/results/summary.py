@@ -8,14 +8,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from fer_bench.results.lineage import described, starting_run
+from fer_bench.results.rankings import short_fingerprint
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.results.titles import run_titles
 from fer_bench.specs.recipe import load_recipe, recipe_names
 from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
 
-#: Data sets have so many emotions or more; fewer are a selection.
-WHOLE_SET = 7
 INTEGERS = ("seed", "emotions")
 NUMBERS = (
     "input_size", "parameters", "flops", "test_accuracy", "ci_low", "ci_high",
@@ -24,8 +23,9 @@ NUMBERS = (
 )  # fmt: skip
 #: Order of `summary_table`'s columns: what it is, how good, at what cost, where.
 COLUMNS = (
-    "run", "title", "dataset", "protocol", "model", "mode", "recipe", "pretraining", "seed",
-    "status", "comparable", "why_not_comparable", "emotions", "input_size", "parameters", "flops",
+    "run", "title", "dataset", "data", "protocol", "model", "mode", "recipe", "pretraining",
+    "seed", "status", "comparable", "why_not_comparable", "emotions", "input_size", "parameters",
+    "flops",
     "test_accuracy", "ci_low", "ci_high", "test_accuracy_tta", "test_clean_accuracy",
     "test_macro_f1", "test_balanced_accuracy", "roc_auc", "ece", "val_accuracy",
     "train_seconds", "epochs", "budget", "device", "hardware", "can_be_tried", "finished_at",
@@ -42,7 +42,8 @@ def _identity(run: StoredRun, record: RunRecord) -> dict[str, object]:
     return {
         "run": run.name,
         "dataset": run.dataset,
-        "protocol": record.spec.protocol,
+        "data": short_fingerprint(record),
+        "protocol": record.dataset.protocol,
         **record.spec.labels._asdict(),
         "pretraining": described(start) if start else record.pretraining,
         "status": record.status,
@@ -106,17 +107,6 @@ def training_flops(record: RunRecord) -> float | None:
     if not (model and model.flops):
         return None
     return 3.0 * model.flops * record.dataset.split_sizes["train"] * training.epochs_run
-
-
-def benchmark(record: RunRecord) -> str:
-    """What a run is measured on; fewer emotions are easier, hence a benchmark of their own."""
-    data, emotions = record.dataset, record.dataset.emotions
-    words = [data.name, data.protocol]
-    if data.name == "ferplus":  # soft-majority has the faces and labels of majority
-        words.append(f"{(record.spec.votes or 'majority').removeprefix('soft-')} votes")
-    whole = len(emotions) >= WHOLE_SET
-    words.append(f"{len(emotions)} emotions" if whole else ", ".join(sorted(emotions)))
-    return " · ".join(words)
 
 
 def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from fer_bench import plots
 from fer_bench.formatting import as_percents, escape, how_many, interval
-from fer_bench.results.summary import benchmark
+from fer_bench.results.rankings import ranking_names
 from fer_bench.studies.latency.tables import MeasuredNetwork, machines, milliseconds_per_face
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER
 from fer_bench.ui.records import RUN_PARAMETER, measured, run_id, runs, table
@@ -77,7 +77,9 @@ COLUMNS = {
 
 def _benchmarks(table: pd.DataFrame) -> pd.Series[str]:
     """What each run is measured on; numbers across do not compare."""
-    known = {run_id(run): benchmark(run.record) for run in runs() if run.record}
+    readable = [run for run in runs() if run.record]
+    names = ranking_names([run.require_record() for run in readable])
+    known = {run_id(run): name for run, name in zip(readable, names, strict=True)}
     return (table["dataset"] + "/" + table["run"]).map(known)
 
 

@@ -151,13 +151,13 @@ def test_results_ranks_each_benchmark_by_itself(fer, tmp_path):
     assert code == 0
     groups = [block.splitlines() for block in out.split("\n\n")]
     assert [[line.split("/")[-1].split("  ")[0] for line in group] for group in groups[1:]] == [
-        ["fer2013 · official · 7 emotions", "good", "poor"],
-        ["fer2013 · official · happy, sad", "easy"],
-        ["fer2013 · kaggle · 7 emotions", "merged"],
+        ["fer2013 · official · 7 emotions · data abababab", "good", "poor"],
+        ["fer2013 · official · happy, sad · data abababab", "easy"],
+        ["fer2013 · kaggle · 7 emotions · data abababab", "merged"],
     ]
     rows = json.loads(fer("results", "--results", str(tmp_path), "--json")[1])["runs"]
     assert [row["run"] for row in rows] == ["good", "poor", "easy", "merged"]
-    assert rows[2]["benchmark"] == "fer2013 · official · happy, sad"
+    assert rows[2]["benchmark"] == "fer2013 · official · happy, sad · data abababab"
 
 
 def test_no_results_are_an_empty_list(fer, tmp_path):

@@ -236,13 +236,13 @@ def test_benchmarks_stand_apart_the_most_ranked_first(tmp_path: Path) -> None:
         store.save(make_record(seed=seed))
     found = collect(store)
     assert [one.name for one in found.benchmarks] == [
-        "fer2013 · official · 7 emotions",
-        "affectnet · official · 7 emotions",
+        "fer2013 · official · 7 emotions · data abababab",
+        "affectnet · official · 7 emotions · data a1411535",
     ]
     assert [list(one.ranked["source"]) for one in found.benchmarks] == [[1, 2], [3]]
     assert found.source(3).run.dataset == "affectnet"
     assert [one.name for one in collect(store, "affectnet").benchmarks] == [
-        "affectnet · official · 7 emotions"
+        "affectnet · official · 7 emotions · data a1411535"
     ]
     with pytest.raises(FerBenchError, match="no run on the data set 'afectnet': did you mean"):
         collect(store, "afectnet")
@@ -361,7 +361,13 @@ def test_the_command_writes_the_page_and_the_tables(
     assert code == 0
     assert json.loads(out) == {
         "files": [str(file), str(tables / "leaderboard.md"), str(tables / "leaderboard.tex")],
-        "benchmarks": [{"name": "fer2013 · official · 7 emotions", "ranked": 3, "not_ranked": 1}],
+        "benchmarks": [
+            {
+                "name": "fer2013 · official · 7 emotions · data abababab",
+                "ranked": 3,
+                "not_ranked": 1,
+            }
+        ],
         "without_result": ["fer2013/broken", "fer2013/vit-b-16-full-finetune-5-s0"],
     }
     assert file.read_text(encoding="utf-8") == page

@@ -155,8 +155,8 @@ def test_fewer_emotions_are_a_benchmark_of_their_own(mixed: Path) -> None:
     ResultsStore(mixed).save(make_record(model="expressio", emotions=EXPRESSIO, accuracy=0.9))
     app = open_page("leaderboard")
     whole, few = (
-        "fer2013 · official · 7 emotions",
-        "fer2013 · official · angry, happy, sad, surprise",
+        "fer2013 · official · 7 emotions · data abababab",
+        "fer2013 · official · angry, happy, sad, surprise · data abababab",
     )
     assert app.selectbox[0].options == [whole, few]
     assert "expressio" not in app.dataframe[0].value["model"].tolist()
@@ -170,8 +170,8 @@ def test_votes_that_label_alike_are_one_benchmark(results: Path) -> None:
         spec = record.spec.model_copy(update={"votes": votes})
         ResultsStore(results).save(record.model_copy(update={"spec": spec}))
     assert open_page("leaderboard").selectbox[0].options == [
-        "ferplus · official · majority votes · 8 emotions",
-        "ferplus · official · probability votes · 8 emotions",
+        "ferplus · official · majority votes · 8 emotions · data 4404ee22",
+        "ferplus · official · probability votes · 8 emotions · data 4404ee22",
     ]
 
 

@@ -130,10 +130,11 @@ def _ranked(runs: Sequence[StoredRun], column: str) -> pd.DataFrame:
 
     Those with the most comparable runs come first; `column` sorts the runs of each.
     """
-    from fer_bench.results.summary import benchmark, summary_table
+    from fer_bench.results.rankings import ranking_names
+    from fer_bench.results.summary import summary_table
 
     table = summary_table(runs)
-    table["benchmark"] = [benchmark(run.record) for run in runs if run.record]
+    table["benchmark"] = ranking_names([run.record for run in runs if run.record])
     comparable = table.groupby("benchmark")["comparable"].sum()
     order = {"_size": False, "benchmark": True, "comparable": False, column: column == "run"}
     table = table.assign(_size=table["benchmark"].map(comparable))

@@ -9,8 +9,8 @@ import pandas as pd
 #: What makes two runs the same experiment; `experiment` is a run's name without its seed, which
 #: tells epochs, options, labels and teachers apart.
 EXPERIMENT = [
-    "experiment", "dataset", "protocol", "emotions", "model", "mode", "recipe", "pretraining",
-    "input_size", "parameters", "comparable", "why_not_comparable",
+    "experiment", "dataset", "data", "protocol", "emotions", "model", "mode", "recipe",
+    "pretraining", "input_size", "parameters", "comparable", "why_not_comparable",
 ]  # fmt: skip
 AVERAGED = [
     "test_accuracy", "test_accuracy_tta", "test_clean_accuracy", "test_macro_f1",

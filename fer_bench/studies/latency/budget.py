@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fer_bench.results.latency import LatencyReport
+from fer_bench.results.rankings import ranking_key, ranking_names
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
-from fer_bench.results.summary import benchmark, three_digits
+from fer_bench.results.summary import three_digits
 
 NOT_COMPARABLE = "not comparable (drawn faces, or a part of the images)"
 NOT_TESTED = "no result on the test images"
@@ -115,14 +116,15 @@ def candidates_by_benchmark(
     """The finished runs of each benchmark that has a run to choose: measured, and comparable.
 
     reports: `dataset/run` -> its report of the machine in question.
-    Returns: by `results.describe.benchmark`, the one with most such runs first.
+    Returns: by `results.rankings.ranking_names`, the one with most such runs first.
     """
     found: dict[str, list[Candidate]] = {}
-    for run in runs:
-        if run.record and run.record.status == "done":
-            name = f"{run.dataset}/{run.name}"
-            candidate = Candidate(name=name, record=run.record, report=reports.get(name))
-            found.setdefault(benchmark(run.record), []).append(candidate)
+    done = [run for run in runs if run.record and run.record.status == "done"]
+    names = ranking_names([run.require_record() for run in done])
+    for run, ranking in zip(done, names, strict=True):
+        name = f"{run.dataset}/{run.name}"
+        candidate = Candidate(name=name, record=run.require_record(), report=reports.get(name))
+        found.setdefault(ranking, []).append(candidate)
     usable = {
         name: sum(bool(one.report and one.record.comparable) for one in candidates)
         for name, candidates in found.items()
@@ -141,7 +143,7 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Answer:
     Raises:
         ValueError: candidates of several benchmarks.
     """
-    if len({benchmark(one.record) for one in candidates}) > 1:
+    if len({ranking_key(one.record) for one in candidates}) > 1:
         raise ValueError("expected runs of one benchmark, got several")
     options: list[Option] = []
     ruled_out = Counter[str]()
