@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -15,6 +17,7 @@ import torch
 from fer_bench import distributed
 from fer_bench.benchmark.initial_weights import as_recorded, starting_model
 from fer_bench.benchmark.members import assemble, load_teachers
+from fer_bench.benchmark.seen_images import Hashes, as_file, others_of, seen_images
 from fer_bench.benchmark.trackers.services import check_trackers
 from fer_bench.benchmark.trackers.tracked_run import tracked
 from fer_bench.data.dataset import FaceDataset
@@ -37,7 +40,7 @@ from fer_bench.results.record import (
     Status,
     TrainingInfo,
 )
-from fer_bench.results.store import ResultsStore
+from fer_bench.results.store import SEEN, ResultsStore, StoredRun
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
 from fer_bench.training.checkpoint import has_checkpoint
 from fer_bench.training.finetune import finetune
@@ -55,6 +58,8 @@ INTERRUPTED = (
 class Runner:
     """How runs are carried out: where results go, on what device, with which weights kept.
 
+    precision: what networks are trained in where their recipe leaves it open; `auto` measures.
+    extractor: what computes frozen features; `auto` measures.
     weights: how the trained network is stored beside its record, and None for not at all. With
         `float16` it is rounded before it is evaluated: the record is of the stored one.
     trackers: names of `trackers.TRACKERS` that follow each run beside its record.
@@ -65,6 +70,7 @@ class Runner:
 
     store: ResultsStore
     device: str = "cpu"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     extractor: str = "auto"
     weights: Dtype | None = "float32"
     resume: bool = True
@@ -167,14 +173,18 @@ class Runner:
         work_dir: Path,
     ) -> RunRecord:
         members: tuple[Member, ...] = ()
-        if isinstance(spec, EnsembleSpec):
-            with distributed.raise_together():
+        torch.manual_seed(0 if isinstance(spec, EnsembleSpec) else spec.seed)
+        with distributed.raise_together():
+            if isinstance(spec, EnsembleSpec):
                 model, members = assemble(self.store, spec, dataset)
+            else:
+                model = starting_model(request_for(spec, dataset), spec)
+            others = others_of(spec, self.store, dataset)
+            seen, silent_runs = seen_images(others, dataset)
+        record = _with_reasons(record, others, silent_runs)
+        if isinstance(spec, EnsembleSpec):
             trainable, outcome = 0, _untrained(self.device)
         else:
-            torch.manual_seed(spec.seed)
-            with distributed.raise_together():
-                model = starting_model(request_for(spec, dataset), spec)
             _, trainable = count_parameters(model)
             outcome = self._train(model, dataset, spec, work_dir)
             if spec.mode == "lora":
@@ -190,8 +200,9 @@ class Runner:
             progress=self.progress,
         )
         model.cpu()
+        kept = None if silent_runs else seen
         return distributed.on_main(
-            lambda: self._finish(record, model, trainable, members, outcome, evaluation)
+            lambda: self._finish(record, model, trainable, members, outcome, evaluation, kept)
         )
 
     def _finish(
@@ -202,8 +213,12 @@ class Runner:
         members: tuple[Member, ...],
         outcome: TrainingOutcome,
         evaluation: Evaluation,
+        seen: Hashes | None,
     ) -> RunRecord:
-        """Stores the finished run; its record."""
+        """Stores the finished run; its record.
+
+        seen: hashes of all images that its weights have seen; None where that is not known.
+        """
         chosen_on = record.spec.selection_split
         calibration = calibrate(evaluation.predictions, model.emotions, chosen_on)
         done = record.model_copy(
@@ -226,11 +241,11 @@ class Runner:
             }
         )
         keep = self.weights if not members else None
+        network = dict(model_files(model, keep)) if keep else {}
+        if keep and seen is not None:
+            network[SEEN] = as_file(seen)
         self.store.save(
-            done,
-            history=outcome.history,
-            predictions=evaluation.predictions,
-            network=model_files(model, keep) if keep else {},
+            done, history=outcome.history, predictions=evaluation.predictions, network=network
         )
         return done
 
@@ -239,6 +254,8 @@ class Runner:
     ) -> TrainingOutcome:
         if spec.mode == "zero-shot":
             return _untrained(self.device)
+        with distributed.raise_together():
+            spec = _with_precision(spec, self.precision)
         if spec.mode == "frozen":
             return train_frozen(
                 model,
@@ -275,6 +292,30 @@ def left_unfinished(
     """Whether this run ended early and left a checkpoint to go on from."""
     at_work = is_carried_out(store.folder(dataset.name, spec.name))
     return not at_work and has_checkpoint(scratch_folder(store, spec, dataset))
+
+
+def _with_precision(spec: RunSpec, precision: str) -> RunSpec:
+    """The specification to train by; the recorded one leaves open what was chosen outside it."""
+    if precision in ("auto", spec.recipe.precision):
+        return spec
+    if spec.recipe.precision != "auto":
+        raise FerBenchError(
+            f"recipe {spec.recipe.name!r} says precision {spec.recipe.precision}, got --precision "
+            f"{precision}: leave it out, or choose a recipe with precision auto"
+        )
+    recipe = spec.recipe.model_copy(update={"precision": precision})
+    return spec.model_copy(update={"recipe": recipe})
+
+
+def _with_reasons(
+    record: RunRecord, others: Sequence[StoredRun], silent_runs: Sequence[str]
+) -> RunRecord:
+    """A record that is not comparable for what the runs that it is made of bring along."""
+    reasons = list(record.not_comparable_because)
+    for run in others:
+        reasons += run.require_record().not_comparable_because
+    reasons += [f"run {name} does not say which images it has seen" for name in silent_runs]
+    return record.model_copy(update={"not_comparable_because": list(dict.fromkeys(reasons))})
 
 
 def _ended(record: RunRecord, status: Status, error: str) -> RunRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fer_bench.types import Dtype, Mode, Split
 
 DEFAULT_RESULTS = Path("results")
+PrecisionChoice = Literal["auto", "fp32", "bf16"]
 
 
 def _results_folder(place: str | Path) -> Path:
@@ -181,6 +182,11 @@ def as_dtype(value: str) -> Dtype | None:
     from fer_bench.types import Dtype
 
     return None if value == "none" else cast(Dtype, choose("weights", value, Dtype))
+
+
+def as_precision(value: str) -> PrecisionChoice:
+    """Raises FerBenchError for an unknown precision."""
+    return cast(PrecisionChoice, choose("precision", value, PrecisionChoice))
 
 
 def as_trackers(values: list[str] | None) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ from fer_bench.results.record import RunRecord
 RECORD, HISTORY, PREDICTIONS = "record.json", "history.csv", "predictions.parquet"
 #: The trained network of a run, where it was kept.
 WEIGHTS = "model.safetensors"
+#: Beside them: uint64 hashes of the images that they were trained on or chosen by.
+SEEN = "seen.npy"
 #: What happened to a run whose record says `running` though no process carries it out.
 ENDED_FROM_OUTSIDE = (
     "its process was ended before it was done: train it again with `--resume` to go on after the "
@@ -241,6 +243,8 @@ class ResultsStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(files)
+            if network is not None and SEEN not in network:
+                discard(folder / SEEN)
             if network is not None and not network:
                 discard(folder / WEIGHTS)
         except OSError as error:

@@ -153,6 +153,15 @@ def _recipe_words(spec: RunSpec, place: str) -> list[str]:
     return [*words, "--epochs", str(epochs)] if epochs else words
 
 
+def _measured_words(record: RunRecord, spec: RunSpec) -> list[str]:
+    """What a stopwatch chose; measured again it might come out differently."""
+    if record.training is None or spec.mode == "zero-shot":
+        return []
+    if record.training.extractor:
+        return ["--extractor", record.training.extractor]
+    return ["--precision", record.training.precision] if spec.recipe.precision == "auto" else []
+
+
 def reproduce_command(record: RunRecord) -> str:
     """The command line that runs this record's spec again, on data that the user has."""
     spec, data = record.spec, ["--data", record.dataset.source]
@@ -179,6 +188,7 @@ def reproduce_command(record: RunRecord) -> str:
         words += ["--teacher", teacher]
     if spec.limit:
         words += ["--limit", str(spec.limit)]
+    words += _measured_words(record, spec)
     if record.model and record.model.weights_dtype != "float32":
         words += ["--weights", record.model.weights_dtype]
     return shlex.join(["python", "-m", "fer_bench", *words])

@@ -73,7 +73,7 @@ def choose_precision(
     the random state stay as they were.
     """
     if recipe.precision != "auto":
-        return recipe.precision, "set by the recipe"
+        return recipe.precision, "set by the recipe or by --precision"
     if device == "cpu" and lacks_bf16():
         return "fp32", "this CPU has no bf16 instructions"
     with torch.random.fork_rng(devices=[]):

@@ -13,6 +13,7 @@ from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.calibration import fit_temperature
 from fer_bench.evaluation.confusion import scores
 from fer_bench.results.store import ResultsStore
+from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.recipe import load_recipe
 from fer_bench.specs.run import RunSpec
 from fer_bench.specs.sweep import Sweep
@@ -193,6 +194,24 @@ def test_a_failed_run_is_a_record_and_the_sweep_goes_on(tmp_path):
     heard.clear()
     run_sweep([good], SYNTHETIC, Runner(store=store), lambda s, w: heard.append(w))
     assert heard == ["skipped"]
+
+
+def test_a_pinned_precision_is_taken_without_a_measurement(tmp_path):
+    spec = tiny_spec("resnet18", epochs=1)
+    assert spec.recipe.precision == "auto"
+    record = run(ResultsStore(tmp_path), spec, precision="bf16")
+    assert record.training.precision == "bf16"
+    assert record.training.precision_reason == "set by the recipe or by --precision"
+    assert record.spec == spec
+    assert "--precision bf16" in reproduce_command(record)
+
+
+def test_a_precision_that_the_recipe_contradicts_is_refused(tmp_path):
+    spec = tiny_spec("resnet18", epochs=1)
+    fixed = spec.recipe.model_copy(update={"precision": "fp32"})
+    spec = spec.model_copy(update={"recipe": fixed})
+    with pytest.raises(FerBenchError, match="says precision fp32, got --precision bf16"):
+        run(ResultsStore(tmp_path), spec, precision="bf16")
 
 
 def test_an_interrupted_run_says_so_and_resumes_to_the_same_metrics(tmp_path):

@@ -111,6 +111,7 @@ def test_a_killed_run_ends_with_the_same_metrics(tmp_path, recipe, uninterrupted
         "model.safetensors",
         "predictions.parquet",
         "record.json",
+        "seen.npy",
     ]
     assert not list((tmp_path / ".work").rglob("*.pt*"))
 

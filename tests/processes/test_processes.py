@@ -250,6 +250,7 @@ def test_a_run_whose_main_process_is_killed_goes_on_and_ends_alike(
             "model.safetensors",
             "predictions.parquet",
             "record.json",
+            "seen.npy",
         ]
 
 

@@ -19,6 +19,7 @@ from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.results.summary import COLUMNS, reproduce_command, summary_table
 from fer_bench.specs.recipe import load_recipe, recipe_names
 from fer_bench.specs.run import RunSpec
+from fer_bench.types import Mode
 
 
 def stored(
@@ -163,7 +164,7 @@ def test_reproduce_command_says_everything_the_spec_says() -> None:
         f"--recipe results/fer2013/{record.name}/record.json "
         "--data fer2013.zip --protocol kaggle --pretraining none --seed 2 "
         "--emotions angry,happy,sad,surprise --option input_size=48 --option tiny=true "
-        "--limit 100"
+        "--limit 100 --precision fp32"
     )
 
 
@@ -179,6 +180,27 @@ def test_reproduce_command_says_everything_the_spec_says() -> None:
 def test_a_runs_name_tells_its_models_options(options: dict[str, int | float], words: str) -> None:
     record = make_record(model="resnet18", pretraining="none", model_options=options)
     assert record.name == f"resnet18-full-finetune-5-{words}"
+
+
+@pytest.mark.parametrize(
+    ("mode", "precision", "extractor", "expected"),
+    [
+        ("full", "auto", None, ["--precision", "fp32"]),
+        ("full", "fp32", None, []),
+        ("frozen", "auto", "openvino-fp32", ["--extractor", "openvino-fp32"]),
+        ("zero-shot", "auto", None, []),
+    ],
+)
+def test_reproduce_command_pins_what_a_stopwatch_chose(
+    mode: Mode, precision: str, extractor: str | None, expected: list[str]
+) -> None:
+    recipe = make_recipe().model_copy(update={"precision": precision})
+    record = make_record(mode=mode, recipe=recipe)
+    training = record.training.model_copy(update={"extractor": extractor})
+    words = shlex.split(reproduce_command(record.model_copy(update={"training": training})))
+    options = ("--precision", "--extractor")
+    found = [word for i, word in enumerate(words) if word in options or words[i - 1] in options]
+    assert found == expected
 
 
 def test_reproduce_command_names_votes() -> None:

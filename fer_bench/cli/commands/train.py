@@ -22,6 +22,7 @@ from fer_bench.cli.options import (
     VotesFile,
     as_dtype,
     as_mode,
+    as_precision,
     as_protocol,
     as_trackers,
     as_votes,
@@ -74,6 +75,9 @@ def train(
     limit: Limit = None,
     results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
+    precision: Annotated[
+        str, typer.Option(help="`fp32` or `bf16`, where the recipe says auto; `auto` measures.")
+    ] = "auto",
     extractor: Annotated[str, typer.Option(help="Back end of frozen features.")] = "auto",
     weights: Weights = "float32",
     resume: Annotated[bool, typer.Option(help="Go on after the last finished epoch.")] = False,
@@ -122,6 +126,7 @@ def train(
             runner = Runner(
                 store=store,
                 device=device,
+                precision=as_precision(precision),
                 extractor=extractor,
                 weights=as_dtype(weights),
                 resume=resume,
