@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +14,43 @@ from fer_bench.cli import main as cli
 
 pytest_plugins = ("time_limits",)
 
+HERE = Path(__file__).parent
+#: Browsers, processes, toolchains, packaging: `pytest -m slow`.
+SLOW = (
+    "api/test_api_load.py",
+    "api/test_api_schema.py",
+    "backends/test_disk_full.py",
+    "backends/test_export.py",
+    "backends/test_export_cli.py",
+    "backends/test_export_tflite.py",
+    "benchmark/test_ray_sweep.py",
+    "benchmark/test_trackers.py",
+    "browser",
+    "bundles",
+    "cli/test_serve_command.py",
+    "models/test_published_weights.py",
+    "processes",
+    "project/test_notebook.py",
+    "project/test_packaging.py",
+    "project/test_train_throughput.py",
+    "results/test_remote_results.py",
+)
+#: Damaged inputs of every kind: `pytest -m fuzz`.
+FUZZ = ("fuzz",)
+
 # Read when torch is first imported, here and in the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 # Ray's workers are nice to others by 15: beside a busy machine they would never end.
 os.environ.update(RAY_worker_niceness="0")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests by where they are: what is not for every run of `pytest` stands in a list."""
+    for item in items:
+        place = item.path.relative_to(HERE)
+        for mark, places in (("slow", SLOW), ("fuzz", FUZZ)):
+            if any(place.is_relative_to(listed) for listed in places):
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope="session", autouse=True)
