@@ -28,10 +28,13 @@ def crop_face(image: NDArray[np.uint8], face: DetectedFace, spec: InputSpec) -> 
     left, top, width, height = face.box
     side = max(round(max(width, height) * (1 + spec.face_margin)), 1)
     left, top = round(left + (width - side) / 2), round(top + (height - side) / 2)
-    if face.eyes is None:
+    degrees = face.turn
+    if face.eyes is not None:
+        (x1, y1), (x2, y2) = face.eyes
+        degrees = math.degrees(math.atan2(y2 - y1, x2 - x1))
+    if not degrees:
         return _cut(image, left, top, side)
-    (x1, y1), (x2, y2) = face.eyes
-    return _turned(image, left, top, side, math.degrees(math.atan2(y2 - y1, x2 - x1)))
+    return _turned(image, left, top, side, degrees)
 
 
 def _turned(

@@ -46,17 +46,17 @@ class Predictor:
         self.classifier = classifier
         self.detector = detector
 
-    def predict(self, picture: Picture) -> Analysis:
+    def predict(self, picture: Picture, *, video: bool = False) -> Analysis:
         """The faces of one picture: a path, bytes, PIL image, or uint8 array.
 
-        Arrays are `(H, W, 3)` RGB or `(H, W)` gray.
+        Arrays are `(H, W, 3)` RGB or `(H, W)` gray. Of a `video` it is a frame: see `FaceDetector`.
 
         Raises:
             FerBenchError: something else, or a picture that cannot be read.
         """
-        return self.predict_batch([picture])[0]
+        return self.predict_batch([picture], video=video)[0]
 
-    def predict_batch(self, pictures: Sequence[Picture]) -> list[Analysis]:
+    def predict_batch(self, pictures: Sequence[Picture], *, video: bool = False) -> list[Analysis]:
         """As `predict` for each; the faces of all of them go through the network together.
 
         The time of classification is shared out by the number of faces.
@@ -65,10 +65,11 @@ class Predictor:
             FerBenchError: one picture instead of several, or as `predict`.
         """
         images = [load_picture(picture) for picture in _require_several(pictures)]
+        detect = self.detector.detect_frame if video else self.detector.detect
         found, detect_ms = [], []
         for image in images:
             started = time.perf_counter()
-            found.append(self.detector.detect(image))
+            found.append(detect(image))
             detect_ms.append((time.perf_counter() - started) * 1000)
         started = time.perf_counter()
         spec = self.classifier.model.input_spec

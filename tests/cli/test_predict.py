@@ -480,6 +480,8 @@ class NoFace:
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
         return []
 
+    detect_frame = detect
+
 
 @pytest.mark.parametrize(
     ("side", "batch_size", "most"),

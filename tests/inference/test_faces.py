@@ -10,10 +10,13 @@ import face_fixtures
 import numpy as np
 import pytest
 from face_fixtures import iou
+from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
+from fer_bench.inference.crop import crop_face
 from fer_bench.inference.detectors.base import (
     DETECTORS,
+    Box,
     DetectedFace,
     FaceDetector,
     largest_first,
@@ -22,6 +25,7 @@ from fer_bench.inference.detectors.base import (
     without_overlaps,
 )
 from fer_bench.inference.detectors.haar import HaarDetector
+from fer_bench.types import InputSpec
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +192,88 @@ def test_haar_says_so_when_opencv_is_too_new(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(FerBenchError, match="no cascade classifier: install 'opencv-python-head"):
         HaarDetector()
+
+
+# Surroundings, group photos, turned heads
+
+
+FramedFace = tuple[NDArray[np.uint8], Box]
+
+
+def on(background: object, *, size: tuple[int, int] = (640, 480), side: int = 140) -> FramedFace:
+    """A head so that its face has `side` pixels, on one colour or given pixels, and its box."""
+    image = np.zeros((size[1], size[0], 3), np.uint8) + np.asarray(background, np.uint8)
+    return paste(image, 200, 120, side)
+
+
+def paste(image: NDArray[np.uint8], x: int, y: int, side: int) -> FramedFace:
+    """Puts the sample's head into an image, RGB; gives that image and the face's box."""
+    left, top, head = face_fixtures.HEAD
+    whole = round(side * head / face_fixtures.FACE[2])
+    crop = face_fixtures.astronaut()[top : top + head, left : left + head]
+    area = cv2.INTER_AREA if whole < head else cv2.INTER_CUBIC
+    image[y : y + whole, x : x + whole] = cv2.resize(crop, (whole, whole), interpolation=area)
+    factor = whole / head
+    place = round(x + (171 - left) * factor), round(y + (62 - top) * factor)
+    return image, (*place, side, side)
+
+
+BACKGROUNDS = {
+    "white": 255,
+    "gray": 59,
+    "black": 0,
+    "blue": (20, 40, 200),
+    "ramp": np.linspace(0, 255, 640).astype(np.uint8)[None, :, None],
+}
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+@pytest.mark.parametrize("light", [1.0, 0.2])
+def test_haar_finds_a_face_on_any_background(
+    haar: HaarDetector, background: str, light: float
+) -> None:
+    image, box = on(BACKGROUNDS[background])
+    image = np.asarray(image * light, np.uint8)
+    for found in (haar.detect(image), haar.detect_frame(image)):
+        assert [iou(face.box, box) > 0.6 for face in found] == [True]
+
+
+@pytest.mark.parametrize(("size", "side"), [((4032, 3024), 100), ((6000, 4000), 130)])
+def test_haar_finds_everybody_in_a_group_photo(
+    haar: HaarDetector, size: tuple[int, int], side: int
+) -> None:
+    image = np.full((size[1], size[0], 3), 190, np.uint8)
+    places = [(200 + 700 * (i % 5), 200 + 650 * (i // 5)) for i in range(20)]
+    boxes = [paste(image, x, y, side)[1] for x, y in places]
+
+    found = [face.box for face in haar.detect(image)]
+
+    assert len(found) == 20
+    assert all(max(iou(box, other) for other in found) > 0.6 for box in boxes)
+    assert haar.detect_frame(image) == []  # video stays quick
+
+
+@pytest.mark.parametrize("degrees", [30, -30, 60, 90, -90, 180])
+def test_haar_finds_a_turned_head_in_a_still(haar: HaarDetector, degrees: int) -> None:
+    image, box = on(150, size=(640, 640), side=150)
+    middle = box[0] + box[2] / 2, box[1] + box[3] / 2
+    turn = cv2.getRotationMatrix2D(middle, -degrees, 1.0)  # OpenCV's turns counter-clockwise
+    turned = np.asarray(
+        cv2.warpAffine(image, turn, (640, 640), borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
+
+    (face,) = haar.detect(turned)
+
+    assert iou(face.box, box) > 0.6
+    assert abs((face.turn - degrees + 180) % 360 - 180) <= 30
+    upright = crop_face(turned, face, InputSpec(size=48, channels=1, mean=(0,), std=(1,)))
+    (again,) = haar.detect(cv2.copyMakeBorder(upright, *[60] * 4, cv2.BORDER_REPLICATE))
+    assert again.turn == 0
+
+
+def test_yunet_finds_small_faces_in_a_large_still(stand_in: Path) -> None:
+    image = np.zeros((3072, 3840, 3), np.uint8)
+    image[512:576, 1024:1088] = (0, 0, 255)  # 32 pixels of the 1920, 10.7 of the 640
+    yunet = make_detector("yunet", stand_in)
+    assert [face.eyes for face in yunet.detect(image)] == [((1008.0, 512.0), (1040.0, 528.0))]
+    assert yunet.detect_frame(image) == []

@@ -40,12 +40,16 @@ class TwoFaces:
         side = image.shape[0]
         return [DetectedFace(box=(0, 0, side, side)), DetectedFace(box=(side, 0, side, side))]
 
+    detect_frame = detect
+
 
 class NoFace:
     name = "none"
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
         return []
+
+    detect_frame = detect
 
 
 def classifier(name: str = "compact_resnet", temperature: float = 1.0) -> FaceClassifier:

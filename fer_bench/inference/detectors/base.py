@@ -54,12 +54,15 @@ class DetectedFace:
     score: the detector's confidence in [0, 1]; None where it gives none.
     eyes: centres of the person's right eye (on the image's left unless upside down) and left eye,
         pixels; None where the detector has no landmarks.
+    turn: degrees, clockwise, that the head is turned by; crops are turned back. Of the eyes where
+        they are known.
     is_whole: the image itself is the crop: neither margin nor alignment apply.
     """
 
     box: Box
     score: float | None = None
     eyes: tuple[Point, Point] | None = None
+    turn: float = 0.0
     is_whole: bool = False
 
     def scaled(self, factor: float) -> DetectedFace:
@@ -71,14 +74,34 @@ class DetectedFace:
             eyes = (x1 * factor, y1 * factor), (x2 * factor, y2 * factor)
         return replace(self, box=(left, top, width, height), eyes=eyes)
 
+    def moved(self, matrix: NDArray[np.float64], turn: float) -> DetectedFace:
+        """The same face in an image turned by a `(2, 3)` matrix, which turns heads by `turn`."""
+
+        def point(x: float, y: float) -> Point:
+            moved = matrix @ (x, y, 1)
+            return float(moved[0]), float(moved[1])
+
+        left, top, width, height = self.box
+        x, y = point(left + width / 2, top + height / 2)
+        eyes = None if self.eyes is None else (point(*self.eyes[0]), point(*self.eyes[1]))
+        box = round(x - width / 2), round(y - height / 2), width, height
+        return replace(self, box=box, eyes=eyes, turn=turn)
+
 
 class FaceDetector(Protocol):
-    """Finds faces. One detector per thread: OpenCV's are not thread-safe."""
+    """Finds faces in images, uint8 `(H, W)` gray or `(H, W, 3)` RGB.
+
+    One detector per thread: OpenCV's are not thread-safe.
+    """
 
     name: str
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
-        """The faces of an image, uint8 `(H, W)` gray or `(H, W, 3)` RGB, largest first."""
+        """The faces of a still, however small and, where none is upright, turned; largest first."""
+        ...
+
+    def detect_frame(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
+        """The faces of a video's frame, by one quick look; largest first."""
         ...
 
 
@@ -94,6 +117,8 @@ class WholeImage:
         """The one face that is the whole image."""
         height, width = image.shape[:2]
         return [DetectedFace(box=(0, 0, width, height), is_whole=True)]
+
+    detect_frame = detect
 
 
 def make_detector(name: str = DEFAULT_DETECTOR, model_file: Path | None = None) -> FaceDetector:
@@ -124,14 +149,19 @@ def largest_first(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
 
 
 def shrunk(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """The image at the size that faces are looked for in, and that size's share of its own.
+    """The image at the size that frames are looked at, and that size's share of its own.
 
     Half resolution costs a quarter of the time and still shows any face worth classifying; small
-    images stay as they are, and 8K photos take no longer than 1280x960.
+    images stay as they are, and 8K frames take no longer than 1280x960.
     """
+    longer = max(image.shape[:2])
+    return shrunk_to(image, min(max(longer / 2, SHORTEST_SHRUNK), LONGEST_SHRUNK))
+
+
+def shrunk_to(image: NDArray[np.uint8], side: float) -> tuple[NDArray[np.uint8], float]:
+    """The image with a longer side of at most `side` pixels, and that size's share of its own."""
     height, width = image.shape[:2]
-    longer = max(height, width)
-    factor = min(max(longer / 2, SHORTEST_SHRUNK), LONGEST_SHRUNK) / longer
+    factor = side / max(height, width)
     if factor >= 1:
         return image, 1.0
     size = max(round(width * factor), 1), max(round(height * factor), 1)

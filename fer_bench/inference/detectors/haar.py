@@ -7,6 +7,7 @@ box on a FER2013 image is 0.95 to 1.0 of the image's side.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -15,25 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.detectors.base import (
-    Box,
-    DetectedFace,
-    largest_first,
-    refuse_file,
-    shrunk,
-    without_overlaps,
-)
+from fer_bench.inference.detectors.base import Box, DetectedFace, refuse_file
+from fer_bench.inference.detectors.search import Effort, search_frame, search_still
 
 CASCADE = "haarcascade_frontalface_alt2.xml"
 #: Smallest face that is looked for, pixels of the shrunk image; the small ones take the time.
 MIN_FACE = 28
-#: From one size of face to the next, and boxes that must agree on a face. On 160 faces of FER2013
-#: pasted into 640x480 frames, one thread: 11.6 ms a frame, 99 found, 5 false; with a step of 1.2
-#: 18.3 ms, 112 and 16. Of 40 faces in a photograph the coarse step misses 2, the fine one none.
-STEP, NEIGHBOURS = 1.25, 2
-FINE_STEP, FINE_NEIGHBOURS = 1.15, 3
-#: An image with a longer side than this is no camera's frame: it may take five times as long.
-FRAME_SIDE = 1280
+#: From one size of face to the next: in a frame, and in a still or a crop of a face. In one thread
+#: the small step takes twice as long.
+STEP, FINE_STEP = 1.25, 1.15
+#: Boxes that must agree on a face.
+AGREEING = {Effort.QUICK: 2, Effort.FINE: 3, Effort.THOROUGH: 3, Effort.TURNED: 6}
 #: An image with no side longer than this is taken for a crop of a face. The cascade wants to see
 #: something around one: with the edges repeated by `BORDER` of the side and the fine step it finds
 #: 132 of 200 images of FER2013, without either 25.
@@ -42,10 +35,7 @@ BORDER = 0.25
 
 
 class HaarDetector:
-    """Frontal faces by the cascade `alt2` on a shrunk, equalised gray image; gives no scores.
-
-    Quick on frames of a camera; thorough on photographs and on crops of faces.
-    """
+    """Frontal faces by the cascade `alt2` on a gray image of evened light; gives no scores."""
 
     name = "haar"
 
@@ -66,27 +56,65 @@ class HaarDetector:
             )
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
-        """The faces of an image, uint8 `(H, W)` gray or `(H, W, 3)` RGB, largest first.
+        """See `FaceDetector`."""
+        return search_still(self, image)
 
-        Their boxes do not overlap by much.
-        """
-        small, factor = shrunk(image)
-        gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
+    def detect_frame(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
+        """See `FaceDetector`."""
+        return search_frame(self, image)
+
+    def look(self, image: NDArray[np.uint8], effort: Effort) -> list[DetectedFace]:
+        """See `Looks`; without `Effort.QUICK`, or on a crop of a face, by small steps."""
+        gray = np.asarray(
+            cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image, np.uint8
+        )
         is_crop = max(gray.shape) <= CROP_SIDE
-        is_photo = max(image.shape[:2]) > FRAME_SIDE
         border = round(max(gray.shape) * BORDER) if is_crop else 0
         if border:
             edges = (border,) * 4
-            gray = cv2.copyMakeBorder(gray, *edges, borderType=cv2.BORDER_REPLICATE)
-        found, agreeing = self._cascade.detectMultiScale2(
-            cv2.equalizeHist(gray),
-            scaleFactor=FINE_STEP if is_crop or is_photo else STEP,
-            minNeighbors=FINE_NEIGHBOURS if is_photo else NEIGHBOURS,
-            minSize=(MIN_FACE, MIN_FACE),
-        )
-        best_first = sorted(zip(found, agreeing, strict=True), key=lambda pair: -pair[1])
-        boxes: list[Box] = [
-            (int(x) - border, int(y) - border, int(w), int(h)) for (x, y, w, h), _ in best_first
-        ]
-        faces = [DetectedFace(box=box).scaled(1 / factor) for box in boxes]
-        return largest_first(without_overlaps(faces))
+            gray = np.asarray(
+                cv2.copyMakeBorder(gray, *edges, borderType=cv2.BORDER_REPLICATE), np.uint8
+            )
+        quick = effort is Effort.QUICK
+        found: list[tuple[int, Box]] = []
+        for light in LIGHTS if effort is Effort.THOROUGH else LIGHTS[:1]:
+            boxes, agreeing = self._cascade.detectMultiScale2(
+                light(gray),
+                scaleFactor=STEP if quick and not is_crop else FINE_STEP,
+                minNeighbors=AGREEING[effort],
+                minSize=(MIN_FACE, MIN_FACE),
+            )
+            found += [
+                (int(votes), (int(x) - border, int(y) - border, int(w), int(h)))
+                for (x, y, w, h), votes in zip(boxes, agreeing, strict=True)
+            ]
+        best_first = sorted(found, key=lambda pair: -pair[0])
+        return [DetectedFace(box=box) for _, box in best_first]
+
+
+def spread_evenly(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Equalised with no gray value counting for more than the average one.
+
+    Plain equalising spends all its contrast on a white page or a wall of one colour about the face,
+    and leaves none for the face; this one stretches what there is.
+    """
+    counts = np.bincount(gray.ravel(), minlength=256)
+    steps = np.minimum(counts, gray.size / 256).cumsum()
+    table = (steps - steps[0]) * (255 / max(steps[-1] - steps[0], 1))
+    return np.asarray(cv2.LUT(gray, np.rint(table).astype(np.uint8)), np.uint8)
+
+
+def equalised(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every gray value as often as any other."""
+    return np.asarray(cv2.equalizeHist(gray), np.uint8)
+
+
+def as_it_is(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """No change of light."""
+    return gray
+
+
+#: Ways to even out the light; a quick look takes the first, a thorough one all of them.
+LIGHTS: tuple[Callable[[NDArray[np.uint8]], NDArray[np.uint8]], ...] = (
+    spread_evenly, equalised, as_it_is,
+)  # fmt: skip

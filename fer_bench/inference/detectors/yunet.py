@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from fer_bench.data.cache import cache_dir
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.detectors.base import DetectedFace, largest_first, shrunk, without_overlaps
+from fer_bench.inference.detectors.base import DetectedFace
+from fer_bench.inference.detectors.search import Effort, search_frame, search_still
 from fer_bench.results.store import write_atomically
 from fer_bench.types import Progress, silent
 
@@ -60,16 +61,20 @@ class YuNetDetector:
             ) from error
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
-        """The faces of an image, uint8 `(H, W)` gray or `(H, W, 3)` RGB, largest first."""
-        small, factor = shrunk(image)
-        to_bgr = cv2.COLOR_RGB2BGR if small.ndim == 3 else cv2.COLOR_GRAY2BGR
-        self._network.setInputSize((small.shape[1], small.shape[0]))
-        _, rows = self._network.detect(cv2.cvtColor(small, to_bgr))
-        if rows is None:
-            return []
-        faces = [_face(row).scaled(1 / factor) for row in rows]
-        best_first = sorted(faces, key=lambda face: -(face.score or 0))
-        return largest_first(without_overlaps(best_first))
+        """See `FaceDetector`."""
+        return search_still(self, image)
+
+    def detect_frame(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
+        """See `FaceDetector`."""
+        return search_frame(self, image)
+
+    def look(self, image: NDArray[np.uint8], effort: Effort) -> list[DetectedFace]:
+        """See `Looks`; the network takes any effort alike."""
+        to_bgr = cv2.COLOR_RGB2BGR if image.ndim == 3 else cv2.COLOR_GRAY2BGR
+        self._network.setInputSize((image.shape[1], image.shape[0]))
+        _, rows = self._network.detect(cv2.cvtColor(image, to_bgr))
+        faces = [] if rows is None else [_face(row) for row in rows]
+        return sorted(faces, key=lambda face: -(face.score or 0))
 
 
 def _face(row: NDArray[np.float32]) -> DetectedFace:

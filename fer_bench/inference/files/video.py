@@ -55,7 +55,7 @@ def predict_video(
         faces: tuple[FacePrediction, ...] = ()
         for chunk in batches(shots, batch_size):
             analysed = [shot.image for shot in chunk if shot.frame.number % every == 0]
-            found = deque(predictor.predict_batch(analysed))
+            found = deque(predictor.predict_batch(analysed, video=True))
             del analysed
             while chunk:
                 shot = chunk.popleft()

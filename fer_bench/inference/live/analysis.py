@@ -55,7 +55,7 @@ class FrameAnalyser:
         """All faces of a frame, RGB uint8 `(H, W, 3)`, largest first."""
         detector = self._switch(models)
         started = time.perf_counter()
-        found = detector.detect(image)
+        found = detector.detect_frame(image)
         detected = time.perf_counter()
         tables = [_classify(classifier, image, found) for classifier in models.classifiers]
         classified = time.perf_counter()
