@@ -1,11 +1,15 @@
 """FER Bench's dashboard: `streamlit run app.py`. A page is one file in pages/ and one line here."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from fer_bench import ui
 
-st.set_page_config(page_title="FER Bench", page_icon="assets/icon.svg", layout="wide")
-st.logo("assets/logo.svg", icon_image="assets/icon.svg", size="large")
+ASSETS = Path(__file__).parent / "assets"
+st.set_page_config(page_title="FER Bench", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.logo(ASSETS / "logo.svg", icon_image=ASSETS / "icon.svg", size="large")
+ui.require_token()
 
 page = st.navigation(
     {
@@ -35,4 +39,5 @@ page = st.navigation(
 )
 with st.sidebar:
     ui.status_line()
+    ui.show_address()
 page.run()

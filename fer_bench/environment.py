@@ -92,6 +92,12 @@ def read_cpu() -> Cpu:
     )
 
 
+def dashboard_folder() -> Path:
+    """Where app.py lies, with its pages, assets and results: in the package, or in the checkout."""
+    installed = Path(fer_bench.__file__).parent / "dashboard"  # setup.py puts it there
+    return installed if installed.is_dir() else Path(fer_bench.__file__).parents[1]
+
+
 def git_commit() -> str | None:
     """The commit of the source tree this package runs from; None outside a git checkout."""
     root = Path(fer_bench.__file__).parents[1]

@@ -10,6 +10,7 @@ import typer
 from fer_bench import distributed
 from fer_bench.cli.commands import (
     compare,
+    dashboard,
     data,
     evaluate,
     explain,
@@ -32,7 +33,7 @@ SHARED = ("train", "ensemble", "evaluate")
 app = typer.Typer(
     name="fer_bench",
     help="Train, measure and compare facial emotion recognition models, honestly.",
-    epilog="Dashboard: streamlit run app.py",
+    epilog="Dashboard: python -m fer_bench app",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -56,6 +57,8 @@ app.command()(score.score)
 app.command()(listings.results)
 app.command()(report.report)
 app.command()(serve.serve)
+app.command()(dashboard.app)
+app.command()(dashboard.live)
 
 
 @app.callback()

@@ -1,6 +1,6 @@
 """What the dashboard's pages share. The only part of the library that imports Streamlit."""
 
-from fer_bench.ui.access import may_name_paths
+from fer_bench.ui.access import may_name_paths, require_token, show_address
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER, show_budget
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
 from fer_bench.ui.labels import leakages, suspects, votes_beside
@@ -60,10 +60,12 @@ __all__ = [
     "open_run",
     "pick_run",
     "predictions",
+    "require_token",
     "results_root",
     "run_id",
     "run_link",
     "runs",
+    "show_address",
     "show_budget",
     "show_error",
     "show_pictures",

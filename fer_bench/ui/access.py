@@ -1,14 +1,19 @@
-"""Whether the visitor of a page may name files and folders of the machine that serves it."""
+"""Who may open the pages, and who may name files and folders of the machine that serves them."""
 
 from __future__ import annotations
 
+import hmac
 import os
 from ipaddress import ip_address
 
+import segno
 import streamlit as st
 
 #: 1 or 0: who runs the server decides, instead of the rule below.
 VARIABLE = "FER_BENCH_ALLOW_PATHS"
+#: What visitors must know, where it is set; and where other devices find the pages.
+TOKEN, ADDRESS = "FER_BENCH_TOKEN", "FER_BENCH_ADDRESS"  # nosec B105  # variables' names
+TOKEN_PARAMETER = "token"  # nosec B105
 #: What proxies put before a request that they pass on.
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
 
@@ -21,8 +26,39 @@ def may_name_paths() -> bool:
     """
     if given := os.environ.get(VARIABLE):
         return given == "1"
-    forwarded = any(name in st.context.headers for name in FORWARDED)
-    return _is_loopback(st.get_option("server.address")) and not forwarded
+    return _is_loopback(st.get_option("server.address")) and not _is_forwarded()
+
+
+def require_token() -> None:
+    """Ends the page with a form, unless the visitor knows `FER_BENCH_TOKEN`.
+
+    The token may stand in the address: `?token=...`. Where the variable is not set, all may enter.
+    """
+    wanted = os.environ.get(TOKEN)
+    if not wanted or st.session_state.get(TOKEN) == wanted:
+        return
+    given = st.query_params.get(TOKEN_PARAMETER, "")
+    if not given:
+        st.header("This dashboard asks for a token")
+        given = st.text_input("Token", type="password", help="Whoever started it has seen it.")
+    if hmac.compare_digest(given.encode(), wanted.encode()):
+        st.session_state[TOKEN] = wanted
+        st.rerun()
+    if given:
+        st.error("That is not the token: look at the terminal where the dashboard was started.")
+    st.stop()
+
+
+def show_address() -> None:
+    """Where other devices find the pages, as a QR code; nothing where only this machine does."""
+    if address := os.environ.get(ADDRESS):
+        with st.popover("Open on a phone", icon=":material/qr_code:"):
+            st.image(segno.make(address).svg_inline(scale=6, light="#fff"), width=240)
+            st.code(address, language=None, wrap_lines=True)
+
+
+def _is_forwarded() -> bool:
+    return any(name in st.context.headers for name in FORWARDED)
 
 
 def _is_loopback(address: str | None) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import runpy
-from pathlib import Path
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-import fer_bench
+from fer_bench.environment import dashboard_folder
 
-APP = Path(fer_bench.__file__).parents[1] / "app.py"
+APP = dashboard_folder() / "app.py"
 
 
 def within_app() -> None:

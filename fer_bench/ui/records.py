@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-import fer_bench
 from fer_bench import settings
 from fer_bench.data.cache import cache_dir
+from fer_bench.environment import dashboard_folder
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape
 from fer_bench.results.latency_files import LATENCY, StoredLatency, list_latencies
@@ -41,7 +41,7 @@ def results_root() -> Path:
     """
     given = os.environ.get("FER_BENCH_RESULTS")
     if not given:
-        return Path(fer_bench.__file__).parents[1] / "results"
+        return dashboard_folder() / "results"
     try:
         return open_results(given, cache_dir() / "results", every=LOOK_EVERY)
     except FerBenchError as error:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import sysconfig
+import time
 import venv
 import zipfile
 from collections.abc import Callable
@@ -16,20 +19,38 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 import yaml
+from browser_fixtures import require_chromium
+
+from benchmarks.dashboard import chromium, free_port
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("fer_bench", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
+SOURCES = (
+    ".streamlit", "LICENSE", "README.md", "app.py", "assets", "fer_bench", "pages",
+    "pyproject.toml", "requirements.txt", "results", "setup.py",
+)  # fmt: skip
+#: The dashboard's files, which lie outside the package in the checkout, and the shipped model's.
+DASHBOARD = ("app.py", "pages", "assets", ".streamlit/config.toml", "results/default.txt")
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def files_of(folder: Path) -> set[Path]:
+    """Every file beneath a folder, or the file itself."""
+    files = [folder] if folder.is_file() else folder.rglob("*")
+    return {path for path in files if path.is_file() and "__pycache__" not in path.parts}
+
+
 def shipped_files() -> set[str]:
-    """Every file of the package, but for the dashboard's part, which stays in the checkout."""
-    files = (path for path in (ROOT / "fer_bench").rglob("*") if path.is_file())
-    names = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
-    return {name for name in names if not name.startswith("fer_bench/ui/")}
+    """Every file of the package, and those of the dashboard where the wheel has them."""
+    run = (ROOT / "results/default.txt").read_text().strip()
+    dashboard = [path for name in (*DASHBOARD, f"results/{run}") for path in files_of(ROOT / name)]
+    return {path.relative_to(ROOT).as_posix() for path in files_of(ROOT / "fer_bench")} | {
+        f"fer_bench/dashboard/{path.relative_to(ROOT).as_posix()}" for path in dashboard
+    }
 
 
 @pytest.fixture(scope="module")
@@ -46,21 +67,24 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """`fer-bench ...` of an environment with the wheel in it, in an empty folder."""
+def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`fer-bench` of an environment with the wheel in it."""
     place = tmp_path_factory.mktemp("installed")
     venv.create(place / "venv", symlinks=True)
     pip = [sys.executable, "-m", "pip", "--python", place / "venv", "install", "--quiet"]
     subprocess.run([*pip, "--no-deps", "--no-index", wheel], check=True)
     (packages,) = (place / "venv/lib").glob("python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    empty = place / "empty"
-    empty.mkdir()
+    return place / "venv/bin/fer-bench"
+
+
+@pytest.fixture(scope="module")
+def command(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """`fer-bench ...` in an empty folder."""
+    empty = tmp_path_factory.mktemp("empty")
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [place / "venv/bin/fer-bench", *words], cwd=empty, capture_output=True, text=True
-        )
+        return subprocess.run([program, *words], cwd=empty, capture_output=True, text=True)
 
     return call
 
@@ -73,12 +97,13 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
 
 
 def test_what_is_shipped_reads_nothing_outside_the_package() -> None:
-    """`parents[1]` of the package is the checkout; only its commit may be asked for there."""
+    """`parents[1]` of the package is the checkout: its commit, and the dashboard lie there."""
     outside = re.compile(r"fer_bench\.__file__\)\.parents?\b|__file__\)\.parents\[[2-9]")
     users = {
         name
-        for name in shipped_files()
-        if name.endswith(".py") and outside.search((ROOT / name).read_text(encoding="utf-8"))
+        for path in files_of(ROOT / "fer_bench")
+        if path.suffix == ".py" and outside.search(path.read_text(encoding="utf-8"))
+        for name in [path.relative_to(ROOT).as_posix()]
     }
     assert users == {"fer_bench/environment.py"}
 
@@ -108,6 +133,65 @@ def test_without_results_the_installed_command_says_what_to_do(command: Command)
         "no runs in results: name the results folder with --results or FER_BENCH_RESULTS, or train "
         "one with `python -m fer_bench train`"
     ]
+
+
+def test_the_installed_dashboard_opens_by_its_certificate_and_token(
+    program: Path, tmp_path: Path
+) -> None:
+    """Outside the checkout, with the shipped model; what Chromium calls an error fails the test."""
+    require_chromium()
+    port = free_port()
+    words = ["app", "--https", "--token", "secret", "--port", str(port), "--json"]
+    settings = {"FER_BENCH_CACHE": str(tmp_path), "FER_BENCH_CONFIG": str(tmp_path / "s.json")}
+    hidden = {"FER_BENCH_RESULTS", "FER_BENCH_TOKEN", "FER_BENCH_DATA", "PYTHONPATH"}
+    environment = {k: v for k, v in os.environ.items() if k not in hidden} | settings
+    server = subprocess.Popen(
+        [program, *words], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        address = read_document(server)["address"]
+        assert address == f"https://localhost:{port}/?token=secret"
+        (certificate,) = tmp_path.glob("certificates/*.pem")
+        wait_for_health(port, ssl.create_default_context(cafile=str(certificate)))
+        with chromium() as browser, browser.new_context(ignore_https_errors=True) as context:
+            page = context.new_page()
+            page.set_default_timeout(120_000)
+            page.goto(address.partition("?")[0])
+            page.get_by_role("heading", name="This dashboard asks for a token").wait_for()
+            page.goto(address)
+            page.get_by_role("heading", level=1, name="Leaderboard").wait_for()
+            page.get_by_text("compact_resnet").first.wait_for(state="attached")
+            page.get_by_role("link", name="Try an image").click()
+            page.get_by_role("heading", level=1, name="Try an image").wait_for()
+            page.get_by_text("happy").first.wait_for(state="attached")
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+def read_document(server: subprocess.Popen[str]) -> dict[str, Any]:
+    """The JSON document that a server begins with."""
+    assert server.stdout
+    text = ""
+    while not text.endswith("\n}\n"):
+        line = server.stdout.readline()
+        assert line, "the server ended"
+        text += line
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def wait_for_health(port: int, context: ssl.SSLContext) -> None:
+    """Until Streamlit answers by this certificate."""
+    end = time.monotonic() + 120
+    while True:
+        try:
+            urlopen(f"https://localhost:{port}/_stcore/health", timeout=5, context=context).close()
+            return
+        except URLError as error:
+            assert isinstance(error.reason, ConnectionError | TimeoutError), error
+            assert time.monotonic() < end, error
+            time.sleep(0.2)
 
 
 # The image

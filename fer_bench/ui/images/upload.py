@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-import fer_bench
+from fer_bench.environment import dashboard_folder
 from fer_bench.errors import FerBenchError
 from fer_bench.ui.models import weights_changed
 from fer_bench.ui.widgets import show_error
@@ -22,7 +21,7 @@ if TYPE_CHECKING:  # torch loads only when a picture is analysed
     from fer_bench.inference.classifier import FaceClassifier
     from fer_bench.inference.predictor import Analysis
 
-SAMPLE_FILE = Path(fer_bench.__file__).parents[1] / "assets" / "samples" / "astronaut.jpg"
+SAMPLE_FILE = dashboard_folder() / "assets" / "samples" / "astronaut.jpg"
 SAMPLE, UPLOAD, CAMERA = "Sample", "Upload", "Camera"
 #: More pictures than this at once are a job for `python -m fer_bench predict`.
 MOST_PICTURES = 200
