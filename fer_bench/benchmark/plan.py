@@ -12,6 +12,7 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import load_dataset
 from fer_bench.emotions import emotion_set
 from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.tta import tta_of
 from fer_bench.models.build import find_builder
 from fer_bench.models.classifier import Option
 from fer_bench.results.store import ResultsStore
@@ -49,6 +50,8 @@ class Source:
             votes_file=self.votes_file,
             rows_file=self.rows_file,
             limit=spec.limit,
+            val_share=spec.val_share,
+            image_size=spec.image_size,
             classes=self.classes,
             complete=complete,
         )
@@ -71,7 +74,8 @@ class Source:
 
 def data_key(spec: DataSpec) -> Hashable:
     """Equal for runs whose source gives them the same data."""
-    return spec.protocol, spec.emotions, spec.votes, spec.limit
+    fields = ("protocol", "emotions", "votes", "limit", "val_share", "image_size")
+    return tuple(getattr(spec, name) for name in fields)
 
 
 def specify(
@@ -87,6 +91,9 @@ def specify(
     seed: int = 0,
     epochs: int | None = None,
     limit: int | None = None,
+    val_share: float | None = None,
+    image_size: int | None = None,
+    tta_views: int | None = None,
     teachers: tuple[str, ...] = (),
 ) -> RunSpec:
     """One run's specification, with what its recipe implies filled in.
@@ -105,6 +112,8 @@ def specify(
     if epochs is not None:
         changed = chosen.model_dump() | {"epochs": epochs}
         chosen = validate(Recipe, changed, f"recipe {chosen.name!r} with {epochs} epochs")
+    if tta_views is not None:
+        chosen = chosen.model_copy(update={"tta": tta_of(tta_views)})
     options = dict(model_options or {})
     if chosen.input_size:
         options.setdefault("input_size", chosen.input_size)
@@ -120,6 +129,9 @@ def specify(
         "seed": seed,
         "epochs": epochs,
         "limit": limit,
+        "val_share": val_share,
+        "image_size": image_size,
+        "tta_views": tta_views,
         "teachers": teachers,
     }
     return validate(RunSpec, values, f"a run of {model}")

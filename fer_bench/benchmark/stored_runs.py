@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fer_bench import distributed
 from fer_bench.benchmark.plan import Source
 from fer_bench.evaluation.evaluate import evaluate
+from fer_bench.evaluation.tta import tta_of
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.results.record import Metrics
 from fer_bench.results.store import ResultsStore
@@ -32,11 +33,14 @@ def evaluate_run(
     *,
     split: Split = "test",
     tta: bool = False,
+    tta_views: int | None = None,
     limit: int | None = None,
     device: str = "cpu",
     progress: Progress = silent,
 ) -> EvaluationReport:
     """Measures a stored run's model on any source; with `tta`, over its recipe's views.
+
+    tta_views: over this many views instead.
 
     A run trained on FER+ labels is measured on them over FER2013, elsewhere on the data's own.
 
@@ -51,6 +55,8 @@ def evaluate_run(
     if limit is not None:  # of this split alone: what is clean depends on the whole of train
         dataset = dataset.limited(limit, limit=(split,))
     views = record.spec.tta if tta else "none"
+    if tta_views is not None:
+        views = tta_of(tta_views)
     found = evaluate(
         model, dataset, splits=(split,), tta=views, device=device, progress=progress
     ).metrics

@@ -49,6 +49,10 @@ Results = Annotated[
     ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Images per split; marks the run `limit`.")]
+TtaViews = Annotated[
+    int | None,
+    typer.Option(min=1, help="Views to average: 1, 2 (flip), 5 or 10 (crops); else the recipe's."),
+]
 Device = Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")]
 VotesFile = Annotated[Path | None, typer.Option(help="FER+ votes: fer2013new.csv.")]
 RowsFile = Annotated[

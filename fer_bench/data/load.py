@@ -186,13 +186,14 @@ def split_source(
     votes: VoteMode | None = None,
     votes_file: Path | None = None,
     rows_file: Path | None = None,
+    val_share: float | None = None,
 ) -> FaceDataset:
     """A read source under a protocol and label set, not yet checked for empty splits."""
     data = loaded.data
     if loaded.format == "ferplus":
         votes = votes or "majority"
     groups = loaded.groups()
-    assigned = splits.assign(data, protocol, SPLIT_SEED, groups)
+    assigned = splits.assign(data, protocol, SPLIT_SEED, groups, val_share)
     dataset = FaceDataset(
         name=data.name,
         source=data.source,
@@ -224,6 +225,7 @@ def load_dataset(
     votes_file: Path | None = None,
     rows_file: Path | None = None,
     limit: int | None = None,
+    val_share: float | None = None,
     seed: int = 0,
     format: str | None = None,
     image_size: int | None = None,
@@ -234,7 +236,8 @@ def load_dataset(
     """Faces ready for training and evaluation.
 
     source, format, image_size, classes: as in `read_source`.
-    protocol: see `fer_bench.data.splits.assign`. The held-out split is the same for every seed.
+    protocol, val_share: see `fer_bench.data.splits.assign`. What is held out is the same for every
+        seed.
     emotions: only these classes, in this order; the others leave their splits.
     votes: FER+ labels for FER2013, from `votes_file` (fer2013new.csv); for Kaggle's files also
         `rows_file` (a `row,file` CSV or the original fer2013.csv). Both are also found beside the
@@ -256,6 +259,7 @@ def load_dataset(
         votes=votes,
         votes_file=votes_file,
         rows_file=rows_file,
+        val_share=val_share,
     )
     if complete:
         splits.require_complete(dataset)

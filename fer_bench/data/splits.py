@@ -31,6 +31,7 @@ def assign(
     protocol: Protocol,
     seed: int = 0,
     groups: NDArray[np.int64] | None = None,
+    val_share: float | None = None,
 ) -> NDArray[np.int8]:
     """int8 `(N,)`: each sample's index into `SPLITS`.
 
@@ -41,6 +42,11 @@ def assign(
     A source without parts is split 80 / 10 / 10 under both. What is held out is stratified by
     label and depends on the seed alone; exact duplicates, and samples of one of `groups` (int64
     `(N,)`, persons), stay together.
+
+    val_share: held out as val instead of a tenth, where val is held out.
+
+    Raises:
+        FerBenchError: a share for val is asked for where the source has a val part of its own.
     """
     splits = np.array([PART_SPLITS.get(str(p), UNASSIGNED) for p in data.parts], dtype=np.int8)
     has = {split: bool((splits == split).any()) for split in (TRAIN, VAL, TEST)}
@@ -54,7 +60,13 @@ def assign(
     if not (splits == VAL).any():
         pool = splits == TRAIN
         whole = len(splits) if not (has[VAL] or has[TEST]) else int(pool.sum())
-        splits[_held_out(pool, data.labels, units, rng, of=whole)] = VAL
+        share = val_share or HELD_OUT
+        splits[_held_out(pool, data.labels, units, rng, of=whole, share=share)] = VAL
+    elif val_share is not None:
+        raise FerBenchError(
+            f"{data.source} has a val part of its own, which the protocol {protocol} keeps: leave "
+            "--val-share out, or choose --protocol kaggle, which holds val out of train"
+        )
     return splits
 
 
@@ -97,15 +109,16 @@ def _held_out(
     rng: np.random.Generator,
     *,
     of: int,
+    share: float = HELD_OUT,
 ) -> NDArray[np.int64]:
-    """Positions of about a tenth of `of` samples from the pool, whole units, class by class.
+    """Positions of about this share of `of` samples from the pool, whole units, class by class.
 
     The rarest class goes first: a person held out for it brings samples of the common ones along.
     Each class gives at least one unit; a class with a single unit keeps it, so that training does
     not lose it.
     """
     here = np.flatnonzero(pool)
-    share = HELD_OUT * of / max(1, len(here))
+    share *= of / max(1, len(here))
     _, compact = np.unique(units[here], return_inverse=True)
     classes, label = np.unique(labels[here], return_inverse=True)
     n_units = int(compact.max(initial=-1)) + 1

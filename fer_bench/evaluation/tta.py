@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from fer_bench.errors import FerBenchError, suggest
+from fer_bench.specs.recipe import TestTimeAugmentation
 
 #: Side of a crop as a share of the image's side: 40 of 48, as in ten-crop evaluation on FER2013.
 CROP_SHARE = 5 / 6
@@ -43,6 +44,20 @@ def views_of(tta: str) -> tuple[View, ...]:
     if tta not in VIEWS:
         raise FerBenchError(f"unknown test-time augmentation {tta!r}: {suggest(tta, VIEWS)}")
     return VIEWS[tta]
+
+
+def tta_of(views: int) -> TestTimeAugmentation:
+    """The test-time augmentation of this many views.
+
+    Raises:
+        FerBenchError: there is none.
+    """
+    names = {len(VIEWS[name]): name for name in get_args(TestTimeAugmentation)}
+    if views not in names:
+        known = ", ".join(f"{count} ({name})" for count, name in names.items())
+        raise FerBenchError(f"no test-time augmentation has {views} views: expected one of {known}")
+    found: TestTimeAugmentation = names[views]
+    return found
 
 
 def _crop(x: Tensor, place: Place) -> Tensor:

@@ -89,6 +89,9 @@ class TrainingInfo(Part):
     batch_size: int = Field(description="images in a step, of all processes together")
     processes: int = Field(1, ge=1, description="that shared the work")
     extractor: str | None = Field(None, description="back end that extracted frozen features")
+    momentum: tuple[float, float] | None = Field(
+        None, description="lowest and highest in force; Adam's first beta"
+    )
 
 
 class Member(Part):

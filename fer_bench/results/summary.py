@@ -144,7 +144,11 @@ def _recipe_words(spec: RunSpec, place: str) -> list[str]:
     """`--recipe NAME`, or the record itself where its recipe is no shipped one of that name."""
     recipe, epochs = spec.recipe.only_for(spec.model), spec.epochs
     is_shipped = recipe.name in recipe_names() and (
-        load_recipe(recipe.name).only_for(spec.model).model_copy(update={"epochs": recipe.epochs})
+        load_recipe(recipe.name)
+        .only_for(spec.model)
+        .model_copy(
+            update={"epochs": recipe.epochs} | ({"tta": recipe.tta} if spec.tta_views else {})
+        )
         == recipe
     )
     words = ["--recipe", recipe.name if is_shipped else place]
@@ -186,8 +190,14 @@ def reproduce_command(record: RunRecord) -> str:
         words += ["--option", f"{key}={text}"]
     for teacher in spec.teachers:
         words += ["--teacher", teacher]
-    if spec.limit:
-        words += ["--limit", str(spec.limit)]
+    overrides = {
+        "--val-share": spec.val_share,
+        "--image-size": spec.image_size,
+        "--tta-views": spec.tta_views,
+        "--limit": spec.limit,
+    }
+    for option, given in overrides.items():
+        words += [option, str(given)] if given else []
     words += _measured_words(record, spec)
     if record.model and record.model.weights_dtype != "float32":
         words += ["--weights", record.model.weights_dtype]

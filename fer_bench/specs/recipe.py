@@ -61,13 +61,16 @@ class Optimizer(Config):
 
 class Schedule(Config):
     """How the learning rate moves. one-cycle is Smith's (arXiv 1803.09820): it rises for 30 % of
-    the steps, then falls to nothing, and SGD's momentum moves against it, 0.95 to 0.85 and back.
+    the steps, then falls to nothing, and momentum (Adam's first beta) moves against it.
     """
 
     name: Literal["constant", "cosine", "one-cycle", "plateau"] = "constant"
     warmup_epochs: float = Field(0.0, ge=0, description="linear warm-up (constant and cosine)")
     factor: float = Field(0.5, gt=0, lt=1, description="plateau: lr is multiplied by this")
     patience: int = Field(3, ge=0, description="plateau: epochs without improvement on val")
+    cycle_momentum: bool = Field(
+        True, description="one-cycle: momentum goes 0.95 to 0.85 and back; else the optimizer's"
+    )
 
 
 class Distillation(Config):
@@ -158,7 +161,28 @@ def load_recipe(name: str) -> Recipe:
         path = RECIPES_DIR / f"{name}.yaml"
         if name not in recipe_names():
             raise FerBenchError(f"unknown recipe {name!r:.80}: {suggest(name, recipe_names())}")
-    return load_yaml(Recipe, path)
+    recipe = load_yaml(Recipe, path)
+    _require_own_momentum(recipe, path)
+    return recipe
+
+
+def _require_own_momentum(recipe: Recipe, path: Path) -> None:
+    """Refuses a momentum that is written down and would not be in force; records are read as is.
+
+    Raises:
+        FerBenchError: one-cycle moves momentum, and the file has one of its own.
+    """
+    stated = [
+        o
+        for o in (recipe.optimizer, *recipe.optimizers.values())
+        if "momentum" in o.model_fields_set
+    ]
+    if stated and recipe.schedule.name == "one-cycle" and recipe.schedule.cycle_momentum:
+        raise FerBenchError(
+            f"{path}: one-cycle moves momentum between 0.95 and 0.85 and would override the "
+            f"optimizer's {stated[0].momentum:g}: leave momentum out, or set "
+            "schedule.cycle_momentum: false to train with it"
+        )
 
 
 def _recorded_recipe(path: Path) -> Recipe:

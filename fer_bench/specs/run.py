@@ -53,6 +53,12 @@ class DataSpec(Config):
     emotions: Emotions = None
     votes: VoteMode | None = Field(None, description="FER+ labels instead of FER2013's")
     limit: int | None = Field(None, gt=0, description="images per split; marks the run `limit`")
+    val_share: float | None = Field(
+        None, gt=0, lt=1, description="of train that is held out as val; a tenth unless given"
+    )
+    image_size: int | None = Field(
+        None, ge=8, le=1024, description="side that images are stored at, pixels; else their own"
+    )
     selection_split: Split = "val"
     test_split: Split = "test"
 
@@ -74,6 +80,10 @@ class DataSpec(Config):
             words.append(f"{len(self.emotions)}-classes")
         if self.protocol != "official":
             words.append(self.protocol)
+        if self.val_share:
+            words.append(f"val{self.val_share:g}")
+        if self.image_size:
+            words.append(f"data{self.image_size}px")
         if self.limit:
             words.append(f"limit{self.limit}")
         return words
@@ -89,6 +99,9 @@ class RunSpec(DataSpec):
     model_options: dict[str, int | float | str | bool] = Field(default_factory=dict)
     seed: Seed = 0
     epochs: int | None = Field(None, gt=0, description="what `recipe.epochs` was overridden with")
+    tta_views: int | None = Field(
+        None, gt=0, description="how many views `recipe.tta` was overridden with"
+    )
     teachers: tuple[str, ...] = Field(
         (), description="runs whose answers are learned too, as the recipe's `distillation` says"
     )
@@ -119,6 +132,8 @@ class RunSpec(DataSpec):
         parts = [self.model.replace(":", "-").replace("/", "-"), self.mode, self.recipe.name]
         if self.epochs:
             parts.append(f"{self.epochs}ep")
+        if self.tta_views:
+            parts.append(f"{self.tta_views}-views")
         if self.pretraining == "none":
             parts.append("scratch")
         parts += [_option_word(key, value) for key, value in self.model_options.items() if value]

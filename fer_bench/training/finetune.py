@@ -102,6 +102,7 @@ def finetune(
         stopped_early=state.epoch < recipe.epochs,
         batch_size=recipe.batch_size,
         processes=distributed.count(),
+        momentum=state.rate.momentum,
     )
     return TrainingOutcome(history=pd.DataFrame(state.history), info=info)
 

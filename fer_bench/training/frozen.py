@@ -102,12 +102,12 @@ def train_frozen(
     features = split_features(model, dataset, spec, chosen, progress)
     extraction_seconds = time.perf_counter() - started
 
-    def train_head() -> tuple[dict[str, Tensor], list[dict[str, float]], int]:
+    def train_head() -> tuple[dict[str, Tensor], list[dict[str, float]], int, tuple[float, float]]:
         data = load_splits(features, dataset, spec, device)
         state = _train_head(model, data, dataset, spec, work_dir, progress, device, resume)
-        return state.best, state.history, state.best_epoch
+        return state.best, state.history, state.best_epoch, state.rate.momentum
 
-    best, history, best_epoch = distributed.on_main(train_head)
+    best, history, best_epoch, momentum = distributed.on_main(train_head)
     model.head.load_state_dict(best)
     model.eval()
 
@@ -124,6 +124,7 @@ def train_frozen(
         batch_size=recipe.batch_size,
         processes=distributed.count(),
         extractor=chosen.name,
+        momentum=momentum,
     )
     return TrainingOutcome(history=pd.DataFrame(history), info=info)
 

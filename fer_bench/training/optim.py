@@ -62,7 +62,12 @@ class LearningRate:
         elif schedule.name == "one-cycle":
             peak = optimizer.param_groups[0]["lr"]
             # One more than there are: the schedule counts the rate before the first step too.
-            self._by_batch = OneCycleLR(optimizer, max_lr=peak, total_steps=epochs * steps + 1)
+            self._by_batch = OneCycleLR(
+                optimizer,
+                max_lr=peak,
+                total_steps=epochs * steps + 1,
+                cycle_momentum=schedule.cycle_momentum,
+            )
         else:
             warmup = int(schedule.warmup_epochs * steps)
             self._by_batch = LambdaLR(optimizer, _Factor(schedule.name, warmup, epochs * steps))
@@ -71,6 +76,15 @@ class LearningRate:
     def value(self) -> float:
         """The learning rate in force."""
         return float(self._optimizer.param_groups[0]["lr"])
+
+    @property
+    def momentum(self) -> tuple[float, float]:
+        """The lowest and highest momentum (Adam: first beta) that the schedule gives."""
+        group = self._optimizer.param_groups[0]
+        if "max_momentum" in group:
+            return group["base_momentum"], group["max_momentum"]
+        fixed = group["momentum"] if "momentum" in group else group["betas"][0]
+        return fixed, fixed
 
     def step_batch(self) -> None:
         """Call after each optimiser step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -9,7 +10,7 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor, nn
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.specs.recipe import Recipe
 from fer_bench.training.optim import LearningRate, make_optimizer
 from fer_bench.types import Precision
@@ -105,7 +106,16 @@ class TrainingState(Generic[Net]):
             self.average.update(self.model, step=self.steps)
 
     def finish_epoch(self, row: dict[str, float]) -> None:
-        """After an epoch and its validation; `row` is the epoch's line of the history."""
+        """After an epoch and its validation; `row` is the epoch's line of the history.
+
+        Raises:
+            RunFailed: the network that would be kept answers with numbers that are none.
+        """
+        if not math.isfinite(row["val_loss"]):
+            raise RunFailed(
+                f"training diverged: the validation loss became {row['val_loss']} in epoch "
+                f"{self.epoch + 1}: lower the learning rate"
+            )
         self.epoch += 1
         self.history.append(row)
         self.rate.step_epoch(row["val_accuracy"])

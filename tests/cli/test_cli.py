@@ -73,6 +73,32 @@ def test_data_audit_reports_exact_and_near_duplicates(fer):
     assert found["exact"]["n_groups"] == found["exact"]["n_held_out_in_train"] == 0
 
 
+def test_the_held_out_share_the_images_size_and_the_views_are_options(fer, tmp_path):
+    common = ["--data", "synthetic", "--results", str(tmp_path), "--device", "cpu"]
+    train = ["train", "--model", "clip_vit_b_32", "--recipe", "finetune-5", "--epochs", "1"]
+    train += ["--pretraining", "none", "--option", "tiny=true", "--protocol", "kaggle"]
+    chosen = ["--val-share", "0.25", "--image-size", "40", "--tta-views", "1"]
+    code, out, err = fer(*train, *chosen, *common, "--json")
+    assert code == 0, err
+    (record,) = json.loads(out)
+    sizes = record["dataset"]["split_sizes"]
+    assert sizes["val"] / (sizes["train"] + sizes["val"]) == pytest.approx(0.25, abs=0.02)
+    assert "test_tta" not in record["metrics"]
+    assert record["name"].endswith("-1-views-scratch-tiny-kaggle-val0.25-data40px-s0")
+    assert record["training"]["momentum"] == [0.9, 0.9]
+
+    # The same images are held out when the run is evaluated; views can be chosen anew.
+    evaluate = ["evaluate", record["name"], *common, "--split", "val", "--json"]
+    code, out, err = fer(*evaluate, "--tta-views", "2")
+    assert code == 0, err
+    report = json.loads(out)
+    assert (report["n"], report["tta"]) == (sizes["val"], "flip")
+    assert fer(*evaluate, "--tta-views", "4")[0] == 2
+    code, _, err = fer(*train[:-1], "official", *chosen, *common)
+    assert code == 2
+    assert "has a val part of its own" in one_line(err)
+
+
 def test_train_evaluate_results_in_turn(fer, tmp_path):
     common = ["--data", "synthetic", "--results", str(tmp_path), "--device", "cpu"]
     train = ["train", "--model", "clip_vit_b_32", "--mode", "full", "--recipe", "finetune-5"]

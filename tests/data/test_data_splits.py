@@ -7,6 +7,7 @@ import pytest
 
 from fer_bench.data.dataset import SourceData
 from fer_bench.data.splits import TEST, TRAIN, VAL, assign
+from fer_bench.errors import FerBenchError
 from fer_bench.specs.run import Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("official", "kaggle")
@@ -53,6 +54,25 @@ FER2013_PARTS = ["Training"] * 400 + ["PublicTest"] * 40 + ["PrivateTest"] * 60
 )
 def test_split_sizes(protocol: Protocol, parts: list[str], expected: tuple[int, int, int]) -> None:
     assert sizes(assign(source(parts), protocol)) == expected
+
+
+@pytest.mark.parametrize(
+    ("protocol", "parts", "expected"),
+    [
+        ("kaggle", FER2013_PARTS, (300, 100, 100)),
+        ("official", ["train"] * 400 + ["test"] * 60, (300, 100, 60)),
+        ("official", [""] * 400, (260, 100, 40)),
+    ],
+)
+def test_another_share_is_held_out_as_val(
+    protocol: Protocol, parts: list[str], expected: tuple[int, int, int]
+) -> None:
+    assert sizes(assign(source(parts), protocol, val_share=0.25)) == expected
+
+
+def test_a_share_for_val_is_refused_where_the_source_has_one() -> None:
+    with pytest.raises(FerBenchError, match=r"val part of its own, .* leave --val-share out, or"):
+        assign(source(FER2013_PARTS), "official", val_share=0.25)
 
 
 def test_official_keeps_every_sample_in_its_part() -> None:

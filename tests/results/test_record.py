@@ -203,6 +203,16 @@ def test_reproduce_command_pins_what_a_stopwatch_chose(
     assert found == expected
 
 
+def test_reproduce_command_names_what_was_chosen_beside_the_recipe() -> None:
+    record = make_record()
+    chosen = {"val_share": 0.25, "image_size": 64, "tta_views": 5}
+    recipe = load_recipe("finetune-5").model_copy(update={"tta": "five-crop"})
+    spec = record.spec.model_copy(update={**chosen, "recipe": recipe})
+    command = reproduce_command(record.model_copy(update={"spec": spec}))
+    assert " --recipe finetune-5 " in command
+    assert " --val-share 0.25 --image-size 64 --tta-views 5" in command
+
+
 def test_reproduce_command_names_votes() -> None:
     record = make_record()
     spec = record.spec.model_copy(update={"votes": "multi-target"})

@@ -208,6 +208,15 @@ def test_augmentation_that_a_cache_cannot_give_is_refused(
         train(tmp_path, make_spec(**changes))
 
 
+def test_a_head_that_diverges_in_the_epochs_last_step_fails_the_run(tmp_path: Path) -> None:
+    """The loss of the training is fine to the end; that of the validation is not."""
+    spec = make_spec(batch_size=90, optimizer=Optimizer(name="sgd", lr=1e38, momentum=0.0))
+    with pytest.raises(
+        RunFailed, match=r"diverged: the validation loss became (inf|nan) in epoch 1"
+    ):
+        train(tmp_path, spec)
+
+
 def test_a_loss_that_is_not_finite_fails_the_run(tmp_path: Path) -> None:
     model = tiny_classifier()
     nn.init.constant_(model.head[1].weight, torch.inf)  # type: ignore[index]

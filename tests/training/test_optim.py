@@ -114,6 +114,31 @@ def test_one_cycle_rises_then_falls_below_its_start():
     assert values[-1] < 1e-5 < 0.1 * max(values)
 
 
+@pytest.mark.parametrize(
+    ("cycled", "optimizer", "expected"),
+    [
+        (True, "sgd", (0.85, 0.95)),
+        (True, "adam", (0.85, 0.95)),
+        (False, "sgd", (0.9, 0.9)),
+        (False, "adamw", (0.9, 0.9)),
+    ],
+)
+def test_one_cycle_says_what_momentum_it_gives(cycled, optimizer, expected):
+    schedule = Schedule(name="one-cycle", cycle_momentum=cycled)
+    settings = recipe(schedule, optimizer=optimizer)
+    made = make_optimizer([nn.Parameter(torch.zeros(1))], settings, "m")
+    rate = LearningRate(made, schedule, epochs=4, steps=5)
+    seen = set()
+    for _ in range(20):
+        made.step()
+        rate.step_batch()
+        group = made.param_groups[0]
+        seen.add(round(group["momentum"] if "momentum" in group else group["betas"][0], 4))
+    assert rate.momentum == expected
+    assert expected[0] <= min(seen) <= max(seen) <= expected[1]
+    assert len(seen) == 1 or cycled
+
+
 def test_plateau_halves_after_patience_runs_out():
     schedule = Schedule(name="plateau", factor=0.5, patience=1)
     assert rates(schedule, [0.5, 0.5, 0.5, 0.6]) == pytest.approx([0.1, 0.1, 0.05, 0.05])

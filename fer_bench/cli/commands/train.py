@@ -19,6 +19,7 @@ from fer_bench.cli.options import (
     Results,
     RowsFile,
     Track,
+    TtaViews,
     VotesFile,
     as_dtype,
     as_mode,
@@ -73,6 +74,17 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.")] = None,
     limit: Limit = None,
+    val_share: Annotated[
+        float | None, typer.Option(help="Of train, held out as val where it is; default 0.1.")
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Side that the data's images are read at, pixels; default their own, 224 where "
+            "they differ. The model's input is --option input_size=N."
+        ),
+    ] = None,
+    tta_views: TtaViews = None,
     results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     precision: Annotated[
@@ -114,6 +126,9 @@ def train(
             seed=seed,
             epochs=epochs,
             limit=limit,
+            val_share=val_share,
+            image_size=image_size,
+            tta_views=tta_views,
             teachers=tuple(store.find(name).name for name in teacher or ()),
         )
         dataset = open_source(data_source(data), votes_file, rows_file, classes).load(spec)
