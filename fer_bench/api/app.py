@@ -93,6 +93,7 @@ def _open_routes(service: Service) -> APIRouter:
     """What needs no token."""
     router = APIRouter()
 
+    @router.head(HEALTH, include_in_schema=False)
     @router.get(
         HEALTH,
         summary="Whether it is ready",

@@ -406,6 +406,8 @@ def test_with_a_token_everything_but_the_health_asks_for_it(guarded, address):
     assert "token is missing or wrong" in sentence(response)
     assert guarded.get(address, headers=authorization("Bearer", "sécret")).status_code == 200
     assert guarded.get("/healthz").status_code == 200
+    asked = guarded.head("/healthz")  # as monitors and load balancers do
+    assert (asked.status_code, asked.content) == (200, b"")
 
 
 @pytest.mark.parametrize(

@@ -485,6 +485,32 @@ def test_a_face_missed_for_a_moment_is_held_but_not_logged(
     assert session.log()["time_s"].tolist() == pytest.approx([0.0, 0.9])
 
 
+def test_a_face_that_moves_on_or_is_seen_elsewhere_is_one_box(
+    session: LiveSession, clock: Clock
+) -> None:
+    detector = Detector()
+    session.use([classifier(sure_of(0))], lambda: detector)
+    session.start()
+    boxes = [(0, 0, 80, 80), (60, 0, 80, 80), (120, 0, 80, 80), (500, 300, 80, 80)]
+    for track, box in zip([1, 1, 1, 2], boxes, strict=True):
+        detector.boxes = [box]
+        analyse(session)
+        (face,) = session.stats().faces
+        assert (face.track, face.held, face.prediction.face.box) == (track, False, box)
+        clock.now += 0.1
+
+
+def test_a_face_behind_another_is_not_held(session: LiveSession, clock: Clock) -> None:
+    detector = Detector()
+    session.use([classifier(sure_of(0))], lambda: detector)
+    session.start()
+    for lefts in ([100, 200], [140, 170], [150]):
+        detector.boxes = [(left, 100, 80, 80) for left in lefts]
+        analyse(session)
+        assert [face.held for face in session.stats().faces] == [False] * len(lefts)
+        clock.now += 0.1
+
+
 def test_numbers_go_on_after_a_restart(session: LiveSession, clock: Clock) -> None:
     session.use([classifier(sure_of(0))], Detector)
     for number in (1, 2):

@@ -55,10 +55,55 @@ def test_pairs_are_chosen_for_the_largest_overlap_in_all() -> None:
     assert tracker.update([(50, 0, 100, 100), (5, 0, 100, 100)], 0.1) == [2, 1]
 
 
-def test_a_face_elsewhere_is_another_face() -> None:
-    tracker = Tracker(min_iou=0.2)
+@pytest.mark.parametrize("elsewhere", [(200, 0, 100, 100), (0, 300, 100, 100), (0, 0, 250, 250)])
+def test_a_face_elsewhere_or_of_another_size_is_another_face(elsewhere) -> None:
+    tracker = Tracker()
     tracker.update([LEFT], 0.0)
-    assert tracker.update([(90, 0, 100, 100)], 0.1) == [2]
+    assert tracker.update([elsewhere], 0.1) == [2]
+
+
+@pytest.mark.parametrize("step", [(75, 0), (-75, 0), (0, 75), (75, 75), (30, -75)])
+@pytest.mark.parametrize("interval", [0.04, 0.5])
+def test_a_face_that_moves_by_three_quarters_of_its_width_keeps_its_number(step, interval) -> None:
+    tracker = Tracker()
+    for i in range(12):
+        box = (500 + i * step[0], 500 + i * step[1], 100, 100)
+        assert tracker.update([box], i * interval) == [1]
+
+
+def test_a_face_that_turns_round_keeps_its_number() -> None:
+    tracker = Tracker()
+    for i, x in enumerate([0, 75, 150, 225, 150, 75, 0, 75]):
+        assert tracker.update([(x, 0, 100, 100)], i * 0.1) == [1]
+
+
+@pytest.mark.parametrize("step", [7, 20, 50, 75])
+@pytest.mark.parametrize("drop", [0, 4], ids=["low", "shifted"])
+def test_two_faces_that_cross_do_not_swap(step, drop) -> None:
+    """In whatever order the detector lists them."""
+    tracker = Tracker()
+    n = 600 // step
+    for i in range(n):
+        boxes = [(i * step, 100, 100, 100), (603 - i * step, 100 + drop, 100, 100)]
+        found = tracker.update(boxes[:: 1 if i % 2 == 0 else -1], i * 0.1)
+        assert found == ([1, 2] if i % 2 == 0 else [2, 1])
+
+
+def test_of_two_faces_that_cross_the_one_behind_keeps_its_number() -> None:
+    """The detector finds one box while one face covers the other."""
+    tracker = Tracker()
+    for i in range(16):
+        boxes = [(i * 40, 100, 100, 100), (600 - i * 40, 100, 100, 100)]
+        covered = abs(boxes[0][0] - boxes[1][0]) < 50
+        found = tracker.update(boxes[:1] if covered else boxes, i * 0.1)
+        assert found == ([1] if covered else [1, 2])
+
+
+def test_two_poor_pairs_do_not_break_up_a_good_one() -> None:
+    """One of two leaves on the right while a third comes in on the left."""
+    tracker = Tracker()
+    assert tracker.update([(300, 0, 100, 100), (420, 0, 100, 100)], 0.0) == [1, 2]
+    assert tracker.update([(300, 0, 100, 100), (180, 0, 100, 100)], 0.1)[0] == 1
 
 
 def test_forty_faces_keep_forty_numbers() -> None:

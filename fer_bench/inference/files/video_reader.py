@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,13 +13,23 @@ from typing import Any
 import av
 import numpy as np
 from av.error import FFmpegError
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
+from fer_bench.inference.files.video_clock import timeline_of
+from fer_bench.inference.files.video_size import is_cut_short
 
-#: A video that ends so many seconds before its header says is reported as cut short.
+DISPLAY_MATRIX = Type.DISPLAYMATRIX
+
+#: A video that ends so many seconds before its header says, and whose file ends before its last
+#: part does, is reported as cut short.
 CUT_SHORT = 0.5
+#: Pictures are shown at most this wide; odd headers ask for far more.
+WIDEST = 16_384
+#: Formats that keep no time of presentation: their frames are shown in the order of decoding times.
+ORDERED_BY_DTS = ("avi",)
 
 #: Takes an `av.Packet` of sound.
 OnSound = Callable[[Any], None]
@@ -26,22 +37,54 @@ OnSound = Callable[[Any], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """A decoded frame: number from 0, time stamp in units of `time_base`, and its av.VideoFrame."""
+    """A decoded frame: number from 0, time stamp in units of `time_base`, and its av.VideoFrame.
+
+    pixel_aspect: width of a stored pixel by its height.
+    """
 
     number: int
     pts: int
     time_base: Fraction
     raw: Any
+    pixel_aspect: Fraction = Fraction(1)
 
     @property
     def time_s(self) -> float:
-        """Seconds, by the video's own clock."""
+        """Seconds since the video's start."""
         return float(self.pts * self.time_base)
 
     def image(self) -> NDArray[np.uint8]:
-        """uint8 `(H, W, 3)` RGB, upright."""
-        turned = np.rot90(self.raw.to_ndarray(format="rgb24"), round(self.raw.rotation / 90))
-        return np.ascontiguousarray(turned, np.uint8)
+        """uint8 `(H, W, 3)` RGB as players show it: pixels square, turned and mirrored."""
+        width, height = _shown_size(self.raw.width, self.raw.height, self.pixel_aspect)
+        if (width, height) == (self.raw.width, self.raw.height):
+            stored = self.raw.to_ndarray(format="rgb24")
+        else:
+            stored = self.raw.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        return np.ascontiguousarray(_oriented(stored, self.raw), np.uint8)
+
+
+def _shown_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """Width and height in square pixels; the height stays, as with FFmpeg."""
+    shown = Fraction(width) * aspect
+    if shown > max(WIDEST, width):
+        shown, height = Fraction(WIDEST), round(height * WIDEST / shown)
+    return max(1, round(shown)), max(1, height)
+
+
+def _oriented(stored: NDArray[np.uint8], raw: Any) -> NDArray[np.uint8]:
+    """Pixels `(H, W, 3)` laid out by the frame's display matrix, in steps of 90 degrees.
+
+    A stored point (x, y) is shown at (a x + c y, b x + d y); see FFmpeg's libavutil/display.h.
+    """
+    matrix = raw.side_data.get(DISPLAY_MATRIX)
+    if matrix is None:
+        return stored
+    (a, b, _), (c, d, _), _ = np.frombuffer(matrix, np.int32).reshape(3, 3).tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        stored, a, d = stored.transpose(1, 0, 2), c, b
+    if a < 0:
+        stored = stored[:, ::-1]
+    return stored[::-1] if d < 0 else stored
 
 
 class VideoReader:
@@ -55,7 +98,9 @@ class VideoReader:
         self.path = path
         self.n_read = 0
         self._damages: list[str] = []
-        self._end = Fraction(0)
+        self._length = Fraction(0)
+        self._decoding_times: list[int] = []
+        self._is_timed = False  # a packet had a time of presentation
         try:  # an absolute path, and only files: no name or playlist leads to the network
             self._container = av.open(
                 str(path.absolute()),
@@ -77,7 +122,9 @@ class VideoReader:
         self.pictures = pictures[0]
         self.pictures.thread_type = "AUTO"
         self.sound = [stream for stream in streams.audio if stream.codec_context is not None]
-        self._promised_end = self._read_promise()
+        self._first_aspect = self.pictures.codec_context.sample_aspect_ratio
+        self._promised_length = self._read_length()
+        self._timeline = timeline_of(self._container, self.pictures, self.sound)
 
     def __enter__(self) -> VideoReader:
         return self
@@ -103,7 +150,8 @@ class VideoReader:
     def frames(self, on_sound: OnSound | None = None) -> Iterator[Frame]:
         """Each frame; the packets of sound between them go to `on_sound`.
 
-        Damaged parts are passed over; `problem` tells of them afterwards.
+        Times begin at 0 and go on across the seams of joined recordings, see `Timeline`. Damaged
+        parts are passed over; `problem` tells of them afterwards.
         """
         packets = self._container.demux([self.pictures, *(self.sound if on_sound else ())])
         last = None
@@ -112,10 +160,11 @@ class VideoReader:
                 packet = next(packets, None)
                 if packet is None:
                     return
+                self._timeline.place(packet)
                 if on_sound and packet.stream.type == "audio":
                     on_sound(packet)
                     continue
-                self._note_end(packet)
+                self._note_decoding_time(packet)
                 decoded = packet.decode()
             except FFmpegError as error:
                 self.note_damage(error)
@@ -123,7 +172,11 @@ class VideoReader:
             for raw in decoded:
                 last = self._time_stamp(raw, last)
                 yield Frame(
-                    number=self.n_read, pts=last, time_base=self.pictures.time_base, raw=raw
+                    number=self.n_read,
+                    pts=last,
+                    time_base=self.pictures.time_base,
+                    raw=raw,
+                    pixel_aspect=self._pixel_aspect(),
                 )
                 self.n_read += 1
 
@@ -131,19 +184,40 @@ class VideoReader:
         """Remembers a part that could not be read, for `problem`."""
         self._damages.append(str(error.strerror))
 
+    def _pixel_aspect(self) -> Fraction:
+        """As the container says, or the pictures; where they change their mind, as they say."""
+        now = self.pictures.codec_context.sample_aspect_ratio
+        if now == self._first_aspect:
+            now = self.pictures.sample_aspect_ratio
+        return Fraction(now) if now and now > 0 else Fraction(1)
+
+    def _note_decoding_time(self, packet: Any) -> None:
+        """Keeps `dts` where no packet has a `pts`: frames are shown in its order."""
+        if not packet.size:
+            return
+        if self._container.format.name in ORDERED_BY_DTS:
+            packet.pts = None
+        if packet.pts is not None:
+            self._is_timed = True
+            self._decoding_times.clear()
+        elif packet.dts is not None and not self._is_timed:
+            heapq.heappush(self._decoding_times, packet.dts)
+
     def _time_stamp(self, raw: Any, last: int | None) -> int:
         """The frame's own, or the next by the rate; always later than the last."""
+        pts = raw.pts
+        if pts is None and self._decoding_times:
+            pts = heapq.heappop(self._decoding_times)
+        step = raw.duration or max(round(1 / self.rate / Fraction(self.pictures.time_base)), 1)
         if last is None:
-            return int(raw.pts or 0)
-        if raw.pts is None:
-            step = round(1 / self.rate / Fraction(self.pictures.time_base))
-            return last + max(step, 1)
-        return max(int(raw.pts), last + 1)
-
-    def _note_end(self, packet: Any) -> None:
-        if packet.pts is not None:
-            end = (packet.pts + (packet.duration or 0)) * packet.time_base
-            self._end = max(self._end, end)
+            now = max(int(pts or 0), 0)
+        elif pts is None:
+            now = last + step
+        else:
+            now = max(int(pts), last + 1)
+            step = raw.duration or now - last
+        self._length = (now + step) * Fraction(self.pictures.time_base)
+        return now
 
     @property
     def problem(self) -> str | None:
@@ -156,19 +230,27 @@ class VideoReader:
                 f"{self.path} is damaged: {len(self._damages)} parts of it could not be read"
                 f"{first}; {self.n_read} frames could"
             )
-        promised = self._promised_end
-        if promised is not None and promised - self._end > CUT_SHORT:
+        promised = self._promised_length
+        if (promised is None or promised - self._length > CUT_SHORT) and self._ends_early():
+            of = "" if promised is None else f" of {float(promised):.1f} s"
             return (
-                f"{self.path} is cut short: it ends at {float(self._end):.1f} s of "
-                f"{float(promised):.1f} s; {self.n_read} frames could be read"
+                f"{self.path} is cut short: it ends at {float(self._length):.1f} s{of}; "
+                f"{self.n_read} frames could be read"
             )
         return None
 
-    def _read_promise(self) -> Fraction | None:
-        """Where the header says that the pictures end, seconds."""
+    def _read_length(self) -> Fraction | None:
+        """How long the header says that the pictures are, seconds."""
+        counted = self.n_expected / self.rate
         if self.pictures.duration:
-            span = (self.pictures.start_time or 0) + self.pictures.duration
-            return Fraction(span * self.pictures.time_base)
-        if self._container.duration and not self.sound:
-            return Fraction(self._container.duration, av.time_base)
-        return None
+            return max(counted, self.pictures.duration * Fraction(self.pictures.time_base))
+        if self._container.duration:
+            return max(counted, Fraction(self._container.duration, av.time_base))
+        return counted or None
+
+    def _ends_early(self) -> bool:
+        """Whether the file itself is shorter than it says: headers' durations are often wrong."""
+        try:
+            return is_cut_short(self.path)
+        except OSError:  # gone meanwhile
+            return False

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from fer_bench.errors import RunFailed
 from fer_bench.inference.files.video_reader import Frame, VideoReader
+from fer_bench.inference.files.video_sound import SoundTrack
 from fer_bench.inference.files.writers import draw_faces, finished_file, saving
 from fer_bench.inference.predictor import FacePrediction
 
 #: Encoders of pictures, the first that is there; with the finest clock that each can count.
 ENCODERS = {"libx264": Fraction(1, 2**31 - 1), "mpeg4": Fraction(1, 60_000)}
-#: What AAC is given where a track cannot be copied as it is.
-SOUND_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
 class AnnotatedCopy:
@@ -39,7 +38,7 @@ class AnnotatedCopy:
         self._source = source
         self._emotions = emotions
         self._early: list[Any] = []  # packets of sound before the first frame
-        self._tracks: dict[int, tuple[Any, bool]] = {}  # by source: stream, and whether to encode
+        self._tracks: dict[int, SoundTrack] = {}  # by the source's stream
         self._file = file
         self._output: Any = None
         self._pictures: Any = None
@@ -57,7 +56,7 @@ class AnnotatedCopy:
                 self._open(drawn)
             height, width = self._size
             if drawn.shape[:2] != self._size:
-                drawn = cv2.resize(drawn, (width, height))
+                drawn = _fitted(drawn, width, height)
             even = np.pad(drawn, [(0, height % 2), (0, width % 2), (0, 0)], mode="edge")
             raw = av.VideoFrame.from_ndarray(even, "rgb24")
             raw = raw.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
@@ -74,14 +73,10 @@ class AnnotatedCopy:
         if self._output is None:
             self._early.append(packet)
             return
-        stream, encode = self._tracks[packet.stream.index]
-        with saving(self._target):
-            if encode:
-                for part in packet.decode():
-                    self._output.mux(stream.encode(part))
-            elif packet.dts is not None:  # an empty packet marks the end
-                packet.stream = stream
-                self._output.mux(packet)
+        track = self._tracks.get(packet.stream.index)
+        if track is not None:
+            with saving(self._target):
+                track.add(packet)
 
     def _open(self, first: NDArray[np.uint8]) -> None:
         temporary = self._file.enter_context(finished_file(self._target))
@@ -101,21 +96,15 @@ class AnnotatedCopy:
         # BT.709, and said so: players guess the colours of what is not marked.
         context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
         self._pictures = pictures
-        self._tracks = {track.index: self._add_track(track) for track in self._source.sound}
+        for source in self._source.sound:
+            if source.rate and source.channels:  # else its kind never became known
+                self._tracks[source.index] = SoundTrack(source, self._output, self._target.suffix)
         early, self._early = self._early, []
         for packet in early:
             try:
                 self.add_sound(packet)
             except FFmpegError as error:
                 self._source.note_damage(error)
-
-    def _add_track(self, source: Any) -> tuple[Any, bool]:
-        if source.codec_context.name in self._output.supported_codecs:
-            return self._output.add_stream_from_template(source), False
-        rate = source.rate if source.rate in SOUND_RATES else SOUND_RATES[-1]
-        stream = self._output.add_stream("aac", rate=rate)
-        stream.layout = "mono" if source.channels == 1 else "stereo"
-        return stream, True
 
     def _give_up(self) -> None:
         """Closes the file, which is nothing new where `finish` has."""
@@ -131,9 +120,9 @@ class AnnotatedCopy:
         if self._output is None:
             return
         with _encoding(self._target):
-            encoding = [stream for stream, encode in self._tracks.values() if encode]
-            for stream in (self._pictures, *encoding):
-                self._output.mux(stream.encode(None))
+            self._output.mux(self._pictures.encode(None))
+            for track in self._tracks.values():
+                track.finish()
             self._output.close()
 
 
@@ -158,6 +147,16 @@ def _encoding(target: Path) -> Iterator[None]:
             f"cannot encode {target}: {error.strerror}: choose another name or leave the annotated "
             "copy out"
         ) from None
+
+
+def _fitted(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """A picture of another size between black bars, its proportions kept."""
+    share = min(width / image.shape[1], height / image.shape[0])
+    inner = max(1, round(image.shape[1] * share)), max(1, round(image.shape[0] * share))
+    fitted = np.zeros((height, width, 3), np.uint8)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    fitted[top : top + inner[1], left : left + inner[0]] = cv2.resize(image, inner)
+    return fitted
 
 
 def _can_encode(name: str) -> bool:

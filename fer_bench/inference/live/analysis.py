@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.crop import crop_face
 from fer_bench.inference.detectors.base import DetectedFace, FaceDetector
-from fer_bench.inference.live.face_tracker import Smoother, Tracker, steadied
+from fer_bench.inference.live.face_tracker import Smoother, Tracker, iou, steadied
 from fer_bench.inference.live.overlay import Overlay, TrackedFace
 from fer_bench.inference.predictor import named
 
 #: A face that the detector misses for less than this is still shown, or its box would flicker.
 HOLD_S = 0.25
+#: A missed face that overlaps with one that is seen by more is behind it, and not shown.
+COVERED_IOU = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,23 +112,41 @@ class FrameAnalyser:
         )
 
     def _held(self, seen: list[TrackedFace], arrived: float) -> list[TrackedFace]:
-        """Faces that the detector only just missed; and those seen are noted."""
+        """Faces that the detector only just missed, unless they were seen elsewhere; and those
+        seen are noted."""
+        known = set(self._recent)
         self._recent.update({face.track: (face, arrived) for face in seen})
         self._recent = {
             track: (face, at)
             for track, (face, at) in self._recent.items()
             if arrived - at <= HOLD_S
         }
+        fresh = [face for face in seen if face.track not in known]
         numbers = {face.track for face in seen}
-        return [
+        missed = [
             replace(face, held=True)
             for track, (face, _) in self._recent.items()
-            if track not in numbers
+            if track not in numbers and not any(_covers(other, face) for other in seen)
         ]
+        for face in fresh:  # one of those missed, seen elsewhere
+            if missed:
+                missed.remove(min(missed, key=lambda other: _distance(other, face)))
+        return missed
 
     def _forget(self) -> None:
         for smoother in (self._boxes, *self._averages):
             smoother.forget_all_but(self._tracker.alive)
+
+
+def _covers(one: TrackedFace, other: TrackedFace) -> bool:
+    """Whether a face stands before another."""
+    return iou(one.prediction.face.box, other.prediction.face.box) > COVERED_IOU
+
+
+def _distance(one: TrackedFace, other: TrackedFace) -> float:
+    """Between their middles, pixels."""
+    boxes = [np.array(face.prediction.face.box) for face in (one, other)]
+    return float(np.linalg.norm(np.subtract(*(box[:2] + box[2:] / 2 for box in boxes))))
 
 
 def _classify(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +14,15 @@ from fer_bench.inference.detectors.base import Box
 
 #: A face not seen for this long is forgotten; it gets a new number when it comes back.
 KEEP_S = 1.0
-#: Least overlap (IoU) of a face with where it was seen last.
-MIN_IOU = 0.2
+#: A face that is farther than this from where it was or should be, in its own widths, is another.
+REACH = 1.25
+#: A face that is so many times as large or small as before is another.
+GROWTH = 2.0
+#: What it costs a pair, in widths, that a face stands where it was and not where it was heading.
+TURN_COST = 0.5
+#: What a pair is worth before its costs. Little more than `REACH`: else two poor pairs could break
+#: up a good one.
+WORTH = 1.5
 #: Boxes that overlap more than this stand still, but for the detector's jitter.
 STILL_IOU = 0.75
 
@@ -30,20 +38,40 @@ def iou(one: Sequence[float], other: Sequence[float]) -> float:
 
 @dataclass
 class _Track:
+    """A face: where it was seen last, when, and how its middle moves, pixels a second."""
+
     box: Box
     seen: float
+    velocity: tuple[float, float] | None = None
+
+    def heading(self, now: float) -> tuple[float, float, float, float]:
+        """The box where it should be."""
+        left, top, width, height = self.box
+        dx, dy = self.velocity or (0.0, 0.0)
+        passed = now - self.seen
+        return left + dx * passed, top + dy * passed, width, height
+
+    def moved_to(self, box: Box, now: float) -> _Track:
+        """The face as it is seen now; its velocity is the mean of the newest and the one before."""
+        passed = now - self.seen
+        if passed <= 0:
+            return _Track(box, now, self.velocity)
+        newest = np.subtract(_middle(box), _middle(self.box)) / passed
+        known = newest if self.velocity is None else (newest + self.velocity) / 2
+        return _Track(box, now, (float(known[0]), float(known[1])))
 
 
 class Tracker:
-    """Numbers faces by overlap (IoU) with where each was last seen.
+    """Numbers faces by where each was last seen and where it was heading.
 
-    Faces and tracks are paired so that the sum of overlaps is largest (Hungarian algorithm), as in
-    SORT (Bewley et al. 2016, arXiv 1602.00763) without its motion model.
+    Faces and tracks are paired so that their overlaps, distances and sizes fit best in all
+    (Hungarian algorithm), as in SORT (Bewley et al. 2016, arXiv 1602.00763), with a velocity in
+    place of its Kalman filter. So two faces that cross do not swap.
     """
 
-    def __init__(self, *, keep_s: float = KEEP_S, min_iou: float = MIN_IOU) -> None:
+    def __init__(self, *, keep_s: float = KEEP_S, reach: float = REACH) -> None:
         self._keep_s = keep_s
-        self._min_iou = min_iou
+        self._reach = reach
         self._tracks: dict[int, _Track] = {}
         self._given = 0
 
@@ -60,25 +88,50 @@ class Tracker:
         for number in [n for n, t in self._tracks.items() if now - t.seen > self._keep_s]:
             del self._tracks[number]
         known = list(self._tracks)
-        numbers = dict(self._pairs(boxes, known))
+        numbers = dict(self._pairs(boxes, known, now))
         for index, box in enumerate(boxes):
-            if index not in numbers:
+            if index in numbers:
+                track = self._tracks[numbers[index]].moved_to(box, now)
+            else:
                 self._given += 1
-                numbers[index] = self._given
-            self._tracks[numbers[index]] = _Track(box, now)
+                numbers[index], track = self._given, _Track(box, now)
+            self._tracks[numbers[index]] = track
         return [numbers[index] for index in range(len(boxes))]
 
-    def _pairs(self, boxes: Sequence[Box], known: Sequence[int]) -> list[tuple[int, int]]:
-        overlaps = np.array([[iou(box, self._tracks[n].box) for n in known] for box in boxes])
-        if not overlaps.size:
+    def _pairs(
+        self, boxes: Sequence[Box], known: Sequence[int], now: float
+    ) -> list[tuple[int, int]]:
+        tracks = [self._tracks[number] for number in known]
+        fits = np.array([[self._fit(box, track, now) for track in tracks] for box in boxes])
+        if not fits.size:
             return []
-        overlaps[overlaps < self._min_iou] = 0  # else two poor pairs could break up a good one
-        rows, columns = linear_sum_assignment(overlaps, maximize=True)
+        rows, columns = linear_sum_assignment(fits, maximize=True)
         return [
             (int(row), known[column])
             for row, column in zip(rows, columns, strict=True)
-            if overlaps[row, column] > 0
+            if fits[row, column] > 0
         ]
+
+    def _fit(self, box: Box, track: _Track, now: float) -> float:
+        """How well a face goes on a track, above 0; 0 where it is another one."""
+        width = (_width(box) + _width(track.box)) / 2
+        growth = max(_width(box), _width(track.box)) / min(_width(box), _width(track.box))
+        expected = track.heading(now)
+        ahead = math.dist(_middle(box), _middle(expected)) / width
+        behind = math.dist(_middle(box), _middle(track.box)) / width
+        if growth > GROWTH or min(ahead, behind) > self._reach:
+            return 0.0
+        cost = min(ahead, behind + TURN_COST) + math.log(growth) - iou(box, expected) / 4
+        return max(WORTH - cost, 1e-6)
+
+
+def _middle(box: Sequence[float]) -> tuple[float, float]:
+    return box[0] + box[2] / 2, box[1] + box[3] / 2
+
+
+def _width(box: Sequence[float]) -> float:
+    """The side of a square as large; never 0."""
+    return math.sqrt(max(box[2] * box[3], 1))
 
 
 class Smoother:
