@@ -167,14 +167,23 @@ def _with_votes(
         )
     rows_file = rows_file or find_sibling_file(loaded, ROWS_FILE)
     voted = apply_votes(loaded.data, mode, votes_file=votes_file, rows_file=rows_file)
+    labels, left_out = voted.labels, voted.left_out
+    if mode in ("probability", "multi-target"):
+        # As the paper's code: trained on these targets, validated and tested by majority.
+        majority = apply_votes(loaded.data, "majority", votes_file=votes_file, rows_file=rows_file)
+        measured = dataset.splits != splits.TRAIN
+        labels = np.where(measured, majority.labels, voted.labels)
+        lost = {str(i) for i in dataset.ids[labels < 0]}
+        reasons = {row.id: row for row in (*voted.left_out, *majority.left_out)}
+        left_out = tuple(row for row_id, row in reasons.items() if row_id in lost)
     return replace(
         dataset,
         name="ferplus",
-        labels=voted.labels,
+        labels=labels,
         votes=voted.votes,
-        splits=np.where(voted.labels < 0, UNASSIGNED, dataset.splits).astype(np.int8),
+        splits=np.where(labels < 0, UNASSIGNED, dataset.splits).astype(np.int8),
         emotions=FERPLUS,
-        left_out=(*dataset.left_out, *voted.left_out),
+        left_out=(*dataset.left_out, *left_out),
     )
 
 

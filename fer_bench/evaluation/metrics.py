@@ -15,6 +15,7 @@ from sklearn.metrics import (
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import expected_calibration_error
+from fer_bench.evaluation.intervals import Rate
 from fer_bench.results.record import ClassMetrics, Metrics
 
 N_RESAMPLES = 2000
@@ -55,8 +56,11 @@ def accuracy_interval(
     """The 95 % percentile bootstrap interval of an accuracy, in [0, 1].
 
     Drawing `n` images with replacement draws a binomial number of right ones, so the resamples
-    need no images at all: exact and fast.
+    need no images at all: exact and fast. Where all or none are right every draw is alike, and the
+    interval is Wilson's, which keeps a width.
     """
+    if n_right in (0, n):
+        return Rate(hits=n_right, n=n).ci95
     draws = np.random.default_rng(seed).binomial(n, n_right / n, n_resamples) / n
     low, high = np.percentile(draws, [2.5, 97.5])
     return float(low), float(high)

@@ -116,6 +116,18 @@ class RunSpec(DataSpec):
         _require_different(self.teachers)
         return self
 
+    @model_validator(mode="after")
+    def _votes_use_the_recipe(self) -> Self:
+        recipe = self.recipe
+        ignored = [n for n in ("label_smoothing", "mixup", "cutmix") if getattr(recipe, n)]
+        if self.votes == "multi-target" and ignored and self.mode in ("full", "lora", "frozen"):
+            raise ValueError(
+                f"the loss of multi-target votes knows no {', '.join(ignored)}, which recipe "
+                f"{recipe.name} asks for: set {'them' if len(ignored) > 1 else 'it'} to 0, or "
+                "choose other votes"
+            )
+        return self
+
     @property
     def tta(self) -> TestTimeAugmentation:
         """Views averaged in the *_tta metrics."""

@@ -22,7 +22,7 @@ from data_fixtures import (
 from fer_bench.data.load import load_dataset, read_source
 from fer_bench.data.readers.fer2013_rows import build_row_table, read_row_table, write_row_table
 from fer_bench.data.readers.ferplus import read_votes, targets
-from fer_bench.emotions import FERPLUS
+from fer_bench.emotions import FER2013, FERPLUS
 from fer_bench.errors import FerBenchError
 from fer_bench.specs.run import VoteMode
 
@@ -280,3 +280,31 @@ def test_missing_and_foreign_files_are_explained(
 def test_a_damaged_votes_file(header: str, row: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(FerBenchError, match=message):
         read_votes(write_csv(tmp_path / "fer2013new.csv", [row], header))
+
+
+def test_votes_of_other_rows_are_refused(tmp_path: Path) -> None:
+    rows = csv_rows(per_class=40, held=4)
+    right = [
+        [usage, f"fer{i:07}.png", *map(str, votes(**{FER2013[int(label)]: 10}))]
+        for i, (label, _, usage) in enumerate(rows)
+    ]
+    file = write_csv(tmp_path / "fer2013new.csv", right, VOTES_HEADER)
+    whole = load_dataset(
+        write_csv(tmp_path / "a.csv", rows), votes="majority", votes_file=file, complete=False
+    )
+    assert len(whole.left_out) == 0
+    with pytest.raises(FerBenchError, match="it has 336 rows, and the source 335"):
+        load_dataset(
+            write_csv(tmp_path / "b.csv", rows[1:]),
+            votes="majority",
+            votes_file=file,
+            complete=False,
+        )
+    turned = write_csv(tmp_path / "c.csv", sorted(rows))
+    with pytest.raises(FerBenchError, match=r"do not follow|agree with"):
+        load_dataset(turned, votes="majority", votes_file=file, complete=False)
+    moved = [[*a[:2], b[2]] for a, b in zip([*rows[1:], rows[0]], rows, strict=True)]
+    with pytest.raises(FerBenchError, match=r"agree with \d+% of the labels of d\.csv, expected"):
+        load_dataset(
+            write_csv(tmp_path / "d.csv", moved), votes="majority", votes_file=file, complete=False
+        )

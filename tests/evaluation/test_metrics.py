@@ -111,8 +111,11 @@ def test_accuracy_interval_is_the_bootstrap_over_images() -> None:
 
 def test_accuracy_interval_depends_on_its_seed_alone() -> None:
     assert accuracy_interval(65, 100, seed=4) == accuracy_interval(65, 100, seed=4)
-    assert accuracy_interval(100, 100) == (1, 1)
-    assert accuracy_interval(0, 100) == (0, 0)
+
+
+def test_accuracy_interval_keeps_a_width_where_all_or_none_are_right() -> None:
+    assert accuracy_interval(98, 98) == pytest.approx((0.962, 1), abs=5e-4)
+    assert accuracy_interval(0, 98) == pytest.approx((0, 0.038), abs=5e-4)
 
 
 def test_reliability_keeps_empty_bins_and_counts_every_image() -> None:

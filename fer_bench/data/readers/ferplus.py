@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from fer_bench.data.dataset import UNASSIGNED, LeftOut, SourceData
 from fer_bench.data.files import csv_table
 from fer_bench.data.files.archive import is_tree, open_tree
-from fer_bench.data.readers.fer2013 import CsvReader, KaggleReader
-from fer_bench.data.readers.fer2013_rows import rows_of
+from fer_bench.data.readers.fer2013 import ROW_ID, CsvReader, KaggleReader
+from fer_bench.data.readers.fer2013_rows import is_from_csv, rows_of
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.emotions import FERPLUS
 from fer_bench.errors import FerBenchError
@@ -32,6 +32,8 @@ VOTE_COLUMNS = (
 #: Votes from here on are "unknown" and "no face".
 N_EMOTIONS = len(FERPLUS)
 MULTI_TARGET_SHARE = 0.3
+#: Labels of shifted rows agree by chance, a seventh; of so few faces nobody can tell.
+LEAST_AGREEMENT, LEAST_FACES = 0.4, 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +186,7 @@ def apply_votes(
     voted = read_votes(votes_file)
     rows = rows_of(data, rows_file)
     _require_match(data, voted, rows, votes_file)
+    _require_agreement(data, voted, rows, votes_file)
     votes = np.zeros((len(rows), N_EMOTIONS), dtype=np.float32)
     found = rows >= 0
     votes[found] = targets(voted.counts[rows[found]], mode)
@@ -204,11 +207,38 @@ def _why(row: int, voted: VoteTable, mode: VoteMode) -> str:
     return f"FER+ votes give no {mode} label"
 
 
+def _require_agreement(
+    data: SourceData, voted: VoteTable, rows: NDArray[np.int64], votes_file: Path
+) -> None:
+    """FER2013's labels agree with the votes of their own rows in about two thirds of the faces.
+
+    Raises:
+        FerBenchError: they agree as often as those of other rows would.
+    """
+    known = np.flatnonzero((rows >= 0) & (data.labels >= 0))
+    strongest = voted.counts[rows[known], :N_EMOTIONS].argmax(1)
+    agree = np.array(data.emotions)[data.labels[known]] == np.array(FERPLUS)[strongest]
+    if len(known) >= LEAST_FACES and agree.mean() < LEAST_AGREEMENT:
+        raise FerBenchError(
+            f"the votes of {votes_file.name} agree with {agree.mean():.0%} of the labels of "
+            f"{data.source}, expected about two thirds: the rows do not belong together (one was "
+            "dropped, or they were sorted); give both files as they were published"
+        )
+
+
 def _require_match(
     data: SourceData, voted: VoteTable, rows: NDArray[np.int64], votes_file: Path
 ) -> None:
     """The votes repeat each row's usage: it must be the source's."""
     known = rows >= 0
+    if is_from_csv(data):
+        own = sum(row.id.startswith(ROW_ID.format("")) for row in data.left_out)
+        if (count := len(data.ids) + own) != len(voted.usages):
+            raise FerBenchError(
+                f"{votes_file.name} does not belong to {data.source}: it has "
+                f"{len(voted.usages):,} rows, and the source {count:,}; FER+ needs the whole "
+                "original fer2013.csv"
+            )
     if rows.max(initial=-1) < len(voted.usages):
         differs = voted.usages[rows[known]] != data.parts[known]
         if not (differs & (data.parts[known] != "")).any():
