@@ -78,7 +78,11 @@ def convert(module: nn.Module, sample: Tensor) -> Any:
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the tracer's notes on constants and deprecation
-            return openvino.convert_model(module.cpu().eval(), example_input=sample[:2].cpu())
+            example = sample[:2].cpu()
+            # Traced here, once: OpenVINO would have PyTorch trace it again to compare.
+            trace: Any = torch.jit.trace  # it has no types
+            traced = trace(module.cpu().eval(), example, strict=False, check_trace=False)
+            return openvino.convert_model(traced, example_input=example)
     except (*failures, RuntimeError, TypeError, ValueError, KeyError) as error:
         last = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise Unavailable(f"OpenVINO cannot convert it: {last}") from error

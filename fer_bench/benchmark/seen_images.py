@@ -77,7 +77,8 @@ def as_file(seen: Hashes) -> bytes:
 
 def _own(dataset: FaceDataset) -> Hashes:
     used = (dataset.splits >= 0) & (dataset.splits != SPLITS.index("test"))
-    return dataset.hashes[used]
+    hashes: Hashes = dataset.hashes[used]
+    return hashes
 
 
 def _seen_by(run: StoredRun, dataset: FaceDataset, behind: frozenset[Path]) -> Hashes | None:
