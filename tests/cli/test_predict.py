@@ -264,6 +264,17 @@ def test_folders_are_searched_through_without_what_is_hidden(tmp_path, monkeypat
     assert names_of(".") == ["a.JPG", "b.png", "sub/deep/c.jpeg", "sub/v.mp4"]
 
 
+@pytest.mark.parametrize("name", ["a.MTS", "a.ts", "a.vob", "a.3g2", "a.qt", "upload_tmp", "a.bin"])
+def test_videos_are_known_by_how_they_begin(tmp_path, monkeypatch, name) -> None:
+    monkeypatch.chdir(tmp_path)
+    shape = {".MTS": ".m2ts", ".ts": ".ts", ".vob": ".mpg"}.get(Path(name).suffix, ".mp4")
+    put_clip(tmp_path / "in" / f"clip{shape}").rename(tmp_path / "in" / name)
+    put_faces(tmp_path, "in/b.png")
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    found = {str(one.path): one.is_video for one in find_inputs(["in"])}
+    assert found == {f"in/{name}": True, "in/b.png": False}
+
+
 def test_globs_as_text_find_the_same_as_the_shell(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     put_faces(tmp_path / "in", "a.png b.png sub/c.png sub/d.jpg .e.png")

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from fer_bench.data.files.archive import FolderTree
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.files.images import IMAGE_SUFFIXES, read_image
+from fer_bench.inference.files.kinds import begins_as_video
 from fer_bench.inference.predictor import FacePrediction, Predictor
 
 VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".wmv", ".flv",
-    ".3gp",
+    ".3gp", ".mts", ".m2t", ".ts", ".vob", ".3g2", ".ogv", ".qt", ".asf", ".mpe", ".m2v", ".f4v",
 )  # fmt: skip
 #: How far reading runs ahead of detection: whichever is reached first.
 AHEAD_FILES, AHEAD_BYTES = 8, 16 * 2**20
@@ -45,8 +46,8 @@ class Input:
 
     @property
     def is_video(self) -> bool:
-        """Whether its name is a video's."""
-        return self.path.suffix.lower() in VIDEO_SUFFIXES
+        """Whether it begins as a video does; where it begins as neither, by its name."""
+        return begins_as_video(self.path) or self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +225,7 @@ def _matches(word: str) -> tuple[Path, list[str], bool]:
         raise FerBenchError(_not_there(path, error)) from None
     if stat.S_ISDIR(kind):
         try:
-            return path, [name for name in FolderTree(path).names if _is_media(name)], True
+            return path, [name for name in FolderTree(path).names if _is_media(path, name)], True
         except OSError as error:
             raise FerBenchError(
                 f"cannot list {error.filename or word}: {error.strerror}: leave it out or mend "
@@ -243,11 +244,12 @@ def _globbed(pattern: str) -> tuple[Path, list[str]]:
     names = glob.iglob(  # noqa: PTH207
         str(Path(*steps[fixed:])), root_dir=base, recursive=True
     )
-    return base, sorted(name for name in names if _is_media(name) and (base / name).is_file())
+    return base, sorted(name for name in names if (base / name).is_file() and _is_media(base, name))
 
 
-def _is_media(name: str) -> bool:
-    return name.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
+def _is_media(folder: Path, name: str) -> bool:
+    known = name.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
+    return known or begins_as_video(folder / name)
 
 
 def _not_there(path: Path, error: OSError) -> str:
