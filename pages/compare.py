@@ -11,7 +11,7 @@ from fer_bench.formatting import as_percents, escape, how_many, interval, percen
 from fer_bench.results.store import StoredRun
 from fer_bench.studies.comparison import tables, verdicts
 from fer_bench.studies.comparison.compare import Comparison
-from fer_bench.ui.comparison import comparable_groups, compared, pick_runs
+from fer_bench.ui.comparison import comparable_groups, compared, on_the_same_images, pick_runs
 
 INTRODUCTION = (
     "Two runs answer the same images, so their difference can be tested image by image: exact "
@@ -293,6 +293,7 @@ def main() -> None:
         )
         return
     runs = pick_runs(groups)
+    runs = on_the_same_images(runs) if runs else []
     if len(runs) < 2:
         st.info("Choose two runs or more that were measured on the same images.")
         return

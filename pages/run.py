@@ -14,9 +14,16 @@ from fer_bench.results.latency_files import read_latency
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.results.summary import reproduce_command, three_digits
+from fer_bench.results.usage import usages
 from fer_bench.specs.run import RunSpec
 from fer_bench.studies.latency.budget import speed_of
 
+#: Seconds between two looks at the curves of a run that is training.
+REFRESH = 5
+TRY_PAGES = (
+    ("pages/live.py", "Try it live", ":material/videocam:"),
+    ("pages/image.py", "Try it on an image", ":material/image:"),
+)
 PERCENT = "%.1f %%"
 PER_CLASS_COLUMNS = {
     "emotion": st.column_config.TextColumn("Emotion"),
@@ -101,6 +108,26 @@ def show_classes(record: RunRecord) -> None:
         hide_index=True,
         width="stretch",
     )
+
+
+def show_uses(run: StoredRun, record: RunRecord) -> None:
+    """Ways to use the run, its name filled in; without weights, how to get them."""
+    if not run.has_weights:
+        st.info(
+            "This run's weights are not here, so it cannot be tried. The command below trains it "
+            "again; add `--results` with a folder of your own.",
+            icon=":material/info:",
+        )
+        st.code(reproduce_command(record), language="bash", wrap_lines=True)
+        return
+    with st.container(horizontal=True):
+        for page, label, icon in TRY_PAGES:
+            st.page_link(
+                page, label=label, icon=icon, query_params={ui.RUN_PARAMETER: ui.run_id(run)}
+            )
+    for use in usages(ui.run_id(run), ui.own_results()):
+        st.markdown(f"**{use.purpose}**")
+        st.code(use.code, language=use.language, wrap_lines=True)
 
 
 def show_members(run: StoredRun, record: RunRecord) -> None:
@@ -191,13 +218,18 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
         )
     names = ["Curves", "Settings", "Data", "Environment", "Files"]
     if record.metrics:
-        names.insert(1, "Classes")
+        names[1:1] = ["Classes", "Use"]
     tabs = dict(zip(names, st.tabs(names), strict=True))
     with tabs["Curves"]:
-        show_curves(run, record)
+        if record.status == "running":
+            st.fragment(show_curves, run_every=REFRESH)(run, record)
+        else:
+            show_curves(run, record)
     if record.metrics:
         with tabs["Classes"]:
             show_classes(record)
+        with tabs["Use"]:
+            show_uses(run, record)
     with tabs["Settings"]:
         show_settings(run, record)
     with tabs["Data"]:
@@ -213,6 +245,7 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
 
 def main() -> None:
     st.title("Run")
+    st.caption("Everything that one record says: how good, how trained, and how to use it.")
     stored = ui.runs()
     if not stored:
         ui.no_results()

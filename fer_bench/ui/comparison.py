@@ -12,7 +12,7 @@ from fer_bench.results.parse import read_predictions
 from fer_bench.results.store import PREDICTIONS, RECORD, StoredRun, read_run
 from fer_bench.studies.comparison.compare import Comparison, compare
 from fer_bench.studies.comparison.shared_images import ImageSet
-from fer_bench.ui.records import run_id, runs
+from fer_bench.ui.records import run_id, runs, titles
 
 #: What stands in the address: `?runs=<dataset>/<run>,<dataset>/<run>`.
 RUNS_PARAMETER = "runs"
@@ -27,11 +27,24 @@ def comparable_groups() -> list[list[StoredRun]]:
     groups: dict[tuple[object, ...], list[StoredRun]] = {}
     for run in runs():
         if run.record and run.record.status == "done" and (run.folder / PREDICTIONS).exists():
-            data = run.record.dataset
-            key = (data.fingerprint, data.protocol, data.emotions)
-            groups.setdefault(key, []).append(run)
+            groups.setdefault(_measured_on(run), []).append(run)
     ordered = [sorted(group, key=_rank) for group in groups.values()]
     return sorted(ordered, key=lambda group: (-sum(map(_comparable, group)), -len(group)))
+
+
+def _measured_on(run: StoredRun) -> tuple[object, ...]:
+    data = run.require_record().dataset
+    return (data.fingerprint, data.protocol, data.emotions)
+
+
+def on_the_same_images(chosen: Sequence[StoredRun]) -> list[StoredRun]:
+    """The runs that can be compared with the first one; a notice names those that are left out."""
+    same = [run for run in chosen if _measured_on(run) == _measured_on(chosen[0])]
+    if left_out := [run for run in chosen if run not in same]:
+        called = titles()
+        names = ", ".join(escape(called.get(run_id(run), run.name)) for run in left_out)
+        st.warning(f"Left out, as they were measured on other images: {names}.")
+    return same
 
 
 def _comparable(run: StoredRun) -> bool:
@@ -55,9 +68,11 @@ def pick_runs(groups: Sequence[Sequence[StoredRun]]) -> list[StoredRun]:
     if unknown:
         st.warning(f"Nothing to compare of {escape(', '.join(unknown))}: no finished run here.")
     known = list(dict.fromkeys(name for name in wanted if name in by_id))[:MOST_RUNS]
+    called = titles()
     names = st.multiselect(
         "Runs",
         list(by_id),
+        format_func=lambda name: called.get(name, name),
         default=known or [run_id(run) for run in groups[0][:2]],
         max_selections=MOST_RUNS,
         key="compared-runs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -13,8 +13,17 @@ import streamlit as st
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, percent
 from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore, StoredRun, read_run
+from fer_bench.results.titles import model_title
 from fer_bench.studies.model_card.card import model_card
-from fer_bench.ui.records import default_id, predictions, results_root, run_id, runs
+from fer_bench.ui.records import (
+    chosen_run,
+    default_id,
+    predictions,
+    results_root,
+    run_id,
+    runs,
+    titles,
+)
 from fer_bench.ui.widgets import empty_state, show_error
 
 if TYPE_CHECKING:  # torch loads only when a network is opened
@@ -38,11 +47,11 @@ def _accuracy(run: StoredRun) -> float:
 
 
 def run_label(run: StoredRun, name: str | None = None) -> str:
-    """A run in a list: `compact_resnet-full-strong-s0 · 70.1 % · default`.
+    """A run in a list: `Compact ResNet, strong recipe, 40 epochs · 70.1 % · default`.
 
-    name: what to call it instead of its own name.
+    name: what to call it instead of its title.
     """
-    parts = [name or run.name]
+    parts = [name or titles().get(run_id(run), run_id(run))]
     if _accuracy(run) >= 0:
         parts.append(percent(_accuracy(run)))
     if run_id(run) == default_id():
@@ -51,20 +60,17 @@ def run_label(run: StoredRun, name: str | None = None) -> str:
 
 
 def run_labels(choices: Sequence[StoredRun]) -> dict[str, str]:
-    """Runs in a list, by `run_id`: `resnet18 · 65.1 %`, with its full name where models repeat."""
-    names = _told_apart({run_id(run): run.require_record().spec.labels.model for run in choices})
-    return {run_id(run): run_label(run, names[run_id(run)]) for run in choices}
+    """Runs in a list, by `run_id`."""
+    return {run_id(run): run_label(run) for run in choices}
 
 
 def _told_apart(models: Mapping[str, str]) -> dict[str, str]:
-    """Runs `dataset/run` by their models; by their own names, or in full, where those repeat."""
-    called = Counter(models.values())
-    runs_called = Counter(PurePosixPath(run).name for run in models)
-    names = {}
-    for run, model in models.items():
-        name = PurePosixPath(run).name
-        names[run] = model if called[model] == 1 else name if runs_called[name] == 1 else run
-    return names
+    """Runs `dataset/run` by their models; by their titles where those repeat."""
+    times, called = Counter(models.values()), titles()
+    return {
+        run: model_title(model) if times[model] == 1 else called.get(run, run)
+        for run, model in models.items()
+    }
 
 
 def short_names(classifiers: Mapping[str, FaceClassifier]) -> dict[str, str]:
@@ -116,10 +122,11 @@ def pick_classifiers(
         By `run_id`, in the order chosen; one that cannot be opened shows its error instead.
     """
     labels = run_labels(choices)
+    wanted = chosen_run()
     chosen = st.multiselect(
         "Models",
         list(labels),
-        default=list(labels)[:1],
+        default=[wanted] if wanted in labels else list(labels)[:1],
         max_selections=most,
         format_func=labels.__getitem__,
         key=key,

@@ -39,7 +39,7 @@ def results_root() -> Path:
     A URL is asked for what is new, at most so often that no page waits for it twice; one that
     cannot be read ends the page with a sentence.
     """
-    given = os.environ.get("FER_BENCH_RESULTS")
+    given = own_results()
     if not given:
         return dashboard_folder() / "results"
     try:
@@ -47,6 +47,17 @@ def results_root() -> Path:
     except FerBenchError as error:
         st.error(escape(str(error)), icon=":material/error:")
         st.stop()
+
+
+def own_results() -> str | None:
+    """The results folder or URL that this dashboard was given; None where it shows the shipped."""
+    return os.environ.get("FER_BENCH_RESULTS") or None
+
+
+def chosen_run() -> str | None:
+    """The `dataset/run` of the address, else the one chosen on another page of this visit."""
+    chosen = st.query_params.get(RUN_PARAMETER) or st.session_state.get(CHOSEN)
+    return str(chosen) if chosen else None
 
 
 def _state(root: Path, file: str) -> str:

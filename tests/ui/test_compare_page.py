@@ -65,7 +65,11 @@ def test_one_run_is_not_enough(results: Path) -> None:
 def test_the_page_opens_on_the_two_best_comparable_runs(stored: Path) -> None:
     app = open_page("compare")
     assert app.multiselect[0].value == [FIRST, SECOND]
-    assert app.multiselect[0].options == [FIRST, SECOND, WORSE, LIMITED]
+    assert app.multiselect[0].options[:2] == [
+        "ResNet18, fine-tuned, 5 epochs",
+        "ResNet18, fine-tuned, 5 epochs, seed 1",
+    ]
+    assert len(app.multiselect[0].options) == len({FIRST, SECOND, WORSE, LIMITED})
     assert app.query_params["runs"] == f"{FIRST},{SECOND}"
     assert "These 140 test images cannot tell the 2 seeds of resnet18-full-finetune-5" in texts(app)
     assert len(app.get("plotly_chart")) == 5
@@ -112,12 +116,15 @@ def test_disagreements_are_filtered_by_who_is_right(stored: Path) -> None:
     assert "The images of fer2013 do not come with FER Bench." in texts(app)
 
 
-def test_runs_of_other_images_are_refused_in_a_sentence(stored: Path) -> None:
+def test_runs_of_other_images_are_left_out_by_name_and_the_rest_is_shown(stored: Path) -> None:
     few = make_record(model="expressio", emotions=EXPRESSIO)
     run = save_run(stored, few, make_predictions(emotions=EXPRESSIO))
-    app = open_runs(FIRST, f"fer2013/{run.name}")
-    assert "cannot be compared: their classes differ (angry, disgust" in plain(app.error[0].value)
-    assert not app.dataframe
+    app = open_runs(FIRST, f"fer2013/{run.name}", WORSE)
+    assert "measured on other images: Expressio, fine-tuned, 5 epochs, 4 emotions." in texts(app)
+    assert frame(app, "link")["link"].tolist() == [f"run?run={FIRST}", f"run?run={WORSE}"]
+    alone = open_runs(FIRST, f"fer2013/{run.name}")
+    assert "Choose two runs or more" in texts(alone)
+    assert not alone.dataframe
 
 
 def test_fewer_than_two_runs_are_asked_for(stored: Path) -> None:

@@ -218,7 +218,7 @@ def test_the_run_page_opens_on_the_best_run(mixed: Path) -> None:
     assert tiles(app)["Accuracy"] == f"{test.accuracy * 100:.1f} %"
     assert app.code[0].value.startswith("python -m fer_bench train --model resnet18 --mode full")
     assert [t.label for t in app.tabs] == [
-        "Curves", "Classes", "Settings", "Data", "Environment", "Files",
+        "Curves", "Classes", "Use", "Settings", "Data", "Environment", "Files",
     ]  # fmt: skip
 
 
