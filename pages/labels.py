@@ -15,11 +15,14 @@ from fer_bench.results.rankings import ranking_key
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.studies.labels import annotators
+from fer_bench.studies.labels.human_line import models_table, people_table
+from fer_bench.studies.labels.human_line import sentence as sentence_on_people
 from fer_bench.studies.labels.leakage import leakage_table, sentence
 
 #: `annotators.votes_table`; None where there are no votes.
 Votes = pd.DataFrame | None
 ERRORS, AGREEMENT, LEAK = "Likely label errors", "Annotators' agreement", "What the leak is worth"
+PEOPLE = "The human line"
 ANY = "any"
 GALLERY_SIZES = (24, 48, 96)
 PERCENT = "%.1f %%"
@@ -49,6 +52,19 @@ AGREEMENT_COLUMNS = {
     "accuracy_high": st.column_config.NumberColumn("to", format=PERCENT),
     "answer_favoured": st.column_config.NumberColumn("Answer is favourite", format=PERCENT),
     "label_favoured": st.column_config.NumberColumn("Label is favourite", format=PERCENT),
+}
+PEOPLE_COLUMNS = {
+    "run": st.column_config.TextColumn("Run", width=290, pinned=True),
+    "majority_agreement": st.column_config.NumberColumn(
+        "As most voters", format=PERCENT, help="On the votes that one voter is judged on"
+    ),
+    "expected_agreement": st.column_config.NumberColumn(
+        "Voters who agree", format=PERCENT, help="Mean share of voters who name the answer"
+    ),
+    "soft_accuracy": st.column_config.NumberColumn(
+        "Soft accuracy", format=PERCENT, help="An emotion drawn by the probabilities is a voter's"
+    ),
+    "kl_divergence": st.column_config.NumberColumn("KL", format="%.3f", help="Less is better"),
 }
 LEAK_COLUMNS = {
     "run": st.column_config.TextColumn("Run", width=290, pinned=True),
@@ -179,6 +195,38 @@ def show_agreement(run: StoredRun, record: RunRecord, votes: Votes) -> None:
     ui.download_csv(table, "accuracy-by-agreement.csv", "agreement-csv")
 
 
+# --- the human line ----------------------------------------------------------------------------
+
+
+def show_people(record: RunRecord) -> None:
+    """What people give on these test images, and the runs beside them; needs no data."""
+    line = ui.human_line(record)
+    if line is None:
+        st.info(
+            "No human line is stored for these test images: with FER2013 and FER+'s votes beside "
+            "it, `python -m fer_bench human-line --data DATA --save` measures one."
+        )
+        return
+    st.markdown(escape(sentence_on_people(line)))
+    ui.chart(plots.people_bars(people_table(line)), "people")
+    shown = {ui.run_id(one) for one in ui.runs()}
+    st.dataframe(
+        as_percents(
+            models_table(line, shown),
+            ["majority_agreement", "expected_agreement", "soft_accuracy"],
+        ),
+        column_order=list(PEOPLE_COLUMNS),
+        column_config=PEOPLE_COLUMNS,
+        hide_index=True,
+        width="stretch",
+    )
+    st.caption(
+        f"No answer can agree with more than {percent(line.best_expected_agreement)} of the voters "
+        "on average. KL divergence: from the model's probabilities to the votes, in nats."
+    )
+    ui.download_csv(models_table(line, shown), "human-line.csv", "people-csv")
+
+
 # --- what the leak is worth --------------------------------------------------------------------
 
 
@@ -256,13 +304,16 @@ def main() -> None:
     run = ui.pick_run(stored, "labels-picker")
     record = run.require_record()
     ui.badges(record)
-    errors, agreement, leak = st.tabs(
-        (ERRORS, AGREEMENT, LEAK), key=ui.VIEW_PARAMETER, bind="query-params"
+    errors, agreement, people, leak = st.tabs(
+        (ERRORS, AGREEMENT, PEOPLE, LEAK), key=ui.VIEW_PARAMETER, bind="query-params"
     )
     for tab, show in ((errors, show_suspects), (agreement, show_agreement)):
         if tab.open:
             with tab:
                 show_judged(run, record, show)
+    if people.open:
+        with people:
+            show_people(record)
     if leak.open:
         with leak:
             show_leak(run, record, stored)

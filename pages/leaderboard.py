@@ -9,6 +9,7 @@ from fer_bench.results.headline import Tile
 from fer_bench.studies.comparison.seeds import over_seeds
 from fer_bench.ui import ranking
 from fer_bench.ui.comparison import RUNS_PARAMETER
+from fer_bench.ui.references import show_published
 
 INTRODUCTION = (
     "Which model is how accurate? Every checkpoint was chosen on validation images, the test "
@@ -51,6 +52,8 @@ def main() -> None:
     if show_all:
         st.subheader("Not ranked")
         ranking.show_table(over_seeds(others) if averaged else others, "not-ranked", why=True)
+    if not table.empty:
+        show_published(table)
     ranking.show_without_result()
 
 

@@ -1,5 +1,6 @@
 """From a specification to runs, and from a stored run back to its numbers."""
 
+from fer_bench.benchmark.human_line import measure_human_line
 from fer_bench.benchmark.plan import Source, plan, specify, specify_ensemble
 from fer_bench.benchmark.runner import Runner, left_unfinished
 from fer_bench.benchmark.scoring import PairedResult, beside_others, score
@@ -15,6 +16,7 @@ __all__ = [
     "evaluate_run",
     "is_finished",
     "left_unfinished",
+    "measure_human_line",
     "plan",
     "run_sweep",
     "score",

@@ -15,6 +15,7 @@ from fer_bench.cli.commands import (
     evaluate,
     explain,
     export,
+    human_line,
     latency,
     listings,
     predict,
@@ -54,6 +55,7 @@ app.command()(predict.predict)
 app.command()(predict.fetch)
 app.command()(compare.compare)
 app.command()(score.score)
+app.command()(human_line.human_line)
 app.command()(listings.results)
 app.command()(report.report)
 app.command()(serve.serve)

@@ -18,7 +18,7 @@ from fer_bench.plots.errors import (
     roc_curves,
 )
 from fer_bench.plots.explain import feature_scatter
-from fer_bench.plots.labels import agreement_lines, leak_intervals
+from fer_bench.plots.labels import agreement_lines, leak_intervals, people_bars
 from fer_bench.plots.latency import latency_bars, stage_bars
 from fer_bench.plots.live import emotion_timeline
 from fer_bench.plots.prediction import probability_bars, probability_pie
@@ -49,6 +49,7 @@ __all__ = [
     "latency_bars",
     "leak_intervals",
     "model_colour",
+    "people_bars",
     "per_class_bars",
     "probability_bars",
     "probability_pie",

@@ -19,6 +19,11 @@ LEAK_SETS = (
     ("whole", "whole test", GRAY),
     ("leaked", "leaked images alone", "#e5484d"),
 )
+#: Rates of `studies.labels.human_line.people_table`: column, name, colour.
+PEOPLE_BARS = (
+    ("label_agreement", "voters give the label", ACCENT),
+    ("one_voter", "one voter names what most others do", GRAY),
+)
 #: Height of one run, and of the rest of the figure, pixels.
 RUN_HEIGHT, FRAME_HEIGHT = 54, 100
 INTERVAL = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 3}
@@ -102,4 +107,25 @@ def leak_intervals(table: pd.DataFrame) -> go.Figure:
         showgrid=False,
     )
     figure.update_xaxes(tickformat=".0%")
+    return figure
+
+
+def people_bars(table: pd.DataFrame) -> go.Figure:
+    """How far people agree, emotion by emotion.
+
+    table: as `studies.labels.human_line.people_table` gives it.
+    """
+    figure = go.Figure()
+    for column, name, colour in PEOPLE_BARS:
+        figure.add_bar(
+            x=table["emotion"].map(label),
+            y=table[column],
+            name=name,
+            marker_color=colour,
+            customdata=table["faces"],
+            hovertemplate="%{x}: %{y:.1%} (%{customdata:,} faces with this label)",
+        )
+    finish(figure, height=380, y_title="Share of voters")
+    figure.update_layout(barmode="group")
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
     return figure

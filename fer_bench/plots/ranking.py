@@ -23,15 +23,24 @@ BAR_HEIGHT = 30
 BAR_LABEL = 52
 #: Heights of the cost figure without its legend, and of a line of that, pixels.
 PLOT_HEIGHT, LEGEND_LINE = 340, 19
+#: The line of marks below the bars.
+PUBLISHED_ROW = "Published, not ranked"
 #: Room above the best point and below the worst one, as a share of 1.
 Y_MARGIN = 0.04
 
 
-def accuracy_bars(table: pd.DataFrame) -> go.Figure:
+def accuracy_bars(
+    table: pd.DataFrame,
+    *,
+    voters: float | None = None,
+    published: pd.DataFrame | None = None,
+) -> go.Figure:
     """Test accuracy of runs as horizontal bars with their intervals, best on top.
 
     table: a summary table's columns `dataset, run, title, model, test_accuracy, ci_low, ci_high`
         in [0, 1]; rows without an accuracy are left out. Bars end in `dataset/run` as customdata.
+    voters: how often a FER+ voter gives the data set's own label, in [0, 1]: a dashed line.
+    published: `results.published.published_table`, marked on a line of its own below the bars.
     """
     shown = table.dropna(subset=["test_accuracy"]).sort_values("test_accuracy")
     accuracy, ids = shown["test_accuracy"], shown["dataset"] + "/" + shown["run"]
@@ -60,11 +69,21 @@ def accuracy_bars(table: pd.DataFrame) -> go.Figure:
         figure, height=60 + BAR_HEIGHT * max(len(shown), 3), x_title="Test accuracy", legend=False
     )
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+    titles = [shortened(title, BAR_LABEL) for title in shown["title"]]
+    rows = dict(zip(ids, titles, strict=True))
+    if published is not None and len(published):
+        _add_published(figure, published)
+        rows = {PUBLISHED_ROW: PUBLISHED_ROW} | rows
+        figure.update_layout(height=figure.layout.height + BAR_HEIGHT)
     figure.update_yaxes(
-        tickvals=list(ids),
-        ticktext=[shortened(title, BAR_LABEL) for title in shown["title"]],
+        tickvals=list(rows),
+        ticktext=list(rows.values()),
+        categoryorder="array",
+        categoryarray=list(rows),
         showgrid=False,
     )
+    if voters is not None:
+        _add_voters(figure, voters)
     return figure
 
 
@@ -116,6 +135,39 @@ def frozen_and_full(table: pd.DataFrame) -> go.Figure:
     figure.update_layout(barmode="group")
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return figure
+
+
+def _add_published(figure: go.Figure, published: pd.DataFrame) -> None:
+    """A mark per figure; hollow where it was not reproduced."""
+    doubted = published["reproduced"].isin(["no", "disputed"])
+    figure.add_scatter(
+        x=published["accuracy"],
+        y=[PUBLISHED_ROW] * len(published),
+        mode="markers",
+        marker={
+            "symbol": ["diamond-open" if doubt else "diamond" for doubt in doubted],
+            "size": 9,
+            "color": GRAY,
+        },
+        text=[
+            f"{label(m)} ({d})" for m, d in zip(published["model"], published["date"], strict=True)
+        ],
+        hovertemplate="%{text}<br>%{x:.2%}, as published; not measured here<extra></extra>",
+    )
+
+
+def _add_voters(figure: go.Figure, voters: float) -> None:
+    figure.add_vline(
+        x=voters,
+        line={"color": GRAY, "dash": "dash", "width": 1.5},
+        annotation={
+            "text": f"one FER+ voter {voters:.1%}",
+            "yanchor": "bottom",
+            "yref": "paper",
+            "y": 1,
+        },
+    )
+    figure.update_layout(margin={"t": 30})
 
 
 def pareto_front(cost: ArrayLike, value: ArrayLike) -> NDArray[np.bool_]:

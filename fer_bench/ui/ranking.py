@@ -14,6 +14,7 @@ from fer_bench.results.rankings import ranking_names
 from fer_bench.studies.latency.tables import MeasuredNetwork, machines, milliseconds_per_face
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER
 from fer_bench.ui.records import RUN_PARAMETER, measured, run_id, runs, table
+from fer_bench.ui.references import bars_with_references, show_people
 from fer_bench.ui.widgets import chart, download_csv
 
 FILTERS = {"model": "Model", "mode": "Mode", "recipe": "Recipe", "pretraining": "Pretraining"}
@@ -201,7 +202,7 @@ def show_charts(ranked: pd.DataFrame) -> None:
         if len(ranked) > MOST_BARS:
             st.caption(f"The best {MOST_BARS} of {len(ranked):,} runs.")
         clicked = chart(
-            plots.accuracy_bars(ranked.head(MOST_BARS)),
+            bars_with_references(ranked.head(MOST_BARS)),
             "accuracy-bars",
             alt=f"Test accuracy of {how_many(min(len(ranked), MOST_BARS), 'run')} with 95 % "
             f"intervals; best: {ranked['title'].iloc[0]}",
@@ -209,6 +210,7 @@ def show_charts(ranked: pd.DataFrame) -> None:
         )
         if clicked:
             open_run(clicked)
+        show_people(ranked)
     with right:
         st.subheader("Accuracy against cost")
         _show_cost(ranked)

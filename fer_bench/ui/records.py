@@ -17,9 +17,12 @@ from fer_bench.data.cache import cache_dir
 from fer_bench.environment import dashboard_folder
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape
+from fer_bench.results.human_line import HumanLine
+from fer_bench.results.human_line import human_line as find_human_line
 from fer_bench.results.latency_files import LATENCY, StoredLatency, list_latencies
 from fer_bench.results.location import open_results
 from fer_bench.results.locks import carried_out
+from fer_bench.results.record import RunRecord
 from fer_bench.results.store import DEFAULT, DEFAULT_FILE, RECORD, ResultsStore, StoredRun
 from fer_bench.results.summary import summary_table
 from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
@@ -148,6 +151,24 @@ def measured() -> list[MeasuredNetwork]:
     models = {run_id(run): run.record.spec.labels.model for run in runs() if run.record}
     found = measured_networks(latencies(), models)
     return sorted(found, key=lambda one: one.name not in models)
+
+
+def record_of(row: pd.Series[str]) -> RunRecord:
+    """The record behind a row of `table()`."""
+    wanted = f"{row['dataset']}/{row['run']}"
+    return next(run for run in runs() if run_id(run) == wanted).require_record()
+
+
+def human_line(record: RunRecord) -> HumanLine | None:
+    """What people give on a run's test images, where it is stored.
+
+    A damaged file ends in a sentence, and the page goes on.
+    """
+    try:
+        return find_human_line(results_root(), record)
+    except FerBenchError as error:
+        st.error(escape(str(error)), icon=":material/error:")
+        return None
 
 
 def history(run: StoredRun) -> pd.DataFrame | None:

@@ -112,7 +112,8 @@ def chart(
         selection_mode="points",
     )
     points = event.selection.points if selectable and hasattr(event, "selection") else []
-    return str(points[0]["customdata"][-1]) if points else None
+    answer = points[0].get("customdata") if points else None  # marks beside the runs have none
+    return str(answer[-1]) if answer else None
 
 
 def gallery(pictures: Sequence[tuple[Image.Image | bytes, str | None]], width: int) -> None:

@@ -1,4 +1,4 @@
-"""`list models|datasets|detectors|corruptions|recipes|emotions` and `results`."""
+"""`list models|datasets|detectors|corruptions|recipes|emotions|published` and `results`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from fer_bench.cli.console import err, out, print_json
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
+from fer_bench.errors import FerBenchError, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +74,33 @@ def emotions(as_json: Json = False) -> None:
     from fer_bench.emotions import EMOTION_SETS
 
     _show({name: ", ".join(labels) for name, labels in EMOTION_SETS.items()}, as_json)
+
+
+@list_app.command()
+def published(
+    data: Annotated[
+        str | None, typer.Option(help="Only figures on this data set, such as fer2013.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Accuracies that others published, each with its source; they stand in no ranking."""
+    from fer_bench.results.published import shipped_figures
+
+    known = {figure.data for figure in shipped_figures()}
+    if data is not None and data not in known:
+        raise FerBenchError(f"no published figure on {data!r:.80}: {suggest(data, known)}")
+    figures = [figure for figure in shipped_figures() if data in (None, figure.data)]
+    if as_json:
+        print_json([figure.model_dump() for figure in figures])
+        return
+    for figure in figures:
+        where = f"{figure.data}, {figure.protocol or 'split not stated'}"
+        standing = {"no": "NOT REPRODUCED", "disputed": "disputed"}.get(figure.reproduced or "", "")
+        words = [f"{figure.accuracy:.2%}", where, f"{figure.model} ({figure.date})", standing]
+        out.print("  ".join(word for word in words if word), markup=False)
+        out.print(
+            f"       {figure.source}" + (f"  {figure.note}" if figure.note else ""), markup=False
+        )
 
 
 def results(

@@ -1,0 +1,93 @@
+"""`human-line`: how far people agree on a test's faces, and the runs beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_bench.cli.console import err, out, print_json
+from fer_bench.cli.options import (
+    DEFAULT_RESULTS,
+    Json,
+    Results,
+    RowsFile,
+    VotesFile,
+    as_protocol,
+    open_source,
+)
+from fer_bench.errors import FerBenchError
+
+if TYPE_CHECKING:
+    from fer_bench.results.human_line import HumanLine
+
+
+def human_line(
+    data: Annotated[
+        str | None,
+        typer.Option(help="FER2013 with FER+'s votes beside it; without, what is stored is shown."),
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="official or kaggle (the merged test).")] = (
+        "official"
+    ),
+    votes_file: VotesFile = None,
+    rows_file: RowsFile = None,
+    save: Annotated[bool, typer.Option("--save", help="Store it for the pages.")] = False,
+    results: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
+) -> None:
+    """How far people agree on the test faces, by FER+'s votes, and every run beside them.
+
+    Example: python -m fer_bench human-line
+
+    Example: python -m fer_bench human-line --data fer2013.zip --save
+    """
+    from fer_bench.benchmark import measure_human_line
+    from fer_bench.results.human_line import read_human_lines, save_human_line
+    from fer_bench.results.store import ResultsStore
+
+    if data is None:
+        if save:
+            raise FerBenchError("--save stores what is measured: say --data DATA as well")
+        lines = read_human_lines(results, "fer2013")
+        if not lines:
+            raise FerBenchError(
+                f"{results} holds no human line: measure one with `human-line --data DATA --save`"
+            )
+    else:
+        source = open_source(data, votes_file, rows_file)
+        lines = [measure_human_line(ResultsStore(results), source, as_protocol(protocol))]
+        if save:
+            err.print(f"stored in {save_human_line(results, 'fer2013', lines[0])}", markup=False)
+    if as_json:
+        print_json({"lines": [line.model_dump(mode="json") for line in lines]})
+        return
+    for line in lines:
+        _print(line)
+
+
+def _print(line: HumanLine) -> None:
+    from fer_bench.studies.labels.human_line import sentence
+
+    out.print(f"{line.protocol} test: {sentence(line)}\n", markup=False)
+    out.print(f"  {'':<9} {'faces':>6}  voters give the label  one voter as the others")
+    for emotion, one in line.per_emotion.items():
+        label, voter = _share(one.label_agreement), _share(one.one_voter)
+        out.print(f"  {emotion:<9} {one.faces:>6,}  {label:>21}  {voter:>23}", markup=False)
+    if not line.models:
+        return
+    out.print(
+        f"\n  as most voters  voters who agree  soft accuracy  KL (nats)  run   "
+        f"(best possible: {_share(line.best_expected_agreement)} of voters agree)"
+    )
+    for run in sorted(line.models, key=lambda run: -run.expected_agreement):
+        divergence = "–" if run.kl_divergence is None else f"{run.kl_divergence:.3f}"
+        out.print(
+            f"  {_share(run.majority_agreement):>14}  {_share(run.expected_agreement):>16}  "
+            f"{_share(run.soft_accuracy):>13}  {divergence:>9}  {run.run}",
+            markup=False,
+        )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"

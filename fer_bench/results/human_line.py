@@ -1,0 +1,118 @@
+"""What people give on a test's faces: `results/<dataset>/human_line.json`, written from votes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from fer_bench.results.documents import Document, read_document, write_document
+from fer_bench.results.record import Part, RunRecord
+
+HUMAN_LINE = "human_line.json"
+
+
+class Share(Part):
+    """A mean with its 95 % interval over the faces, in [0, 1]; None where there is nothing."""
+
+    value: float
+    low: float
+    high: float
+
+
+class VotersOnEmotion(Part):
+    """FER+'s voters on one emotion.
+
+    label_agreement: on faces with this label, the share of voters who name it.
+    one_voter: where most of the others name it, the share of voters who do too.
+    """
+
+    faces: int
+    label_agreement: float | None
+    one_voter: float | None
+
+
+class ModelOnEmotion(Part):
+    """A run on the faces with one label, as in `ModelAgreement`."""
+
+    expected_agreement: float
+    soft_accuracy: float
+    kl_divergence: float | None
+
+
+class ModelAgreement(Part):
+    """A run's answers beside the votes.
+
+    majority_agreement: how often its answer is what most of the other voters name; on the same
+        votes as `HumanLine.one_voter`, whose like it is.
+    expected_agreement: the mean share of voters who name its answer.
+    soft_accuracy: the chance that an emotion drawn by its probabilities is what a voter names.
+    kl_divergence: of its probabilities from the votes' shares, in nats; 0 where they are the same,
+        None where no voter named an emotion that the run knows.
+    """
+
+    run: str
+    faces: int
+    majority_agreement: float
+    expected_agreement: float
+    soft_accuracy: float
+    kl_divergence: float | None
+    per_emotion: dict[str, ModelOnEmotion]
+
+
+class HumanLine(Part):
+    """People on the test images of one data set under one protocol.
+
+    faces: those with votes. votes: of the voters whose fellows have a majority for one emotion.
+    label_agreement: the mean share of voters who name the data set's own label.
+    one_voter: how often a voter names what most of the others do.
+    best_expected_agreement: what a run would have that always names the voters' favourite.
+    """
+
+    fingerprint: str
+    protocol: str
+    faces: int
+    votes: int
+    label_agreement: Share
+    one_voter: Share
+    best_expected_agreement: float
+    per_emotion: dict[str, VotersOnEmotion]
+    models: list[ModelAgreement] = Field(default_factory=list)
+
+
+class HumanLines(Document):
+    """The file's content: a line per protocol."""
+
+    lines: list[HumanLine] = Field(default_factory=list)
+
+
+def read_human_lines(root: Path, dataset: str) -> list[HumanLine]:
+    """The stored lines of a data set; none where there is no file.
+
+    Raises:
+        FerBenchError: a damaged file.
+    """
+    return read_document(root / dataset / HUMAN_LINE, HumanLines).lines
+
+
+def human_line(root: Path, record: RunRecord) -> HumanLine | None:
+    """The line that a run's test images have, told by the data's fingerprint.
+
+    Raises:
+        FerBenchError: a damaged file.
+    """
+    lines = read_human_lines(root, record.dataset.name)
+    return next((one for one in lines if one.fingerprint == record.dataset.fingerprint), None)
+
+
+def save_human_line(root: Path, dataset: str, line: HumanLine) -> Path:
+    """Puts a line beside a data set's others, in place of one of the same data.
+
+    Raises:
+        FerBenchError: the file that is there is damaged, or the disk cannot be written.
+    """
+    path = root / dataset / HUMAN_LINE
+    others = [one for one in read_human_lines(root, dataset) if one.fingerprint != line.fingerprint]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_document(path, HumanLines(lines=sorted([*others, line], key=lambda one: one.protocol)))
+    return path

@@ -1,0 +1,69 @@
+"""What stands beside the leaderboard and is not ranked: people, and others' published figures."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from fer_bench import plots
+from fer_bench.formatting import as_percents, escape
+from fer_bench.results.published import about, published_table, shipped_figures
+from fer_bench.studies.labels.human_line import sentence
+from fer_bench.ui.records import human_line, record_of
+from fer_bench.ui.widgets import download_csv
+
+COLUMNS = {
+    "model": st.column_config.TextColumn("Model", width=220, pinned=True),
+    "accuracy": st.column_config.NumberColumn("Accuracy", format="%.1f %%"),
+    "data": st.column_config.TextColumn("Data"),
+    "protocol": st.column_config.TextColumn("Protocol", help="Empty: not stated"),
+    "system": st.column_config.TextColumn("System"),
+    "tta": st.column_config.TextColumn("TTA"),
+    "pretraining": st.column_config.TextColumn("Pretraining"),
+    "extra_data": st.column_config.TextColumn("Extra data"),
+    "chosen_on": st.column_config.TextColumn("Checkpoint chosen on"),
+    "reproduced": st.column_config.TextColumn("Reproduced"),
+    "note": st.column_config.TextColumn("Note", width=320),
+    "date": st.column_config.NumberColumn("Year", format="%d"),
+    "source": st.column_config.LinkColumn("Source"),
+}
+
+
+def bars_with_references(ranked: pd.DataFrame) -> go.Figure:
+    """The runs' bars with the human line and published figures on the same test images."""
+    record = record_of(ranked.iloc[0])
+    line = human_line(record)
+    return plots.accuracy_bars(
+        ranked,
+        voters=line.label_agreement.value if line else None,
+        published=published_table(about(record.dataset)),
+    )
+
+
+def show_people(ranked: pd.DataFrame) -> None:
+    """What the dashed line means, where there is one."""
+    line = human_line(record_of(ranked.iloc[0]))
+    if line:
+        st.caption(escape(sentence(line)))
+
+
+def show_published(table: pd.DataFrame) -> None:
+    """Figures of others on the same test images, and all others that we know of."""
+    here = about(record_of(table.iloc[0]).dataset)
+    everything = published_table(shipped_figures())
+    with st.expander("Published numbers", icon=":material/menu_book:"):
+        st.caption(
+            "As their sources give them, not measured here, never part of the ranking: "
+            f"{len(here)} on these test images, {len(everything)} in all. A split that is not "
+            "stated, a checkpoint chosen on test or an unreproduced figure says so."
+        )
+        st.dataframe(
+            as_percents(everything, ["accuracy"]),
+            column_config=COLUMNS,
+            column_order=list(COLUMNS),
+            hide_index=True,
+            width="stretch",
+            placeholder="–",
+        )
+        download_csv(everything, "published.csv", "published-csv")
