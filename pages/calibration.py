@@ -278,6 +278,9 @@ def show_run(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None
 
 def main() -> None:
     st.title("Calibration")
+    st.caption(
+        "How far one run's probabilities can be believed, and when it should rather say nothing."
+    )
     stored = [run for run in ui.runs() if run.record and run.record.metrics]
     if not stored:
         ui.no_results()

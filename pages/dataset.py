@@ -208,6 +208,7 @@ def show_images(source: str) -> None:
 
 def main() -> None:
     st.title("Dataset")
+    st.caption("What a data set holds: class balance, duplicates, leaks, and its images.")
     choices = [RECORDS, SYNTHETIC, OWN]
     choice = st.segmented_control(
         "Source",

@@ -55,7 +55,15 @@ def show_confusion(record: RunRecord, metrics: Metrics) -> None:
             label_visibility="collapsed",
         )
         values = confusion.normalised(metrics.confusion, by)
-        ui.chart(plots.confusion_matrix(values, emotions, shares=by != "counts"), "confusion")
+        figure = plots.confusion_matrix(values, emotions, shares=by != "counts")
+        clicked = ui.chart(figure, "confusion", selectable=True)
+        st.caption("Click a cell to see its images below.")
+        if clicked and clicked != st.session_state.get("confusion-cell"):
+            true, predicted = clicked.split(">")
+            st.session_state["gallery-true"] = true
+            st.session_state["gallery-predicted"] = predicted
+            st.session_state["gallery-answers"] = "Right" if true == predicted else "Wrong"
+        st.session_state["confusion-cell"] = clicked
     with right:
         st.subheader("Most confused pairs")
         pairs = confusion.confused_pairs(metrics.confusion, emotions)
@@ -104,7 +112,9 @@ def show_curves(predictions: pd.DataFrame, record: RunRecord, metrics: Metrics) 
 def filtered(answers: pd.DataFrame, emotions: tuple[str, ...]) -> pd.DataFrame:
     """The answers that the gallery's controls ask for."""
     kind, true, predicted = st.columns(3)
-    right = kind.segmented_control("Answers", ["Wrong", "Right"], default="Wrong", required=True)
+    right = kind.segmented_control(
+        "Answers", ["Wrong", "Right"], default="Wrong", required=True, key="gallery-answers"
+    )
     wanted_true = true.selectbox("True", [ANY, *emotions], key="gallery-true")
     wanted_predicted = predicted.selectbox("Predicted", [ANY, *emotions], key="gallery-predicted")
     keep = answers["correct"] == (right == "Right")
@@ -147,6 +157,7 @@ def show_gallery(predictions: pd.DataFrame, record: RunRecord) -> None:
 
 def main() -> None:
     st.title("Errors")
+    st.caption("What one run mistakes for what, how sure it is of it, and the images themselves.")
     stored = [run for run in ui.runs() if run.record and run.record.metrics]
     if not stored:
         ui.no_results()

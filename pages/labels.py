@@ -297,6 +297,7 @@ def show_judged(
 
 def main() -> None:
     st.title("Labels")
+    st.caption("Which labels are likely wrong, and what annotators say.")
     stored = [run for run in ui.runs() if run.record and run.record.metrics]
     if not stored:
         ui.no_results()

@@ -27,6 +27,10 @@ from fer_bench.ui.images import upload
 from fer_bench.ui.live import camera as live
 from fer_bench.ui.live import panel
 
+INTRODUCTION = (
+    "Your webcam's faces, named while you watch. Frames are analysed where this dashboard runs, and "
+    "kept nowhere."
+)
 REFRESH = timedelta(seconds=1)
 NOTHING = ""
 
@@ -189,6 +193,7 @@ def show_picture(runs: Sequence[str], backend: str, detector: str) -> None:
 
 def main() -> None:
     st.title("Live")
+    st.caption(INTRODUCTION)
     runs = models.usable_runs()
     if not runs:
         models.no_models()

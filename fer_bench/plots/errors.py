@@ -15,6 +15,9 @@ from fer_bench.plots.style import GRID, emotion_colour, finish, label
 def confusion_matrix(values: ArrayLike, emotions: Sequence[str], *, shares: bool) -> go.Figure:
     """A heat map with each cell's number in it; rows are true classes, top to bottom.
 
+    Cells can be clicked: their customdata are the true and the predicted emotion, and both as one
+    text, `true>predicted`.
+
     values: float `(C, C)`, `[true][predicted]`, counts or shares in [0, 1]; NaN shows as a dash.
     shares: write cells as whole percents instead of counts.
     """
@@ -38,13 +41,22 @@ def confusion_matrix(values: ArrayLike, emotions: Sequence[str], *, shares: bool
             + "<extra></extra>",
         )
     )
-    for row, true in enumerate(names):
-        for column, predicted in enumerate(names):
-            number = cells[row, column]
-            text = "–" if np.isnan(number) else f"{number:.0%}" if shares else f"{number:,.0f}"
-            figure.add_annotation(
-                x=predicted, y=true, text=text, showarrow=False, font={"size": 12}
-            )
+    pairs = [(row, column) for row in range(len(names)) for column in range(len(names))]
+    figure.add_scatter(  # a heat map's own cells do not answer clicks
+        x=[names[column] for _, column in pairs],
+        y=[names[row] for row, _ in pairs],
+        mode="markers+text",
+        text=[_cell_text(cells[pair], shares) for pair in pairs],
+        customdata=[
+            (emotions[row], emotions[column], f"{emotions[row]}>{emotions[column]}")
+            for row, column in pairs
+        ],
+        textfont={"size": 12},
+        marker={"symbol": "square", "size": 38, "opacity": 0},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        hoverinfo="skip",
+    )
     finish(
         figure,
         height=120 + 46 * len(names),
@@ -55,6 +67,12 @@ def confusion_matrix(values: ArrayLike, emotions: Sequence[str], *, shares: bool
     figure.update_xaxes(showgrid=False, tickangle=-45)
     figure.update_yaxes(showgrid=False, autorange="reversed")
     return figure
+
+
+def _cell_text(number: float, shares: bool) -> str:
+    if np.isnan(number):
+        return "–"
+    return f"{number:.0%}" if shares else f"{number:,.0f}"
 
 
 def per_class_bars(per_class: pd.DataFrame, metric: str, title: str) -> go.Figure:

@@ -114,14 +114,15 @@ def test_few_epochs_get_a_tick_each() -> None:
 def test_the_confusion_matrix_writes_each_cell() -> None:
     figure = plots.confusion_matrix([[8, 2], [0, 1234]], ["happy", "sad"], shares=False)
     assert figure.data[0].z.tolist() == [[8, 2], [0, 1234]]
-    assert [a.text for a in figure.layout.annotations] == ["8", "2", "0", "1,234"]
-    assert (figure.layout.annotations[1].x, figure.layout.annotations[1].y) == ("sad", "happy")
+    cells = figure.data[1]
+    assert list(cells.text) == ["8", "2", "0", "1,234"]
+    assert (cells.x[1], cells.y[1], cells.customdata[1][-1]) == ("sad", "happy", "happy>sad")
     assert figure.layout.yaxis.autorange == "reversed"
 
 
 def test_shares_are_percents_and_an_absent_class_is_a_dash() -> None:
     figure = plots.confusion_matrix([[0.8, 0.2], [np.nan] * 2], ["happy", "sad"], shares=True)
-    assert [a.text for a in figure.layout.annotations] == ["80%", "20%", "–", "–"]
+    assert list(figure.data[1].text) == ["80%", "20%", "–", "–"]
     assert figure.data[0].zmax == 1.0
 
 
