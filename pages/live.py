@@ -28,8 +28,8 @@ from fer_bench.ui.live import camera as live
 from fer_bench.ui.live import panel
 
 INTRODUCTION = (
-    "Your webcam's faces, named while you watch. Frames are analysed where this dashboard runs, and "
-    "kept nowhere."
+    "Your webcam's faces, named while you watch. Frames are analysed where this dashboard runs, "
+    "and kept nowhere."
 )
 REFRESH = timedelta(seconds=1)
 NOTHING = ""

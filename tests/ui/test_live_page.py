@@ -22,6 +22,7 @@ from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from fer_bench.emotions import COLOURS
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors import yunet
 from fer_bench.inference.live.session import LiveSettings
@@ -294,7 +295,7 @@ def test_the_timeline_stays_open_where_the_face_was_away() -> None:
     data, chart = emotion_timeline(seen)
     assert data["seconds"].tolist() == [-9.0, -8.8, -2.5, -2.0, -1.8]
     assert data["happy"].isna().tolist() == [False, False, True, False, False]
-    assert chart["encoding"]["color"]["scale"] == {"domain": ["happy"], "range": ["#f5a524"]}
+    assert chart["encoding"]["color"]["scale"] == {"domain": ["happy"], "range": [COLOURS["happy"]]}
 
 
 @pytest.mark.parametrize(
