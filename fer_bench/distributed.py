@@ -55,6 +55,23 @@ def cpu_wanted() -> bool:
     return os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
 
 
+def choose_device(device: str) -> str:
+    """`auto` becomes the GPU where there is one and the launch has not asked for the CPU.
+
+    Raises:
+        FerBenchError: an unknown device, or a GPU that is not there.
+    """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() and not cpu_wanted() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise FerBenchError(f"expected device auto, cpu or cuda, got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise FerBenchError("PyTorch sees no GPU here: use device cpu")
+    return device
+
+
 def join(device: str) -> None:
     """Joins the processes of a launch, before their first common work; alone, does nothing.
 

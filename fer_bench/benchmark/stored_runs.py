@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from fer_bench import distributed
 from fer_bench.benchmark.plan import Source
-from fer_bench.evaluation.evaluate import evaluate
+from fer_bench.evaluation.evaluate import evaluate as measure
 from fer_bench.evaluation.tta import tta_of
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.results.record import Metrics
-from fer_bench.results.store import ResultsStore
+from fer_bench.results.store import ResultsStore, open_results
 from fer_bench.types import Progress, Split, silent
 
 
@@ -57,7 +58,7 @@ def evaluate_run(
     views = record.spec.tta if tta else "none"
     if tta_views is not None:
         views = tta_of(tta_views)
-    found = evaluate(
+    found = measure(
         model, dataset, splits=(split,), tta=views, device=device, progress=progress
     ).metrics
     suffix = "_tta" if views != "none" else ""
@@ -68,4 +69,46 @@ def evaluate_run(
         clean=found.get(f"test_clean{suffix}"),
         emotions=model.emotions,
         tta=views,
+    )
+
+
+def evaluate(
+    run: str,
+    data: str | Path | Source,
+    *,
+    split: Split = "test",
+    tta: bool = False,
+    tta_views: int | None = None,
+    limit: int | None = None,
+    results: str | Path | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> EvaluationReport:
+    """Measures a stored run's model on a split of some data, as the command `evaluate` does.
+
+    Args:
+        run: its name, `dataset/run`, its folder, or `default`.
+        data: what `load_dataset` takes, or a `Source`.
+        split: `train`, `val` or `test`.
+        tta: average over the views of the run's recipe.
+        tta_views: average over so many views instead.
+        limit: random images of the split.
+        results: where runs are, see `open_results`.
+        device: `auto`, `cpu` or `cuda`.
+        progress: hears of every step.
+
+    Raises:
+        FerBenchError: as `evaluate_run`.
+    """
+    source = data if isinstance(data, Source) else Source(data=str(data))
+    return evaluate_run(
+        open_results(results),
+        run,
+        source,
+        split=split,
+        tta=tta,
+        tta_views=tta_views,
+        limit=limit,
+        device=distributed.choose_device(device),
+        progress=progress,
     )

@@ -24,10 +24,9 @@ PrecisionChoice = Literal["auto", "fp32", "bf16"]
 
 def _results_folder(place: str | Path) -> Path:
     """The folder of records; of a URL, the one that follows it, with what is new there."""
-    from fer_bench.data.cache import cache_dir
-    from fer_bench.results.location import open_results
+    from fer_bench.results.store import open_results
 
-    return open_results(str(place), cache_dir() / "results")
+    return open_results(place).root
 
 
 Data = Annotated[
@@ -113,21 +112,10 @@ def open_source(
 
 
 def choose_device(device: str) -> str:
-    """`auto` becomes the GPU where there is one; processes of one launch meet here first.
-
-    Raises:
-        FerBenchError: an unknown device, or a GPU that is not there.
-    """
-    import torch
-
+    """As `distributed.choose_device`; processes of one launch meet here first."""
     from fer_bench import distributed
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() and not distributed.cpu_wanted() else "cpu"
-    if device not in ("cpu", "cuda"):
-        raise FerBenchError(f"expected --device auto, cpu or cuda, got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise FerBenchError("PyTorch sees no GPU here: use --device cpu")
+    device = distributed.choose_device(device)
     distributed.join(device)
     return device
 

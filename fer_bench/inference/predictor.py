@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.crop import crop_face
-from fer_bench.inference.detectors.base import DetectedFace, FaceDetector
+from fer_bench.inference.detectors.base import Box, DetectedFace, FaceDetector
 from fer_bench.inference.files.images import Picture, load_picture
 
 
@@ -28,6 +28,11 @@ class FacePrediction:
     emotion: str
     score: float
     probabilities: NDArray[np.float64]
+
+    @property
+    def box(self) -> Box:
+        """Left, top, width and height in pixels of the picture; it may reach beyond."""
+        return self.face.box
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,6 +81,16 @@ def _check_zero_shot(request: ModelRequest) -> None:
         )
 
 
+def list_models() -> dict[str, str]:
+    """The models by name, each with a line about it; any `timm:NAME` and `clip:HF_ID` works too.
+
+    Examples:
+        >>> list_models()["keras_cnn"]
+        'the widely copied Keras CNN, 48 px gray'
+    """
+    return {name: MODELS.entry(name).summary for name in MODELS}
+
+
 def build_model(request: ModelRequest) -> Classifier:
     """The network that a request describes, set up for its mode; in eval mode, on the CPU.
 

@@ -15,7 +15,7 @@ from fer_bench.urls import is_url, shown
 _mirrors: dict[Path, RemoteResults] = {}
 
 
-def open_results(place: str, cache: Path, *, every: float = 0) -> Path:
+def local_folder(place: str, cache: Path, *, every: float = 0) -> Path:
     """The folder of the results at a path or a URL; of a URL, with what is new there.
 
     cache: where the folders lie that follow URLs.

@@ -12,8 +12,16 @@ from uuid import uuid4
 
 import pandas as pd
 
+from fer_bench.data.cache import cache_dir
 from fer_bench.errors import FerBenchError, suggest
-from fer_bench.results.location import discard, is_kept, mirror_of, publishing, shown_place
+from fer_bench.results.location import (
+    discard,
+    is_kept,
+    local_folder,
+    mirror_of,
+    publishing,
+    shown_place,
+)
 from fer_bench.results.locks import WORK, is_carried_out
 from fer_bench.results.parse import parse_record, read_history, read_predictions, read_record
 from fer_bench.results.record import RunRecord
@@ -30,6 +38,8 @@ ENDED_FROM_OUTSIDE = (
 )
 #: The name that stands for the shipped model, and the file in the root that says `dataset/run`.
 DEFAULT, DEFAULT_FILE = "default", "default.txt"
+#: Where runs are unless something else is said: in the current folder.
+DEFAULT_ROOT = "results"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -250,6 +260,20 @@ class ResultsStore:
         except OSError as error:
             raise _not_saved(record.name, folder, error) from None
         return folder
+
+
+def open_results(place: str | Path | None = None, *, every: float = 0) -> ResultsStore:
+    """The runs in a results folder, or at a URL such as `s3://bucket/lab`.
+
+    Args:
+        place: None for `$FER_BENCH_RESULTS`, or `results` in the current folder. It need not exist.
+        every: a URL is not asked again for what is new within so many seconds.
+
+    Raises:
+        FerBenchError: a URL that cannot be opened or read.
+    """
+    place = place or os.environ.get("FER_BENCH_RESULTS") or DEFAULT_ROOT
+    return ResultsStore(local_folder(str(place), cache_dir() / "results", every=every))
 
 
 def write_atomically(files: Mapping[Path, bytes]) -> None:

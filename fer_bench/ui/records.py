@@ -13,17 +13,22 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import settings
-from fer_bench.data.cache import cache_dir
 from fer_bench.environment import dashboard_folder
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape
 from fer_bench.results.human_line import HumanLine
 from fer_bench.results.human_line import human_line as find_human_line
 from fer_bench.results.latency_files import LATENCY, StoredLatency, list_latencies
-from fer_bench.results.location import open_results
 from fer_bench.results.locks import carried_out
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import DEFAULT, DEFAULT_FILE, RECORD, ResultsStore, StoredRun
+from fer_bench.results.store import (
+    DEFAULT,
+    DEFAULT_FILE,
+    RECORD,
+    ResultsStore,
+    StoredRun,
+    open_results,
+)
 from fer_bench.results.summary import summary_table
 from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
 
@@ -46,7 +51,7 @@ def results_root() -> Path:
     if not given:
         return dashboard_folder() / "results"
     try:
-        return open_results(given, cache_dir() / "results", every=LOOK_EVERY)
+        return open_results(given, every=LOOK_EVERY).root
     except FerBenchError as error:
         st.error(escape(str(error)), icon=":material/error:")
         st.stop()

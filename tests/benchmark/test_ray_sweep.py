@@ -27,7 +27,7 @@ from fer_bench.cli.sweep_table import SweepTable
 from fer_bench.config import load_yaml
 from fer_bench.data.cache import cache_dir
 from fer_bench.errors import FerBenchError
-from fer_bench.results.location import open_results
+from fer_bench.results.location import local_folder
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import WEIGHTS, ResultsStore
 from fer_bench.specs.run import EnsembleSpec, RunSpec
@@ -256,14 +256,14 @@ def test_a_driver_that_is_killed_is_followed_by_another(
 def test_records_arrive_whole_at_an_object_store(
     cluster: None, lab: str, specs: list[RunSpec | EnsembleSpec], alone: ResultsStore
 ) -> None:
-    here = open_results(lab, cache_dir() / "results")
+    here = local_folder(lab, cache_dir() / "results")
     on_ray(named(specs, NAME), here)
     expected = alone.find(NAME)
     assert set(objects(lab)) == {
         f"synthetic/{NAME}/{path.name}" for path in expected.folder.iterdir()
     }
     assert objects(lab)[f"synthetic/{NAME}/{WEIGHTS}"] == expected.weight_files[0].stat().st_size
-    open_results(lab, cache_dir() / "results")
+    local_folder(lab, cache_dir() / "results")
     require_the_same(here, alone, NAME)
     _, heard = on_ray(named(specs, NAME), here)
     assert [news.what for news in heard] == ["skipped"]
@@ -281,7 +281,7 @@ def test_more_than_any_machine_has_is_refused(cluster: None) -> None:
         gpus_for(Cluster(address="local", cpus=500), "cpu")
     with pytest.raises(FerBenchError, match="--device cpu and 1 GPUs for a run exclude each"):
         gpus_for(Cluster(address="local", gpus=1), "cpu")
-    with pytest.raises(FerBenchError, match="expected --device auto, cpu or cuda, got 'tpu'"):
+    with pytest.raises(FerBenchError, match="expected device auto, cpu or cuda, got 'tpu'"):
         gpus_for(ONE, "tpu")
 
 

@@ -190,7 +190,7 @@ def test_a_bad_recipe(refused, train, tmp_path, text, sentence):
         (["--model", "resnet18", "--limit", "1"], "expected two training images or more, got 1"),
         (["--recipe", "demo", "--epochs", "2"], "recipe 'demo' with 2 epochs: "),
         (["--votes", "majority"], "FER+ labels need the votes"),
-        (["--device", "tpu"], "expected --device auto, cpu or cuda, got 'tpu'"),
+        (["--device", "tpu"], "expected device auto, cpu or cuda, got 'tpu'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

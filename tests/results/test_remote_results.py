@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from fer_bench.data.cache import cache_dir
 from fer_bench.errors import FerBenchError
 from fer_bench.results.documents import Document, write_document
-from fer_bench.results.location import fetch, mirror_of, open_results, place_of
+from fer_bench.results.location import fetch, local_folder, mirror_of, place_of
 from fer_bench.results.store import DEFAULT_FILE, RECORD, WEIGHTS, ResultsStore
 from fer_bench.urls import shown
 
@@ -44,7 +44,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 def open_at(url: str, machine: Path) -> ResultsStore:
     """The results as one of several machines sees them, each with a cache folder of its own."""
-    return ResultsStore(open_results(url, machine))
+    return ResultsStore(local_folder(url, machine))
 
 
 def save_run(store: ResultsStore, **changes: object) -> None:
@@ -64,7 +64,7 @@ def test_a_benchmark_at_an_object_store(fer: Fer, lab: str, tmp_path: Path) -> N
     assert set(there) == {
         f"{name}/{file}" for name in names for file in FILES | {"model.json", WEIGHTS}
     }
-    here = open_results(lab, cache_dir() / "results")
+    here = local_folder(lab, cache_dir() / "results")
     assert {name: (here / name).stat().st_size for name in there} == there
 
     code, _, err = fer("run", str(sweep), "--results", lab)
@@ -194,7 +194,7 @@ def test_only_runs_are_brought_and_nothing_leaves_the_folder(url: str, tmp_path:
     hostile = ["../../evil", "a/../evil", "a/b/.hidden", "photos/2024/may/face.jpg", "notes.txt"]
     for name in (*hostile, f"{RUN}/latency.json"):
         files.store[f"{root}/{name}"] = files.store.get("x") or _memory_file(b"x")
-    folder = open_results(url, tmp_path / "cache")
+    folder = local_folder(url, tmp_path / "cache")
     brought = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
     assert [name for name in brought if not name.startswith(".")] == [f"{RUN}/latency.json"]
     assert not list(tmp_path.rglob("evil"))
@@ -222,9 +222,9 @@ def test_a_url_is_listed_at_most_so_often(
     find = files.find
     monkeypatch.setattr(files, "find", lambda *a, **k: listed.append(a) or find(*a, **k))
     for _ in range(3):
-        open_results(url, tmp_path, every=60)
+        local_folder(url, tmp_path, every=60)
     assert len(listed) == 1
-    open_results(url, tmp_path)
+    local_folder(url, tmp_path)
     assert len(listed) == 2
 
 
@@ -256,8 +256,8 @@ def test_a_url_is_shown_without_its_password() -> None:
 
 
 def test_a_folder_needs_no_mirror(tmp_path: Path) -> None:
-    assert open_results("results", tmp_path) == Path("results")
-    assert open_results(f"file://{tmp_path}/lab", tmp_path) == tmp_path / "lab"
+    assert local_folder("results", tmp_path) == Path("results")
+    assert local_folder(f"file://{tmp_path}/lab", tmp_path) == tmp_path / "lab"
     assert mirror_of(Path("results")) is None
     assert place_of(tmp_path) == str(tmp_path)
 

@@ -94,7 +94,7 @@ def gpus_for(cluster: Cluster, device: str) -> float:
     import ray
 
     if device not in ("auto", "cpu", "cuda"):
-        raise FerBenchError(f"expected --device auto, cpu or cuda, got {device!r}")
+        raise FerBenchError(f"expected device auto, cpu or cuda, got {device!r}")
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     most = max((machine.get("GPU", 0) for machine in machines), default=0)
     gpus = cluster.gpus

@@ -25,7 +25,7 @@ from fer_bench.benchmark.sweep import run_unless_finished
 from fer_bench.data.cache import cache_dir
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.results.location import open_results, place_of
+from fer_bench.results.location import local_folder, place_of
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
@@ -211,7 +211,7 @@ class _Driver:
         """The record of a run that was lost too often, now failed; None if it never began."""
         if spec.name not in self._datasets:
             return None
-        store = ResultsStore(open_results(self._job.place, _mirrors()))
+        store = ResultsStore(local_folder(self._job.place, _mirrors()))
         record = store.find(f"{self._datasets[spec.name]}/{spec.name}").require_record()
         if record.status != "done":
             changes = {"status": "failed", "error": _LOST, "finished_at": datetime.now(UTC)}
@@ -270,7 +270,7 @@ def _carry_out(job: _Job, spec: RunSpec | EnsembleSpec, queue: Any) -> tuple[Run
     except FerBenchError as error:
         raise FerBenchError(f"on {node}: {error}") from None
     reporter = _Reporter(queue, News(run=spec.name, what="", dataset=dataset.name, node=node))
-    store = ResultsStore(open_results(job.place, _mirrors()))
+    store = ResultsStore(local_folder(job.place, _mirrors()))
     runner = replace(job.runner, store=store, progress=reporter.on_progress)
     record = run_unless_finished(spec, dataset, runner, reporter.on_run)
     return record, reporter.last

@@ -31,9 +31,9 @@ def _show(items: Mapping[str, str], as_json: bool) -> None:
 @list_app.command()
 def models(as_json: Json = False) -> None:
     """The networks; any `timm:NAME` and `clip:HF_ID` works too."""
-    from fer_bench.models.build import MODELS
+    from fer_bench.models.build import list_models
 
-    _show({name: MODELS.entry(name).summary for name in MODELS}, as_json)
+    _show(list_models(), as_json)
 
 
 @list_app.command()

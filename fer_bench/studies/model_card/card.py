@@ -15,7 +15,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.formatting import file_size, how_many, interval, percent
 from fer_bench.markdown import block, code, listed, prose
 from fer_bench.results.record import Metrics, ModelInfo, RunRecord, TrainingInfo
-from fer_bench.results.store import WEIGHTS, StoredRun
+from fer_bench.results.store import DEFAULT, WEIGHTS, StoredRun
 from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.run import RunSpec
 from fer_bench.studies.model_card import results
@@ -100,19 +100,12 @@ def _usage(name: str) -> str:
         f"python -m fer_bench predict {shlex.quote(name)} photos/ clip.mp4 "
         "--out annotated --csv faces.csv"
     )
+    run = "" if name == DEFAULT else f", {json.dumps(name)}"
     python = f"""\
-from pathlib import Path
+import fer_bench
 
-from fer_bench.inference.classifier import open_classifier
-from fer_bench.inference.detectors.base import make_detector
-from fer_bench.inference.files.images import read_image
-from fer_bench.inference.predictor import Predictor
-from fer_bench.results.store import ResultsStore
-
-classifier = open_classifier(ResultsStore(Path("results")).find({json.dumps(name)}))
-predictor = Predictor(classifier, make_detector("haar"))
-for face in predictor.predict(read_image(Path("assets/samples/astronaut.jpg"))).faces:
-    print(face.face.box, face.emotion, f"{{face.score:.0%}}")"""
+for face in fer_bench.predict("assets/samples/astronaut.jpg"{run}).faces:
+    print(face.box, face.emotion, f"{{face.score:.0%}}")"""
     return f"## How to use it\n\n{block(command, 'bash')}\n\n{block(python, 'python')}"
 
 

@@ -1,0 +1,74 @@
+"""A stored run, ready for pictures: `fer_bench.load` and `fer_bench.predict`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from fer_bench.backends.registry import AUTO
+from fer_bench.inference.classifier import FaceClassifier, open_classifier
+from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, make_detector
+from fer_bench.inference.files.images import Picture
+from fer_bench.inference.predictor import Analysis, Predictor
+from fer_bench.results.store import StoredRun, open_results, read_run
+
+
+def load(
+    run: str = "default",
+    *,
+    results: str | Path | None = None,
+    detector: str = DEFAULT_DETECTOR,
+    backend: str = AUTO,
+) -> Predictor:
+    """A trained run with a face detector; for one thread.
+
+    Its network is read once in a process, and again when it was trained anew.
+
+    Args:
+        run: its name, `dataset/run`, its folder, or `default` for the shipped model.
+        results: where runs are, see `open_results`.
+        detector: `haar`, `yunet`, or `whole` for pictures that are a face already.
+        backend: `auto` measures once which of the back ends is fastest here.
+
+    Raises:
+        FerBenchError: no such run, detector or back end, or a run without weights.
+
+    Examples:
+        >>> predictor = load("default", backend="torch-fp32")
+        >>> predictor.classifier.emotions
+        ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
+    """
+    stored = open_results(results).find(run)
+    classifier = _open(stored.folder.resolve(), backend, _written(stored))
+    return Predictor(classifier, make_detector(detector))
+
+
+def predict(
+    picture: Picture, run: str = "default", *, results: str | Path | None = None
+) -> Analysis:
+    """The faces of one picture and their emotions.
+
+    Args:
+        picture: a path, bytes, PIL image, or uint8 array `(H, W, 3)` RGB or `(H, W)` gray.
+        run: as for `load`.
+        results: as for `load`.
+
+    Raises:
+        FerBenchError: as `load`, or a picture that cannot be read.
+
+    Examples:
+        >>> (face,) = predict("assets/samples/astronaut.jpg").faces
+        >>> face.emotion
+        'happy'
+    """
+    return load(run, results=results).predict(picture)
+
+
+def _written(run: StoredRun) -> tuple[int, ...]:
+    """When its weights were last written, nanoseconds; 0 for those that are at a URL only."""
+    return tuple(f.stat().st_mtime_ns if f.is_file() else 0 for f in run.weight_files)
+
+
+@lru_cache(maxsize=4)
+def _open(folder: Path, backend: str, written: tuple[int, ...]) -> FaceClassifier:
+    return open_classifier(read_run(folder), backend)

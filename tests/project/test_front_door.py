@@ -1,0 +1,134 @@
+"""`import fer_bench`: light, and everything in reach of one dot."""
+
+from __future__ import annotations
+
+import doctest
+import io
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pytest
+from face_fixtures import SAMPLE
+from PIL import Image
+
+import fer_bench
+from fer_bench.errors import FerBenchError
+from fer_bench.inference import load as loading
+from fer_bench.inference.files.images import Picture, read_image
+from fer_bench.models import build
+from fer_bench.results.store import StoredRun
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "pandas", "numpy", "streamlit", "cv2", "pydantic", "fastapi", "openvino")
+
+
+@pytest.fixture(autouse=True)
+def _in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the shipped runs and the samples are."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("FER_BENCH_RESULTS", raising=False)
+
+
+def test_importing_it_imports_nothing_heavy() -> None:
+    code = f"import sys, fer_bench; print([n for n in {HEAVY} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_every_name_is_there_and_documented() -> None:
+    assert set(fer_bench.__all__) <= set(dir(fer_bench))
+    for name in fer_bench.__all__:
+        assert getattr(fer_bench, name).__doc__, name
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'fer_bench' has no attribute 'lode'"):
+        fer_bench.lode  # noqa: B018
+
+
+@pytest.mark.parametrize("module", [fer_bench, loading, build], ids=lambda m: m.__name__)
+def test_the_examples_in_docstrings_hold(module: object) -> None:
+    failed, tried = doctest.testmod(module)  # type: ignore[arg-type]
+    assert (failed, tried > 0) == (0, True)
+
+
+def test_the_readme_s_python_runs() -> None:
+    (code,) = (
+        part.partition("```")[0]
+        for part in (ROOT / "README.md").read_text().split("```python\n")[1:]
+        if part.startswith("import fer_bench")
+    )
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        exec(code, {})
+    assert "happy" in printed.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["path", "text", "bytes", "pil", "array"])
+def test_a_picture_comes_in_any_form(kind: str) -> None:
+    pictures: dict[str, Picture] = {
+        "path": SAMPLE,
+        "text": str(SAMPLE),
+        "bytes": SAMPLE.read_bytes(),
+        "pil": Image.open(SAMPLE),
+        "array": read_image(SAMPLE),
+    }
+    (face,) = fer_bench.predict(pictures[kind]).faces
+    assert (face.emotion, face.box) == ("happy", face.face.box)
+
+
+@pytest.mark.parametrize(
+    "picture", [None, 7, np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), "no.jpg", b"", ["a"]]
+)
+def test_anything_else_is_one_sentence(picture: object) -> None:
+    with pytest.raises(FerBenchError, match="expected a"):
+        fer_bench.predict(picture)  # type: ignore[arg-type]
+
+
+def test_a_run_that_is_not_there_is_one_sentence() -> None:
+    with pytest.raises(FerBenchError, match=r"unknown run 'defualt': did you mean 'default'\?"):
+        fer_bench.load("defualt")
+
+
+def train_a_little(results: Path, *, force: bool = False) -> StoredRun:
+    return fer_bench.train(
+        "keras_cnn",
+        "synthetic",
+        recipe="demo",
+        pretraining="none",
+        limit=8,
+        results=results,
+        force=force,
+    )
+
+
+def test_a_network_is_read_once_and_again_when_it_was_trained_anew(tmp_path: Path) -> None:
+    run = train_a_little(tmp_path)
+    name = f"{run.dataset}/{run.name}"
+    first = fer_bench.load(name, results=tmp_path, backend="torch-fp32")
+    same = fer_bench.load(name, results=tmp_path, backend="torch-fp32")
+    assert first.classifier is same.classifier
+
+    again = train_a_little(tmp_path, force=True)
+    assert again.require_record().finished_at > run.require_record().finished_at
+    anew = fer_bench.load(name, results=tmp_path, backend="torch-fp32")
+    assert anew.classifier is not first.classifier
+
+
+def test_from_training_to_a_number_and_a_face(tmp_path: Path) -> None:
+    run = train_a_little(tmp_path)
+    record = run.require_record()
+    assert record.status == "done"
+    assert train_a_little(tmp_path).require_record() == record  # not trained again
+
+    report = fer_bench.evaluate(run.name, "synthetic", limit=8, results=tmp_path)
+    assert (report.run, report.metrics.n) == (run.name, record.metrics["test"].n)
+
+    dataset = fer_bench.load_dataset("synthetic", limit=8)
+    predictor = fer_bench.load(run.name, results=tmp_path, detector="whole", backend="torch-fp32")
+    (face,) = predictor.predict(dataset.images[0]).faces
+    assert face.emotion in dataset.emotions
+    assert [stored.name for stored in fer_bench.open_results(tmp_path).runs()] == [run.name]
