@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from pathlib import Path
 
 from fer_bench.errors import FerBenchError
+from fer_bench.storage import write_atomically
 
 
 def settings_file() -> Path:
@@ -47,14 +47,10 @@ def remember_data_source(source: str) -> None:
             "folder of images, or the word synthetic"
         )
     file = settings_file()
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"data_source": source}, indent=2), encoding="utf-8")
-        temporary.replace(file)
+        write_atomically({file: json.dumps({"data_source": source}, indent=2).encode()})
     except OSError as error:
-        with contextlib.suppress(OSError):  # its folder may be no folder
-            temporary.unlink(missing_ok=True)
         raise FerBenchError(
             f"cannot remember the data's place in {file}: {error}; set FER_BENCH_DATA instead"
         ) from None

@@ -14,7 +14,8 @@ from fer_bench.benchmark.plan import Source
 from fer_bench.bundles.contents import MODEL, Contents
 from fer_bench.errors import FerBenchError
 from fer_bench.registry import Entry, Registry
-from fer_bench.results.store import ResultsStore, StoredRun, write_atomically
+from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.storage import write_atomically
 from fer_bench.studies.model_card.card import model_card
 from fer_bench.types import Progress, silent
 

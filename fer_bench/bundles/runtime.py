@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_bench.data.cache import cache_dir
 from fer_bench.errors import FerBenchError
+from fer_bench.storage import cache_dir
 
 TIMEOUT_SECONDS = 300
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.journal import SUFFIX
 from fer_bench.errors import FerBenchError
+from fer_bench.storage import cache_dir
 
 #: Raised whenever readers or this layout change, so that old entries are not used.
 SCHEMA = 3
@@ -33,17 +32,6 @@ CHUNK_BYTES = 2**20
 #: Images whose pixels are compared with their hashes on every load: finds zeroed or torn files.
 SPOT_CHECKS = 16
 DAY = 86_400.0
-
-
-def cache_dir() -> Path:
-    """`$FER_BENCH_CACHE`, or the platform's place for caches; not created here."""
-    if chosen := os.environ.get("FER_BENCH_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "fer_bench"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "fer_bench" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fer_bench"
 
 
 def pixel_hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import nullcontext
@@ -21,12 +20,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fer_bench import distributed
-from fer_bench.data.cache import cache_dir
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.features.extractors import Extractor
 from fer_bench.models.classifier import Classifier
+from fer_bench.storage import cache_dir, write_atomically
 from fer_bench.types import Progress, Split, silent
 
 #: Raised whenever the files' layout or the preprocessing changes, so that old entries are not used.
@@ -186,13 +185,10 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         FerBenchError: the disk refuses.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        write_atomically({path: text.encode()})
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise _refused(path.parent, error) from error
 
 

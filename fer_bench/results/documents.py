@@ -16,8 +16,8 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from fer_bench.errors import FerBenchError, one_line
+from fer_bench.results.location import write_results
 from fer_bench.results.record import Part
-from fer_bench.results.store import write_atomically
 
 
 class Document(Part):
@@ -93,7 +93,7 @@ def write_document(path: Path, document: Document) -> None:
             f"{path.name} cannot be saved: {place_of(error)} is not finite"
         ) from None
     try:
-        write_atomically({path: text})
+        write_results({path: text})
     except OSError as error:
         raise not_saved(path, error) from None
 

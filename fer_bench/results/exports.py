@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError
 from fer_bench.errors import FerBenchError
 from fer_bench.results.documents import claimed_version, not_saved, place_of, sole_use
 from fer_bench.results.latency import Fidelity
+from fer_bench.results.location import write_results
 from fer_bench.results.record import Part
-from fer_bench.results.store import write_atomically
 
 EXPORTS, EXPORTS_VERSION = "exports.json", 1
 ExportPrecision = Literal["fp32", "int8"]
@@ -107,6 +107,6 @@ def add_export(folder: Path, export: Export) -> None:
         exports = sorted([*others, export], key=lambda one: (one.format, one.precision))
         text = ExportsFile(exports=exports).model_dump_json(indent=2).encode() + b"\n"
         try:
-            write_atomically({path: text})
+            write_results({path: text})
         except OSError as error:
             raise not_saved(path, error) from None

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from fer_bench.errors import FerBenchError
 from fer_bench.results.documents import not_saved, place_of, sole_use
 from fer_bench.results.latency import LATENCY_VERSION, LatencyFile, LatencyReport
-from fer_bench.results.store import ResultsStore, write_atomically
+from fer_bench.results.location import write_results
+from fer_bench.results.store import ResultsStore
 
 LATENCY = "latency.json"
 #: Stands in the place of a data set for networks that are no run.
@@ -103,7 +104,7 @@ def _write(folder: Path, file: LatencyFile) -> None:
             f"the latency report of {folder.name} cannot be saved: {place_of(error)} is not finite"
         ) from None
     try:
-        write_atomically({folder / LATENCY: text})
+        write_results({folder / LATENCY: text})
     except OSError as error:
         raise not_saved(folder / LATENCY, error) from None
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fer_bench.results.remote import RemoteResults
+from fer_bench.storage import write_atomically
 from fer_bench.urls import is_url, shown
 
 #: By folder: paths are what the rest of the program hands around.
@@ -98,3 +99,13 @@ def publishing(files: Mapping[Path, Path]) -> Iterator[None]:
     else:
         with mirror.publishing(files):
             yield
+
+
+def write_results(files: Mapping[Path, bytes]) -> None:
+    """Writes files of one results folder whole; those of a URL go there before they are renamed.
+
+    Raises:
+        OSError: a disk that is full or not writable; the old files are all as they were.
+        FerBenchError: likewise, where the URL cannot be written.
+    """
+    write_atomically(files, publishing)

@@ -1,7 +1,7 @@
 """A folder that follows results at a URL, for all that reads and writes files.
 
 The URL has the truth. What is new there is brought when the results are opened; networks are large,
-so each is brought when it is opened. What `results.store.write_atomically` writes in the folder
+so each is brought when it is opened. What `location.write_results` writes in the folder
 goes to the URL first, in its order, so that a record is there only once its files are.
 
     s3://bucket/lab/default.txt

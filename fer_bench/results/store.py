@@ -8,23 +8,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from uuid import uuid4
 
 import pandas as pd
 
-from fer_bench.data.cache import cache_dir
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.results.location import (
     discard,
     is_kept,
     local_folder,
     mirror_of,
-    publishing,
     shown_place,
+    write_results,
 )
 from fer_bench.results.locks import WORK, is_carried_out
 from fer_bench.results.parse import parse_record, read_history, read_predictions, read_record
 from fer_bench.results.record import RunRecord
+from fer_bench.storage import cache_dir
 
 RECORD, HISTORY, PREDICTIONS = "record.json", "history.csv", "predictions.parquet"
 #: The trained network of a run, where it was kept.
@@ -191,7 +190,7 @@ class ResultsStore:
             )
         full = f"{run.dataset}/{run.name}"
         try:
-            write_atomically({self.root / DEFAULT_FILE: f"{full}\n".encode()})
+            write_results({self.root / DEFAULT_FILE: f"{full}\n".encode()})
         except OSError as error:
             raise _not_saved(f"{full} as default", self.root, error) from None
 
@@ -252,7 +251,7 @@ class ResultsStore:
         files[folder / RECORD] = text
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(files)
+            write_results(files)
             if network is not None and SEEN not in network:
                 discard(folder / SEEN)
             if network is not None and not network:
@@ -274,32 +273,6 @@ def open_results(place: str | Path | None = None, *, every: float = 0) -> Result
     """
     place = place or os.environ.get("FER_BENCH_RESULTS") or DEFAULT_ROOT
     return ResultsStore(local_folder(str(place), cache_dir() / "results", every=every))
-
-
-def write_atomically(files: Mapping[Path, bytes]) -> None:
-    """Writes files under temporary names beside them, flushes them, then renames them in order.
-
-    Files of results at a URL go there before they are renamed.
-
-    Raises:
-        OSError: the temporary files are gone. A full disk shows before the first renaming, so the
-            old files are all as they were.
-        FerBenchError: likewise, where the URL cannot be written.
-    """
-    temporary = {path: path.with_name(f".{path.name}.{uuid4().hex}.tmp") for path in files}
-    try:
-        for path, content in files.items():
-            with temporary[path].open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        with publishing(temporary):
-            for path in files:
-                temporary[path].replace(path)
-    except (OSError, FerBenchError):
-        for leftover in temporary.values():
-            leftover.unlink(missing_ok=True)
-        raise
 
 
 def read_run(folder: Path) -> StoredRun:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fer_bench.backends.openvino_ir import lacks_bf16
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.results.store import write_atomically
+from fer_bench.results.location import write_results
 from fer_bench.specs.recipe import Recipe
 from fer_bench.types import Precision
 
@@ -57,7 +57,7 @@ def settled_precision(
     text = json.dumps({"precision": precision, "reason": reason})
     try:
         work_dir.mkdir(parents=True, exist_ok=True)
-        write_atomically({path: text.encode()})
+        write_results({path: text.encode()})
     except OSError as error:
         raise RunFailed(f"cannot write {path}: {error}") from error
     return precision, reason

@@ -25,13 +25,13 @@ from fer_bench.benchmark.cluster.ray_cluster import Cluster, connected, gpus_for
 from fer_bench.benchmark.cluster.ray_sweep import News, run_sweep_on_ray
 from fer_bench.cli.sweep_table import SweepTable
 from fer_bench.config import load_yaml
-from fer_bench.data.cache import cache_dir
 from fer_bench.errors import FerBenchError
 from fer_bench.results.location import local_folder
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import WEIGHTS, ResultsStore
 from fer_bench.specs.run import EnsembleSpec, RunSpec
 from fer_bench.specs.sweep import Sweep
+from fer_bench.storage import cache_dir
 
 __all__ = ["lab", "s3"]  # fixtures
 

@@ -248,7 +248,7 @@ def test_a_full_disk_leaves_the_earlier_run_as_it_was(refused, fer, train, tmp_p
     def full(files):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storing, "write_atomically", full)
+    monkeypatch.setattr(storing, "write_results", full)
     assert "No space left on device; free some space" in refused(*train("--force"))
     assert before.read_bytes() == text
 

@@ -14,11 +14,12 @@ import pytest
 from data_fixtures import class_files, csv_rows, encoded, face, kaggle_files, put, write_csv, zipped
 
 from fer_bench.data import cache
-from fer_bench.data.cache import ArrayFile, cache_dir, cached, pixel_hashes
+from fer_bench.data.cache import ArrayFile, cached, pixel_hashes
 from fer_bench.data.dataset import SourceData
 from fer_bench.data.files import decode
 from fer_bench.data.load import read_source
 from fer_bench.errors import FerBenchError
+from fer_bench.storage import cache_dir
 
 
 @pytest.fixture(autouse=True)

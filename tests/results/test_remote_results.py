@@ -12,11 +12,11 @@ from record_fixtures import make_history, make_predictions, make_record
 from s3_fixtures import lab, objects, s3
 from streamlit.testing.v1 import AppTest
 
-from fer_bench.data.cache import cache_dir
 from fer_bench.errors import FerBenchError
 from fer_bench.results.documents import Document, write_document
 from fer_bench.results.location import fetch, local_folder, mirror_of, place_of
 from fer_bench.results.store import DEFAULT_FILE, RECORD, WEIGHTS, ResultsStore
+from fer_bench.storage import cache_dir
 from fer_bench.urls import shown
 
 __all__ = ["lab", "s3"]  # fixtures

@@ -19,7 +19,7 @@ from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.classifier import Classifier
 from fer_bench.registry import Entry, Registry
 from fer_bench.results.exports import Calibration, Export, ExportedFile, ExportPrecision
-from fer_bench.results.store import write_atomically
+from fer_bench.storage import write_atomically
 from fer_bench.types import Progress, silent
 
 

@@ -22,13 +22,13 @@ from fer_bench.benchmark.cluster.ray_cluster import Cluster, connected, gpus_for
 from fer_bench.benchmark.plan import Source
 from fer_bench.benchmark.runner import Runner
 from fer_bench.benchmark.sweep import run_unless_finished
-from fer_bench.data.cache import cache_dir
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.location import local_folder, place_of
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
+from fer_bench.storage import cache_dir
 from fer_bench.urls import is_url
 
 #: How often a run is started again whose process or machine was lost.

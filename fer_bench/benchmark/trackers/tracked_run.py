@@ -30,8 +30,8 @@ from fer_bench.benchmark.trackers.services import (
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError, one_line
+from fer_bench.results.location import write_results
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import write_atomically
 from fer_bench.specs.run import EnsembleSpec, RunSpec
 from fer_bench.types import Progress
 
@@ -225,7 +225,7 @@ def _remembered(memory: Path) -> dict[str, str]:
 def _remember(memory: Path, ids: Mapping[str, str]) -> None:
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically({memory: json.dumps(dict(ids)).encode()})
+        write_results({memory: json.dumps(dict(ids)).encode()})
     except OSError as error:
         _warn(f"a resumed run will be a new one for its trackers ({error.strerror})")
 

@@ -35,7 +35,8 @@ def report(
     """
     from fer_bench.errors import FerBenchError
     from fer_bench.report import collect, latex_tables, markdown_tables, report_page
-    from fer_bench.results.store import ResultsStore, write_atomically
+    from fer_bench.results.store import ResultsStore
+    from fer_bench.storage import write_atomically
 
     store = ResultsStore(results)
     contents = collect(store, dataset)

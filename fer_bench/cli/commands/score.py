@@ -112,7 +112,7 @@ def score(
 
 def _write_template(dataset: FaceDataset, *, with_val: bool, file: Path | None) -> None:
     from fer_bench.evaluation.external_predictions import template
-    from fer_bench.results.store import write_atomically
+    from fer_bench.storage import write_atomically
 
     table = template(dataset, ("val", "test") if with_val else ("test",))
     text = table.to_csv(index=False)

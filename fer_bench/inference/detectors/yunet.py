@@ -17,11 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.data.cache import cache_dir
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors.base import DetectedFace
 from fer_bench.inference.detectors.search import Effort, search_frame, search_still
-from fer_bench.results.store import write_atomically
+from fer_bench.storage import cache_dir, write_atomically
 from fer_bench.types import Progress, silent
 
 FILE_NAME = "face_detection_yunet_2023mar.onnx"

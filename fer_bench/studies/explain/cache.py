@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.data.cache import cache_dir
-from fer_bench.results.store import write_atomically
+from fer_bench.storage import cache_dir, write_atomically
 
 #: Raised whenever something kept is computed in another way, so that old files are not used.
 SCHEMA = 1
