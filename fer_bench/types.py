@@ -11,6 +11,11 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Mode = Literal["frozen", "full", "lora", "zero-shot"]
 Precision = Literal["fp32", "bf16"]
+#: A curve over the epochs.
+Quantity = Literal["accuracy", "loss"]
+QUANTITIES: tuple[Quantity, ...] = ("accuracy", "loss")
+#: Keys of a record's metrics whose predictions are stored.
+ImageSet = Literal["test", "test_clean", "val"]
 #: A class's name as records and models hold it: words, so that it is harmless wherever it stands.
 EmotionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z _-]{0,39}$")]
 #: How trained weights are stored.

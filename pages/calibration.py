@@ -259,7 +259,7 @@ def show_run(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None
     show_temperature(record, temperature)
     with st.container(horizontal=True, gap="medium"):
         chosen = st.segmented_control(
-            "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.get
+            "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.__getitem__
         )
         view = st.segmented_control(
             "Probabilities",

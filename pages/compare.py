@@ -1,9 +1,12 @@
 """Compare: whether one run is really better than another, on the same images, and where."""
 
+from collections.abc import Mapping
+from typing import Literal
 from urllib.parse import quote
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
@@ -11,6 +14,7 @@ from fer_bench.formatting import as_percents, escape, how_many, interval, percen
 from fer_bench.results.store import StoredRun
 from fer_bench.studies.comparison import tables, verdicts
 from fer_bench.studies.comparison.compare import Comparison
+from fer_bench.types import QUANTITIES
 from fer_bench.ui.comparison import comparable_groups, compared, on_the_same_images, pick_runs
 
 INTRODUCTION = (
@@ -92,12 +96,12 @@ RATES = (
     "accuracy", "accuracy_sd", "macro_f1", "macro_f1_sd", "accuracy_difference",
     "macro_f1_difference", "same_answer", "recall", "f1", "recall_difference", "f1_difference",
 )  # fmt: skip
-CLASS_METRICS = {"recall": "Recall", "f1": "F1"}
+CLASS_METRICS: dict[Literal["recall", "f1"], str] = {"recall": "Recall", "f1": "F1"}
 ANY, NONE = "any", "none"
 GALLERY_SIZES = (24, 48, 96)
 
 
-def show_table(table: pd.DataFrame, columns: dict[str, object], key: str) -> None:
+def show_table(table: pd.DataFrame, columns: Mapping[str, ColumnConfig], key: str) -> None:
     st.dataframe(
         as_percents(table, RATES),
         column_order=[c for c in columns if c in table],
@@ -175,7 +179,7 @@ def show_classes(comparison: Comparison) -> None:
         list(CLASS_METRICS),
         default="recall",
         required=True,
-        format_func=CLASS_METRICS.get,
+        format_func=CLASS_METRICS.__getitem__,
         label_visibility="collapsed",
     )
     table = tables.class_table(comparison)
@@ -200,7 +204,7 @@ def show_curves(comparison: Comparison) -> None:
     if not histories:
         return
     st.subheader("Training")
-    for place, quantity in zip(st.columns(2, gap="large"), ("accuracy", "loss"), strict=True):
+    for place, quantity in zip(st.columns(2, gap="large"), QUANTITIES, strict=True):
         with place:
             figure = plots.validation_curves(histories, models, quantity)
             ui.chart(figure, f"curves-{quantity}")
@@ -212,8 +216,8 @@ def caption(row: pd.Series, letters: list[str]) -> str:
     return "  \n".join([f"**{row['true']}**", *said])
 
 
-def answer_columns(letters: list[str]) -> dict[str, object]:
-    columns: dict[str, object] = {
+def answer_columns(letters: list[str]) -> dict[str, ColumnConfig]:
+    columns: dict[str, ColumnConfig] = {
         "id": st.column_config.TextColumn("Image"),
         "true": st.column_config.TextColumn("True"),
         "right": st.column_config.TextColumn("Right"),
@@ -266,7 +270,7 @@ def show_comparison(runs: list[StoredRun]) -> None:
         st.info("These runs' records have no metrics on the same images.")
         return
     images = st.segmented_control(
-        "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.get
+        "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.__getitem__
     )
     comparison = compared(runs, images)
     show_verdict(comparison)

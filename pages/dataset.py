@@ -16,12 +16,13 @@ from fer_bench.evaluation.gallery import ImagesById, class_counts, enlarged, sam
 from fer_bench.formatting import escape
 from fer_bench.results.headline import Tile
 from fer_bench.results.record import DatasetInfo
+from fer_bench.specs.run import Protocol
 
 if TYPE_CHECKING:  # torch loads only when an audit is asked for
     from fer_bench.data.audit import Duplicates, Group
 
 RECORDS, SYNTHETIC, OWN = "From the records", "Synthetic faces", "My data"
-PROTOCOLS = {
+PROTOCOLS: dict[Protocol, str] = {
     "official": "Training / PublicTest / PrivateTest",
     "kaggle": "a tenth of train held out / the merged test folder",
 }

@@ -14,7 +14,11 @@ from fer_bench.results.headline import headline
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
 
-NORMALISATIONS = {"true": "Share of true", "predicted": "Share of predicted", "counts": "Counts"}
+NORMALISATIONS: dict[confusion.Normalisation, str] = {
+    "true": "Share of true",
+    "predicted": "Share of predicted",
+    "counts": "Counts",
+}
 PERCENT = "%.1f %%"
 REPORT_COLUMNS = {
     "emotion": st.column_config.TextColumn("Emotion"),
@@ -51,7 +55,7 @@ def show_confusion(record: RunRecord, metrics: Metrics) -> None:
             list(NORMALISATIONS),
             default="true",
             required=True,
-            format_func=NORMALISATIONS.get,
+            format_func=NORMALISATIONS.__getitem__,
             label_visibility="collapsed",
         )
         values = confusion.normalised(metrics.confusion, by)
@@ -142,7 +146,8 @@ def show_gallery(predictions: pd.DataFrame, record: RunRecord) -> None:
     size = st.segmented_control("Shown", GALLERY_SIZES, default=GALLERY_SIZES[0], required=True)
     if size < len(answers):
         st.caption(f"The first {size} of {len(answers):,} images.")
-    shown = [(row.id, caption(row)) for row in answers.head(size).itertuples()]
+    rows: list[Any] = list(answers.head(size).itertuples())
+    shown = [(row.id, caption(row)) for row in rows]
     ui.show_pictures(shown, record, "gallery-data")
     with st.expander(f"Table of {how_many(len(answers), 'image')}"):
         st.dataframe(
@@ -170,7 +175,7 @@ def main() -> None:
         st.info("This run's record holds no metrics on val or test.")
         return
     chosen = st.segmented_control(
-        "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.get
+        "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.__getitem__
     )
     metrics = record.metrics[chosen]
     ui.tiles(headline(metrics, clean=None, tta=record.metrics.get(f"{chosen}_tta")))

@@ -95,7 +95,7 @@ def show_gallery(run: StoredRun, subject: Subject) -> None:
         "Shown", GALLERY_SIZES, default=GALLERY_SIZES[0], required=True, key="explain-size"
     )
     with_heat = switch.toggle("Heat maps", value=True, key="explain-heat")
-    rows = list(answers.head(size).itertuples())
+    rows: list[Any] = list(answers.head(size).itertuples())
     if with_heat:
         st.caption("Warm places speak most for the emotion that was predicted.")
         pictures = heat_pictures(subject, [(row.id, row.predicted) for row in rows])
@@ -142,10 +142,11 @@ def show_mean_heat(subject: Subject) -> None:
 
 
 def show_one_face(run: StoredRun, subject: Subject) -> None:
-    answers = filtered(run, subject)
-    if answers.empty:
+    answers, predictions = filtered(run, subject), ui.predictions(run)
+    if answers.empty or predictions is None:
         return
-    shown = {row.id: row for row in answers.head(MOST_FACES).itertuples()}
+    faces: list[Any] = list(answers.head(MOST_FACES).itertuples())
+    shown = {row.id: row for row in faces}
     chosen = st.selectbox(
         f"Face, the most confident of {how_many(len(answers), 'image')} first",
         list(shown),
@@ -167,7 +168,7 @@ def show_one_face(run: StoredRun, subject: Subject) -> None:
             width=WIDTH + 24,
         )
     with right:
-        scores = ui.predictions(run).set_index("id").loc[row.id]
+        scores = predictions.set_index("id").loc[row.id]
         emotions = subject.record.dataset.emotions
         ui.chart(plots.probability_bars({e: scores[f"p_{e}"] for e in emotions}), "explain-bars")
     show_neighbours(subject, row)
@@ -198,6 +199,7 @@ def show_neighbours(subject: Subject, row: Any) -> None:
             for emotion, role in roles(row).items()
         ]
     )
+    neighbours: list[Any] = list(found.itertuples())
     copies = int(found["duplicate"].sum())
     if copies:
         st.warning(
@@ -209,7 +211,7 @@ def show_neighbours(subject: Subject, row: Any) -> None:
     ui.gallery(
         [
             (enlarged(subject.dataset.images[one.position]), neighbour_caption(one))
-            for one in found.itertuples()
+            for one in neighbours
         ],
         width=WIDTH,
     )
@@ -237,7 +239,7 @@ def show_feature_map(subject: Subject) -> None:
         list(COLOURINGS),
         default="true",
         required=True,
-        format_func=COLOURINGS.get,
+        format_func=COLOURINGS.__getitem__,
         key="explain-colour",
     )
     table = computed(

@@ -189,7 +189,7 @@ def show_table(results: Sequence[Result], treatment: Treatment, classifiers: Cla
     table = faces.face_table(results, emotions)
     st.subheader("All faces")
     st.caption(faces.count_line(results))
-    shown = as_percents(table, ["score", *(c for c in table if c.startswith("p_"))])
+    shown = as_percents(table, ["score", *(c for c in table.columns if c.startswith("p_"))])
     st.dataframe(
         shown,
         column_order=faces.shown_columns(table),
@@ -208,7 +208,7 @@ def show_table(results: Sequence[Result], treatment: Treatment, classifiers: Cla
 
 def table_columns(table: pd.DataFrame) -> dict[str, ColumnConfig]:
     """How the table's columns look; their number depends on the models' emotions."""
-    shares = [column for column in table if column.startswith("p_")]
+    shares = [column for column in table.columns if column.startswith("p_")]
     return COLUMNS | {
         column: st.column_config.NumberColumn(column[2:].capitalize(), format=PERCENT)
         for column in shares

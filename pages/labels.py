@@ -146,7 +146,8 @@ def show_suspects(run: StoredRun, record: RunRecord, votes: Votes) -> None:
         st.info("No suspect fits these filters.")
         return
     size = st.segmented_control("Shown", GALLERY_SIZES, default=GALLERY_SIZES[0], required=True)
-    shown = [(row.id, caption(row)) for row in suspects.head(size).itertuples()]
+    rows: list[Any] = list(suspects.head(size).itertuples())
+    shown = [(row.id, caption(row)) for row in rows]
     ui.show_pictures(shown, record, "suspects-data")
     with st.expander(f"Table of {how_many(len(suspects), 'suspect')}"):
         st.dataframe(
@@ -173,7 +174,10 @@ def show_agreement(run: StoredRun, record: RunRecord, votes: Votes) -> None:
         if settings.data_source() is None:
             ui.ask_for_data("votes-data")
         return
-    test = of_set(ui.predictions(run), "test")
+    predictions = ui.predictions(run)
+    if predictions is None:  # `show_judged` has said so
+        return
+    test = of_set(predictions, "test")
     table = annotators.accuracy_by_agreement(test, record.dataset.emotions, votes)
     if table.empty:
         st.info("FER+'s votes beside your data know none of this run's test images.")
@@ -184,7 +188,7 @@ def show_agreement(run: StoredRun, record: RunRecord, votes: Votes) -> None:
         "disagree, so do labels, and no model can be right about all."
     )
     ui.chart(plots.agreement_lines(table), "agreement")
-    shares = [c for c in table if c != "images"]
+    shares = [c for c in table.columns if c != "images"]
     st.dataframe(
         as_percents(table, shares),
         column_order=list(AGREEMENT_COLUMNS),
@@ -251,7 +255,7 @@ def show_leak(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> Non
         "images out. Part of the gain may be that they are easier for any model."
     )
     st.dataframe(
-        as_percents(table, [c for c in table if c != "run" and not c.endswith("_n")]),
+        as_percents(table, [c for c in table.columns if c != "run" and not c.endswith("_n")]),
         column_order=list(LEAK_COLUMNS),
         column_config=LEAK_COLUMNS,
         hide_index=True,

@@ -1,5 +1,7 @@
 """Latency: how long each network takes, by which back end, on which machine, and which to take."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -100,6 +102,7 @@ def pick_call(table: pd.DataFrame) -> tuple[int, int]:
 def show_fastest(table: pd.DataFrame) -> None:
     """A tile per network: what `auto` takes there."""
     chosen = table[table["chosen"] & table["median_ms"].notna()]
+    rows: list[Any] = list(chosen.itertuples())
     ui.tiles(
         [
             Tile(
@@ -108,7 +111,7 @@ def show_fastest(table: pd.DataFrame) -> None:
                 below=f"{row.backend} · {row.faces_per_second:,.0f} faces/s",
                 explanation="The back end that `auto` takes: the fastest that answers as fp32 does",
             )
-            for row in chosen.itertuples()
+            for row in rows
         ]
     )
 
@@ -149,9 +152,8 @@ def show_stages(table: pd.DataFrame) -> None:
     if table.empty:
         st.info("No whole frame was timed with these threads.")
         return
-    frames = sorted(
-        {f"{row.frame} pixels with {how_many(row.faces, 'face')}" for row in table.itertuples()}
-    )
+    rows: list[Any] = list(table.itertuples())
+    frames = sorted({f"{row.frame} pixels with {how_many(row.faces, 'face')}" for row in rows})
     st.caption(f"Medians, frames of {' and '.join(frames)}.")
     ui.chart(plots.stage_bars(table), "stages")
     ui.download_csv(table, "stages.csv", "stages-csv")

@@ -17,6 +17,7 @@ from fer_bench.results.summary import reproduce_command, three_digits
 from fer_bench.results.usage import usages
 from fer_bench.specs.run import RunSpec
 from fer_bench.studies.latency.budget import speed_of
+from fer_bench.types import QUANTITIES
 
 #: Seconds between two looks at the curves of a run that is training.
 REFRESH = 5
@@ -89,7 +90,7 @@ def show_curves(run: StoredRun, record: RunRecord) -> None:
         st.info("No epochs to show: this run trained nothing, or has not finished its first one.")
         return
     kept = record.training.best_epoch if record.training else None
-    for place, quantity in zip(st.columns(2, gap="large"), ("accuracy", "loss"), strict=True):
+    for place, quantity in zip(st.columns(2, gap="large"), QUANTITIES, strict=True):
         with place:
             ui.chart(plots.training_curve(history, quantity, kept), f"curve-{quantity}")
     ui.download_csv(history, f"{run.name}-history.csv", "history-csv")

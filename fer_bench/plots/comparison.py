@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from fer_bench.plots.style import ACCENT, GRAY, GRID, finish, label, model_colour, shortened
 from fer_bench.plots.training import MOST_TICKS, TITLES
+from fer_bench.types import Quantity
 
 #: Runs of one model share its colour; these tell them apart.
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -144,7 +145,7 @@ def agreement_heat_map(matrix: pd.DataFrame) -> go.Figure:
 def validation_curves(
     histories: Mapping[str, pd.DataFrame],
     models: Mapping[str, str],
-    quantity: Literal["accuracy", "loss"],
+    quantity: Quantity,
 ) -> go.Figure:
     """Several runs' validation accuracy or loss over their epochs.
 

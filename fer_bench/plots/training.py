@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pandas as pd
 import plotly.graph_objects as go
 
 from fer_bench.plots.style import ACCENT, GRAY, finish
+from fer_bench.types import Quantity
 
 #: So many epochs each get a tick.
 MOST_TICKS = 10
@@ -15,7 +14,7 @@ TITLES = {"accuracy": "Accuracy", "loss": "Loss"}
 
 
 def training_curve(
-    history: pd.DataFrame, quantity: Literal["accuracy", "loss"], best_epoch: int | None = None
+    history: pd.DataFrame, quantity: Quantity, best_epoch: int | None = None
 ) -> go.Figure:
     """Train and val over the epochs; the kept epoch is marked.
 

@@ -11,7 +11,7 @@ from fer_bench.formatting import escape
 from fer_bench.results.parse import read_predictions
 from fer_bench.results.store import PREDICTIONS, RECORD, StoredRun, read_run
 from fer_bench.studies.comparison.compare import Comparison, compare
-from fer_bench.studies.comparison.shared_images import ImageSet
+from fer_bench.types import ImageSet
 from fer_bench.ui.records import run_id, runs, titles
 
 #: What stands in the address: `?runs=<dataset>/<run>,<dataset>/<run>`.

@@ -31,9 +31,10 @@ from fer_bench.results.store import (
 )
 from fer_bench.results.summary import summary_table
 from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
+from fer_bench.types import ImageSet
 
 #: How a record's metrics are called on the pages, in reading order.
-SET_NAMES = {"test": "Test", "test_clean": "Clean test", "val": "Validation"}
+SET_NAMES: dict[ImageSet, str] = {"test": "Test", "test_clean": "Clean test", "val": "Validation"}
 RUN_PARAMETER = "run"
 #: Where a visit remembers its run, `dataset/run`.
 CHOSEN = "chosen-run"

@@ -14,7 +14,7 @@ from fer_bench.errors import FerBenchError, suggest
 
 if TYPE_CHECKING:
     from fer_bench.studies.comparison.compare import Comparison
-    from fer_bench.studies.comparison.shared_images import ImageSet
+    from fer_bench.types import ImageSet
 
 
 def compare(

@@ -241,9 +241,10 @@ class VideoReader:
 
     def _read_length(self) -> Fraction | None:
         """How long the header says that the pictures are, seconds."""
-        counted = self.n_expected / self.rate
+        counted: Fraction = self.n_expected / self.rate
         if self.pictures.duration:
-            return max(counted, self.pictures.duration * Fraction(self.pictures.time_base))
+            length: Fraction = self.pictures.duration * self.pictures.time_base
+            return max(counted, length)
         if self._container.duration:
             return max(counted, Fraction(self._container.duration, av.time_base))
         return counted or None

@@ -30,7 +30,8 @@ from fer_bench.studies.comparison.paired import (
     mcnemar_exact,
     resample,
 )
-from fer_bench.studies.comparison.shared_images import ImageSet, SharedAnswers, join
+from fer_bench.studies.comparison.shared_images import SharedAnswers, join
+from fer_bench.types import ImageSet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,8 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import PREDICTIONS, StoredRun
+from fer_bench.types import ImageSet
 
-#: Keys of a record's metrics whose predictions are stored.
-ImageSet = Literal["test", "test_clean", "val"]
 IMAGE_SETS: tuple[ImageSet, ...] = get_args(ImageSet)
 #: As many as there are letters to call them by.
 MOST_RUNS = 26
