@@ -35,7 +35,7 @@ PERCENT = "%.1f %%"
 #: In reading order; on a narrow screen the first two are what one sees.
 COLUMNS = {
     "title": st.column_config.TextColumn(
-        "Run", width=215, pinned=True, help="Select a row, or click a name, to open the run"
+        "Run", width=258, pinned=True, help="Click a name to open the run"
     ),
     "why_not_comparable": st.column_config.TextColumn("Why not ranked"),
     "test_accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT, width=85),
@@ -142,9 +142,10 @@ def filtered(runs_table: pd.DataFrame) -> pd.DataFrame:
 
 
 def show_table(runs_table: pd.DataFrame, key: str, *, why: bool = False) -> None:
-    """One ranking, with its CSV download; a row that is selected opens its run."""
+    """One ranking, with its CSV download; a click on a name opens its run."""
     shown = as_percents(runs_table, RATES)
     shown["train_seconds"] = runs_table["train_seconds"].where(runs_table["train_seconds"] > 0)
+    shown["epochs"] = runs_table["epochs"].where(runs_table["epochs"] > 0)
     shown["budget"] = [plots.si_unit(value) for value in runs_table["budget"]]
     shown["interval"] = [
         interval(low, high)
@@ -160,7 +161,7 @@ def show_table(runs_table: pd.DataFrame, key: str, *, why: bool = False) -> None
         placeholder="–",
         key=key,
         on_select="rerun",
-        selection_mode=["single-row", "single-cell"],
+        selection_mode="single-cell",
         alt=f"{how_many(len(shown), 'run')}, best test accuracy first",
     )
     open_selected(event, shown)
@@ -168,12 +169,11 @@ def show_table(runs_table: pd.DataFrame, key: str, *, why: bool = False) -> None
 
 
 def open_selected(event: object, shown: pd.DataFrame) -> None:
-    """Leaves for the run of the selected row, or of the clicked name."""
+    """Leaves for the run whose name was clicked."""
     selection = getattr(event, "selection", None)
     if selection is None:
         return
-    rows = list(selection.get("rows", []))
-    rows += [row for row, column in selection.get("cells", []) if column == "title"]
+    rows = [row for row, column in selection.get("cells", []) if column == "title"]
     if rows:
         row = shown.iloc[rows[0]]
         open_run(f"{row['dataset']}/{row['run']}")
