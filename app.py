@@ -37,6 +37,8 @@ page = st.navigation(
     },
     expanded=True,
 )
+if page.title != "Home":
+    st.set_page_config(page_title=f"{page.title} · FER Bench")
 with st.sidebar:
     ui.status_line()
     ui.show_address()

@@ -253,6 +253,7 @@ def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
         format_func=lambda name: called.get(name, name),
     )
     remember_run(chosen)
+    st.set_page_config(page_title=f"{called.get(chosen, chosen)} · FER Bench")
     return by_id[chosen]
 
 
