@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from filelock import FileLock
 from pydantic import ValidationError
@@ -22,6 +22,9 @@ from fer_bench.results.record import Part
 
 class Document(Part):
     """What such a file holds; each kind says its own version and has a default for all else."""
+
+    #: What brings a damaged one back.
+    again: ClassVar[str] = "measure again"
 
     schema_version: int = 1
 
@@ -108,11 +111,19 @@ def _parsed_file(path: str, inode: int, mtime_ns: int, size: int, kind: type[Doc
     except ValidationError as error:
         if claimed_version(text) > version:
             raise _newer(path, claimed_version(text), version) from None
-        reason = f"{place_of(error)}: {error.errors()[0]['msg']}"
-        raise FerBenchError(f"{path} is damaged ({reason}): delete it and measure again") from None
+        raise FerBenchError(
+            f"{path} is damaged{_fault(error)}: delete it and {kind.again}"
+        ) from None
     if document.schema_version > version:
         raise _newer(path, document.schema_version, version)
     return document
+
+
+def _fault(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return f", it is not valid JSON ({first['msg'].removeprefix('Invalid JSON: ')})"
+    return f" ({place_of(error)}: {first['msg']})"
 
 
 def claimed_version(text: bytes) -> int:

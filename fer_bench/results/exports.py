@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from fer_bench.errors import FerBenchError
-from fer_bench.results.documents import claimed_version, not_saved, place_of, sole_use
+from fer_bench.results.documents import Document, read_document, sole_use, write_document
 from fer_bench.results.latency import Fidelity
-from fer_bench.results.location import write_results
 from fer_bench.results.record import Part
 
 EXPORTS, EXPORTS_VERSION = "exports.json", 1
@@ -62,8 +60,10 @@ class Export(Part):
         return sum(file.bytes for file in self.files)
 
 
-class ExportsFile(Part):
+class ExportsFile(Document):
     """`exports.json`: one export for each format and precision."""
+
+    again: ClassVar[str] = "export again"
 
     schema_version: int = EXPORTS_VERSION
     exports: list[Export] = Field(default_factory=list)
@@ -75,27 +75,11 @@ def read_exports(folder: Path) -> list[Export]:
     Raises:
         FerBenchError: a file that is damaged or was written by a newer FER Bench.
     """
-    path = folder / EXPORTS
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise FerBenchError(f"cannot read {path}: {error.strerror}") from None
-    if claimed_version(text) > EXPORTS_VERSION:
-        raise FerBenchError(
-            f"{path} was written by a newer FER Bench: this one reads schema {EXPORTS_VERSION}; "
-            "update FER Bench"
-        )
-    try:
-        return ExportsFile.model_validate_json(text).exports
-    except ValidationError as error:
-        reason = f"{place_of(error)}: {error.errors()[0]['msg']}"
-        raise FerBenchError(f"{path} is damaged ({reason}): delete it and export again") from None
+    return list(read_document(folder / EXPORTS, ExportsFile).exports)
 
 
 def add_export(folder: Path, export: Export) -> None:
-    """Puts an export beside a run's others, in place of one of its format and precision.
+    """Puts an export next to a run's others, in place of one of its format and precision.
 
     Raises:
         FerBenchError: the file that is there cannot be read, or the folder cannot be written; what
@@ -105,8 +89,4 @@ def add_export(folder: Path, export: Export) -> None:
     with sole_use(path):
         others = [one for one in read_exports(folder) if (one.format, one.precision) != kind]
         exports = sorted([*others, export], key=lambda one: (one.format, one.precision))
-        text = ExportsFile(exports=exports).model_dump_json(indent=2).encode() + b"\n"
-        try:
-            write_results({path: text})
-        except OSError as error:
-            raise not_saved(path, error) from None
+        write_document(path, ExportsFile(exports=exports))

@@ -106,10 +106,3 @@ class LatencyReport(Part):
             if (one.backend, one.batch, one.threads) == (name, batch, threads) and not one.error:
                 return one
         return None
-
-
-class LatencyFile(Part):
-    """`latency.json`: a network's reports, one per machine."""
-
-    schema_version: int = LATENCY_VERSION
-    reports: list[LatencyReport] = Field(default_factory=list)

@@ -6,24 +6,28 @@ which is no run to `ResultsStore`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.documents import not_saved, place_of, sole_use
-from fer_bench.results.latency import LATENCY_VERSION, LatencyFile, LatencyReport
-from fer_bench.results.location import write_results
+from fer_bench.results.documents import Document, read_document, sole_use, write_document
+from fer_bench.results.latency import LATENCY_VERSION, LatencyReport
 from fer_bench.results.store import ResultsStore
 
 LATENCY = "latency.json"
 #: Stands in the place of a data set for networks that are no run.
 NETWORKS = "networks"
+
+
+class LatencyFile(Document):
+    """`latency.json`: a network's reports, one per machine."""
+
+    schema_version: int = LATENCY_VERSION
+    reports: list[LatencyReport] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +75,7 @@ def read_latency(folder: Path) -> LatencyFile:
     Raises:
         FerBenchError: a file that is damaged or was written by a newer FER Bench.
     """
-    found = _read(folder / LATENCY)
-    if isinstance(found, str):
-        raise FerBenchError(f"{folder / LATENCY} {found}")
-    return found.model_copy()
+    return read_document(folder / LATENCY, LatencyFile).model_copy()
 
 
 def add_report(folder: Path, report: LatencyReport) -> LatencyFile:
@@ -91,22 +92,8 @@ def add_report(folder: Path, report: LatencyReport) -> LatencyFile:
     with sole_use(folder / LATENCY):
         others = [one for one in read_latency(folder).reports if one.machine != report.machine]
         file = LatencyFile(reports=[*others, report])
-        _write(folder, file)
+        write_document(folder / LATENCY, file)
     return file
-
-
-def _write(folder: Path, file: LatencyFile) -> None:
-    text = file.model_dump_json(indent=2).encode() + b"\n"
-    try:
-        LatencyFile.model_validate_json(text)  # JSON has no NaN: it is written as null
-    except ValidationError as error:
-        raise FerBenchError(
-            f"the latency report of {folder.name} cannot be saved: {place_of(error)} is not finite"
-        ) from None
-    try:
-        write_results({folder / LATENCY: text})
-    except OSError as error:
-        raise not_saved(folder / LATENCY, error) from None
 
 
 def list_latencies(root: Path) -> list[StoredLatency]:
@@ -116,56 +103,14 @@ def list_latencies(root: Path) -> list[StoredLatency]:
         dataset, name = path.parent.parent.name, path.parent.name
         if dataset.startswith(".") or name.startswith("."):  # `.work` is the running jobs' scratch
             continue
-        read = _read(path)
-        file, problem = (None, read) if isinstance(read, str) else (read, None)
+        file, problem = None, None
+        try:
+            file = read_document(path, LatencyFile)
+        except FerBenchError as error:
+            problem = str(error).removeprefix(f"{path} ")
         found.append(
             StoredLatency(
                 dataset=dataset, name=name, folder=path.parent, file=file, problem=problem
             )
         )
     return found
-
-
-def _read(path: Path) -> LatencyFile | str:
-    try:
-        stat = path.stat()
-        return _parsed_file(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size)
-    except FileNotFoundError:
-        return LatencyFile()
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-
-
-@lru_cache(maxsize=16_384)
-def _parsed_file(path: str, inode: int, mtime_ns: int, size: int) -> LatencyFile | str:
-    """What tells one content of a file from the next is part of the cache's key."""
-    return _parse(Path(path).read_bytes())
-
-
-def _parse(text: bytes) -> LatencyFile | str:
-    """The file's reports, or what is wrong with it as the end of a sentence about it."""
-    try:
-        file = LatencyFile.model_validate_json(text)
-    except ValidationError as error:
-        return _why_invalid(text, error)
-    return _newer(file.schema_version) if file.schema_version > LATENCY_VERSION else file
-
-
-def _why_invalid(text: bytes, error: ValidationError) -> str:
-    first = error.errors()[0]
-    again = "delete it and measure again"
-    if first["type"] == "json_invalid":
-        reason = first["msg"].removeprefix("Invalid JSON: ")
-        return f"is damaged, it is not valid JSON ({reason}): {again}"
-    values = json.loads(text)
-    version = values.get("schema_version") if isinstance(values, dict) else None
-    if isinstance(version, int) and version > LATENCY_VERSION:
-        return _newer(version)
-    return f"is damaged ({place_of(error)}: {first['msg']}): {again}"
-
-
-def _newer(version: int) -> str:
-    return (
-        f"was written by a newer FER Bench (schema {version}, this one reads {LATENCY_VERSION}): "
-        "update FER Bench"
-    )

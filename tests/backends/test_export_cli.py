@@ -156,7 +156,7 @@ def test_an_export_that_cannot_be_recorded_is_kept_and_it_is_said(
     code, text, err = export("--format", "openvino", "--out", str(out), "--json")
     assert code == 0
     assert json.loads(text)["recorded"] is None
-    assert f"the export is whole, but not recorded: cannot read {folder / 'exports.json'}" in err
+    assert f"the export is whole, but not recorded: {folder / 'exports.json'} cannot be read" in err
     assert out.is_file()
 
 

@@ -27,8 +27,7 @@ from robustness_fixtures import make_robustness, make_transfer
 
 from fer_bench.emotions import FER2013
 from fer_bench.results.exports import ExportsFile, read_exports
-from fer_bench.results.latency import LatencyFile
-from fer_bench.results.latency_files import read_latency
+from fer_bench.results.latency_files import LatencyFile, read_latency
 from fer_bench.results.parse import HISTORY_COLUMNS, parse_record
 from fer_bench.results.record import ClassMetrics, Metrics, RunRecord
 from fer_bench.results.robustness import RobustnessFile, read_robustness

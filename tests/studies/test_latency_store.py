@@ -11,9 +11,9 @@ from latency_fixtures import LAPTOP, make_report
 from record_fixtures import make_record
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.latency import LatencyFile
 from fer_bench.results.latency_files import (
     LATENCY,
+    LatencyFile,
     add_report,
     list_latencies,
     network_name,

@@ -205,7 +205,7 @@ def test_a_setting_has_one_report(measure: Measure) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "robustness.json is damaged .the document: Invalid JSON"),
+        ("{", "robustness.json is damaged, it is not valid JSON"),
         ('{"reports": [{}]}', "robustness.json is damaged .reports.0.measured_at: Field required"),
         ('{"raports": []}', "robustness.json is damaged .raports"),
         ('{"schema_version": 99, "new": 1}', "was written by a newer FER Bench .schema 99"),
