@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fer_bench.backends.export.metadata import ExportMetadata
-from fer_bench.inference.detectors import base, haar
+from fer_bench.inference.detectors import base, haar, search
 
 #: The network's name in every bundle.
 MODEL = "model.onnx"
@@ -55,18 +55,19 @@ def licences(contents: Contents, cascade: str, runtime: str | None = None) -> st
     return f"\n{'-' * 80}\n\n".join(parts)
 
 
-def detector_settings() -> dict[str, float]:
+def detector_settings() -> dict[str, object]:
     """What the default detector goes by; sides in pixels."""
     return {
         "min_face": haar.MIN_FACE,
         "step": haar.STEP,
-        "neighbours": haar.NEIGHBOURS,
         "fine_step": haar.FINE_STEP,
-        "fine_neighbours": haar.FINE_NEIGHBOURS,
-        "frame_side": haar.FRAME_SIDE,
+        "agreeing": {effort.value: number for effort, number in haar.AGREEING.items()},
         "crop_side": haar.CROP_SIDE,
         "border": haar.BORDER,
         "shortest_shrunk": base.SHORTEST_SHRUNK,
         "longest_shrunk": base.LONGEST_SHRUNK,
         "max_overlap": base.MAX_OVERLAP,
+        "coarse_side": search.COARSE_SIDE,
+        "fine_side": search.FINE_SIDE,
+        "turns": search.TURNS,
     }

@@ -24,6 +24,7 @@ from fer_bench.cli.commands import (
     run,
     score,
     serve,
+    summary,
     train,
 )
 from fer_bench.errors import FerBenchError
@@ -56,6 +57,7 @@ app.command()(predict.fetch)
 app.command()(compare.compare)
 app.command()(score.score)
 app.command()(human_line.human_line)
+app.command()(summary.summary)
 app.command()(listings.results)
 app.command()(report.report)
 app.command()(serve.serve)

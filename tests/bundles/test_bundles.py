@@ -83,10 +83,12 @@ def said_of(predictor: Predictor, image: np.ndarray) -> list[str]:
 def test_the_program_says_what_predict_says(folder: tuple[Path, Predictor], tmp_path: Path) -> None:
     path, predictor = folder
     astronaut = Image.open(PHOTO)
-    astronaut.crop((130, 20, 330, 230)).resize((1400, 1470)).save(tmp_path / "large.png")
+    astronaut.crop((130, 20, 330, 230)).resize((700, 735)).save(tmp_path / "large.png")
     astronaut.crop((176, 66, 273, 163)).resize((100, 100)).save(tmp_path / "crop.png")
     Image.new("RGB", (90, 200), "gray").save(tmp_path / "empty.png")
-    pictures = [PHOTO, tmp_path / "large.png", tmp_path / "crop.png", tmp_path / "empty.png"]
+    astronaut.crop((120, 20, 330, 220)).rotate(90, expand=True).save(tmp_path / "turned.png")
+    names = ("large.png", "crop.png", "empty.png", "turned.png")
+    pictures = [PHOTO, *(tmp_path / name for name in names)]
     done = run_program(path, *map(str, pictures))
     assert done.returncode == 0, done.stderr
     expected = []

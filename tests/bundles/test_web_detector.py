@@ -38,11 +38,12 @@ RAW_BOXES = f"""async ({{ cascade, images, settings }}) => {{
     return images.map({IMAGE}).flatMap((gray) => settings.map((set) =>
         detector.detect(gray, set).map((b) => [b.x, b.y, b.width, b.height, b.agreeing])));
 }}"""
-FACES = f"""async ({{ cascade, images, settings }}) => {{
+FACES = f"""async ({{ cascade, images, settings, isVideo }}) => {{
     const {{ HaarDetector }} = await import("/detector.js");
     const detector = new HaarDetector(cascade, settings);
+    const search = (image) => isVideo ? detector.detectFrame(image) : detector.detect(image);
     return images.map({IMAGE}).map((image) =>
-        detector.detect(image).map((b) => [b.x, b.y, b.width, b.height]));
+        search(image).map((b) => [[b.x, b.y, b.width, b.height], b.turn]));
 }}"""
 INPUTS = f"""async ({{ images, box, spec }}) => {{
     const {{ cropFace, toInput }} = await import("/preprocess.js");
@@ -129,42 +130,56 @@ def test_boxes_are_opencvs_one_by_one(page: Page, cascade: dict[str, Any]) -> No
     assert sum(map(len, expected)) > 100
 
 
-def test_faces_are_those_that_predict_finds(page: Page, cascade: dict[str, Any]) -> None:
-    """Camera frames, photographs and crops, which are searched in different ways."""
-    images = scenes(16, seed=2)
-    images += [ASTRONAUT, ASTRONAUT[60:180, 170:280], cv2.resize(ASTRONAUT, (1500, 1501))]
+@pytest.mark.parametrize("is_video", [False, True], ids=["stills", "frames"])
+def test_faces_are_those_that_predict_finds(
+    is_video: bool, page: Page, cascade: dict[str, Any]
+) -> None:
+    """Photographs, crops, dark ones, heads that are turned and pictures of nobody."""
+    images = scenes(4, seed=2)
+    images += [ASTRONAUT, ASTRONAUT[60:180, 170:280], cv2.resize(ASTRONAUT, (700, 701))]
     images += [cv2.resize(np.hstack([ASTRONAUT, ASTRONAUT[:, ::-1]]), (641, 480))]
+    face = ASTRONAUT[20:220, 120:330]
+    images += [cv2.rotate(face, cv2.ROTATE_90_CLOCKWISE), cv2.rotate(face, cv2.ROTATE_180)]
+    images += [face // 5, np.full((100, 240, 3), 90, np.uint8)]
     detector = HaarDetector()
-    expected = [[list(face.box) for face in detector.detect(image)] for image in images]
+    search = detector.detect_frame if is_video else detector.detect
+    expected = [[[list(face.box), face.turn] for face in search(image)] for image in images]
     given = page.evaluate(
         FACES,
         {
             "cascade": cascade,
             "images": [sent(image) for image in images],
             "settings": detector_settings(),
+            "isVideo": is_video,
         },
     )
     assert given == expected
-    assert len(expected[-1]) == 2
-    assert sum(map(len, expected)) >= 15
+    assert len(expected[7]) == 2
+    turns = {turn for faces in expected for _, turn in faces}
+    assert turns == ({0} if is_video else {0, 90, 180})
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=["gray, bilinear", "RGB, bicubic"])
 @pytest.mark.parametrize(
-    "box", [None, (180, 70, 97, 97), (-9, 400, 300, 300)], ids=["whole", "face", "over the edge"]
+    ("box", "turn"),
+    [(None, 0), ((180, 70, 97, 97), 0), ((-9, 400, 300, 300), 0), ((180, 70, 97, 97), -60)],
+    ids=["whole", "face", "over the edge", "turned"],
 )
 def test_inputs_are_those_of_training(
-    page: Page, spec: InputSpec, box: tuple[int, int, int, int] | None
+    page: Page, spec: InputSpec, box: tuple[int, int, int, int] | None, turn: float
 ) -> None:
     images = [ASTRONAUT, ASTRONAUT[:48, :48], ASTRONAUT[:31, 5:100]] if box is None else [ASTRONAUT]
-    crops = [crop_face(image, DetectedFace(box=box), spec) if box else image for image in images]
+    crops = [
+        crop_face(image, DetectedFace(box=box, turn=turn), spec) if box else image
+        for image in images
+    ]
     expected = [to_input(crop[None], spec)[0].flatten() for crop in crops]
     keys = ("x", "y", "width", "height")
     given = page.evaluate(
         INPUTS,
         {
             "images": [sent(image) for image in images],
-            "box": dict(zip(keys, box, strict=True)) if box else None,
+            "box": dict(zip(keys, box, strict=True)) | {"turn": turn} if box else None,
             "spec": spec.model_dump(mode="json"),
         },
     )

@@ -1,6 +1,7 @@
 """From a picture to the network's input: reading, finding faces, cropping, resizing."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -25,31 +26,82 @@ def read_image(path: Path) -> np.ndarray:
         sys.exit(f"{path} cannot be read as a picture ({error})")
 
 
-def find_faces(image: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Boxes (left, top, width, height) of frontal faces, largest first."""
+def find_faces(image: np.ndarray, is_video: bool = False) -> list[tuple]:
+    """Faces (left, top, width, height, degrees that the head is turned), largest first.
+
+    A still is searched for small faces too and, where none is upright, for turned ones.
+    """
     height, width = image.shape[:2]
     longer = max(height, width)
-    factor = min(min(max(longer / 2, SET["shortest_shrunk"]), SET["longest_shrunk"]) / longer, 1)
-    small = image
+    side = min(max(longer / 2, SET["shortest_shrunk"]), SET["longest_shrunk"])
+    found = look(image, side, "quick")
+    if not is_video and longer > SET["coarse_side"]:
+        found += look(image, SET["fine_side"], "fine")
+    if not is_video and not found:
+        found = look(image, side, "thorough")
+        for degrees in () if found else SET["turns"]:
+            found += look(image, side, "turned", degrees)
+    faces = []
+    for face in found:
+        if all(overlap(face, other) <= SET["max_overlap"] for other in faces):
+            faces.append(face)
+    return sorted(faces, key=lambda face: (-face[2] * face[3], face[:2]))
+
+
+def look(image: np.ndarray, side: float, effort: str, degrees: int = 0) -> list[tuple]:
+    """Faces in an image that is shrunk to a side and turned back; the likeliest first."""
+    height, width = image.shape[:2]
+    factor = min(side / max(height, width), 1)
     if factor < 1:
         size = max(round(width * factor), 1), max(round(height * factor), 1)
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    is_crop, is_photo = max(gray.shape) <= SET["crop_side"], longer > SET["frame_side"]
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    if not degrees:
+        upright = upright_faces(image, effort)
+        return [(*(round(v * (1 / factor)) for v in box), 0) for box in upright]
+    height, width = image.shape[:2]
+    there = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    cosine, sine = abs(there[0, :2])
+    size = round(width * cosine + height * sine), round(width * sine + height * cosine)
+    there[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+    back, found = cv2.invertAffineTransform(there), []
+    turned = cv2.warpAffine(image, there, size, borderMode=cv2.BORDER_REPLICATE)
+    for left, top, wide, tall in upright_faces(turned, effort):
+        x, y = back @ (left + wide / 2, top + tall / 2, 1)
+        left, top = round(x - wide / 2), round(y - tall / 2)
+        if 0 <= left + wide / 2 < width and 0 <= top + wide / 2 < height:  # not in a new corner
+            box = (round(v * (1 / factor)) for v in (left, top, wide, tall))
+            found.append((*box, degrees))
+    return found
+
+
+def upright_faces(image: np.ndarray, effort: str) -> list[tuple[int, int, int, int]]:
+    """Boxes of upright faces at the image's own size, the likeliest first."""
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    is_crop = max(gray.shape) <= SET["crop_side"]
     border = round(max(gray.shape) * SET["border"]) if is_crop else 0
     gray = cv2.copyMakeBorder(gray, *(border,) * 4, borderType=cv2.BORDER_REPLICATE)
-    boxes, agreeing = CASCADE.detectMultiScale2(
-        cv2.equalizeHist(gray),
-        scaleFactor=SET["fine_step"] if is_crop or is_photo else SET["step"],
-        minNeighbors=SET["fine_neighbours"] if is_photo else SET["neighbours"],
-        minSize=(SET["min_face"],) * 2,
-    )
-    faces = []
-    for (x, y, w, h), _ in sorted(zip(boxes, agreeing), key=lambda pair: -pair[1]):
-        box = tuple(round(int(v) * (1 / factor)) for v in (x - border, y - border, w, h))
-        if all(overlap(box, other) <= SET["max_overlap"] for other in faces):
-            faces.append(box)
-    return sorted(faces, key=lambda box: (-box[2] * box[3], box[:2]))
+    found = []
+    for light in LIGHTS if effort == "thorough" else LIGHTS[:1]:
+        boxes, agreeing = CASCADE.detectMultiScale2(
+            light(gray),
+            scaleFactor=SET["step"] if effort == "quick" and not is_crop else SET["fine_step"],
+            minNeighbors=SET["agreeing"][effort],
+            minSize=(SET["min_face"],) * 2,
+        )
+        found += zip(agreeing, (box.tolist() for box in np.asarray(boxes, int)))
+    best_first = sorted(found, key=lambda pair: -pair[0])
+    return [(x - border, y - border, w, h) for _, (x, y, w, h) in best_first]
+
+
+def spread_evenly(gray: np.ndarray) -> np.ndarray:
+    """Equalised with no gray value counting for more than the average one."""
+    counts = np.bincount(gray.ravel(), minlength=256)
+    steps = np.minimum(counts, gray.size / 256).cumsum()
+    table = (steps - steps[0]) * (255 / max(steps[-1] - steps[0], 1))
+    return cv2.LUT(gray, np.rint(table).astype(np.uint8))
+
+
+LIGHTS = (spread_evenly, cv2.equalizeHist, np.asarray)
 
 
 def overlap(one: tuple, other: tuple) -> float:
@@ -59,11 +111,22 @@ def overlap(one: tuple, other: tuple) -> float:
     return max(width, 0) * max(height, 0) / max(min(one[2] * one[3], other[2] * other[3]), 1)
 
 
-def crop_face(image: np.ndarray, box: tuple[int, int, int, int], margin: float) -> np.ndarray:
-    """The face's square, widened by the margin; beyond the picture its edge repeats."""
-    left, top, width, height = box
+def crop_face(image: np.ndarray, face: tuple, margin: float) -> np.ndarray:
+    """The face's square, widened by the margin, upright; beyond the picture its edge repeats."""
+    left, top, width, height, degrees = face
     side = max(round(max(width, height) * (1 + margin)), 1)
     left, top = round(left + (width - side) / 2), round(top + (height - side) / 2)
+    if not degrees:
+        return cut(image, left, top, side)
+    room = math.ceil(side * (math.sqrt(2) - 1) / 2) + 1
+    around = cut(image, left - room, top - room, side + 2 * room)
+    middle = (around.shape[0] - 1) / 2
+    turn = cv2.getRotationMatrix2D((middle, middle), degrees, 1.0)
+    turn[:, 2] -= room
+    return cv2.warpAffine(around, turn, (side, side))
+
+
+def cut(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
     rows = np.clip(np.arange(top, top + side), 0, image.shape[0] - 1)
     columns = np.clip(np.arange(left, left + side), 0, image.shape[1] - 1)
     return image[rows[:, None], columns]

@@ -19,20 +19,20 @@ MODEL = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
 SESSION = InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
 
 
-def name_faces(image: np.ndarray, is_face: bool = False) -> list[tuple[tuple, dict[str, float]]]:
+def name_faces(image: np.ndarray, is_face=False, is_video=False) -> list[tuple[tuple, dict]]:
     """The box (left, top, width, height) and the probabilities of each face, largest first."""
-    boxes = [(0, 0, image.shape[1], image.shape[0])] if is_face else find_faces(image)
+    whole = (0, 0, image.shape[1], image.shape[0], 0)
     found = []
-    for box in boxes:
-        crop = image if is_face else crop_face(image, box, MODEL["input_spec"]["face_margin"])
+    for face in [whole] if is_face else find_faces(image, is_video):
+        crop = image if is_face else crop_face(image, face, MODEL["input_spec"]["face_margin"])
         faces = to_input(crop, MODEL["input_spec"])[None]
         logits = SESSION.run(None, {"faces": faces})[0][0].astype(float) / MODEL["temperature"]
         powers = np.exp(logits - logits.max())
-        found.append((box, dict(zip(MODEL["emotions"], (powers / powers.sum()).tolist()))))
+        found.append((face[:4], dict(zip(MODEL["emotions"], (powers / powers.sum()).tolist()))))
     return found
 
 
-def describe(found: list[tuple[tuple, dict[str, float]]]) -> str:
+def describe(found: list[tuple[tuple, dict]]) -> str:
     lines = [
         f"{box} {max(named, key=named.get)} " + " ".join(f"{e} {p:.1%}" for e, p in named.items())
         for box, named in found
@@ -49,7 +49,9 @@ def watch(camera: int) -> None:
         is_there, frame = video.read()
         if not is_there:
             sys.exit(f"camera {camera} sends no more pictures")
-        print(describe(name_faces(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))), flush=True)
+        print(
+            describe(name_faces(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), is_video=True)), flush=True
+        )
 
 
 if __name__ == "__main__":

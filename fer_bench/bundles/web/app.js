@@ -37,11 +37,11 @@ function startWorker(backend) {
   });
 }
 
-function analyse(image, isFace = false) {
+function analyse(image, { isFace = false, isVideo = false }) {
   const id = ++asked;
   return new Promise((resolve, reject) => {
     waiting.set(id, { resolve, reject });
-    worker.postMessage({ id, image, isFace }, [image.data.buffer]);
+    worker.postMessage({ id, image, isFace, isVideo }, [image.data.buffer]);
   });
 }
 
@@ -100,7 +100,7 @@ async function analysePhoto(file) {
     const image = pixelsOf(bitmap, width, height);
     photo.getContext("2d").putImageData(image, 0, 0);
     show(photo, false);
-    const answer = await analyse(image, $("whole").checked);
+    const answer = await analyse(image, { isFace: $("whole").checked });
     showAnswer(answer, width, height, false);
     const shrunk = share < 1 ? ` The photo was shrunk to ${width} × ${height} pixels.` : "";
     const found = answer.faces.length;
@@ -175,7 +175,7 @@ async function follow(current) {
     if (!width || stream !== current) continue;
     let answer;
     try {
-      answer = await analyse(pixelsOf(video, width, height));
+      answer = await analyse(pixelsOf(video, width, height), { isVideo: true });
     } catch (error) {
       stopCamera();
       return say(`The camera's picture cannot be analysed: ${error.message}.`, true);

@@ -1,8 +1,15 @@
-// The default face detector of FER Bench (`fer_bench/inference/haar.py`): OpenCV's cascade on a
-// shrunk gray image. The page, the Python folder and `predict` find the same boxes.
+// The default face detector of FER Bench (`fer_bench/inference/detectors`: haar.py, search.py):
+// OpenCV's cascade on gray images of evened light. The page, the Python folder and `predict` find
+// the same boxes.
 
 import { Cascade } from "./cascade.js";
-import { equalised, resizeArea, roundHalfEven, toGray, withBorder } from "./pixels.js";
+import {
+  equalised, inverse, resizeArea, rotation, roundHalfEven, spreadEvenly, toGray, warp, withBorder,
+} from "./pixels.js";
+
+const asItIs = (gray) => gray;
+// Ways to even out the light; a thorough look takes all of them, others the first.
+const LIGHTS = [spreadEvenly, equalised, asItIs];
 
 export class HaarDetector {
   // cascade: what `cascade.json` holds; settings: the `detector` of `model.json`.
@@ -11,48 +18,102 @@ export class HaarDetector {
     this.settings = settings;
   }
 
-  // Faces of an image as boxes { x, y, width, height } in its pixels, largest first.
+  // Faces of a video's frame, by one quick look, as boxes { x, y, width, height, turn } in the
+  // image's pixels, largest first. turn: degrees, clockwise, that the head is turned by.
+  detectFrame(image) {
+    const { small, factor } = this.#shrunk(image);
+    return this.#merged(scaled(this.#look(small, "quick"), factor));
+  }
+
+  // Faces of a photo, small ones too and, where none is upright, turned ones.
   detect(image) {
     const set = this.settings;
-    const { small, factor } = this.#shrunk(image);
-    const gray = toGray(small);
-    const longer = Math.max(gray.width, gray.height);
-    const isCrop = longer <= set.crop_side;
-    const isPhoto = Math.max(image.width, image.height) > set.frame_side;
-    const border = isCrop ? roundHalfEven(longer * set.border) : 0;
-    const boxes = this.cascade.detect(equalised(withBorder(gray, border)), {
-      scaleFactor: isCrop || isPhoto ? set.fine_step : set.step,
-      minNeighbors: isPhoto ? set.fine_neighbours : set.neighbours,
-      minSize: set.min_face,
-    });
-    boxes.sort((a, b) => b.agreeing - a.agreeing);
-    const scale = (value) => roundHalfEven(value * (1 / factor));
-    const faces = boxes.map(({ x, y, width, height }) => ({
-      x: scale(x - border), y: scale(y - border), width: scale(width), height: scale(height),
-    }));
-    return largestFirst(this.#withoutOverlaps(faces));
+    let found = this.detectFrame(image);
+    if (Math.max(image.width, image.height) > set.coarse_side) {
+      const { small, factor } = shrunkTo(image, set.fine_side);
+      found = [...found, ...scaled(this.#look(small, "fine"), factor)];
+    }
+    if (!found.length) {
+      const { small, factor } = this.#shrunk(image);
+      found = scaled(this.#look(small, "thorough"), factor);
+      if (!found.length) {
+        found = scaled(set.turns.flatMap((degrees) => this.#turned(small, degrees)), factor);
+      }
+    }
+    return this.#merged(found);
   }
 
   #shrunk(image) {
     const { shortest_shrunk, longest_shrunk } = this.settings;
-    const longer = Math.max(image.width, image.height);
-    const side = Math.min(Math.max(longer / 2, shortest_shrunk), longest_shrunk);
-    const factor = side / longer;
-    if (factor >= 1) return { small: image, factor: 1 };
-    const width = Math.max(roundHalfEven(image.width * factor), 1);
-    const height = Math.max(roundHalfEven(image.height * factor), 1);
-    return { small: resizeArea(image, width, height), factor };
+    const half = Math.max(image.width, image.height) / 2;
+    return shrunkTo(image, Math.min(Math.max(half, shortest_shrunk), longest_shrunk));
   }
 
-  #withoutOverlaps(faces) {
+  // Upright faces of an image at its own size, the likeliest first.
+  #look(image, effort) {
+    const set = this.settings;
+    let gray = toGray(image);
+    const longer = Math.max(gray.width, gray.height);
+    const isCrop = longer <= set.crop_side;
+    const border = isCrop ? roundHalfEven(longer * set.border) : 0;
+    gray = withBorder(gray, border);
+    const found = (effort === "thorough" ? LIGHTS : LIGHTS.slice(0, 1)).flatMap((light) =>
+      this.cascade.detect(light(gray), {
+        scaleFactor: effort === "quick" && !isCrop ? set.step : set.fine_step,
+        minNeighbors: set.agreeing[effort],
+        minSize: set.min_face,
+      }));
+    found.sort((a, b) => b.agreeing - a.agreeing);
+    return found.map(({ x, y, width, height }) =>
+      ({ x: x - border, y: y - border, width, height, turn: 0 }));
+  }
+
+  // Faces of heads that are turned clockwise by so much, where they are in the image.
+  #turned(image, degrees) {
+    const there = rotation((image.width - 1) / 2, (image.height - 1) / 2, degrees);
+    const cosine = Math.abs(there[0]), sine = Math.abs(there[1]);
+    const width = roundHalfEven(image.width * cosine + image.height * sine);
+    const height = roundHalfEven(image.width * sine + image.height * cosine);
+    there[2] += (width - image.width) / 2;
+    there[5] += (height - image.height) / 2;
+    const back = inverse(there);
+    return this.#look(warp(image, back, width, height), "turned")
+      .map((face) => {
+        const x = face.x + face.width / 2, y = face.y + face.height / 2;
+        return {
+          ...face,
+          x: roundHalfEven(back[0] * x + back[1] * y + back[2] - face.width / 2),
+          y: roundHalfEven(back[3] * x + back[4] * y + back[5] - face.height / 2),
+          turn: degrees,
+        };
+      })
+      .filter(({ x, y, width: side }) => x + side / 2 >= 0 && x + side / 2 < image.width
+        && y + side / 2 >= 0 && y + side / 2 < image.height); // not in the new corners
+  }
+
+  #merged(bestFirst) {
     const chosen = [];
-    for (const face of faces) {
+    for (const face of bestFirst) {
       if (chosen.every((other) => overlap(face, other) <= this.settings.max_overlap)) {
         chosen.push(face);
       }
     }
-    return chosen;
+    return largestFirst(chosen);
   }
+}
+
+function shrunkTo(image, side) {
+  const factor = side / Math.max(image.width, image.height);
+  if (factor >= 1) return { small: image, factor: 1 };
+  const width = Math.max(roundHalfEven(image.width * factor), 1);
+  const height = Math.max(roundHalfEven(image.height * factor), 1);
+  return { small: resizeArea(image, width, height), factor };
+}
+
+function scaled(faces, factor) {
+  const scale = (value) => roundHalfEven(value * (1 / factor));
+  return faces.map(({ x, y, width, height, turn }) =>
+    ({ x: scale(x), y: scale(y), width: scale(width), height: scale(height), turn }));
 }
 
 // The area that two boxes share, as a share of the smaller one's.

@@ -66,6 +66,65 @@ export function equalised({ width, height, data }) {
   return { width, height, channels: 1, data: out };
 }
 
+// A gray image equalised with no value counting for more than the average one: a wall of one
+// colour takes no contrast from the face before it.
+export function spreadEvenly({ width, height, data }) {
+  const counts = new Int32Array(256), steps = new Float64Array(256);
+  for (let i = 0; i < data.length; i++) counts[data[i]]++;
+  for (let value = 0, sum = 0; value < 256; value++) {
+    sum += Math.min(counts[value], data.length / 256);
+    steps[value] = sum;
+  }
+  const scale = 255 / Math.max(steps[255] - steps[0], 1);
+  const table = Uint8Array.from(steps, (step) => toByte((step - steps[0]) * scale));
+  const out = new Uint8Array(data.length);
+  for (let i = 0; i < out.length; i++) out[i] = table[data[i]];
+  return { width, height, channels: 1, data: out };
+}
+
+// Affine matrices are [a, b, c, d, e, f]: x' = ax + by + c, y' = dx + ey + f.
+
+// `cv2.getRotationMatrix2D((x, y), degrees, 1)`.
+export function rotation(x, y, degrees) {
+  const angle = degrees * (Math.PI / 180), cosine = Math.cos(angle), sine = Math.sin(angle);
+  return [
+    cosine, sine, (1 - cosine) * x - sine * y, -sine, cosine, sine * x + (1 - cosine) * y,
+  ];
+}
+
+// `cv2.invertAffineTransform`.
+export function inverse([a, b, c, d, e, f]) {
+  const scale = 1 / (a * e - b * d);
+  const p = e * scale, q = -b * scale, r = -d * scale, s = a * scale;
+  return [p, q, -p * c - q * f, r, s, -r * c - s * f];
+}
+
+// `cv2.warpAffine` bilinear, in its fixed point, the edges repeated. back: from its result's pixels
+// to those of the image.
+export function warp(image, back, width, height) {
+  const { channels, data } = image, right = image.width - 1, bottom = image.height - 1;
+  const fixed = (value) => roundHalfEven(value * 1024);
+  const columns = Array.from({ length: width }, (_, x) => [fixed(back[0] * x), fixed(back[3] * x)]);
+  const at = (x, y) => channels
+    * (Math.min(Math.max(y, 0), bottom) * image.width + Math.min(Math.max(x, 0), right));
+  const out = new Uint8Array(channels * width * height);
+  for (let y = 0, to = 0; y < height; y++) {
+    const startX = fixed(back[1] * y + back[2]) + 16, startY = fixed(back[4] * y + back[5]) + 16;
+    for (let x = 0; x < width; x++) {
+      const placeX = (startX + columns[x][0]) >> 5, placeY = (startY + columns[x][1]) >> 5;
+      const left = placeX >> 5, top = placeY >> 5, a = placeX & 31, b = placeY & 31;
+      const p = at(left, top), q = at(left + 1, top);
+      const r = at(left, top + 1), s = at(left + 1, top + 1);
+      for (let c = 0; c < channels; c++) {
+        const sum = (32 - b) * ((32 - a) * data[p + c] + a * data[q + c])
+          + b * ((32 - a) * data[r + c] + a * data[s + c]);
+        out[to++] = (sum + 512) >> 10;
+      }
+    }
+  }
+  return { width, height, channels, data: out };
+}
+
 // `cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)` of a gray image.
 export function resizeLinear(image, width, height) {
   const xs = linearTable(image.width, width), ys = linearTable(image.height, height);

@@ -1,16 +1,27 @@
 // From a face in an image to the network's input and from its logits to probabilities, as
 // `fer_bench/inference/crop.py` and `fer_bench/data/transform.py` do.
 
-import { roundHalfEven } from "./pixels.js";
+import { inverse, rotation, roundHalfEven, warp } from "./pixels.js";
 
 // Weights of red, green and blue in gray: ITU-R 601.
 const LUMA = [0.299, 0.587, 0.114];
 
-// The square about a box, widened by the model's margin; beyond the image's edge the edge repeats.
+// The square about a box, widened by the model's margin and turned upright; beyond the image's edge
+// the edge repeats.
 export function cropFace(image, box, margin) {
   const side = Math.max(roundHalfEven(Math.max(box.width, box.height) * (1 + margin)), 1);
   const left = roundHalfEven(box.x + (box.width - side) / 2);
   const top = roundHalfEven(box.y + (box.height - side) / 2);
+  if (!box.turn) return cut(image, left, top, side);
+  const room = Math.ceil(side * (Math.SQRT2 - 1) / 2) + 1;
+  const around = cut(image, left - room, top - room, side + 2 * room);
+  const middle = (around.height - 1) / 2, turn = rotation(middle, middle, box.turn);
+  turn[2] -= room;
+  turn[5] -= room;
+  return warp(around, inverse(turn), side, side);
+}
+
+function cut(image, left, top, side) {
   const { width, height, channels, data } = image;
   const out = new Uint8Array(channels * side * side);
   for (let y = 0, to = 0; y < side; y++) {

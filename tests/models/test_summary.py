@@ -1,0 +1,102 @@
+"""The summary of a network: its rows add up, for every architecture, with nothing downloaded."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from model_fixtures import SECOND_RUN, save_models
+
+from fer_bench.cli import main as cli
+from fer_bench.emotions import FER2013
+from fer_bench.models.build import MODELS
+from fer_bench.models.classifier import ModelRequest
+from fer_bench.models.flops import count_flops, count_parameters
+from fer_bench.models.summary import outline, summarize
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["fer_bench", "summary", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0), *capsys.readouterr()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_add_up_to_the_whole_network(name: str) -> None:
+    model = outline(ModelRequest(name=name, emotions=FER2013))
+    found = summarize(model)
+    assert (found.parameters, found.trainable) == count_parameters(model)
+    assert sum(layer.parameters for layer in found.layers) == found.parameters
+    assert sum(layer.trainable for layer in found.layers) == found.trainable
+    assert found.flops == count_flops(model) == sum(layer.flops for layer in found.layers)
+    assert min(layer.flops for layer in found.layers) >= 0
+    assert found.layers[-1].output == (7,)
+    names = [layer.name for layer in found.layers]
+    assert len(set(names)) == len(names)
+
+
+def test_a_layer_is_what_its_definition_says() -> None:
+    found = summarize(outline(ModelRequest(name="resnet18", emotions=FER2013)))
+    first = found.layers[0]
+    assert (first.kind, first.output) == ("Conv2d", (64, 112, 112))
+    assert first.parameters == 64 * 3 * 7 * 7
+    assert first.flops == 2 * 64 * 3 * 7 * 7 * 112 * 112
+
+
+def test_frozen_networks_train_their_head_alone() -> None:
+    found = summarize(outline(ModelRequest(name="resnet18", emotions=FER2013, mode="frozen")))
+    assert {layer.name.partition(".")[0] for layer in found.layers if layer.trainable} == {"head"}
+    assert found.trainable == 512 * 7 + 7
+
+
+def test_the_command_prints_a_table_json_and_a_figure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    figure = tmp_path / "layers.html"
+    code, text, _ = run(monkeypatch, capsys, "expressio", "--figure", str(figure))
+    assert code == 0
+    heading, *rows, total = text.rstrip().splitlines()
+    assert heading.split() == ["layer", "kind", "output", "parameters", "trainable", "FLOPs"]
+    assert "input 1 x 48 x 48" in total
+    assert "Operations for one image" in figure.read_text()
+    code, text, _ = run(monkeypatch, capsys, "expressio", "--json")
+    document = json.loads(text)
+    assert len(document["layers"]) == len(rows)
+    assert f"{document['parameters']:,}" in total
+
+
+def test_a_run_is_summarised_with_its_own_network(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    save_models(tmp_path, SECOND_RUN)
+    code, text, _ = run(monkeypatch, capsys, "default", "--results", str(tmp_path), "--json")
+    assert code == 0
+    assert json.loads(text)["model"] == "keras_cnn"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["resnet"], "unknown run 'resnet'"),
+        (["timm:nothing_at_all"], "nothing_at_all"),
+        (["resnet18", "--option", "size=48"], "size"),
+        (["resnet18", "--mode", "half"], "unknown --mode 'half'"),
+        (["default", "--option", "input_size=48"], "--mode and --option are for models"),
+        (["resnet18", "--figure", "layers.png"], "expected --figure FILE.html"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    words: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, text, err = run(monkeypatch, capsys, *words)
+    assert (code, text) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
