@@ -12,8 +12,14 @@ from fer_bench.evaluation.calibration import reliability
 from fer_bench.evaluation.confusion import normalised, of_set, scores
 from fer_bench.report.contents import Benchmark, Source
 from fer_bench.report.tables import per_class
+from fer_bench.results.five_models import five_models
 from fer_bench.results.store import PREDICTIONS, ResultsStore
-from fer_bench.studies.latency.tables import MeasuredNetwork, machines, milliseconds_per_face
+from fer_bench.studies.latency.tables import (
+    FP32_TIME,
+    MeasuredNetwork,
+    fp32_milliseconds,
+    machines,
+)
 
 #: More bars than this are no longer a picture.
 MOST_BARS = 25
@@ -46,18 +52,31 @@ def accuracy(one: Benchmark) -> go.Figure:
     return plots.accuracy_bars(one.ranked.head(MOST_BARS))
 
 
+def backbones(one: Benchmark) -> tuple[go.Figure | None, list[int]]:
+    """The five backbones, frozen beside full, and the numbers of their records.
+
+    None where no backbone has both: there is nothing to put beside one another.
+    """
+    five = five_models(one.ranked)
+    if not five["model"].duplicated().any():
+        return None, []
+    return plots.frozen_and_full(five), [int(number) for number in five["source"]]
+
+
 def against_latency(
     one: Benchmark, measured: Sequence[MeasuredNetwork]
-) -> Iterator[tuple[str, go.Figure]]:
-    """For each machine that ranked runs were measured on: its name, accuracy over milliseconds."""
+) -> Iterator[tuple[str, go.Figure, list[int]]]:
+    """For each machine that ranked runs were measured on: its name, accuracy over milliseconds of
+    fp32, and the numbers of the records in it.
+    """
     names = one.ranked["dataset"] + "/" + one.ranked["run"]
     here = [network for network in measured if network.name in set(names)]
     for machine in machines(here):
-        times = names.map(milliseconds_per_face(here, machine))
+        times = names.map(fp32_milliseconds(here, machine))
         shown = one.ranked.assign(milliseconds=times).dropna(subset=["milliseconds"])
         if len(shown):
-            title = "Milliseconds per face"
-            yield machine, plots.accuracy_against(shown, "milliseconds", title, unit=" ms")
+            figure = plots.accuracy_against(shown, "milliseconds", FP32_TIME, unit=" ms")
+            yield machine, figure, [int(number) for number in shown["source"]]
 
 
 def confusion(source: Source) -> go.Figure:

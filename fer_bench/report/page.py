@@ -25,6 +25,10 @@ HOW = (
     "calibration error over 15 bins (less is better). Runs on drawn faces or on a part of the "
     "images are not ranked. The number before a row leads to the record that its figures come from."
 )
+#: Below the figure of the five.
+BACKBONES = (
+    "The five backbones, frozen beside fully tuned, each mode by one recipe, with 95 % intervals."
+)
 
 
 def report_page(store: ResultsStore, contents: Contents) -> str:
@@ -78,8 +82,11 @@ def _benchmark(
         shown = f"The best {figures.MOST_BARS} runs" if len(one.ranked) > figures.MOST_BARS else ""
         caption = f"{shown or 'Test accuracy'} with 95 % intervals."
         lines.append(writer.write(figures.accuracy(one), caption))
+        backbones, _ = figures.backbones(one)
+        if backbones is not None:
+            lines.append(writer.write(backbones, BACKBONES))
         lines += _over_seeds(one)
-        for machine, figure in figures.against_latency(one, contents.measured):
+        for machine, figure, _ in figures.against_latency(one, contents.measured):
             lines.append(writer.write(figure, _latency_caption(machine)))
         lines += _best(store, contents.source(one.ranked["source"].iloc[0]), writer)
     if len(one.others):
@@ -101,8 +108,8 @@ def _over_seeds(one: Benchmark) -> list[str]:
 
 def _latency_caption(machine: str) -> str:
     return (
-        f"One face per call on {html_text(machine)}, by the fastest back end that answers as fp32 "
-        "does; runs that were not measured there are left out."
+        f"One face per call on {html_text(machine)}, by the fastest back end that computes in "
+        "fp32, as the accuracy was measured; runs that were not measured there are left out."
     )
 
 

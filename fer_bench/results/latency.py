@@ -106,3 +106,19 @@ class LatencyReport(Part):
             if (one.backend, one.batch, one.threads) == (name, batch, threads) and not one.error:
                 return one
         return None
+
+    def fastest_fp32(self, batch: int = 1) -> Percentiles | None:
+        """Times of the fastest back end that computes in fp32 and names every face as eager fp32.
+
+        With as many threads as `fastest` takes. None where none was measured.
+        """
+        threads = max(self.chosen, default=0)
+        times = [
+            one.milliseconds
+            for one in self.measurements
+            if (one.precision, one.batch, one.threads) == ("fp32", batch, threads)
+            and one.milliseconds
+            and not one.error
+            and (one.backend == REFERENCE or (one.agreement and one.agreement.top1_agreement == 1))
+        ]
+        return min(times, key=lambda one: one.median, default=None)

@@ -11,7 +11,12 @@ import streamlit as st
 from fer_bench import plots
 from fer_bench.formatting import as_percents, escape, how_many, interval
 from fer_bench.results.rankings import ranking_names
-from fer_bench.studies.latency.tables import MeasuredNetwork, machines, milliseconds_per_face
+from fer_bench.studies.latency.tables import (
+    FP32_TIME,
+    MeasuredNetwork,
+    fp32_milliseconds,
+    machines,
+)
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER
 from fer_bench.ui.records import RUN_PARAMETER, measured, run_id, runs, table
 from fer_bench.ui.references import bars_with_references, show_people
@@ -257,14 +262,15 @@ def _show_latency(ranked: pd.DataFrame, timed: Sequence[MeasuredNetwork]) -> Non
     """Accuracy over milliseconds per face on one machine."""
     names = machines(timed)
     machine = st.selectbox("Machine", names) if len(names) > 1 else names[0]
-    times = (ranked["dataset"] + "/" + ranked["run"]).map(milliseconds_per_face(timed, machine))
+    times = (ranked["dataset"] + "/" + ranked["run"]).map(fp32_milliseconds(timed, machine))
     shown = ranked.assign(milliseconds=times).dropna(subset="milliseconds")
-    figure = plots.accuracy_against(
-        shown.head(MOST_POINTS), "milliseconds", "Milliseconds per face", unit=" ms"
-    )
+    figure = plots.accuracy_against(shown.head(MOST_POINTS), "milliseconds", FP32_TIME, unit=" ms")
     _cost_chart(figure, "accuracy-latency", "milliseconds per face")
-    how = "by the fastest back end that answers as fp32 does"
-    words = [f"One face per call on {escape(machine)}, {how}."]
+    how = "by the fastest back end that computes in fp32, as the accuracy was measured"
+    words = [
+        f"One face per call on {escape(machine)}, {how}; bf16 and int8 are faster, and name "
+        "a few faces otherwise: see Latency."
+    ]
     if len(shown) > MOST_POINTS:
         words.append(f"The best {MOST_POINTS} of {len(shown):,} runs.")
     if unmeasured := len(ranked) - len(shown):

@@ -24,11 +24,11 @@ from fer_bench.studies.latency.tables import (
     MEASUREMENT_COLUMNS,
     STAGE_COLUMNS,
     MeasuredNetwork,
+    fp32_milliseconds,
     machine_line,
     machines,
     measured_networks,
     measurement_table,
-    milliseconds_per_face,
     one_per_model,
     remarks,
     short_names,
@@ -153,11 +153,30 @@ def test_one_network_of_each_model_comes_first() -> None:
     assert one_per_model(measured, 2) == ["a", "c"]
 
 
-def test_a_face_takes_what_auto_takes_on_that_machine() -> None:
+def test_a_face_takes_what_the_fastest_fp32_takes_on_that_machine() -> None:
     measured = [
         network("a", report=make_report(eager=20)),
         network("a", report=make_report(cpu=LAPTOP, eager=50, chosen="openvino-bf16")),
         network("b", report=make_report(cpu=LAPTOP, chosen="torch-compile")),
     ]
-    assert milliseconds_per_face(measured, ON_SERVER) == {"a": 2.0}
-    assert milliseconds_per_face(measured, ON_LAPTOP) == {"a": 6.25}
+    assert fp32_milliseconds(measured, ON_SERVER) == {"a": 8.0}
+    assert fp32_milliseconds(measured, ON_LAPTOP) == {"a": 20.0, "b": 8.0}
+
+
+def test_fp32_that_names_a_face_otherwise_is_not_the_time_of_its_accuracy() -> None:
+    report = make_report(eager=20)
+    rounded = report.model_copy(
+        update={
+            "measurements": [
+                one.model_copy(
+                    update={"agreement": one.agreement.model_copy(update={"top1_agreement": 0.999})}
+                )
+                if one.agreement and one.backend == "openvino-fp32"
+                else one
+                for one in report.measurements
+            ]
+        }
+    )
+    assert report.fastest_fp32().median == 8.0
+    assert rounded.fastest_fp32().median == 10.0  # onnxruntime-fp32
+    assert report.model_copy(update={"measurements": []}).fastest_fp32() is None

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import out, print_json
+from fer_bench.cli.console import err, out, print_json
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
+
+if TYPE_CHECKING:
+    from fer_bench.report import Contents
+    from fer_bench.results.store import ResultsStore
 
 MARKDOWN, LATEX = "leaderboard.md", "leaderboard.tex"
 
@@ -23,6 +29,10 @@ def report(
     tables: Annotated[
         Path | None, typer.Option(help=f"Folder for {MARKDOWN} and {LATEX} (booktabs).")
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Folder for every figure as SVG and PNG, one column of a paper wide."),
+    ] = None,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -31,30 +41,22 @@ def report(
     Leaderboards with intervals and seeds, accuracy against latency, the best run's confusion and
     calibration, environments, and for each number the record it comes from.
 
-    Example: python -m fer_bench report --out report.html --tables paper
+    Example: python -m fer_bench report --out report.html --tables paper --figures paper
     """
-    from fer_bench.errors import FerBenchError
     from fer_bench.report import collect, latex_tables, markdown_tables, report_page
     from fer_bench.results.store import ResultsStore
-    from fer_bench.storage import write_atomically
 
     store = ResultsStore(results)
     contents = collect(store, dataset)
-    files = {file: report_page(store, contents)}
+    files = {file: report_page(store, contents).encode()}
     if tables is not None:
         files |= {
-            tables / MARKDOWN: markdown_tables(contents),
-            tables / LATEX: latex_tables(contents),
+            tables / MARKDOWN: markdown_tables(contents).encode(),
+            tables / LATEX: latex_tables(contents).encode(),
         }
-    try:
-        for path in files:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically({path: text.encode() for path, text in files.items()})
-    except OSError as error:
-        raise FerBenchError(
-            f"cannot write {error.filename or file}: {error.strerror or error}; free some space "
-            "or choose another place"
-        ) from None
+    if figures is not None:
+        files |= _figures(store, contents, figures)
+    _write(files)
     if as_json:
         print_json(
             {
@@ -67,5 +69,37 @@ def report(
             }
         )
         return
-    for path, text in files.items():
-        out.print(f"{path}  {len(text.encode()) / 1e3:,.0f} kB", markup=False)
+    for path, content in files.items():
+        out.print(f"{path}  {len(content) / 1e3:,.0f} kB", markup=False)
+
+
+def _figures(store: ResultsStore, contents: Contents, folder: Path) -> dict[Path, bytes]:
+    """The figures' files; says on stderr where they could not become images."""
+    from fer_bench.report.figure_files import figure_files, paper_figures
+
+    words = ["report", "--figures", str(folder), "--results", str(store.place)]
+    command = shlex.join(["python", "-m", "fer_bench", *words])
+    files, remark = figure_files(paper_figures(store, contents, command), folder)
+    if remark:
+        err.print(remark, markup=False)
+    return files
+
+
+def _write(files: Mapping[Path, bytes]) -> None:
+    """All of them or none.
+
+    Raises:
+        FerBenchError: they cannot be written.
+    """
+    from fer_bench.errors import FerBenchError
+    from fer_bench.storage import write_atomically
+
+    try:
+        for path in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(files)
+    except OSError as error:
+        raise FerBenchError(
+            f"cannot write {error.filename or next(iter(files))}: {error.strerror or error}; free "
+            "some space or choose another place"
+        ) from None

@@ -1,0 +1,225 @@
+"""The report's figures as files for a paper: SVG and PNG at column width, or Plotly's HTML."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import plotly.graph_objects as go
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+import fer_bench
+from fer_bench.errors import FerBenchError
+from fer_bench.formatting import how_many
+from fer_bench.report import figures
+from fer_bench.report.contents import Benchmark, Contents
+from fer_bench.report.figures import INK
+from fer_bench.report.formats import one_line
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.summary import reproduce_command
+
+#: One column of a paper of two, in millimetres, and in the pixels of a browser at 96 dpi.
+COLUMN_MM = 89
+COLUMN_PX = round(COLUMN_MM / 25.4 * 96)
+#: Pixels of the PNG for each of those: 384 dpi.
+SCALE = 4
+#: 7.5 points.
+FONT_PX = 10
+#: Characters of a line of a run's name beside its bar.
+NAME_LINE = 26
+NO_BROWSER = (
+    "the figures are Plotly's HTML, which saves itself as SVG, as no Chrome or Chromium {} and run "
+    "this again for SVG and PNG files"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperFigure:
+    """A figure and what its file says about it.
+
+    name: the file's, without its ending.
+    facts: title, n, protocol, runs and commands, by the key that they have in the file.
+    """
+
+    name: str
+    figure: go.Figure
+    facts: Mapping[str, str]
+
+
+def paper_figures(store: ResultsStore, contents: Contents, command: str) -> list[PaperFigure]:
+    """Every figure of the report, benchmark by benchmark.
+
+    store: where the records of `contents` lie.
+    command: the command line that makes these files.
+    """
+    found = []
+    for number, one in enumerate(contents.benchmarks, start=1):
+        if len(one.ranked):
+            words = re.sub(r"[^a-z0-9]+", "-", one.name.partition(" · data ")[0].lower())
+            stem = f"{number}-{words.strip('-')}"
+            found += [
+                PaperFigure(
+                    name=f"{stem}-{kind}",
+                    figure=_for_paper(figure),
+                    facts=_facts(title, contents, one, runs, command),
+                )
+                for kind, title, figure, runs in _of_benchmark(store, contents, one)
+            ]
+    return found
+
+
+def _of_benchmark(
+    store: ResultsStore, contents: Contents, one: Benchmark
+) -> Iterator[tuple[str, str, go.Figure, list[int]]]:
+    """Kind, title, figure and the numbers of the records in it."""
+    every = [int(number) for number in one.ranked["source"]]
+    shown = every[: figures.MOST_BARS]
+    yield "accuracy", "Test accuracy with 95 % intervals", _wrapped(figures.accuracy(one)), shown
+    five, runs = figures.backbones(one)
+    if five is not None:
+        yield "backbones", "The five backbones, frozen beside fully tuned", five, runs
+    timed = figures.against_latency(one, contents.measured)
+    for number, (machine, figure, runs) in enumerate(timed, start=1):
+        yield f"latency-{number}", f"Test accuracy over time per face on {machine}", figure, runs
+    best = contents.source(every[0])
+    if "test" not in best.record.metrics:
+        return
+    run = str(one.ranked["title"].iloc[0])
+    yield "confusion", f"Confusion matrix, {run}", figures.confusion(best), every[:1]
+    yield "f1", f"F1 of each emotion, {run}", figures.classes(best), every[:1]
+    try:
+        diagram = figures.calibration(store, best)
+    except FerBenchError:  # the page says so
+        return
+    if diagram is not None:
+        yield "calibration", f"Reliability diagram, {run}", diagram, every[:1]
+
+
+def _facts(
+    title: str, contents: Contents, one: Benchmark, numbers: list[int], command: str
+) -> dict[str, str]:
+    shown = [contents.source(number) for number in numbers]
+    tests = sorted({s.record.metrics["test"].n for s in shown if "test" in s.record.metrics})
+    facts = {
+        "Title": f"{title}; {one.name}",
+        "n": ", ".join(how_many(n, "test image") for n in tests),
+        "Protocol": shown[0].record.dataset.protocol,
+        "Run": ", ".join(f"{source.run.dataset}/{source.run.name}" for source in shown),
+        "Command": command,
+        "Software": f"FER Bench {fer_bench.__version__}",
+    }
+    if len(shown) == 1:
+        facts["Run command"] = reproduce_command(shown[0].record)
+    return {key: one_line(text) for key, text in facts.items()}
+
+
+def _for_paper(figure: go.Figure) -> go.Figure:
+    """On white, in dark letters of a size that a column of a paper has."""
+    figure.update_layout(
+        width=COLUMN_PX,
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        font={"color": INK, "size": FONT_PX},
+    )
+    figure.update_xaxes(tickfont_color=INK, title_font_color=INK)
+    figure.update_yaxes(tickfont_color=INK, title_font_color=INK)
+    return figure
+
+
+def _wrapped(bars: go.Figure) -> go.Figure:
+    """Bars whose names take lines instead of the bars' room."""
+    names = [html.unescape(name) for name in bars.layout.yaxis.ticktext]
+    lines = [textwrap.wrap(name, NAME_LINE) for name in names]
+    return bars.update_yaxes(ticktext=["<br>".join(map(html.escape, one)) for one in lines])
+
+
+def figure_files(drawn: Sequence[PaperFigure], folder: Path) -> tuple[dict[Path, bytes], str]:
+    """The files' contents, and a sentence where they are not SVG and PNG.
+
+    Needs Chrome or Chromium, which Plotly draws with; nothing is loaded from a network.
+    """
+    from kaleido.errors import BrowserFailedError, ChromeNotFoundError
+
+    try:
+        return asyncio.run(_images(drawn, folder)), ""
+    except ChromeNotFoundError:
+        why = NO_BROWSER.format("was found: install one")
+    except BrowserFailedError:
+        why = NO_BROWSER.format("would start: mend it")
+    return {folder / f"{one.name}.html": _page(one).encode() for one in drawn}, why
+
+
+async def _images(drawn: Sequence[PaperFigure], folder: Path) -> dict[Path, bytes]:
+    import kaleido
+
+    files: dict[Path, bytes] = {}
+    # MathJax would be loaded from a server.
+    async with kaleido.Kaleido(mathjax=False) as browser:
+        for one in drawn:
+            size = {"width": COLUMN_PX, "height": one.figure.layout.height}
+            for kind, stamped, scale in (("svg", stamp_svg, 1), ("png", stamp_png, SCALE)):
+                options = {"format": kind, "scale": scale, **size}
+                picture = await browser.calc_fig(one.figure.to_dict(), options)
+                files[folder / f"{one.name}.{kind}"] = stamped(picture, one.facts)
+    return files
+
+
+def stamp_svg(drawing: bytes, facts: Mapping[str, str]) -> bytes:
+    """An SVG as wide as a column that says what it is.
+
+    drawing: an SVG file. facts: with `Title`. Returns: the file with `<title>`, `<desc>` (a fact a
+        line) and `<metadata>` (the facts as JSON).
+    """
+    text = drawing.decode("utf-8")
+    described = "\n".join(f"{key}: {value}" for key, value in facts.items())
+    stamp = "".join(
+        f"<{tag}>{html.escape(content, quote=False)}</{tag}>"
+        for tag, content in (
+            ("title", facts["Title"]),
+            ("desc", described),
+            ("metadata", json.dumps(dict(facts), ensure_ascii=False)),
+        )
+    )
+    opening, rest = re.split(r"(?<=>)", text, maxsplit=1)
+    opening = re.sub(r'\bwidth="\d+"', f'width="{COLUMN_MM}mm"', opening, count=1)
+    opening = re.sub(r' height="\d+"', "", opening, count=1)  # the view box has the proportions
+    return f"{opening}{stamp}{rest}".encode()
+
+
+def stamp_png(picture: bytes, facts: Mapping[str, str]) -> bytes:
+    """A PNG whose `tEXt` chunks say what it is (`iTXt` beyond Latin 1), with its size in print.
+
+    picture: a PNG file.
+    """
+    info = PngInfo()
+    for key, value in facts.items():
+        info.add_text(key, value)
+    target = BytesIO()
+    with Image.open(BytesIO(picture)) as image:
+        dots = image.width / (COLUMN_MM / 25.4)
+        image.save(target, "PNG", pnginfo=info, dpi=(dots, dots))
+    return target.getvalue()
+
+
+def _page(one: PaperFigure) -> str:
+    """The figure as a page of its own, which saves it as SVG by the button above it."""
+    config = {
+        "displaylogo": False,
+        "displayModeBar": True,
+        "toImageButtonOptions": {"format": "svg", "filename": one.name, "width": COLUMN_PX},
+    }
+    page: str = one.figure.to_html(include_plotlyjs=True, config=config, div_id="figure")
+    facts = "".join(
+        f'<meta name="{html.escape(key)}" content="{html.escape(value)}">'
+        for key, value in one.facts.items()
+    )
+    title = html.escape(one.facts["Title"])
+    return page.replace("<head>", f"<head><title>{title}</title>{facts}", 1)

@@ -1,0 +1,121 @@
+"""Figures for a paper: files that say what they show, or pages where no browser can draw."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from browser_fixtures import BEST, save_runs
+from PIL import Image
+from record_fixtures import make_record
+
+from fer_bench.report import collect
+from fer_bench.report.figure_files import (
+    COLUMN_MM,
+    PaperFigure,
+    paper_figures,
+    stamp_png,
+    stamp_svg,
+)
+from fer_bench.results.store import ResultsStore, read_run
+from fer_bench.results.summary import reproduce_command
+from fer_bench.specs.recipe import load_recipe
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = {"Title": "</title><script>alert(1)</script> – ü", "n": "20 test images"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("figures") / "results"
+    save_runs(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def drawn(root: Path) -> dict[str, PaperFigure]:
+    store = ResultsStore(root)
+    found = paper_figures(store, collect(store), "python -m fer_bench report --figures paper")
+    return {one.name.removeprefix("1-fer2013-official-7-emotions-"): one for one in found}
+
+
+def test_every_figure_of_the_report_is_there(drawn: dict[str, PaperFigure]) -> None:
+    assert list(drawn) == [
+        "accuracy", "latency-1", "confusion", "f1", "calibration",
+    ]  # fmt: skip
+
+
+def test_backbones_stand_beside_one_another_once_one_has_both_modes(tmp_path: Path) -> None:
+    store = ResultsStore(tmp_path)
+    store.save(make_record())
+    store.save(make_record(mode="frozen", recipe=load_recipe("frozen-20"), accuracy=0.3))
+    found = paper_figures(store, collect(store), "")
+    (five,) = [one for one in found if one.name.endswith("-backbones")]
+    assert [trace.name for trace in five.figure.data] == ["Frozen", "Fully tuned"]
+    assert five.facts["Run"].count("fer2013/") == 2
+
+
+def test_a_figure_says_what_it_shows(root: Path, drawn: dict[str, PaperFigure]) -> None:
+    record = read_run(root / "fer2013" / BEST).require_record()
+    facts = drawn["confusion"].facts
+    assert facts["Title"].startswith("Confusion matrix, ")
+    assert facts["n"] == f"{record.metrics['test'].n} test images"
+    assert facts["Protocol"] == "official"
+    assert facts["Run"] == f"fer2013/{BEST}"
+    assert facts["Command"] == "python -m fer_bench report --figures paper"
+    assert facts["Run command"] == reproduce_command(record)
+
+
+def test_a_figure_of_several_runs_names_each(drawn: dict[str, PaperFigure]) -> None:
+    facts = drawn["accuracy"].facts
+    assert facts["Run"].count("fer2013/") == 3
+    assert facts["Run"].startswith(f"fer2013/{BEST}, ")
+    assert "Run command" not in facts
+
+
+def test_an_svg_is_a_column_wide_and_holds_its_facts() -> None:
+    plain = b'<svg xmlns="http://www.w3.org/2000/svg" width="336" height="720" ' + (
+        b'viewBox="0 0 336 720"><rect width="336" height="720"/></svg>'
+    )
+    tree = ElementTree.fromstring(stamp_svg(plain, HOSTILE))
+    assert tree.get("width") == f"{COLUMN_MM}mm"
+    assert tree.get("viewBox") == "0 0 336 720"
+    assert tree.findtext(f"{SVG}title") == HOSTILE["Title"]
+    assert "n: 20 test images" in (tree.findtext(f"{SVG}desc") or "")
+    assert json.loads(tree.findtext(f"{SVG}metadata") or "") == HOSTILE
+    assert [child.tag.removeprefix(SVG) for child in tree] == ["title", "desc", "metadata", "rect"]
+
+
+def test_a_png_is_a_column_wide_and_holds_its_facts() -> None:
+    plain = BytesIO()
+    Image.new("RGB", (1344, 20)).save(plain, "PNG")
+    with Image.open(BytesIO(stamp_png(plain.getvalue(), HOSTILE))) as image:
+        assert image.text == HOSTILE
+        assert image.width / image.info["dpi"][0] * 25.4 == pytest.approx(COLUMN_MM, abs=0.1)
+
+
+def test_without_a_browser_the_figures_are_pages_and_a_sentence_says_so(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fer: Callable[..., tuple[int, str, str]],
+) -> None:
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "no-browser"))
+    folder = tmp_path / "paper"
+    code, out, err = fer(
+        "report", "--results", root, "--out", tmp_path / "report.html", "--figures", folder
+    )
+    assert code == 0
+    assert "no Chrome or Chromium was found: install one" in err
+    names = sorted(path.name for path in folder.iterdir())
+    assert len(names) == 5
+    assert {Path(name).suffix for name in names} == {".html"}
+    assert all(name in out for name in names)
+    page = (folder / "1-fer2013-official-7-emotions-f1.html").read_text(encoding="utf-8")
+    assert f'<meta name="Run" content="fer2013/{BEST}">' in page
+    assert not re.search(r"<script[^>]* src=", page)
