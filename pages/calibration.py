@@ -7,7 +7,7 @@ import streamlit as st
 
 from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation import calibration, selective
+from fer_bench.evaluation import calibration, prediction_sets, selective
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.formatting import as_percents, escape, interval, percent
 from fer_bench.results.headline import Tile
@@ -29,6 +29,14 @@ def number(name: str, form: str, explanation: str | None = None) -> Any:
 
 
 EMOTION = st.column_config.TextColumn("Emotion", width="small")
+SET_COLUMNS = {
+    "emotion": EMOTION,
+    "n": st.column_config.NumberColumn("Images", format="localized"),
+    "coverage": st.column_config.NumberColumn("Covered", format=PERCENT),
+    "low": st.column_config.NumberColumn("from", format=PERCENT),
+    "high": st.column_config.NumberColumn("to", format=PERCENT),
+    "mean_size": st.column_config.NumberColumn("Emotions", format="%.2f", help="Mean size"),
+}
 CLASS_COLUMNS = {
     "emotion": EMOTION,
     "images": number("Images", "localized", "Of this emotion"),
@@ -239,6 +247,37 @@ def show_promise(predictions: pd.DataFrame, record: RunRecord) -> None:
     )
 
 
+def show_sets(predictions: pd.DataFrame, record: RunRecord) -> None:
+    """Sets of emotions that hold the true one as often as asked."""
+    st.subheader("How many emotions hold the true one?")
+    needed = (record.spec.selection_split, record.spec.test_split)
+    if any(of_set(predictions, split).empty for split in needed):
+        st.info("Prediction sets need stored predictions on the validation and the test images.")
+        return
+    level = st.slider("Coverage wanted", 0.5, 0.99, 0.9, 0.01, format="percent", key="coverage")
+    kind = st.segmented_control(
+        "Thresholds", prediction_sets.KINDS, default="class-wise", required=True, key="sets-kind"
+    )
+    measured = prediction_sets.measure_sets(record, predictions, level)
+    found = next(one for one in measured if one.kind == kind)
+    st.markdown(
+        f"On test **{percent(found.all.coverage)}** of the sets hold the true emotion "
+        f"({interval(*found.all.ci95)}), with {found.all.mean_size:.2f} emotions on average."
+    )
+    st.dataframe(
+        as_percents(prediction_sets.coverage_table(found), ["coverage", "low", "high"]),
+        column_config=SET_COLUMNS,
+        hide_index=True,
+        width="stretch",
+    )
+    st.caption(
+        "Split conformal prediction, fitted on the validation images after the temperature. "
+        "Marginal thresholds keep the promise over all faces, and a rare emotion may pay for it; "
+        "class-wise ones keep it for every emotion. Both suppose faces "
+        "like those they were fitted on."
+    )
+
+
 def show_run(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None:
     predictions = ui.predictions(run)
     if predictions is None:
@@ -274,6 +313,7 @@ def show_run(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None
     show_reliability(scaled if view == SCALED else plain, emotions, chosen)
     show_selective(run, stored, chosen, scaled)
     show_promise(predictions, record)
+    show_sets(predictions, record)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from fer_bench.api.settings import ServeSettings
 from fer_bench.api.uploads import Picture
 from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.prediction_sets import SetRule
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.crop import crop_face
 from fer_bench.inference.detectors.base import DetectedFace, FaceDetector, make_detector
@@ -46,6 +47,7 @@ class Asking:
     detector: str
     explain: bool = False
     keep_image: bool = False
+    sets: SetRule | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

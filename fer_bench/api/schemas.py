@@ -26,6 +26,12 @@ class PredictOptions(BaseModel):
     explain: bool = Field(
         False, description="adds `heat_map` to each face: where the network looked"
     )
+    sets: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="adds `set` to each face: the emotions that hold the true one this often",
+    )
     detector: str | None = Field(
         None,
         max_length=LONGEST_NAME,
@@ -49,6 +55,9 @@ class Face(BaseModel):
     emotion: str
     score: float = Field(description="the probability of `emotion`")
     probabilities: dict[str, float] = Field(description="by emotion; their sum is 1")
+    set: list[str] | None = Field(
+        None, description="with `sets`: emotions, the likeliest first; class-wise conformal"
+    )
     heat_map: str | None = Field(
         None, description="with `explain`: the face under a heat map, PNG, base64"
     )

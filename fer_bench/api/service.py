@@ -22,6 +22,8 @@ from fer_bench.api.schemas import ImageResult, PredictOptions
 from fer_bench.api.settings import ServeSettings
 from fer_bench.api.uploads import Picture
 from fer_bench.errors import FerBenchError, suggest
+from fer_bench.evaluation.prediction_sets import SetRule
+from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.writers import as_entry
 from fer_bench.inference.predictor import FacePrediction, named
@@ -160,11 +162,15 @@ class Service:
         try:
             async with asyncio.timeout(limit):
                 name, classifier = await self.networks.get(asked.model)
+                rule = None
+                if asked.sets is not None:
+                    rule = await self._rule(classifier, asked.sets)
                 asking = Asking(
                     classifier=classifier,
                     detector=detector,
                     explain=asked.explain,
                     keep_image=keep_images,
+                    sets=rule,
                 )
                 answers = await asyncio.gather(*(self._answer(p, asking) for p in pictures))
         except TimeoutError:
@@ -172,6 +178,12 @@ class Service:
                 503, f"no answer within {limit:g} s: send less at once, or try again", RETRY
             ) from None
         return Answers(model=name, emotions=classifier.emotions, pictures=answers)
+
+    async def _rule(self, classifier: FaceClassifier, level: float) -> SetRule:
+        try:
+            return await self.looker.do(partial(classifier.set_rule, level))
+        except FerBenchError as error:
+            raise HTTPException(422, str(error)) from None
 
     def _detector(self, asked: PredictOptions) -> str:
         own = self.settings.detector
@@ -191,7 +203,7 @@ class Service:
         classifier = asking.classifier
         rows = await self._batcher.probabilities(classifier, seen.prepared)
         faces = tuple(
-            named(face, row, classifier.emotions)
+            named(face, row, classifier.emotions, asking.sets)
             for face, row in zip(seen.faces, rows, strict=True)
         )
         maps = [

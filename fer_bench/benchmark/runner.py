@@ -25,6 +25,7 @@ from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.calibration import calibrate
 from fer_bench.evaluation.evaluate import Evaluation, evaluate
+from fer_bench.evaluation.prediction_sets import measure_sets
 from fer_bench.features.extractors import check_extractor
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.flops import count_flops, count_parameters
@@ -238,6 +239,7 @@ class Runner:
                 "metrics": evaluation.metrics,
                 "temperature": calibration.temperature,
                 "calibrated_ece": calibration.ece,
+                "prediction_sets": measure_sets(record, evaluation.predictions),
             }
         )
         keep = self.weights if not members else None

@@ -15,12 +15,14 @@ from fer_bench.backends.base import Backend
 from fer_bench.backends.registry import AUTO, open_backend
 from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.evaluation.prediction_sets import SetRule, require_level, rule_of
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.ensemble import EnsembleMember, make_ensemble
 from fer_bench.models.weights import load_model
 from fer_bench.results.location import fetch
+from fer_bench.results.parse import read_predictions
 from fer_bench.results.record import Member, RunRecord
-from fer_bench.results.store import StoredRun, read_run
+from fer_bench.results.store import PREDICTIONS, StoredRun, read_run
 from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.run import ExternalSpec
 
@@ -31,12 +33,29 @@ class FaceClassifier:
 
     name: the run's.
     temperature: what the logits are divided by; 1 leaves them as they are.
+    run: where it comes from; prediction sets are fitted on its stored predictions.
     """
 
     name: str
     model: Classifier
     backend: Backend
     temperature: float = 1.0
+    run: StoredRun | None = None
+
+    def set_rule(self, level: float) -> SetRule:
+        """The rule of class-wise prediction sets, for probabilities as this gives them.
+
+        Raises:
+            FerBenchError: a level that is none, or no stored predictions to fit it on.
+        """
+        require_level(level)
+        if self.run is None:
+            raise FerBenchError(
+                f"model {self.name} is no stored run: prediction sets need a run with predictions"
+            )
+        record = self.run.require_record()
+        predictions = read_predictions(self.run.folder / PREDICTIONS)
+        return rule_of(record, predictions, level, temperature=self.temperature)
 
     @property
     def emotions(self) -> tuple[str, ...]:
@@ -91,6 +110,7 @@ def open_classifier(run: StoredRun, backend: str = AUTO) -> FaceClassifier:
         model=model,
         backend=open_backend(backend, model),
         temperature=1.0 if temperature is None else temperature,
+        run=run,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.prediction_sets import SetRule
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.crop import crop_face
 from fer_bench.inference.detectors.base import Box, DetectedFace, FaceDetector
@@ -22,12 +23,14 @@ class FacePrediction:
 
     probabilities: float64 `(C,)` in the order of the classifier's `emotions`; sums to 1.
     emotion, score: the likeliest class and its probability.
+    emotion_set: where prediction sets are asked for, the likeliest first; else empty.
     """
 
     face: DetectedFace
     emotion: str
     score: float
     probabilities: NDArray[np.float64]
+    emotion_set: tuple[str, ...] = ()
 
     @property
     def box(self) -> Box:
@@ -45,11 +48,17 @@ class Analysis:
 
 
 class Predictor:
-    """A detector and a classifier. For one thread: its detector is not thread-safe."""
+    """A detector and a classifier. For one thread: its detector is not thread-safe.
 
-    def __init__(self, classifier: FaceClassifier, detector: FaceDetector) -> None:
+    sets: the rule of prediction sets, as `FaceClassifier.set_rule` gives it; None for no sets.
+    """
+
+    def __init__(
+        self, classifier: FaceClassifier, detector: FaceDetector, sets: SetRule | None = None
+    ) -> None:
         self.classifier = classifier
         self.detector = detector
+        self.sets = sets
 
     def predict(self, picture: Picture, *, video: bool = False) -> Analysis:
         """The faces of one picture: a path, bytes, PIL image, or uint8 array.
@@ -95,7 +104,7 @@ class Predictor:
         ]
 
     def _named(self, face: DetectedFace, probabilities: NDArray[np.float64]) -> FacePrediction:
-        return named(face, probabilities, self.classifier.emotions)
+        return named(face, probabilities, self.classifier.emotions, self.sets)
 
 
 def _require_several(pictures: object) -> list[Picture]:
@@ -113,13 +122,21 @@ def _require_several(pictures: object) -> list[Picture]:
 
 
 def named(
-    face: DetectedFace, probabilities: NDArray[np.float64], emotions: Sequence[str]
+    face: DetectedFace,
+    probabilities: NDArray[np.float64],
+    emotions: Sequence[str],
+    sets: SetRule | None = None,
 ) -> FacePrediction:
-    """A face with probabilities `(C,)` in the order of `emotions`."""
+    """A face with probabilities `(C,)` in the order of `emotions`, and its set by the rule."""
     best = int(probabilities.argmax())
+    chosen: tuple[str, ...] = ()
+    if sets is not None:
+        inside = sets.sets(probabilities[None])[0]
+        chosen = tuple(emotions[c] for c in np.argsort(-probabilities, kind="stable") if inside[c])
     return FacePrediction(
         face=face,
         emotion=emotions[best],
         score=float(probabilities[best]),
         probabilities=probabilities,
+        emotion_set=chosen,
     )

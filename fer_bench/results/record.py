@@ -94,6 +94,25 @@ class TrainingInfo(Part):
     )
 
 
+class EmotionCoverage(Part):
+    """Prediction sets on some faces: how often they hold the true emotion, and their size."""
+
+    n: int
+    coverage: float
+    ci95: tuple[float, float] = Field(description="Wilson")
+    mean_size: float
+
+
+class SetCoverage(Part):
+    """Prediction sets fitted on the selection split, measured on test."""
+
+    level: float = Field(gt=0, lt=1, description="the coverage that was asked for")
+    kind: Literal["marginal", "class-wise"]
+    thresholds: dict[str, float] = Field(description="calibrated probability that is named")
+    all: EmotionCoverage
+    per_emotion: dict[str, EmotionCoverage]
+
+
 class Member(Part):
     """A run in an ensemble."""
 
@@ -149,6 +168,9 @@ class RunRecord(Part):
     calibrated_ece: dict[str, float] = Field(
         default_factory=dict,
         description="per split, the expected calibration error after the temperature",
+    )
+    prediction_sets: list[SetCoverage] = Field(
+        default_factory=list, description="split conformal, marginal and class-wise"
     )
     not_comparable_because: list[str] = Field(
         default_factory=list, description="`synthetic data`, `limit`: keep it out of rankings"

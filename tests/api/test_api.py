@@ -448,3 +448,12 @@ def test_logs_hold_method_path_and_status_only(client, caplog):
     assert re.fullmatch(r"GET /a%0D%0AFORGED%20line 404 \d+ ms", lines[1])
     own = [r.getMessage() for r in caplog.records if r.name.startswith(("fer_bench", "uvicorn"))]
     assert "my-secret-name" not in "".join(own)
+
+
+def test_sets_come_with_faces_only_where_asked_and_possible(client: TestClient) -> None:
+    asked = {"files": photo()}
+    found = client.post("/v1/predict", files=asked, params={"sets": 0.9, "model": DEFAULT_RUN})
+    assert found.status_code == 422 and "predictions.parquet" in sentence(found)
+    assert client.post("/v1/predict", files=asked, params={"sets": 1.5}).status_code == 422
+    plain = client.post("/v1/predict", files=asked).json()
+    assert all(one.get("set") is None for one in plain["results"][0]["faces"])

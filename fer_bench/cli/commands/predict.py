@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -53,6 +54,13 @@ def predict(
             "with torch-fp32."
         ),
     ] = "auto",
+    sets: Annotated[
+        float | None,
+        typer.Option(
+            metavar="COVERAGE",
+            help="Name as many emotions as hold the true one this often, such as 0.9.",
+        ),
+    ] = None,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -62,6 +70,7 @@ def predict(
 
     Example: python -m fer_bench predict default photos/ clip.mp4 --out annotated --csv faces.csv
     """
+    from fer_bench.evaluation.prediction_sets import require_level
     from fer_bench.inference.classifier import open_classifier
     from fer_bench.inference.detectors.base import make_detector
     from fer_bench.inference.files.batch import Summary, find_inputs
@@ -82,12 +91,15 @@ def predict(
     copies = plan_outputs(inputs, out=out, video=video, reports=files)
     stored = ResultsStore(results).find(run)
     finder = make_detector(detector, detector_file)  # before the model, which takes longer
-    predictor = Predictor(open_classifier(stored, backend), finder)
+    if sets is not None:
+        require_level(sets)
+    classifier = open_classifier(stored, backend)
+    predictor = Predictor(classifier, finder, classifier.set_rule(sets) if sets else None)
     emotions = predictor.classifier.emotions
     summary = Summary()
     with _onto(stdout), ExitStack() as stack:
         reports: list[Report] = [AnnotatedImages(copies, emotions)]
-        for path, kind in ((csv, Csv), (jsonl, JsonLines)):
+        for path, kind in ((csv, partial(Csv, with_sets=sets is not None)), (jsonl, JsonLines)):
             if path is not None:
                 reports.append(stack.enter_context(FileReport(path, kind, emotions)))
         if as_json:
@@ -183,7 +195,11 @@ class _Lines:
         place = str(result.path).encode("utf-8", "backslashreplace").decode()
         if result.time_s is not None:
             place += f" at {result.time_s:.2f} s"
-        faces = ", ".join(f"{face.emotion} {face.score:.0%}" for face in result.faces)
+        faces = ", ".join(
+            f"{face.emotion} {face.score:.0%}"
+            + (f" of {{{' '.join(face.emotion_set)}}}" if face.emotion_set else "")
+            for face in result.faces
+        )
         # On a terminal through what the bars put in place of stdout, so that they stay below.
         file = sys.stdout if self._file.isatty() else self._file
         file.write(f"{place}: {faces or 'no face'}\n")

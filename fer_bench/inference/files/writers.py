@@ -49,6 +49,7 @@ def as_entry(result: FileResult, emotions: Sequence[str]) -> dict[str, Any]:
             "emotion": face.emotion,
             "score": face.score,
             "probabilities": dict(zip(emotions, face.probabilities.tolist(), strict=True)),
+            **({"set": list(face.emotion_set)} if face.emotion_set else {}),
         }
         for face in result.faces
     ]
@@ -106,6 +107,7 @@ def face_row(number: int, face: FacePrediction, emotions: Sequence[str]) -> dict
             f"p_{emotion}": float(p)
             for emotion, p in zip(emotions, face.probabilities, strict=True)
         },
+        **({"set": " ".join(face.emotion_set)} if face.emotion_set else {}),
     }
 
 
@@ -114,12 +116,14 @@ class Csv:
 
     Columns: path, frame, time_s (empty for images), face (from 1, largest first), x, y, width,
     height (pixels; may reach beyond the image), detector_score, emotion, score, p_<emotion>...,
-    error. Text that a spreadsheet would run as a formula gets a `'` before.
+    set (with_sets: the emotions with blanks between them, likeliest first), error. Text that a
+    spreadsheet would run as a formula gets a `'` before.
     """
 
-    def __init__(self, file: TextIO, emotions: Sequence[str]) -> None:
+    def __init__(self, file: TextIO, emotions: Sequence[str], *, with_sets: bool = False) -> None:
         columns = ["path", "frame", "time_s", "face", *BOX_COLUMNS]
-        columns += ["detector_score", "emotion", "score", *(f"p_{e}" for e in emotions), "error"]
+        columns += ["detector_score", "emotion", "score", *(f"p_{e}" for e in emotions)]
+        columns += ["set", "error"] if with_sets else ["error"]
         self._writer = csv.DictWriter(
             file, columns, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
         )
