@@ -25,11 +25,11 @@ app:
 
 # MODEL_CARD.md from the shipped model's record
 card:
-    python -m docs.write_model_card
+    python -m scripts.write_model_card
 
 # The README's pictures
 screenshots:
-    python -m docs.take_screenshots
+    python -m scripts.take_screenshots
 
 # The documentation with reload
 docs:

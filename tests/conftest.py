@@ -30,6 +30,7 @@ SLOW = (
     "cli/test_serve_command.py",
     "models/test_published_weights.py",
     "processes",
+    "project/test_contributing.py",
     "project/test_notebook.py",
     "project/test_packaging.py",
     "project/test_train_throughput.py",

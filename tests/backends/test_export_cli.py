@@ -290,7 +290,7 @@ def test_the_example_finds_the_face_with_neither_fer_bench_nor_torch(tmp_path: P
     (tmp_path / "text.png").write_text("no picture")
     names = ["whole.png", "lying.jpg", "deep.png", "blank.png", "text.png"]
     done = subprocess.run(
-        [sys.executable, "-c", STRANGER, ROOT / "docs/onnx_example.py", "m.onnx", *names],
+        [sys.executable, "-c", STRANGER, ROOT / "scripts/onnx_example.py", "m.onnx", *names],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -308,5 +308,5 @@ def test_the_example_finds_the_face_with_neither_fer_bench_nor_torch(tmp_path: P
 
 
 def test_the_readme_shows_the_example_that_is_tested() -> None:
-    script = (ROOT / "docs/onnx_example.py").read_text(encoding="utf-8").split('"""\n\n', 1)[1]
+    script = (ROOT / "scripts/onnx_example.py").read_text(encoding="utf-8").split('"""\n\n', 1)[1]
     assert f"```python\n{script}```" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,6 @@ from model_fixtures import save_models
 from record_fixtures import make_predictions, make_recipe, make_record
 from streamlit.testing.v1 import AppTest
 
-from docs.write_model_card import CARD, card_text
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import calibrate
 from fer_bench.markdown import block, code, prose
@@ -22,6 +21,7 @@ from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.specs.run import EnsembleSpec
 from fer_bench.studies.model_card.card import model_card
 from fer_bench.types import Provenance
+from scripts.write_model_card import CARD, card_text
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = (
@@ -58,7 +58,7 @@ def row(metrics: Metrics) -> str:
 
 def test_the_committed_card_is_that_of_the_default_run() -> None:
     assert CARD.read_text(encoding="utf-8") == card_text(), (
-        "MODEL_CARD.md is out of date: run `python -m docs.write_model_card`"
+        "MODEL_CARD.md is out of date: run `python -m scripts.write_model_card`"
     )
 
 

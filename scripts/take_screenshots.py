@@ -1,7 +1,7 @@
 """Takes the README's pictures of the dashboard, `docs/images/*.png`, from stored runs.
 
-    python -m docs.take_screenshots                          # the shipped results
-    python -m docs.take_screenshots --results DIR --data synthetic --run synthetic/NAME
+    python -m scripts.take_screenshots                          # the shipped results
+    python -m scripts.take_screenshots --results DIR --data synthetic --run synthetic/NAME
 
 Run it from the repository's root; it needs Chromium, whose camera sees the sample picture. `--run`
 is the run that the pages Run and Errors show, the best one without it. `--width 390` and `--dark`

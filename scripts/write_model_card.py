@@ -1,6 +1,6 @@
 """Writes `MODEL_CARD.md`, the card of the shipped model, from the stored run.
 
-    python -m docs.write_model_card
+    python -m scripts.write_model_card
 
 Run it when another run became the default: no number in the card is typed by hand.
 """
@@ -18,7 +18,7 @@ CARD = ROOT / "MODEL_CARD.md"
 ORIGIN = """\
 ---
 
-Written by `python -m docs.write_model_card` from the run in `results/`; the dashboard shows the
+Written by `python -m scripts.write_model_card` from the run in `results/`; the dashboard shows the
 same card for every model at hand.
 """
 
