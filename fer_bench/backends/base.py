@@ -12,7 +12,7 @@ from torch import Tensor
 from fer_bench.errors import FerBenchError
 from fer_bench.results.latency import Precision
 
-#: float32 `(B, channels, S, S)` on the CPU, as `data.transform.to_input` gives, to float32 logits
+#: float32 `(B, channels, S, S)` on the CPU, as `data.preprocess.to_input` gives, to float32 logits
 #: `(B, C)` on the CPU. May be called from several threads at once.
 Forward = Callable[[Tensor], Tensor]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class OnnxFile:
-    """The `backends.exporting.ExportFormat` onnx."""
+    """The `backends.export.export.ExportFormat` onnx."""
 
     suffixes = (".onnx",)
     precisions: tuple[ExportPrecision, ...] = ("fp32", "int8")

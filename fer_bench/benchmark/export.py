@@ -62,7 +62,7 @@ def export_run(
 
     Raises:
         FerBenchError: no such run, no weights beside its record, data that do not fit, or as
-            `backends.exporting.export_model`.
+            `backends.export.export.export_model`.
         RunFailed: the file differs too much from PyTorch.
     """
     run = store.find(name)

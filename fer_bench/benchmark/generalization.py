@@ -27,7 +27,7 @@ def robustness_of_run(
 ) -> RobustnessReport:
     """Measures a run on corrupted faces and puts the report into its `robustness.json`.
 
-    Arguments: as `evaluation.robustness.measure_robustness`.
+    Arguments: as `studies.robustness.evaluate.measure_robustness`.
 
     Raises:
         FerBenchError: no weights beside the record, data that do not fit, an unknown corruption, or
@@ -63,7 +63,7 @@ def transfer_of_run(
 ) -> list[TransferResult]:
     """Measures a run on several data sets and puts each result into its `transfer.json`.
 
-    Other arguments: as `evaluation.transfer.measure_transfer`.
+    Other arguments: as `studies.robustness.transfer.measure_transfer`.
 
     Raises:
         FerBenchError: no weights beside the record, data that do not fit (the results before these

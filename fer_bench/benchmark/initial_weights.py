@@ -36,7 +36,7 @@ def starting_model(request: ModelRequest, spec: RunSpec) -> Classifier:
     """The network that a training begins with; where it comes from is told as in the record.
 
     Raises:
-        FerBenchError: as `models.catalogue.build_model`, or a run to start from that cannot be read
+        FerBenchError: as `models.build.build_model`, or a run to start from that cannot be read
             or was chosen by another protocol.
     """
     start = run_at(spec.pretraining)

@@ -26,7 +26,7 @@ from fer_bench.types import Mode
 class Source:
     """Where the data of a benchmark come from; `load` gives the data set that a run asks for.
 
-    votes_file, rows_file: for FER+ labels, see `data.loading.load_dataset`.
+    votes_file, rows_file: for FER+ labels, see `data.load.load_dataset`.
     classes: what labels that are numbers mean, see there.
     on_load: gets each data set that is loaded, to say what has been decided about it.
     """

@@ -100,7 +100,7 @@ def export_bundle(
 
     Files of the folder that a bundle does not have are left as they are.
 
-    data, calibration, limit: as for `benchmark.exporting.export_run`.
+    data, calibration, limit: as for `benchmark.export.export_run`.
 
     Raises:
         FerBenchError: as `check_folder` and `export_run`.

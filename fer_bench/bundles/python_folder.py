@@ -13,7 +13,7 @@ PROGRAM = ("run.py", "faces.py", "requirements.txt")
 
 
 class PythonBundle:
-    """The `bundles.exporting.Bundle` python."""
+    """The `bundles.export.Bundle` python."""
 
     def files(self, contents: Contents) -> dict[str, bytes]:
         """See `Bundle`."""

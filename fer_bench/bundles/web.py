@@ -40,7 +40,7 @@ POLICY = (
 
 
 class WebBundle:
-    """The `bundles.exporting.Bundle` web.
+    """The `bundles.export.Bundle` web.
 
     runtime: the npm package of ONNX Runtime Web as archive or folder; None fetches it.
     cdn: leave the runtime where jsDelivr serves it; the page checks it by its hash.

@@ -54,7 +54,7 @@ def print_estimate(
     measured: bool,
     as_json: bool,
 ) -> None:
-    """Estimates a plan and says what comes out; arguments as in `benchmark.dry_run.estimate`."""
+    """Estimates a plan and says what comes out; arguments as in `dry_run.estimate`."""
     from fer_bench.benchmark.estimate.dry_run import estimate
     from fer_bench.results.store import ResultsStore
 

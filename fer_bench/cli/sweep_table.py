@@ -38,7 +38,7 @@ class _Row:
 
 
 class SweepTable:
-    """Hears `benchmark.ray_sweep.News` and shows it.
+    """Hears `benchmark.cluster.ray_sweep.News` and shows it.
 
     names: of all runs, in order.
     """

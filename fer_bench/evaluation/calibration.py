@@ -182,7 +182,7 @@ def calibrate(
 ) -> Calibration:
     """Fits the temperature on the selection split and measures every split with it.
 
-    predictions: as `evaluation.predicting.Evaluation` describes them.
+    predictions: as `evaluation.evaluate.Evaluation` describes them.
     """
     by_split = {str(s): scores(rows, emotions) for s, rows in predictions.groupby("split")}
     temperature = fit_temperature(*by_split[selection_split])

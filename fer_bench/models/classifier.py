@@ -87,7 +87,7 @@ class Classifier(nn.Module):
         return out
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, channels, size, size)`, as `data.transform.to_input` gives, to `(B, C)` logits."""
+        """`(B, channels, size, size)`, as `data.preprocess.to_input` gives, to `(B, C)` logits."""
         out: Tensor = self.head(self.features(x))
         return out
 

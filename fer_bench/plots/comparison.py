@@ -25,7 +25,7 @@ OFFSET = 0.16
 def difference_forest(pairs: pd.DataFrame) -> go.Figure:
     """Differences of pairs of runs with their 95 % intervals, in percentage points.
 
-    pairs: as `evaluation.comparison_tables.pair_table` gives it; from top to bottom in its order.
+    pairs: as `studies.comparison.tables.pair_table` gives it; from top to bottom in its order.
         A filled marker is a difference that is there: of accuracy, by the test; of macro-F1, by its
         interval, which leaves out 0.
     """
@@ -79,7 +79,7 @@ def difference_forest(pairs: pd.DataFrame) -> go.Figure:
 def class_differences(classes: pd.DataFrame, metric: Literal["recall", "f1"]) -> go.Figure:
     """By how much the first run is ahead of each other on each emotion, in percentage points.
 
-    classes: as `evaluation.comparison_tables.class_table` gives it, the first run's rows first.
+    classes: as `studies.comparison.tables.class_table` gives it, the first run's rows first.
     """
     first = classes["letter"].iloc[0]
     others = classes[classes["letter"] != first]
@@ -107,7 +107,7 @@ def class_differences(classes: pd.DataFrame, metric: Literal["recall", "f1"]) ->
 def agreement_heat_map(matrix: pd.DataFrame) -> go.Figure:
     """How often every two runs give the same answer.
 
-    matrix: float `(K, K)` in [0, 1], as `evaluation.comparison_tables.agreement_matrix` gives it,
+    matrix: float `(K, K)` in [0, 1], as `studies.comparison.tables.agreement_matrix` gives it,
         under names short enough for an axis.
     """
     names = [label(name) for name in matrix.index]

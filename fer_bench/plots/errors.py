@@ -99,7 +99,7 @@ def per_class_bars(per_class: pd.DataFrame, metric: str, title: str) -> go.Figur
 def roc_curves(table: pd.DataFrame) -> go.Figure:
     """One ROC curve per emotion against the rest.
 
-    table: as `evaluation.confusions.roc_table` gives it: `emotion, false_positive_rate,
+    table: as `evaluation.confusion.roc_table` gives it: `emotion, false_positive_rate,
         true_positive_rate, auc`.
     """
     figure = go.Figure(

@@ -17,7 +17,7 @@ WRONG = "#e5484d"
 def feature_scatter(table: pd.DataFrame, colour_by: Colouring) -> go.Figure:
     """Images as points in a network's feature space, brought down to a plane.
 
-    table: as `inference.feature_map.feature_map` gives it: `id, x, y, true, predicted,
+    table: as `studies.explain.feature_map.feature_map` gives it: `id, x, y, true, predicted,
         confidence, correct`.
     colour_by: the true emotion, the predicted one, or whether the answer is right; wrong answers
         are drawn over right ones.

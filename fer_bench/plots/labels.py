@@ -7,13 +7,13 @@ import plotly.graph_objects as go
 
 from fer_bench.plots.style import ACCENT, GRAY, finish, label, shortened
 
-#: Rates of `evaluation.annotators.accuracy_by_agreement`: column, name, colour.
+#: Rates of `studies.labels.annotators.accuracy_by_agreement`: column, name, colour.
 AGREEMENT_LINES = (
     ("accuracy", "answer is the label", ACCENT),
     ("answer_favoured", "answer is the voters' favourite", "#12a594"),
     ("label_favoured", "label is the voters' favourite", "#f5a524"),
 )
-#: Sets of `evaluation.leakage.leakage_table`: column, name, colour.
+#: Sets of `studies.labels.leakage.leakage_table`: column, name, colour.
 LEAK_SETS = (
     ("clean", "clean test", ACCENT),
     ("whole", "whole test", GRAY),
@@ -32,7 +32,7 @@ INTERVAL = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 3}
 def agreement_lines(table: pd.DataFrame) -> go.Figure:
     """How often label, answer and the voters' favourite agree, by how much the voters agree.
 
-    table: as `evaluation.annotators.accuracy_by_agreement` gives it.
+    table: as `studies.labels.annotators.accuracy_by_agreement` gives it.
     """
     names = [f"≤ {high:.0%}" if low == 0 else f"{high:.0%}" for low, high in _edges(table)]
     ticks = [f"{n}<br>{count:,}" for n, count in zip(names, table["images"], strict=True)]
@@ -69,7 +69,7 @@ def _edges(table: pd.DataFrame) -> list[tuple[float, float]]:
 def leak_intervals(table: pd.DataFrame) -> go.Figure:
     """Accuracy on the clean, the whole and the leaked test images, a row per run.
 
-    table: as `evaluation.leakage.leakage_table` gives it, drawn from top to bottom.
+    table: as `studies.labels.leakage.leakage_table` gives it, drawn from top to bottom.
     """
     places = list(range(len(table)))
     figure = go.Figure()

@@ -31,7 +31,7 @@ def latency_bars(table: pd.DataFrame) -> go.Figure:
     """Median milliseconds per call by back end, a bar per network, with marks at p90 and p99.
 
     table: columns `network, model, backend, median_ms, p90_ms, p99_ms, ratio, note` of
-        `results.latency_tables.measurement_table`, of one thread count and batch; `network` is
+        `studies.latency.tables.measurement_table`, of one thread count and batch; `network` is
         shown as it is, a note as an asterisk. Rows without a median are left out. Back ends stand
         in the table's order.
     """
@@ -126,7 +126,7 @@ def stage_bars(table: pd.DataFrame) -> go.Figure:
     """Where the time of a frame goes: stacked stages, with the frames per second behind them.
 
     table: columns `network, backend, detector, total_ms, frames_per_second` and those of `STAGES`
-        of `results.latency_tables.stage_table`; one bar per row, in the table's order.
+        of `studies.latency.tables.stage_table`; one bar per row, in the table's order.
     """
     places = list(range(len(table)))
     figure = go.Figure()

@@ -28,7 +28,7 @@ def robustness_bars(table: pd.DataFrame) -> go.Figure:
     """Mean corruption accuracy with its interval, best on top, and the clean accuracy as a mark.
 
     table: columns `run, model, mean_corruption_accuracy, ci_low, ci_high, clean_accuracy` in [0, 1]
-        of `results.robustness_tables.summary`; a bar per row.
+        of `studies.robustness.tables.summary`; a bar per row.
     """
     shown = table[::-1]
     mean, names = shown["mean_corruption_accuracy"], [str(run) for run in shown["run"]]
@@ -73,7 +73,7 @@ def severity_curves(table: pd.DataFrame) -> go.Figure:
     """Accuracy from clean (0) to the highest severity, a line per run.
 
     table: columns `run, model, severity, accuracy, ci_low, ci_high` of
-        `results.robustness_tables.curves`, in [0, 1]; where an interval is missing, none is drawn.
+        `studies.robustness.tables.curves`, in [0, 1]; where an interval is missing, none is drawn.
     """
     figure = go.Figure()
     models: list[str] = []
@@ -113,7 +113,7 @@ def severity_curves(table: pd.DataFrame) -> go.Figure:
 def severity_heatmap(table: pd.DataFrame, clean: float) -> go.Figure:
     """Accuracy under each corruption (rows) at each severity (columns), the share in each cell.
 
-    table: as `results.robustness_tables.severity_table` gives it, in [0, 1].
+    table: as `studies.robustness.tables.severity_table` gives it, in [0, 1].
     clean: the accuracy that counts as full colour, in [0, 1].
     """
     cells = table.to_numpy(dtype=float)
@@ -128,7 +128,7 @@ def transfer_matrix(table: pd.DataFrame) -> go.Figure:
     """Accuracy of each run (rows) on each data set (columns); `own` marks data it learnt from.
 
     table: columns `run, trained_on, tested_on, accuracy, own_data` of
-        `results.robustness_tables.transfer_table`, in [0, 1]; what was not tried stays empty.
+        `studies.robustness.tables.transfer_table`, in [0, 1]; what was not tried stays empty.
     """
     cells = table.pivot(index="run", columns="tested_on", values="accuracy")
     cells = cells.loc[table["run"].drop_duplicates(), table["tested_on"].drop_duplicates()]

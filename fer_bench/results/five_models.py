@@ -14,7 +14,7 @@ FROZEN_RECIPES = ("frozen-20",)
 def five_models(table: pd.DataFrame) -> pd.DataFrame:
     """The runs that compare the five backbones, two for each at most.
 
-    table: finished, comparable runs of one benchmark, as `results.describe.summary_table` has them.
+    table: finished, comparable runs of one benchmark, as `results.summary.summary_table` has them.
     Returns: rows of `table` in the order of `FIVE`, frozen before full; of several sizes or seeds
         the smallest size, then seed 0. Of each mode one recipe: the first that all five have, else
         the one that most of them have. Empty where none of them is there.

@@ -110,7 +110,7 @@ def read_history(path: Path) -> pd.DataFrame:
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """A run's predictions, as `evaluation.predicting.Evaluation` describes them.
+    """A run's predictions, as `evaluation.evaluate.Evaluation` describes them.
 
     Raises:
         FerBenchError: no such file, or one that is damaged.

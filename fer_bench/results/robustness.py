@@ -45,7 +45,7 @@ class Score(Part):
 class CorruptedScore(Score):
     """Under one corruption at one severity."""
 
-    corruption: str = Field(description="a name in `data.corruptions.CORRUPTIONS`")
+    corruption: str = Field(description="a name in `studies.robustness.corruptions.CORRUPTIONS`")
     severity: int = Field(ge=1, le=5)
     level: float = Field(description="what the severity stands for, see `Corruption.levels`")
 

@@ -64,7 +64,7 @@ class StoredRun:
 
     @property
     def has_weights(self) -> bool:
-        """Whether all of `weight_files` are there, or at the results' URL (`places.fetch`)."""
+        """Whether all of `weight_files` are there, or at the results' URL (`location.fetch`)."""
         return all(map(is_kept, self.weight_files))
 
     def require_record(self) -> RunRecord:
@@ -208,7 +208,7 @@ class ResultsStore:
         return read_history(run.folder / HISTORY)
 
     def predictions(self, run: StoredRun) -> pd.DataFrame:
-        """A run's predictions, as `evaluation.predicting.Evaluation` describes them.
+        """A run's predictions, as `evaluation.evaluate.Evaluation` describes them.
 
         Raises:
             FerBenchError: no such file, or one that is damaged.

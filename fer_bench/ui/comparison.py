@@ -83,7 +83,7 @@ def pick_runs(groups: Sequence[Sequence[StoredRun]]) -> list[StoredRun]:
 
 
 def compared(chosen: Sequence[StoredRun], images: ImageSet) -> Comparison:
-    """`evaluation.comparing.compare` of stored runs, kept between visits. Not to be modified.
+    """`studies.comparison.compare.compare` of stored runs, kept between visits. Not to be modified.
 
     Raises:
         FerBenchError: as that.

@@ -54,7 +54,7 @@ def ask_for_data(key: str) -> None:
 def load_data(
     source: str, protocol: Protocol, emotions: tuple[str, ...] | None, limit: int | None
 ) -> FaceDataset:
-    """`data.loading.load_dataset`, kept in memory between visits."""
+    """`data.load.load_dataset`, kept in memory between visits."""
     from fer_bench.data.load import load_dataset
 
     return load_dataset(source, protocol=protocol, emotions=emotions, limit=limit)

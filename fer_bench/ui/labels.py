@@ -28,7 +28,7 @@ def _suspects(run: StoredRun, emotions: tuple[str, ...], changed: int) -> pd.Dat
 
 
 def suspects(run: StoredRun) -> pd.DataFrame:
-    """`evaluation.label_errors.likely_errors` of a run that has predictions.
+    """`studies.labels.label_errors.likely_errors` of a run that has predictions.
 
     Raises:
         FerBenchError: its predictions are damaged or hold no test images.
@@ -46,7 +46,7 @@ def _votes(source: str) -> pd.DataFrame | None:
 
 
 def votes_beside(record: RunRecord) -> pd.DataFrame | None:
-    """FER+'s votes on the connected data, as `evaluation.annotators.votes_table`.
+    """FER+'s votes on the connected data, as `studies.labels.annotators.votes_table`.
 
     None for a run on drawn faces, with no data connected, or with no votes beside them.
 

@@ -120,7 +120,7 @@ def images_per_epoch(n: int, batch_size: int) -> int:
 
 
 def work_of(spec: RunSpec, sizes: Sizes) -> Work:
-    """A run's image passes, as `training` and `evaluation.predicting.evaluate` go through them."""
+    """A run's image passes, as `training` and `evaluation.evaluate.evaluate` go through them."""
     recipe = spec.recipe
     train, val = sizes.splits["train"], sizes.splits[spec.selection_split]
     test = sizes.splits[spec.test_split]

@@ -121,7 +121,7 @@ def tracked(
     `conclude` says what came out; a block left by an error is a failed or an interrupted run.
 
     Args:
-        names: of `trackers.TRACKERS`; empty for none.
+        names: of `trackers.services.TRACKERS`; empty for none.
         results: root of the store, whose `.tracking` keeps the trackers' files.
         work_dir: the run's scratch, which remembers the trackers' runs. With `resume` they go on.
     """

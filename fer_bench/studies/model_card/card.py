@@ -29,7 +29,7 @@ def model_card(run: StoredRun, predictions: pd.DataFrame | None, name: str) -> s
 
     Args:
         run: a finished one; the size of its weights is read from its folder.
-        predictions: as `evaluation.predicting.Evaluation` describes them; None where they are
+        predictions: as `evaluation.evaluate.Evaluation` describes them; None where they are
             missing, and the card says so.
         name: what commands call the run: `default`, `dataset/run`.
 
