@@ -6,8 +6,10 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Keeps a number and its unit on one line.
 NBSP = "\N{NO-BREAK SPACE}"

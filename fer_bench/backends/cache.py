@@ -1,4 +1,4 @@
-"""What is kept between sessions, in the cache folder: measured choices and int8 networks.
+"""What is kept between sessions, in the cache folder: measured choices and converted networks.
 
 A cache that cannot be read or written costs time, never a result.
 """
@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from fer_bench.storage import cache_dir, write_atomically
 
 #: Raised whenever networks are quantised or chosen in another way, so that old ones are not used.
 SCHEMA = 1
-NETWORK, FACES = "network.xml", "faces.txt"
-#: Networks that are kept; of more, those made last.
+NETWORK, WEIGHTS, FACES, CHECKSUM = "network.xml", "network.bin", "faces.txt", "sha256.txt"
+#: Networks of a kind that are kept; of more, those made last.
 MOST_KEPT = 12
+#: Bytes of the largest fp32 network that is kept: VGG16 would fill disks.
+LARGEST_KEPT = 400 * 10**6
 
 
 class Choice(Part):
@@ -59,7 +62,7 @@ def digest_of(faces: NDArray[np.uint8]) -> str:
 def kept_faces(fingerprint: str) -> str:
     """`digest_of` the faces that the kept int8 network was calibrated on; empty without one."""
     try:
-        return (_folder(fingerprint) / FACES).read_text(encoding="utf-8")
+        return (_folder(fingerprint, "int8") / FACES).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
 
@@ -70,12 +73,7 @@ def load_int8(fingerprint: str) -> Any | None:
     Raises:
         Unavailable: OpenVINO is not installed.
     """
-    if not kept_faces(fingerprint):
-        return None
-    try:
-        return load_openvino().Core().read_model(_folder(fingerprint) / NETWORK)
-    except (RuntimeError, UnicodeDecodeError):  # the latter where its message quotes the file
-        return None
+    return _load(_folder(fingerprint, "int8")) if kept_faces(fingerprint) else None
 
 
 def keep_int8(fingerprint: str, network: Any, faces: str) -> None:
@@ -83,7 +81,40 @@ def keep_int8(fingerprint: str, network: Any, faces: str) -> None:
 
     faces: `digest_of` what it was calibrated on.
     """
-    folder = _folder(fingerprint)
+    _keep(_folder(fingerprint, "int8"), network, {FACES: faces})
+
+
+def load_fp32(key: str) -> Any | None:
+    """The `openvino.Model` kept under a key; None where there is none, or a damaged one.
+
+    Raises:
+        Unavailable: OpenVINO is not installed.
+    """
+    return _load(_folder(key, "fp32"))
+
+
+def keep_fp32(key: str, network: Any) -> None:
+    """Keeps an fp32 `openvino.Model`, unless it is larger than `LARGEST_KEPT`.
+
+    key: of all that the conversion depends on.
+    """
+    constants = (one for one in network.get_ops() if one.get_type_name() == "Constant")
+    if sum(one.get_byte_size() for one in constants) <= LARGEST_KEPT:
+        _keep(_folder(key, "fp32"), network, {})
+
+
+def _load(folder: Path) -> Any | None:
+    try:
+        checksum = folder / CHECKSUM  # networks of before it was written have none
+        if checksum.exists() and checksum.read_text(encoding="utf-8") != _checksum(folder):
+            return None
+        return load_openvino().Core().read_model(folder / NETWORK)
+    except (OSError, RuntimeError, UnicodeDecodeError):  # the last where a message quotes the file
+        return None
+
+
+def _keep(folder: Path, network: Any, notes: Mapping[str, str]) -> None:
+    """A network and small texts by their file names, in place of what the folder held."""
     with contextlib.suppress(OSError):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as unfinished:
@@ -92,11 +123,22 @@ def keep_int8(fingerprint: str, network: Any, faces: str) -> None:
             # A full disk is a RuntimeError here.
             with contextlib.suppress(RuntimeError):
                 load_openvino().save_model(network, whole / NETWORK, compress_to_fp16=False)
-                (whole / FACES).write_text(faces, encoding="utf-8")
+                for name, text in {**notes, CHECKSUM: _checksum(whole)}.items():
+                    (whole / name).write_text(text, encoding="utf-8")
                 shutil.rmtree(folder, ignore_errors=True)
                 whole.rename(folder)
-        for old in sorted(_root().glob("*-int8-*"), key=_made, reverse=True)[MOST_KEPT:]:
+        kind = folder.name.split("-", 1)[1]
+        for old in sorted(_root().glob(f"*-{kind}"), key=_made, reverse=True)[MOST_KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _checksum(folder: Path) -> str:
+    """SHA-256 of a network's two files."""
+    digests = []
+    for name in (NETWORK, WEIGHTS):
+        with (folder / name).open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return "\n".join(digests)
 
 
 def _root() -> Path:
@@ -111,5 +153,5 @@ def _choice_file(key: str) -> Path:
     return _root() / f"{key[:32]}.json"
 
 
-def _folder(fingerprint: str) -> Path:
-    return _root() / f"{fingerprint[:32]}-int8-{SCHEMA}"
+def _folder(key: str, kind: str) -> Path:
+    return _root() / f"{key[:32]}-{kind}-{SCHEMA}"

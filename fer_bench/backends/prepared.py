@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import sys
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +15,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fer_bench.backends.base import Unavailable
-from fer_bench.backends.cache import digest_of, keep_int8, kept_faces, load_int8
+from fer_bench.backends.cache import (
+    digest_of,
+    keep_fp32,
+    keep_int8,
+    kept_faces,
+    load_fp32,
+    load_int8,
+)
 from fer_bench.backends.onnx import to_onnx
 from fer_bench.backends.openvino_ir import convert
 from fer_bench.backends.quantize import has_attention, quantise_openvino
 from fer_bench.data.preprocess import to_input
 from fer_bench.data.synthetic import draw_face
 from fer_bench.emotions import FER2013
+from fer_bench.environment import capture
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.fingerprint import fingerprint
 
@@ -72,16 +84,33 @@ class PreparedModel:
 
     @cached_property
     def openvino(self) -> Any:
-        """The network in OpenVINO's form, any batch size.
+        """The network in OpenVINO's form, any batch size: kept from before, or converted and kept.
 
         Raises:
             Unavailable: it cannot be had.
         """
+        key = self._conversion
+        kept = load_fp32(key)
+        if kept is not None:
+            return kept
         spec = self.model.input_spec
         shape = (spec.channels, spec.size, spec.size)
         converted = convert(self.model, torch.zeros(2, *shape))
         converted.reshape([-1, *shape])
+        keep_fp32(key, converted)
         return converted
+
+    @property
+    def _conversion(self) -> str:
+        """What a converted network depends on: the network, its code, and who converts it."""
+        seen = capture()
+        digest = hashlib.sha256(
+            json.dumps([self.fingerprint, seen.fer_bench, seen.packages]).encode()
+        )
+        for name in sorted({type(module).__module__ for module in self.model.modules()}):
+            source = getattr(sys.modules.get(name), "__file__", None)
+            digest.update(Path(source).read_bytes() if source else name.encode())
+        return digest.hexdigest()
 
     @cached_property
     def onnx(self) -> bytes:

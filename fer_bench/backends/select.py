@@ -30,6 +30,8 @@ CANDIDATES = (
     "openvino-bf16",
     "openvino-int8",
 )
+#: Seconds of measurement after which it is enough that one back end is clearly the fastest.
+CLEAR_AFTER = 0.3
 #: What it tries where OpenVINO does not run the network: ONNX Runtime is seldom faster, and the
 #: export that it needs takes seconds.
 SUBSTITUTES = ("onnxruntime-fp32", "onnxruntime-int8")
@@ -38,7 +40,8 @@ SUBSTITUTES = ("onnxruntime-fp32", "onnxruntime-int8")
 def choose(candidate: PreparedModel, open_one: Open, seconds: float = 1.5) -> Backend:
     """The fastest faithful back end, as remembered from a measurement on this machine or now.
 
-    seconds: of measurement, for all candidates together; opening them comes on top.
+    seconds: of measurement, for all candidates together, where none is clearly ahead before;
+        opening them comes on top.
     """
     key = _key(candidate)
     remembered = load_choice(key)
@@ -69,7 +72,10 @@ def measure(candidate: PreparedModel, open_one: Open, seconds: float) -> Backend
     face = candidate.checking[:1]
     calls = {name: _call(backend.forward, face) for name, backend in racers.items()}
     # The best of all calls: what others do on this machine can only add to it.
-    taken = {name: min(times) for name, times in interleaved(calls, seconds=seconds).items()}
+    taken = {
+        name: min(times)
+        for name, times in interleaved(calls, seconds=seconds, clear_after=CLEAR_AFTER).items()
+    }
     best = min(taken, key=lambda name: taken[name])
     parts = [", ".join(f"{name} {ms:.1f} ms" for name, ms in taken.items())]
     parts += [f"without {name}: {why}" for name, why in left_out.items()]

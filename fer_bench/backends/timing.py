@@ -7,10 +7,16 @@ from collections.abc import Callable, Mapping
 
 #: Seconds that one call is repeated before the next one's turn.
 TURN = 0.02
+#: The leader is clear when the next one takes this many times as long.
+CLEAR = 1.3
 
 
 def interleaved(
-    calls: Mapping[str, Callable[[], object]], *, seconds: float, warmup: int = 1
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    seconds: float,
+    warmup: int = 1,
+    clear_after: float | None = None,
 ) -> dict[str, list[float]]:
     """Milliseconds of every timed call, by name, each at least once.
 
@@ -22,18 +28,28 @@ def interleaved(
         calls: must return only when their work is done (a GPU's result must be back).
         seconds: for all of them together; a call that takes longer is made nevertheless.
         warmup: turns of each that are not counted.
+        clear_after: seconds from which it is enough that one call is clearly the fastest; None to
+            measure to the end.
     """
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(warmup):
         for call in calls.values():
             call()
-    end = time.perf_counter() + seconds
+    begin = time.perf_counter()
     while True:
         for name, call in calls.items():
             call()
             taken[name] += _turn(call)
-        if time.perf_counter() >= end:
+        elapsed = time.perf_counter() - begin
+        if elapsed >= seconds:
             return taken
+        if clear_after is not None and elapsed >= clear_after and _has_clear_leader(taken):
+            return taken
+
+
+def _has_clear_leader(taken: Mapping[str, list[float]]) -> bool:
+    first, *others = sorted(map(min, taken.values()))
+    return not others or others[0] >= CLEAR * first
 
 
 def _turn(call: Callable[[], object]) -> list[float]:

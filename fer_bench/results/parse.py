@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-import pyarrow as pa
 from pydantic import ValidationError
 
 from fer_bench.errors import FerBenchError, one_line
 from fer_bench.results.record import SCHEMA_VERSION, SPEC_KINDS, RunRecord
 from fer_bench.types import SPLITS
+
+if TYPE_CHECKING:
+    import pandas as pd  # takes a third of a second, and most readers of records need no table
 
 HISTORY_COLUMNS = (
     "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr",
@@ -97,6 +99,8 @@ def read_history(path: Path) -> pd.DataFrame:
     Raises:
         FerBenchError: no such file, or one that is damaged.
     """
+    import pandas as pd
+
     _require(path)
     try:
         table = pd.read_csv(path)
@@ -115,6 +119,9 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Raises:
         FerBenchError: no such file, or one that is damaged.
     """
+    import pandas as pd
+    import pyarrow as pa
+
     _require(path)
     try:
         table = pd.read_parquet(path)
@@ -129,6 +136,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 def _wrong_predictions(table: pd.DataFrame) -> str | None:
     """What is wrong with the values of a predictions table, in a few words; None for nothing."""
+    import pandas as pd
+
     if not table.columns.is_unique:
         return "two of its columns have one name"
     if not pd.api.types.is_string_dtype(table["id"]):

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.results.location import (
@@ -24,6 +23,9 @@ from fer_bench.results.locks import WORK, is_carried_out
 from fer_bench.results.parse import parse_record, read_history, read_predictions, read_record
 from fer_bench.results.record import RunRecord
 from fer_bench.storage import cache_dir
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RECORD, HISTORY, PREDICTIONS = "record.json", "history.csv", "predictions.parquet"
 #: The trained network of a run, where it was kept.

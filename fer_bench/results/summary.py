@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from fer_bench.results.lineage import described, starting_run
 from fer_bench.results.rankings import short_fingerprint
@@ -14,6 +13,9 @@ from fer_bench.results.store import StoredRun
 from fer_bench.results.titles import run_titles
 from fer_bench.specs.recipe import load_recipe, recipe_names
 from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 INTEGERS = ("seed", "emotions")
 NUMBERS = (
@@ -116,6 +118,8 @@ def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     `train_seconds` in seconds, `finished_at` in UTC. What a run does not have (a failed one has no
     metrics) is NaN, NaT, or None in text columns.
     """
+    import pandas as pd
+
     records = {f"{run.dataset}/{run.name}": run.record for run in runs if run.record is not None}
     titles = run_titles(records)
     rows = [

@@ -13,7 +13,7 @@ from frozen_fixtures import tiny_classifier
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fer_bench.backends import openvino, select
+from fer_bench.backends import cache, openvino, prepared, select
 from fer_bench.backends.base import Backend, Forward, Unavailable
 from fer_bench.backends.prepared import PreparedModel
 from fer_bench.backends.registry import AUTO, open_backend
@@ -222,3 +222,49 @@ def test_a_fingerprint_tells_networks_apart() -> None:
     networks += [ensemble(1.0), ensemble(2.0)]
     assert len({fingerprint(model) for model in networks}) == 6
     assert fingerprint(tiny_classifier()) == fingerprint(tiny_classifier())
+
+
+def networks(memory: Path) -> list[Path]:
+    return sorted(memory.glob("*-fp32-*"))
+
+
+def forbid_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
+    def convert(*_: object) -> object:
+        raise AssertionError("converted anew")
+
+    monkeypatch.setattr(prepared, "convert", convert)
+
+
+def answers(model: Classifier) -> Tensor:
+    candidate = PreparedModel(model)
+    return open_backend("openvino-fp32", model).forward(candidate.checking)
+
+
+def test_a_converted_network_is_kept_and_answers_the_same(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = answers(tiny_classifier())
+    assert len(networks(memory)) == 1
+    forbid_conversion(monkeypatch)
+    assert torch.equal(answers(tiny_classifier()), first)
+
+
+def test_another_network_is_converted_for_itself(memory: Path) -> None:
+    assert not torch.equal(answers(tiny_classifier()), answers(tiny_classifier(seed=1)))
+    assert len(networks(memory)) == 2
+
+
+@pytest.mark.parametrize("name", ["network.xml", "network.bin"])
+def test_a_damaged_network_is_converted_again(name: str, memory: Path) -> None:
+    first = answers(tiny_classifier())
+    (folder,) = networks(memory)
+    whole = (folder / name).read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], whole[:-8] + bytes(8)):
+        (folder / name).write_bytes(damaged)
+        assert torch.equal(answers(tiny_classifier()), first)
+
+
+def test_a_network_too_large_is_not_kept(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "LARGEST_KEPT", 100)
+    answers(tiny_classifier())
+    assert not networks(memory)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -270,6 +271,12 @@ def test_timed_calls_take_turns_and_the_first_of_a_turn_does_not_count() -> None
     assert {name: len(times) + 1 for name, times in taken.items()} == {
         name: turns.count(name) for name in "ab"
     }
+
+
+def test_timing_ends_early_where_one_call_is_clearly_the_fastest() -> None:
+    calls = {"quick": lambda: None, "slow": lambda: time.sleep(0.001)}
+    taken = interleaved(calls, seconds=100_000, clear_after=0)
+    assert len(taken["slow"]) < len(taken["quick"])
 
 
 def test_no_package_reports_to_its_makers() -> None:
