@@ -307,6 +307,7 @@ def test_the_example_finds_the_face_with_neither_fer_bench_nor_torch(tmp_path: P
     assert text == "text.png cannot be read: expected a JPEG, PNG, WebP or TIFF"
 
 
-def test_the_readme_shows_the_example_that_is_tested() -> None:
+def test_the_guide_shows_the_example_that_is_tested() -> None:
     script = (ROOT / "scripts/onnx_example.py").read_text(encoding="utf-8").split('"""\n\n', 1)[1]
-    assert f"```python\n{script}```" in (ROOT / "README.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs/guides/serving.md").read_text(encoding="utf-8")
+    assert f"```python\n{script}```" in guide
