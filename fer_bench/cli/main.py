@@ -26,6 +26,7 @@ from fer_bench.cli.commands import (
     serve,
     summary,
     train,
+    verify,
 )
 from fer_bench.errors import FerBenchError
 
@@ -57,6 +58,7 @@ app.command()(predict.fetch)
 app.command()(compare.compare)
 app.command()(score.score)
 app.command()(human_line.human_line)
+app.command()(verify.verify)
 app.command()(summary.summary)
 app.command()(listings.results)
 app.command()(report.report)

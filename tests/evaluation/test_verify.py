@@ -1,0 +1,123 @@
+"""`verify`: shipped records agree with their predictions, and each kind of tampering is found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from record_fixtures import make_predictions, make_record
+
+from fer_bench.evaluation.verify import verify
+from fer_bench.results.record import RunRecord
+from fer_bench.results.store import ResultsStore
+
+ROOT = Path(__file__).parents[2]
+Pair = tuple[RunRecord, pd.DataFrame]
+
+
+def problems(record: RunRecord, table: pd.DataFrame) -> list[str]:
+    return [f"{one.name}: {one.problem}" for one in verify(record, table) if not one.agrees]
+
+
+def with_metric(record: RunRecord, key: str, **values: object) -> RunRecord:
+    changed = record.metrics[key].model_copy(update=values)
+    return record.model_copy(update={"metrics": record.metrics | {key: changed}})
+
+
+def relabelled(table: pd.DataFrame) -> pd.DataFrame:
+    changed = table.copy()
+    changed.loc[changed.index[-1], "label"] = (changed["label"].iloc[-1] + 1) % 7
+    return changed
+
+
+def sharpened(table: pd.DataFrame) -> pd.DataFrame:
+    columns = [c for c in table if c.startswith("p_")]
+    raised = table[columns] ** 2
+    return table.assign(**raised.div(raised.sum(axis=1), axis=0).astype(np.float32))
+
+
+def whole(record: RunRecord, **values: object) -> RunRecord:
+    dataset = record.dataset.model_copy(update=values)
+    return record.model_copy(update={"dataset": dataset})
+
+
+TAMPERED: dict[str, tuple[Callable[[RunRecord, pd.DataFrame], Pair], str]] = {
+    "accuracy": (lambda r, t: (with_metric(r, "test", accuracy=0.99), t), "test: accuracy is"),
+    "macro F1": (lambda r, t: (with_metric(r, "test", macro_f1=0.9), t), "test: macro_f1 is"),
+    "calibration": (lambda r, t: (with_metric(r, "val", ece=0.0), t), "val: ece is"),
+    "interval": (
+        lambda r, t: (with_metric(r, "test", accuracy_ci95=(0.98, 0.99)), t),
+        "test: accuracy_ci95 is",
+    ),
+    "confusion": (
+        lambda r, t: (with_metric(r, "test", confusion=np.eye(7, dtype=int).tolist()), t),
+        "test: confusion is",
+    ),
+    "clean accuracy": (
+        lambda r, t: (with_metric(r, "test_clean", accuracy=0.99), t),
+        "test_clean: accuracy is",
+    ),
+    "a label": (lambda r, t: (r, relabelled(t)), "test: "),
+    "hard images left out": (lambda r, t: (r, t.iloc[:-5]), "test images: 135 images, the record"),
+    "an image twice": (
+        lambda r, t: (r, pd.concat([t, t.iloc[-1:]])),
+        "stands in the predictions twice",
+    ),
+    "probabilities": (lambda r, t: (r, sharpened(t)), "log_loss is"),
+    "more called clean": (
+        lambda r, t: (r, t.assign(clean=t["split"] == "test")),
+        "clean images: 140",
+    ),
+    "train size": (lambda r, t: (whole(r, clean_test_size=140), t), "the record says 140"),
+    "temperature": (
+        lambda r, t: (r.model_copy(update={"temperature": 9.0}), t),
+        "temperature: it is",
+    ),
+    "a class": (
+        lambda r, t: (with_metric(r, "test", per_class=r.metrics["val"].per_class), t),
+        "test: per_class of",
+    ),
+    "a split without answers": (
+        lambda r, t: (r, t[t["split"] == "test"]),
+        "splits: no predictions on val",
+    ),
+}
+
+
+def test_an_honest_record_agrees() -> None:
+    assert problems(make_record(), make_predictions()) == []
+
+
+@pytest.mark.parametrize("kind", TAMPERED)
+def test_tampering_is_found(kind: str) -> None:
+    tamper, sentence = TAMPERED[kind]
+    found = problems(*tamper(make_record(), make_predictions()))
+    assert any(sentence in problem for problem in found), found
+
+
+def test_every_shipped_record_agrees() -> None:
+    store = ResultsStore(ROOT / "results")
+    found = {
+        run.name: problems(run.require_record(), store.predictions(run))
+        for run in store.runs()
+        if (run.folder / "predictions.parquet").exists()
+    }
+    assert found and not {name: wrong for name, wrong in found.items() if wrong}
+
+
+def test_the_command_says_what_differs(
+    fer: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    store = ResultsStore(tmp_path)
+    store.save(
+        with_metric(make_record(name="liar"), "test", accuracy=0.99), predictions=make_predictions()
+    )
+    store.save(make_record(name="honest"), predictions=make_predictions())
+    code, out, err = fer("verify", "liar", "--results", tmp_path, "--json")
+    assert code == 1 and json.loads(out)["agrees"] is False
+    assert "test: accuracy is" in err
+    assert fer("verify", "honest", "--results", tmp_path)[0] == 0
