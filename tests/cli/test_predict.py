@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 import weakref
@@ -26,8 +27,9 @@ from fer_bench.evaluation.evaluate import predict_probabilities
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.base import DetectedFace, WholeImage
 from fer_bench.inference.files import batch as batching
-from fer_bench.inference.files.batch import Summary, find_inputs, predict_files
+from fer_bench.inference.files.batch import FileResult, find_inputs, predict_files
 from fer_bench.inference.files.images import read_image
+from fer_bench.inference.files.summary import Summary
 from fer_bench.inference.files.writers import plan_outputs
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.build import build_model
@@ -379,6 +381,7 @@ def test_out_keeps_folders_and_no_two_inputs_share_a_name(predict, tmp_path) -> 
     assert predict("in", "--detector", "whole", "--out", "out", "--csv", "r.csv")[0] == 0
     names = ["A.JPG", "a-2.jpg", "a.png", "b.gif.png", "b.gif-2.png", "c.tiff.png"]
     names += ["other/a.jpg", "sub/a.jpg", "v.avi.mp4"]
+    names += ["summary.json", "summary.txt"]
     assert files_in(tmp_path / "out") == sorted(names)
     assert {path: (tmp_path / path).read_bytes() for path in before} == before
     plain, drawn = read_image(tmp_path / "in/a.png"), read_image(tmp_path / "out/a.png")
@@ -430,21 +433,49 @@ def test_names_that_are_no_unicode_are_written_readably(predict, tmp_path) -> No
     assert predict(".", "--detector", "whole")[1].startswith("caf\\udce9.png: ")
 
 
-def test_a_stopped_command_leaves_no_file(predict, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("way", ["error", "Ctrl-C", "SIGTERM"])
+def test_a_stopped_command_keeps_its_rows_and_leaves_no_hidden_file(
+    predict, tmp_path, monkeypatch, way
+) -> None:
     put_faces(tmp_path / "in", "a.png b.png c.png")
     seen = []
 
     def stop(self: Summary, result: object) -> None:
-        seen.append(files_in(tmp_path / "new"))
+        seen.append(result)
         if len(seen) == 3:
-            raise FerBenchError("stopped")
+            if way == "error":
+                raise FerBenchError("stopped")
+            signal.raise_signal(signal.SIGINT if way == "Ctrl-C" else signal.SIGTERM)
 
     monkeypatch.setattr(Summary, "add", stop)
-    files = ["--csv", "new/rows.csv", "--jsonl", "new/rows.jsonl"]
-    assert predict("in", "--detector", "whole", *files)[0] == 2
-    assert all(name.startswith(".") for name in seen[-1])
-    assert len(seen[-1]) == 2
-    assert files_in(tmp_path / "new") == []
+    files = ["--csv", "new/rows.csv", "--jsonl", "new/rows.jsonl", "--out", "new", "--json"]
+    code, out, err = predict("in", "--detector", "whole", *files)
+    assert code == (2 if way == "error" else 1)
+    assert ("interrupted" in err) == (way != "error")
+    assert "kept: 2 results in new/rows.csv\nkept: 2 results in new/rows.jsonl\n" in err
+    copies = ["a.png", "b.png", "c.png"]
+    reports = ["rows.csv", "rows.jsonl", "summary.json", "summary.txt"]
+    assert files_in(tmp_path / "new") == [*copies, *reports]
+    assert [row["path"] for row in rows_of(tmp_path / "new/rows.csv")] == ["in/a.png", "in/b.png"]
+    assert len((tmp_path / "new/rows.jsonl").read_text().splitlines()) == 2
+    assert len(json.loads(out)) == 2
+    assert json.loads((tmp_path / "new/summary.json").read_text())["complete"] is False
+
+
+def test_a_command_stopped_in_a_video_leaves_no_hidden_file(predict, tmp_path, monkeypatch) -> None:
+    put_clip(tmp_path / "v.avi", n=7)
+    add = Summary.add
+
+    def stop(self: Summary, result: FileResult) -> None:
+        add(self, result)
+        if result.frame == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Summary, "add", stop)
+    words = ["v.avi", "--detector", "whole", "--csv", "rows.csv", "--out", "out"]
+    assert predict(*words)[0] == 1
+    assert files_in(tmp_path) == ["out/summary.json", "out/summary.txt", "rows.csv", "v.avi"]
+    assert [row["frame"] for row in rows_of(tmp_path / "rows.csv")] == list("0123")
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(predict, tmp_path) -> None:
@@ -456,6 +487,67 @@ def test_a_place_that_cannot_be_written_is_one_sentence(predict, tmp_path) -> No
         assert f"error: cannot write {words[1]}" in err
 
 
+LONG = "n" * 248 + ".gif"
+
+
+def test_a_copy_that_cannot_be_written_is_its_files_error_and_the_rest_goes_on(
+    predict, tmp_path
+) -> None:
+    put_faces(tmp_path / "in", f"a.png {LONG} sub/c.png z.png")
+    put_clip(tmp_path / "in" / "y.avi", n=2)
+    (tmp_path / "out" / "y.avi.mp4").mkdir(parents=True)
+    (tmp_path / "out" / "sub").write_text("in the way")
+    files = ["--csv", "rows.csv", "--jsonl", "rows.jsonl", "--out", "out"]
+    code, _, err = predict("in", "--detector", "whole", *files)
+    assert code == 0
+    copies = ["a.png", "sub", "summary.json", "summary.txt", "z.png"]
+    assert files_in(tmp_path / "out") == copies
+    rows = rows_of(tmp_path / "rows.csv")
+    errors = {row["path"]: row["error"] for row in rows if row["error"]}
+    assert list(errors) == [f"in/{LONG}", "in/sub/c.png", "in/y.avi"]
+    assert "File name too long" in errors[f"in/{LONG}"]
+    assert "out/y.avi.mp4: a folder is in the way" in errors["in/y.avi"]
+    assert all(f"not written: {sentence}" in err for sentence in errors.values())
+    assert [row["emotion"] != "" for row in rows] == [True, True, True, True, True, False, True]
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 7
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert (summary["images"], summary["videos"], summary["faces"]) == (4, 1, 6)
+    assert summary["problems"] == list(errors.values())
+
+
+def test_out_gets_a_summary(predict, tmp_path) -> None:
+    put_faces(tmp_path / "in", "a.png b.png")
+    (tmp_path / "in" / "c.png").write_bytes(b"")
+    _, _, err = predict("in", "--detector", "whole", "--out", "out")
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["complete"] is True
+    counts = {"images": 2, "videos": 0, "frames": 0, "faces": 2, "no_face": 0, "errors": 1}
+    assert {name: summary[name] for name in counts} == counts
+    assert sum(summary["emotions"].values()) == 2
+    (problem,) = summary["problems"]
+    first, *others = (tmp_path / "out/summary.txt").read_text().splitlines()
+    assert first.startswith("2 images: 2 faces (")
+    assert first.partition("; ")[0] in err
+    assert others == [problem]
+
+
+def test_a_dash_is_standard_output(predict, refused, tmp_path) -> None:
+    put_faces(tmp_path, "a.png b.png")
+    code, out, _ = predict(".", "--detector", "whole", "--csv", "-")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert (code, [row["path"] for row in rows]) == (0, ["a.png", "b.png"])
+    code, out, _ = predict(".", "--detector", "whole", "--jsonl", "-", "--csv", "rows.csv")
+    assert [json.loads(line)["path"] for line in out.splitlines()] == ["a.png", "b.png"]
+    assert rows_of(tmp_path / "rows.csv") == rows
+    (tmp_path / "rows.csv").unlink()
+    sentence = "standard output takes one report, got --csv - and --json: name a file for the othe"
+    assert sentence in refused("a.png", "--csv", "-", "--json")
+    put_faces(tmp_path, "c.png")[0].rename(tmp_path / "caf\udce9.png")
+    assert "\ncaf\\udce9.png" in predict(".", "--detector", "whole", "--csv", "-")[1].replace(
+        '"', ""
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "largest"), [("a.jpg", 65_500), ("a.jpeg", 65_500), ("a.webp", 16_383)]
 )
@@ -465,7 +557,7 @@ def test_a_picture_too_large_for_its_name_is_one_sentence(predict, tmp_path, nam
     code, _, err = predict(name, "--out", "out", "--detector", "whole")
     assert code == 1
     assert f"error: cannot write out/{name}: expected at most {largest:,} pixels a side" in err
-    assert not (tmp_path / "out").exists()
+    assert files_in(tmp_path / "out") == ["summary.json", "summary.txt"]
 
 
 @pytest.mark.parametrize("words", [["--json"], []])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -15,16 +17,19 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from fer_bench.backends.registry import BACKENDS
-from fer_bench.cli.console import err, print_json, progress_bars
+from fer_bench.cli.console import err, interruptible, print_json, progress_bars
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, RunFailed, suggest
 
 if TYPE_CHECKING:
-    from fer_bench.inference.files.batch import FileResult, Input, Summary
+    from fer_bench.inference.files.batch import FileResult, Input
+    from fer_bench.inference.files.summary import Summary
     from fer_bench.inference.files.writers import Report
     from fer_bench.inference.predictor import Predictor
     from fer_bench.types import Progress
 
+#: As a file's name: standard output.
+DASH = Path("-")
 #: So many unreadable inputs are named on the screen; the reports name all.
 SHOWN = 20
 
@@ -35,10 +40,15 @@ def predict(
         list[str], typer.Argument(help="Images, videos, folders, or globs such as 'a/**/*.jpg'.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for annotated images and videos.")
+        Path | None,
+        typer.Option(help="Folder for annotated images and videos, summary.json and summary.txt."),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="A row per face, as CSV.")] = None,
-    jsonl: Annotated[Path | None, typer.Option(help="A line per image or frame, as JSON.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="A row per face, as CSV; - is standard output.")
+    ] = None,
+    jsonl: Annotated[
+        Path | None, typer.Option(help="A line per image or frame, as JSON; or -.")
+    ] = None,
     video: Annotated[
         Path | None, typer.Option(help="Annotated copy of the one video, as .mp4 or .mov.")
     ] = None,
@@ -66,55 +76,43 @@ def predict(
 ) -> None:
     """Find the faces in images and videos and name their emotions.
 
-    What cannot be read is reported and the rest goes on; exit code 1 if nothing could be read.
+    What cannot be read or written is reported and the rest goes on; exit code 1 if nothing could
+    be. Ctrl-C and SIGTERM keep the rows so far.
 
     Example: python -m fer_bench predict default photos/ clip.mp4 --out annotated --csv faces.csv
     """
     from fer_bench.evaluation.prediction_sets import require_level
     from fer_bench.inference.classifier import open_classifier
     from fer_bench.inference.detectors.base import make_detector
-    from fer_bench.inference.files.batch import Summary, find_inputs
-    from fer_bench.inference.files.writers import (
-        AnnotatedImages,
-        Csv,
-        FileReport,
-        JsonArray,
-        JsonLines,
-        plan_outputs,
-    )
+    from fer_bench.inference.files.batch import find_inputs
+    from fer_bench.inference.files.summary import Summary
+    from fer_bench.inference.files.writers import AnnotatedImages, plan_outputs
     from fer_bench.inference.predictor import Predictor
     from fer_bench.results.store import ResultsStore
 
     stdout = sys.stdout  # itself, not what progress bars on a terminal put in its place
-    files = [path for path in (csv, jsonl) if path is not None]
-    inputs = find_inputs(paths, leave_out=[p for p in (out, video) if p is not None])
-    copies = plan_outputs(inputs, out=out, video=video, reports=files)
-    stored = ResultsStore(results).find(run)
-    finder = make_detector(detector, detector_file)  # before the model, which takes longer
-    if sets is not None:
-        require_level(sets)
-    classifier = open_classifier(stored, backend)
-    predictor = Predictor(classifier, finder, classifier.set_rule(sets) if sets else None)
-    emotions = predictor.classifier.emotions
-    summary = Summary()
-    with _onto(stdout), ExitStack() as stack:
-        reports: list[Report] = [AnnotatedImages(copies, emotions)]
-        for path, kind in ((csv, partial(Csv, with_sets=sets is not None)), (jsonl, JsonLines)):
-            if path is not None:
-                reports.append(stack.enter_context(FileReport(path, kind, emotions)))
-        if as_json:
-            reports.append(stack.enter_context(JsonArray(stdout, emotions)))
-        elif not (out or csv or jsonl or video):
-            reports.append(_Lines(stdout))
-        progress = stack.enter_context(progress_bars())
-        for result in _results(predictor, inputs, copies, every, progress):
-            summary.add(result)
-            for report in reports:
-                report.write(result)
-            _name_error(result, summary)
-    _print_summary(summary)
-    if not summary.analysed:
-        raise RunFailed(f"nothing could be read of {_count(len(inputs), 'input')}")
+    outputs = _Outputs(out=out, csv=csv, jsonl=jsonl, video=video, as_json=as_json, sets=sets)
+    outputs.require_one_on_stdout()
+    with interruptible("what was finished is kept; start again for the rest"):
+        inputs = find_inputs(paths, leave_out=[p for p in (out, video) if p is not None])
+        copies = plan_outputs(inputs, out=out, video=video, reports=outputs.files)
+        stored = ResultsStore(results).find(run)
+        finder = make_detector(detector, detector_file)  # before the model, which takes longer
+        if sets is not None:
+            require_level(sets)
+        classifier = open_classifier(stored, backend)
+        predictor = Predictor(classifier, finder, classifier.set_rule(sets) if sets else None)
+        summary = Summary()
+        with (
+            _onto(stdout),
+            progress_bars() as progress,
+            closing(_results(predictor, inputs, copies, every, progress)) as stream,
+        ):
+            images = AnnotatedImages(copies, classifier.emotions)
+            written = (images.attempt(result) for result in stream)
+            _write(written, outputs, classifier.emotions, stdout, summary)
+    err.print(summary.lines()[0], markup=False)
+    _require_success(summary, copies, len(inputs))
 
 
 def fetch(
@@ -135,6 +133,100 @@ def fetch(
         print_json({"name": what, "file": str(file)})
     else:
         sys.stdout.write(f"{file}\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outputs:
+    """Where the results go, as the options say."""
+
+    out: Path | None
+    csv: Path | None
+    jsonl: Path | None
+    video: Path | None
+    as_json: bool
+    sets: float | None
+
+    @property
+    def files(self) -> list[Path]:
+        """Names of reports, checked before anything is analysed."""
+        from fer_bench.inference.files.summary import NAMES
+
+        reports = [path for path in (self.csv, self.jsonl) if path not in (None, DASH)]
+        return reports + ([self.out / name for name in NAMES] if self.out else [])
+
+    def require_one_on_stdout(self) -> None:
+        """Refuses two reports on standard output, which would mix."""
+        there = {"--csv -": self.csv == DASH, "--jsonl -": self.jsonl == DASH}
+        there["--json"] = self.as_json
+        named = [option for option, is_there in there.items() if is_there]
+        if len(named) > 1:
+            raise FerBenchError(
+                f"standard output takes one report, got {' and '.join(named)}: name a file for "
+                "the others"
+            )
+
+    def reports(self, stdout: TextIO, emotions: Sequence[str], stack: ExitStack) -> list[Report]:
+        """The reports of rows, open until the stack ends."""
+        from fer_bench.inference.files.writers import Csv, FileReport, JsonArray, JsonLines
+
+        reports: list[Report] = []
+        with_sets = partial(Csv, with_sets=self.sets is not None)
+        for path, kind in ((self.csv, with_sets), (self.jsonl, JsonLines)):
+            if path == DASH:
+                if isinstance(stdout, io.TextIOWrapper):  # names that are no Unicode
+                    stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+                reports.append(kind(stdout, emotions))
+            elif path is not None:
+                reports.append(stack.enter_context(FileReport(path, kind, emotions)))
+        if self.as_json:
+            reports.append(stack.enter_context(JsonArray(stdout, emotions)))
+        elif not (self.out or self.csv or self.jsonl or self.video):
+            reports.append(_Lines(stdout))
+        return reports
+
+
+def _write(
+    results: Iterable[FileResult],
+    outputs: _Outputs,
+    emotions: Sequence[str],
+    stdout: TextIO,
+    summary: Summary,
+) -> None:
+    """Each result into every report as it comes; what ends that early leaves the rows so far."""
+    from fer_bench.formatting import how_many
+    from fer_bench.inference.files.summary import summarised_in
+    from fer_bench.inference.files.writers import FileReport
+
+    reports: list[Report] = []
+    try:
+        with ExitStack() as stack:
+            if outputs.out is not None:
+                stack.enter_context(summarised_in(outputs.out, summary))
+            reports += outputs.reports(stdout, emotions, stack)
+            for result in results:
+                summary.add(result)
+                for report in reports:
+                    report.write(result)
+                _name_error(result, summary)
+            summary.complete = True
+    finally:
+        if not summary.complete:
+            for report in reports:
+                if isinstance(report, FileReport) and report.kept:
+                    kept = how_many(report.kept, "result")
+                    err.print(f"kept: {kept} in {report.path}", markup=False)
+
+
+def _require_success(summary: Summary, copies: Collection[Path], n_inputs: int) -> None:
+    """Raises RunFailed where nothing came of what was asked for."""
+    from fer_bench.formatting import how_many
+
+    if not summary.analysed:
+        raise RunFailed(f"nothing could be read of {how_many(n_inputs, 'input')}")
+    if summary.unwritten and len(summary.unwritten) >= min(
+        len(copies), summary.images + summary.videos
+    ):
+        raise RunFailed(summary.unwritten[0])
 
 
 def _results(
@@ -209,23 +301,7 @@ def _name_error(result: FileResult, summary: Summary) -> None:
     if result.error is None or summary.errors > SHOWN + 1:
         return
     if summary.errors > SHOWN:
-        err.print("… and more that could not be read: see the rows with an error")
+        err.print("… and more errors: see the rows and the summary")
         return
-    err.print(f"not read: {result.error}", markup=False)
-
-
-def _print_summary(summary: Summary) -> None:
-    analysed = [_count(summary.images, "image")] if summary.images else []
-    analysed += [_count(summary.frames, "frame")] if summary.frames else []
-    emotions = ", ".join(f"{emotion} {n:,}" for emotion, n in summary.emotions.most_common())
-    parts = [
-        _count(summary.faces, "face") + (f" ({emotions})" if emotions else ""),
-        f"no face in {summary.no_face:,}",
-        _count(summary.errors, "error"),
-        f"{summary.images_per_second:,.1f} images/s",
-    ]
-    err.print(f"{' and '.join(analysed) or 'no image'}: {'; '.join(parts)}", markup=False)
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+    kind = "written" if result.unwritten else "read"
+    err.print(f"not {kind}: {result.error}", markup=False)

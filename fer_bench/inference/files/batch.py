@@ -6,11 +6,10 @@ import difflib
 import glob
 import os
 import stat
-import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -57,6 +56,7 @@ class FileResult:
     image: what was analysed, uint8 `(H, W, 3)` RGB, upright; None where nothing could be read.
     faces: largest first; empty where the detector found none.
     frame, time_s: number from 0 and seconds in the video; None for images.
+    unwritten: whether the error is about the annotated copy: what was asked for could be read.
     """
 
     path: Path
@@ -65,45 +65,7 @@ class FileResult:
     frame: int | None = None
     time_s: float | None = None
     error: str | None = None
-
-
-@dataclass(kw_only=True)
-class Summary:
-    """What came of a batch.
-
-    images, frames: analysed ones, those without a face (`no_face`) too.
-    errors: results that say why something could not be read.
-    emotions: faces by their likeliest emotion.
-    """
-
-    images: int = 0
-    frames: int = 0
-    faces: int = 0
-    no_face: int = 0
-    errors: int = 0
-    emotions: Counter[str] = field(default_factory=Counter)
-    started: float = field(default_factory=time.perf_counter, repr=False)
-
-    @property
-    def analysed(self) -> int:
-        """Images and frames together."""
-        return self.images + self.frames
-
-    @property
-    def images_per_second(self) -> float:
-        """Images and frames since the summary was made."""
-        return self.analysed / max(time.perf_counter() - self.started, 1e-9)
-
-    def add(self, result: FileResult) -> None:
-        """Counts one result."""
-        if result.error is not None:
-            self.errors += 1
-            return
-        self.images += result.frame is None
-        self.frames += result.frame is not None
-        self.faces += len(result.faces)
-        self.no_face += not result.faces
-        self.emotions.update(face.emotion for face in result.faces)
+    unwritten: bool = False
 
 
 def predict_files(

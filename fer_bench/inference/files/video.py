@@ -28,7 +28,7 @@ def predict_video(
     copy_to: Path | None = None,
     progress: Progress = silent,
 ) -> Iterator[FileResult]:
-    """The faces of every `every`-th frame of a video; at its end, what could not be read.
+    """The faces of every `every`-th frame of a video; at its end, what was not read or written.
 
     Args:
         copy_to: where an annotated copy of all frames goes; frames between two analysed ones show
@@ -36,7 +36,6 @@ def predict_video(
 
     Raises:
         FerBenchError: `every` below 1.
-        RunFailed: the copy cannot be written.
     """
     if every < 1:
         raise FerBenchError(f"expected every = 1 or more frames, got {every}")
@@ -74,6 +73,8 @@ def predict_video(
                 progress("frames", number + 1, max(reader.n_expected, number + 1), {})
     if reader.problem is not None:
         yield FileResult(path=path, error=reader.problem)
+    if copy is not None and copy.problem is not None:
+        yield FileResult(path=path, error=copy.problem, unwritten=True)
 
 
 @dataclass(frozen=True, kw_only=True)

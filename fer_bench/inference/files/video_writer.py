@@ -28,12 +28,16 @@ class AnnotatedCopy:
     """A video with its faces drawn on, upright, H.264; frames keep their times.
 
     Sound is copied packet by packet where the format allows it, else encoded as AAC. Without a
-    frame no file is made. Open one with `annotated_copy`.
+    frame no file is made. Where it cannot be written it vanishes and takes nothing more. Open one
+    with `annotated_copy`.
+
+    problem: why it cannot be written, in a sentence; None where nothing is wrong.
     """
 
     def __init__(
         self, target: Path, source: VideoReader, emotions: Sequence[str], file: ExitStack
     ) -> None:
+        self.problem: str | None = None
         self._target = target
         self._source = source
         self._emotions = emotions
@@ -45,11 +49,14 @@ class AnnotatedCopy:
         self._size = (0, 0)
 
     def add(self, frame: Frame, image: NDArray[np.uint8], faces: Sequence[FacePrediction]) -> None:
-        """Appends a frame, given as its upright RGB image.
+        """Appends a frame, given as its upright RGB image."""
+        with self._attempt() as is_open:
+            if is_open:
+                self._encode(frame, image, faces)
 
-        Raises:
-            RunFailed: the disk is full or not writable, or the encoder fails.
-        """
+    def _encode(
+        self, frame: Frame, image: NDArray[np.uint8], faces: Sequence[FacePrediction]
+    ) -> None:
         drawn = draw_faces(image, faces, self._emotions)
         with _encoding(self._target):
             if self._output is None:
@@ -67,16 +74,17 @@ class AnnotatedCopy:
         """Appends a packet of sound from the source.
 
         Raises:
-            RunFailed: the disk is full or not writable.
             FFmpegError: the packet is damaged.
         """
         if self._output is None:
-            self._early.append(packet)
+            if self.problem is None:
+                self._early.append(packet)
             return
         track = self._tracks.get(packet.stream.index)
-        if track is not None:
-            with saving(self._target):
-                track.add(packet)
+        with self._attempt() as is_open:
+            if is_open and track is not None:
+                with saving(self._target):
+                    track.add(packet)
 
     def _open(self, first: NDArray[np.uint8]) -> None:
         temporary = self._file.enter_context(finished_file(self._target))
@@ -112,18 +120,26 @@ class AnnotatedCopy:
             self._output.close()
 
     def finish(self) -> None:
-        """Writes what the encoders still hold.
+        """Writes what the encoders still hold, and gives the file its name."""
+        with self._attempt() as is_open:
+            if is_open and self._output is not None:
+                with _encoding(self._target):
+                    self._output.mux(self._pictures.encode(None))
+                    for track in self._tracks.values():
+                        track.finish()
+                    self._output.close()
+                    self._file.close()
 
-        Raises:
-            RunFailed: as `add`.
-        """
-        if self._output is None:
-            return
-        with _encoding(self._target):
-            self._output.mux(self._pictures.encode(None))
-            for track in self._tracks.values():
-                track.finish()
-            self._output.close()
+    @contextmanager
+    def _attempt(self) -> Iterator[bool]:
+        """Whether it can still be written; what cannot be in the block becomes its `problem`."""
+        try:
+            yield self.problem is None
+        except RunFailed as error:
+            self.problem = str(error)
+            self._early.clear()
+            with suppress(OSError):
+                self._file.__exit__(type(error), error, error.__traceback__)
 
 
 @contextmanager

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TextIO
@@ -68,7 +72,7 @@ class JsonLines:
 
 
 class JsonArray:
-    """One JSON document, a list, written while it grows; complete when the block ends."""
+    """One JSON document, a list, written while it grows; closed when the block ends."""
 
     def __init__(self, file: TextIO, emotions: Sequence[str]) -> None:
         self._file = file
@@ -88,7 +92,7 @@ class JsonArray:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
+        if kind is None or not issubclass(kind, OSError):  # else it would fail again
             self._file.write("[]\n" if self._before == "[\n" else "\n]\n")
 
 
@@ -142,7 +146,10 @@ class Csv:
 
 
 class FileReport:
-    """A report of rows as a file, which gets its name when the block ends well.
+    """A report of rows as a file, which gets its name when the block ends.
+
+    Where something else ends the block early, the rows so far are kept, if there are any. Where the
+    report itself cannot be written, what was there before stays as it was.
 
     Raises:
         RunFailed: the disk is full or not writable.
@@ -151,22 +158,43 @@ class FileReport:
     def __init__(
         self, path: Path, make: Callable[[TextIO, Sequence[str]], Report], emotions: Sequence[str]
     ) -> None:
-        self._path = path
+        self.path = path
+        self.rows = 0
+        self._fails = False
         with saving(path), ExitStack() as stack:
             temporary = stack.enter_context(finished_file(path))
             self._file = temporary.open(
                 "w", newline="", encoding="utf-8", errors="backslashreplace"
             )
             stack.callback(self._file.close)
-            self._report = make(self._file, emotions)
+            self._row = io.StringIO(newline="")
+            self._report = make(self._row, emotions)
+            self._take_row()
             self._finish = stack.pop_all()
 
     def __enter__(self) -> FileReport:
         return self
 
+    @property
+    def kept(self) -> int:
+        """How many results stand in the file, or will."""
+        return 0 if self._fails else self.rows
+
     def write(self, result: FileResult) -> None:
-        with saving(self._path):
-            self._report.write(result)
+        self._report.write(result)
+        try:
+            with saving(self.path):
+                self._take_row()
+        except RunFailed:
+            self._fails = True
+            raise
+        self.rows += 1
+
+    def _take_row(self) -> None:
+        """Writes a whole row at once: an interrupted one would be half a row."""
+        self._file.write(self._row.getvalue())
+        self._row.seek(0)
+        self._row.truncate()
 
     def __exit__(
         self,
@@ -174,8 +202,15 @@ class FileReport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with saving(self._path):
-            self._finish.__exit__(kind, error, trace)
+        try:
+            with saving(self.path):
+                if self.kept:
+                    self._finish.close()
+                else:
+                    self._finish.__exit__(kind, error, trace)
+        except RunFailed:
+            self._fails = True
+            raise
 
 
 class AnnotatedImages:
@@ -186,6 +221,11 @@ class AnnotatedImages:
         self._emotions = emotions
 
     def write(self, result: FileResult) -> None:
+        """Writes the copy of one image.
+
+        Raises:
+            RunFailed: it has too many pixels for such a file, or the disk is full or not writable.
+        """
         target = self._targets.get(result.path)
         if target is None or result.image is None or result.frame is not None:
             return
@@ -199,6 +239,14 @@ class AnnotatedImages:
             )
         with saving(target), finished_file(target) as temporary:
             Image.fromarray(drawn).save(temporary, quality=QUALITY)
+
+    def attempt(self, result: FileResult) -> FileResult:
+        """As `write`; where that fails, the result with its error."""
+        try:
+            self.write(result)
+        except RunFailed as error:
+            return replace(result, error=str(error), unwritten=True)
+        return result
 
 
 def draw_faces(
@@ -223,7 +271,8 @@ def plan_outputs(
         reports: other files that will be written.
 
     Raises:
-        FerBenchError: one output would overwrite an input or another output, or cannot be made.
+        FerBenchError: one output would overwrite an input or another output, or one of those that
+            were named cannot be made. (Of a copy in `out` that is said when it is written.)
     """
     copies = {} if out is None else _names_in(out, inputs)
     if video is not None:
@@ -239,7 +288,8 @@ def plan_outputs(
                 f"{', '.join(WRITTEN_VIDEOS)}"
             )
         copies[videos[0]] = video
-    _check_places(inputs, out, [*copies.values(), *reports])
+    named = [path for path in (video, *reports) if path is not None]
+    _check_places(inputs, out, [*copies.values(), *reports], named)
     return copies
 
 
@@ -260,8 +310,10 @@ def _names_in(out: Path, inputs: Sequence[Input]) -> dict[Path, Path]:
     return names
 
 
-def _check_places(inputs: Sequence[Input], out: Path | None, outputs: Sequence[Path]) -> None:
-    if out is not None and out.exists() and not out.is_dir():
+def _check_places(
+    inputs: Sequence[Input], out: Path | None, outputs: Sequence[Path], named: Sequence[Path]
+) -> None:
+    if out is not None and os.path.exists(out) and not out.is_dir():  # noqa: PTH110  # long names
         raise FerBenchError(f"--out {out} is a file: expected a folder")
     taken = {one.path.resolve(): f"the input {one.path}" for one in inputs}
     for path in outputs:
@@ -270,10 +322,16 @@ def _check_places(inputs: Sequence[Input], out: Path | None, outputs: Sequence[P
             raise FerBenchError(
                 f"{path} would overwrite {taken[place]}: choose another name or folder"
             )
-        if path.exists() and not path.is_file():
-            what = "a folder" if path.is_dir() else "a device or pipe"
+        if path in named and (what := _in_the_way(path)):
             raise FerBenchError(f"cannot write {path}: it is {what}; choose another name")
         taken[place] = f"the output {path}"
+
+
+def _in_the_way(path: Path) -> str | None:
+    """What lies at a path that no file can replace."""
+    if not os.path.lexists(path) or os.path.isfile(path):  # noqa: PTH113  # False for long names
+        return None
+    return "a folder" if os.path.isdir(path) else "a device or pipe"  # noqa: PTH112
 
 
 @contextmanager
@@ -300,6 +358,8 @@ def finished_file(path: Path) -> Iterator[Path]:
         OSError: no folder or file can be made there.
     """
     temporary = path.with_name(f".{uuid4().hex}.tmp{path.suffix}")
+    if what := _in_the_way(path):
+        raise FileExistsError(errno.EEXIST, f"{what} is in the way")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
