@@ -3,6 +3,7 @@
 from fer_bench.report.contents import Benchmark, Contents, collect
 from fer_bench.report.page import report_page
 from fer_bench.report.paper import latex_tables, markdown_tables
+from fer_bench.report.readme import with_results
 
 __all__ = [
     "Benchmark",
@@ -11,4 +12,5 @@ __all__ = [
     "latex_tables",
     "markdown_tables",
     "report_page",
+    "with_results",
 ]

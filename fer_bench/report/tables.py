@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -57,11 +58,12 @@ def leaderboard(rows: pd.DataFrame) -> Table:
     rows: `Benchmark.ranked` or `Benchmark.others`.
     """
     header = (
-        "Model", "Mode", "Recipe", "Pretraining", "Seed", "Epochs", "Input (px)", "Parameters (M)",
-        "Accuracy (%)", "95 % interval", "Clean (%)", "TTA (%)", "Macro F1 (%)", "ECE",
+        "Run", "Model", "Mode", "Recipe", "Pretraining", "Seed", "Epochs", "Input (px)",
+        "Parameters (M)", "Accuracy (%)", "95 % interval", "Clean (%)", "TTA (%)", "Macro F1 (%)", "ECE",
     )  # fmt: skip
     cells = tuple(
         (
+            str(row["title"]),
             str(row["model"]),
             str(row["mode"]),
             str(row["recipe"]),
@@ -79,7 +81,7 @@ def leaderboard(rows: pd.DataFrame) -> Table:
         )
         for row in rows.to_dict("records")
     )
-    return Table(header=header, rows=cells, texts=4, sources=tuple(rows["source"]))
+    return Table(header=header, rows=cells, texts=5, sources=tuple(rows["source"]))
 
 
 def seeds(rows: pd.DataFrame) -> Table | None:
@@ -92,7 +94,7 @@ def seeds(rows: pd.DataFrame) -> Table | None:
         (
             str(row["experiment"]),
             str(row["seeds"]),
-            f"{rate(row['test_accuracy'])} ± {rate(row['test_accuracy_sd'])}",
+            seeds_words(row),
             rate(row["test_clean_accuracy"]),
             rate(row["test_macro_f1"]),
         )
@@ -100,6 +102,12 @@ def seeds(rows: pd.DataFrame) -> Table | None:
     )
     header = ("Experiment", "Seeds", "Accuracy (%), mean ± sd", "Clean (%)", "Macro F1 (%)")
     return Table(header=header, rows=cells, texts=1)
+
+
+def seeds_words(row: Mapping[Hashable, Any]) -> str:
+    """The accuracy of a row of `over_seeds`, with its deviation where it is a mean of several."""
+    mean, deviation = row["test_accuracy"], row["test_accuracy_sd"]
+    return rate(mean) if pd.isna(deviation) else f"{rate(mean)} ± {rate(deviation)}"
 
 
 def per_class(metrics: Metrics) -> pd.DataFrame:

@@ -144,7 +144,9 @@ def results(
         rows = json.loads(table.to_json(orient="records", date_format="iso"))
         print_json({"runs": rows, "unreadable": unreadable})
         return
-    out.print(f"{'test':>7}  {'95 % interval':>16}  {'clean':>7}  {'macro F1':>8}  run")
+    out.print(
+        f"{'test':>7}  {'95 % interval':>16}  {'clean':>7}  {'macro F1':>8}  run, and in words"
+    )
     for name, rows in table.groupby("benchmark", sort=False):
         out.print(f"\n{name}", markup=False)
         for row in rows.to_dict("records"):
@@ -178,7 +180,7 @@ def _line(row: dict[Hashable, Any]) -> str:
     remark = "" if row["comparable"] else f"  (not comparable: {row['why_not_comparable']})"
     if row["status"] != "done":
         remark += f"  [{row['status']}]"
-    return f"{numbers}  {row['dataset']}/{row['run']}{remark}"
+    return f"{numbers}  {row['dataset']}/{row['run']}  {row['title']}{remark}"
 
 
 def _percent(value: float) -> str:

@@ -33,6 +33,10 @@ def report(
         Path | None,
         typer.Option(help="Folder for every figure as SVG and PNG, one column of a paper wide."),
     ] = None,
+    readme: Annotated[
+        Path | None,
+        typer.Option(help="A README: write its tables between its marks for results."),
+    ] = None,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -43,7 +47,13 @@ def report(
 
     Example: python -m fer_bench report --out report.html --tables paper --figures paper
     """
-    from fer_bench.report import collect, latex_tables, markdown_tables, report_page
+    from fer_bench.report import (
+        collect,
+        latex_tables,
+        markdown_tables,
+        report_page,
+        with_results,
+    )
     from fer_bench.results.store import ResultsStore
 
     store = ResultsStore(results)
@@ -56,6 +66,8 @@ def report(
         }
     if figures is not None:
         files |= _figures(store, contents, figures)
+    if readme is not None:
+        files[readme] = with_results(_read(readme), contents).encode()
     _write(files)
     if as_json:
         print_json(
@@ -83,6 +95,20 @@ def _figures(store: ResultsStore, contents: Contents, folder: Path) -> dict[Path
     if remark:
         err.print(remark, markup=False)
     return files
+
+
+def _read(readme: Path) -> str:
+    """The README's text.
+
+    Raises:
+        FerBenchError: it cannot be read.
+    """
+    from fer_bench.errors import FerBenchError
+
+    try:
+        return readme.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FerBenchError(f"cannot read {readme} as text: {error}") from None
 
 
 def _write(files: Mapping[Path, bytes]) -> None:
