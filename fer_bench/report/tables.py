@@ -59,7 +59,8 @@ def leaderboard(rows: pd.DataFrame) -> Table:
     """
     header = (
         "Run", "Model", "Mode", "Recipe", "Pretraining", "Seed", "Epochs", "Input (px)",
-        "Parameters (M)", "Accuracy (%)", "95 % interval", "Clean (%)", "TTA (%)", "Macro F1 (%)", "ECE",
+        "Parameters (M)", "Accuracy (%)", "95 % interval", "Clean (%)", "TTA (%)", "Macro F1 (%)",
+        "ECE",
     )  # fmt: skip
     cells = tuple(
         (
