@@ -185,9 +185,12 @@ def test_a_folder_without_exports_has_none(tmp_path: Path) -> None:
     assert read_exports(tmp_path) == []
 
 
-def test_exports_cannot_be_kept_in_a_folder_that_is_gone(made: Export, tmp_path: Path) -> None:
-    with pytest.raises(FerBenchError, match=r"cannot write .*exports\.json: No such file"):
-        add_export(tmp_path / "gone", made)
+def test_exports_cannot_be_kept_where_a_file_has_the_folder_s_name(
+    made: Export, tmp_path: Path
+) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(FerBenchError, match=r"could not save exports\.json in .*run: File exists"):
+        add_export(tmp_path / "run", made)
 
 
 @pytest.mark.parametrize(
