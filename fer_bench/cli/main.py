@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 
@@ -84,6 +86,7 @@ def main() -> None:
 
     Of several processes (`fer_bench.distributed`), the main one speaks.
     """
+    atexit.register(gc.freeze)  # Python would look through all modules before it gives the prompt
     try:
         with distributed.quiet_unless_main():
             app()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fer_bench.cli.console import out, print_json, progress_bars
+from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Classes,
@@ -45,9 +46,10 @@ def evaluate(
 
     Example: python -m fer_bench evaluate default --data fer2013.zip --json
     """
-    from fer_bench.benchmark import evaluate_run
-    from fer_bench.formatting import three_decimals
-    from fer_bench.results.store import ResultsStore
+    with quick_imports():
+        from fer_bench.benchmark import evaluate_run
+        from fer_bench.formatting import three_decimals
+        from fer_bench.results.store import ResultsStore
 
     with progress_bars() as progress:
         report = evaluate_run(

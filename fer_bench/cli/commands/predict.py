@@ -18,6 +18,7 @@ import typer
 
 from fer_bench.backends.registry import BACKENDS
 from fer_bench.cli.console import err, interruptible, print_json, progress_bars
+from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, RunFailed, suggest
 
@@ -82,13 +83,15 @@ def predict(
     Example: python -m fer_bench predict default photos/ clip.mp4 --out annotated --csv faces.csv
     """
     from fer_bench.evaluation.prediction_sets import require_level
-    from fer_bench.inference.classifier import open_classifier
-    from fer_bench.inference.detectors.base import make_detector
-    from fer_bench.inference.files.batch import find_inputs
-    from fer_bench.inference.files.summary import Summary
-    from fer_bench.inference.files.writers import AnnotatedImages, plan_outputs
-    from fer_bench.inference.predictor import Predictor
-    from fer_bench.results.store import ResultsStore
+
+    with quick_imports():
+        from fer_bench.inference.classifier import open_classifier
+        from fer_bench.inference.detectors.base import make_detector
+        from fer_bench.inference.files.batch import find_inputs
+        from fer_bench.inference.files.summary import Summary
+        from fer_bench.inference.files.writers import AnnotatedImages, plan_outputs
+        from fer_bench.inference.predictor import Predictor
+        from fer_bench.results.store import ResultsStore
 
     stdout = sys.stdout  # itself, not what progress bars on a terminal put in its place
     outputs = _Outputs(out=out, csv=csv, jsonl=jsonl, video=video, as_json=as_json, sets=sets)

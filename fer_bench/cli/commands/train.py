@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_bench.cli.console import err, interruptible, print_json, progress_bars
+from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Classes,
@@ -106,9 +107,11 @@ def train(
     Example: python -m fer_bench train --model resnet18 --mode full --recipe finetune-5
     --data fer2013.zip --pretraining none --option input_size=48
     """
-    from fer_bench import distributed
-    from fer_bench.benchmark import Runner, specify
-    from fer_bench.results.store import ResultsStore
+    err.print(f"{model}, {mode}, {recipe}: loading PyTorch", markup=False)
+    with quick_imports():
+        from fer_bench import distributed
+        from fer_bench.benchmark import Runner, specify
+        from fer_bench.results.store import ResultsStore
 
     trackers = as_trackers(track)
     store = ResultsStore(results)
@@ -131,6 +134,7 @@ def train(
             tta_views=tta_views,
             teachers=tuple(store.find(name).name for name in teacher or ()),
         )
+        err.print("reading the data")
         dataset = open_source(data_source(data), votes_file, rows_file, classes).load(spec)
     if not force:
         distributed.on_main(lambda: _require_new(store, spec, dataset, "choose another --seed"))
