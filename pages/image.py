@@ -26,8 +26,6 @@ INTRODUCTION = (
     "Every face in a picture, and what the models read from it. Pictures are analysed in the "
     "memory of the machine that runs FER Bench and kept nowhere, unless you turn the history on."
 )
-#: Exact, and open at once: choosing a faster back end takes longer than a visit's pictures.
-BACKEND = "torch-fp32"
 #: More faces than this are chosen from a list.
 MOST_BUTTONS = 8
 #: More faces than this have no thumbnail.
@@ -269,7 +267,7 @@ def main() -> None:
     with left:
         pictures = upload.ask_for_pictures()
         classifiers = models.pick_classifiers(
-            usable, most=upload.MOST_MODELS, key="image-models", backend=BACKEND
+            usable, most=upload.MOST_MODELS, key="image-models"
         )
         detector = upload.ask_for_detector()
         adjustment = upload.ask_for_adjustment()

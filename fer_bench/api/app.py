@@ -151,7 +151,7 @@ def _routes(service: Service, metrics: Metrics) -> APIRouter:
             answers = await service.analyse(sent.pictures, sent.asked)
             _require_readable(answers)
         results = [answer.document(answers.emotions) for answer in answers.pictures]
-        return Predictions(model=answers.model, results=results)
+        return Predictions(model=answers.model, backend=answers.backend, results=results)
 
     @router.get("/v1/models", summary="What can be asked for")
     async def models() -> Models:

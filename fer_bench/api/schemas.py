@@ -75,6 +75,7 @@ class Predictions(BaseModel):
     """The answer to `POST /v1/predict`: one result per file, in their order."""
 
     model: str = Field(description="`dataset/name`")
+    backend: str = Field(description="the back end that the network ran on")
     results: list[ImageResult]
 
 

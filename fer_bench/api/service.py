@@ -62,9 +62,11 @@ class Answers:
     """What one request gets.
 
     model: `dataset/name`.
+    backend: what its network ran on.
     """
 
     model: str
+    backend: str
     emotions: tuple[str, ...]
     pictures: list[Answer]
 
@@ -177,7 +179,12 @@ class Service:
             raise HTTPException(
                 503, f"no answer within {limit:g} s: send less at once, or try again", RETRY
             ) from None
-        return Answers(model=name, emotions=classifier.emotions, pictures=answers)
+        return Answers(
+            model=name,
+            backend=classifier.backend.name,
+            emotions=classifier.emotions,
+            pictures=answers,
+        )
 
     async def _rule(self, classifier: FaceClassifier, level: float) -> SetRule:
         try:

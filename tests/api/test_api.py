@@ -81,6 +81,7 @@ def test_the_numbers_are_those_of_predict(
     answer = client.post("/v1/predict", files=sent, data={"detector": detector}).json()
 
     assert answer["model"] == DEFAULT_RUN
+    assert {answer["backend"], *(one["backend"] for one in expected)} == {BACKEND}
     assert [len(one["faces"]) for one in expected] == ([1, 2] if detector == "haar" else [1, 1])
     for theirs, ours, file in zip(expected, answer["results"], files, strict=True):
         assert ours["name"] == file.name
@@ -253,7 +254,7 @@ def test_damaged_and_hostile_pictures_end_in_an_answer_or_a_refusal(client: Test
         for name, content in files.items():
             response = client.post("/v1/predict", files={"files": (name, content)})
             assert response.status_code in (200, 413, 415), label
-            assert set(response.json()) in ({"model", "results"}, {"detail"}), label
+            assert set(response.json()) in ({"model", "backend", "results"}, {"detail"}), label
 
 
 def test_a_body_that_is_announced_too_large_is_not_read(client):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -138,7 +139,8 @@ def test_json_gives_the_faces_of_each_input(predict: Predict, tmp_path: Path) ->
     code, out, err = predict(PHOTO, "wall.png", "--json")
     photo, wall = json.loads(out)
     assert code == 0
-    assert list(photo) == ["path", "faces", "error"]
+    assert list(photo) == ["path", "faces", "backend", "error"]
+    assert photo["backend"] == "torch-fp32"
     assert (photo["path"], photo["error"]) == (str(PHOTO), None)
     (face,) = photo["faces"]
     assert list(face) == ["box", "detector_score", "emotion", "score", "probabilities"]
@@ -149,7 +151,7 @@ def test_json_gives_the_faces_of_each_input(predict: Predict, tmp_path: Path) ->
     assert sum(face["probabilities"].values()) == pytest.approx(1)
     assert face["score"] == face["probabilities"][face["emotion"]]
     assert face["score"] == max(face["probabilities"].values())
-    assert wall == {"path": "wall.png", "faces": [], "error": None}
+    assert wall == {"path": "wall.png", "faces": [], "backend": "torch-fp32", "error": None}
     assert f"2 images: 1 face ({face['emotion']} 1); no face in 1; 0 errors; " in err
 
 
@@ -201,6 +203,7 @@ def test_csv_and_json_lines_hold_the_same_rows(predict, tmp_path) -> None:
             "frame",
             "time_s",
             "face",
+            "track",
             "x",
             "y",
             "width",
@@ -210,6 +213,7 @@ def test_csv_and_json_lines_hold_the_same_rows(predict, tmp_path) -> None:
             "score",
         ],
         *(f"p_{emotion}" for emotion in FER2013),
+        "backend",
         "error",
     ]
     for row, entry in zip(rows, entries, strict=True):
@@ -221,6 +225,9 @@ def test_csv_and_json_lines_hold_the_same_rows(predict, tmp_path) -> None:
             found = {emotion: float(row[f"p_{emotion}"]) for emotion in FER2013}
             assert found == face["probabilities"]
     assert rows[2]["emotion"] == rows[2]["face"] == ""
+    assert [row["track"] for row in rows] == ["", "", "", "1", "1"]
+    assert [[face.get("track") for face in e["faces"]] for e in entries][2:] == [[], [1], [1]]
+    assert [row["backend"] for row in rows] == ["torch-fp32", "torch-fp32", "", *["torch-fp32"] * 2]
     assert rows[2]["error"].startswith("in/c.jpg ")
     assert f"not read: {rows[2]['error']}" in err
     assert "2 images and 2 frames: 4 faces (" in err
@@ -528,7 +535,26 @@ def test_out_gets_a_summary(predict, tmp_path) -> None:
     first, *others = (tmp_path / "out/summary.txt").read_text().splitlines()
     assert first.startswith("2 images: 2 faces (")
     assert first.partition("; ")[0] in err
-    assert others == [problem]
+    assert others == ["back end torch-fp32", problem]
+    assert summary["backend"] == "torch-fp32"
+
+
+def test_a_video_has_a_summary_of_each_person(predict, tmp_path) -> None:
+    put_clip(tmp_path / "v.avi", n=4)
+    put_faces(tmp_path, "w.png")
+    code, out, _ = predict("v.avi", "w.png", "--detector", "whole", "--out", "out", "--json")
+    *frames, last, photo = json.loads(out)
+    assert code == 0
+    assert "people" not in {*photo, *(key for frame in frames for key in frame)}
+    (person,) = last["people"]
+    assert (person["track"], person["frames"]) == (1, 4)
+    assert (person["first_s"], person["last_s"]) == pytest.approx((0.0, 0.3))
+    shown = [frame["faces"][0]["emotion"] for frame in (*frames, last)]
+    shares = {emotion: shown.count(emotion) / 4 for emotion in shown}
+    assert person["emotions"] == pytest.approx(shares)
+    assert person["changes"] == sum(a != b for a, b in pairwise(shown))
+    assert json.loads((tmp_path / "out/summary.json").read_text())["people"] == {"v.avi": [person]}
+    assert "v.avi: person 1, 0.00 to 0.30 s: " in (tmp_path / "out/summary.txt").read_text()
 
 
 def test_a_dash_is_standard_output(predict, refused, tmp_path) -> None:

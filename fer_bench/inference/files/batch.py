@@ -55,15 +55,19 @@ class FileResult:
 
     image: what was analysed, uint8 `(H, W, 3)` RGB, upright; None where nothing could be read.
     faces: largest first; empty where the detector found none.
+    tracks: of videos, a number for each face, from 1, that stays the same from frame to frame.
     frame, time_s: number from 0 and seconds in the video; None for images.
+    backend: what the network ran on; None where nothing was analysed.
     unwritten: whether the error is about the annotated copy: what was asked for could be read.
     """
 
     path: Path
     image: NDArray[np.uint8] | None = None
     faces: tuple[FacePrediction, ...] = ()
+    tracks: tuple[int, ...] = ()
     frame: int | None = None
     time_s: float | None = None
+    backend: str | None = None
     error: str | None = None
     unwritten: bool = False
 
@@ -87,7 +91,11 @@ def predict_files(
 def _analysed(predictor: Predictor, batch: Iterable[FileResult]) -> list[FileResult]:
     images = [one.image for one in batch if one.image is not None]
     found = iter(predictor.predict_batch(images))
-    return [one if one.image is None else replace(one, faces=next(found).faces) for one in batch]
+    backend = predictor.classifier.backend.name
+    return [
+        one if one.image is None else replace(one, faces=next(found).faces, backend=backend)
+        for one in batch
+    ]
 
 
 class HasImage(Protocol):

@@ -13,6 +13,7 @@ from typing import Any
 
 from fer_bench.formatting import how_many
 from fer_bench.inference.files.batch import FileResult
+from fer_bench.inference.files.people import People
 from fer_bench.inference.files.writers import finished_file, saving
 
 #: In the folder of the annotated copies.
@@ -28,6 +29,8 @@ class Summary:
     unwritten: those of them about an annotated copy.
     emotions: faces by their likeliest emotion.
     problems: every error's sentence, in order.
+    people: who was seen in each video, by its path.
+    backends: what the networks ran on.
     complete: whether the batch came to its end.
     """
 
@@ -40,6 +43,8 @@ class Summary:
     unwritten: list[str] = field(default_factory=list)
     emotions: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    people: dict[Path, People] = field(default_factory=dict)
+    backends: set[str] = field(default_factory=set)
     complete: bool = False
     started: float = field(default_factory=time.perf_counter, repr=False)
 
@@ -62,6 +67,10 @@ class Summary:
                 self.unwritten.append(result.error)
         if result.image is None:
             return
+        if result.frame is not None:
+            self.people.setdefault(result.path, People()).add(result)
+        if result.backend is not None:
+            self.backends.add(result.backend)
         self.images += result.frame is None
         self.videos += result.frame == 0
         self.frames += result.frame is not None
@@ -76,13 +85,19 @@ class Summary:
             "complete": self.complete,
             **{name: getattr(self, name) for name in counts},
             "emotions": dict(self.emotions.most_common()),
+            "backend": ", ".join(sorted(self.backends)) or None,
+            "people": {str(path): people.document() for path, people in self.people.items()},
             "problems": self.problems,
         }
 
     def lines(self) -> list[str]:
         """The summary as text; the first line says it all in short."""
         end = [] if self.complete else ["stopped before the end"]
-        return [self._counts(), *end, *self.problems]
+        people = [
+            f"{path}: {line}" for path, people in self.people.items() for line in people.lines()
+        ]
+        backend = [f"back end {name}" for name in sorted(self.backends)]
+        return [self._counts(), *end, *backend, *people, *self.problems]
 
     def _counts(self) -> str:
         analysed = [how_many(self.images, "image")] if self.images else []

@@ -15,6 +15,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.inference.files.batch import FileResult, batches
 from fer_bench.inference.files.video_reader import Frame, VideoReader
 from fer_bench.inference.files.video_writer import annotated_copy
+from fer_bench.inference.live.face_tracker import KEEP_S, Tracker
 from fer_bench.inference.predictor import FacePrediction, Predictor
 from fer_bench.types import Progress, silent
 
@@ -52,6 +53,8 @@ def predict_video(
             copy = stack.enter_context(annotated_copy(copy_to, reader, emotions))
         shots = _shots(reader.frames(copy.add_sound if copy else None), every, copy is not None)
         faces: tuple[FacePrediction, ...] = ()
+        # Remembers a face over two analysed frames at least.
+        tracker = Tracker(keep_s=max(KEEP_S, float(2.5 * every / reader.rate)))
         for chunk in batches(shots, batch_size):
             analysed = [shot.image for shot in chunk if shot.frame.number % every == 0]
             found = deque(predictor.predict_batch(analysed, video=True))
@@ -61,12 +64,15 @@ def predict_video(
                 number = shot.frame.number
                 if number % every == 0:
                     faces = found.popleft().faces
+                    boxes = [face.box for face in faces]
                     yield FileResult(
                         path=path,
                         image=shot.image,
                         faces=faces,
+                        tracks=tuple(tracker.update(boxes, shot.frame.time_s)),
                         frame=number,
                         time_s=shot.frame.time_s,
+                        backend=predictor.classifier.backend.name,
                     )
                 if copy is not None:
                     copy.add(shot.frame, shot.image, faces)

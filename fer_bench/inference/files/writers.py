@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TextIO
@@ -22,6 +23,7 @@ from PIL import Image
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.inference.drawing.faces import annotate, numbers
 from fer_bench.inference.files.batch import FileResult, Input
+from fer_bench.inference.files.people import People
 from fer_bench.inference.predictor import FacePrediction
 from fer_bench.spreadsheet import defused
 
@@ -42,12 +44,16 @@ class Report(Protocol):
 
 
 def as_entry(result: FileResult, emotions: Sequence[str]) -> dict[str, Any]:
-    """A result as JSON: `path, faces, error`, and `frame, time_s` for videos."""
+    """A result as JSON: `path, faces, backend, error`, and `frame, time_s` for videos.
+
+    Faces of videos have their `track`, from 1: the same face's from frame to frame.
+    """
     entry: dict[str, Any] = {"path": str(result.path)}
     if result.frame is not None:
         entry |= {"frame": result.frame, "time_s": result.time_s}
     faces = [
         {
+            **({"track": track} if track is not None else {}),
             "box": list(face.face.box),
             "detector_score": face.face.score,
             "emotion": face.emotion,
@@ -55,9 +61,9 @@ def as_entry(result: FileResult, emotions: Sequence[str]) -> dict[str, Any]:
             "probabilities": dict(zip(emotions, face.probabilities.tolist(), strict=True)),
             **({"set": list(face.emotion_set)} if face.emotion_set else {}),
         }
-        for face in result.faces
+        for face, track in zip_longest(result.faces, result.tracks)
     ]
-    return entry | {"faces": faces, "error": result.error}
+    return entry | {"faces": faces, "backend": result.backend, "error": result.error}
 
 
 class JsonLines:
@@ -72,18 +78,40 @@ class JsonLines:
 
 
 class JsonArray:
-    """One JSON document, a list, written while it grows; closed when the block ends."""
+    """One JSON document, a list, written while it grows; closed when the block ends.
+
+    The last entry of a video's frames has its `people`, see `People.document`.
+    """
 
     def __init__(self, file: TextIO, emotions: Sequence[str]) -> None:
         self._file = file
         self._emotions = emotions
         self._before = "[\n"
+        self._last: dict[str, Any] | None = None  # of a video's frames, held until the next comes
+        self._people = People()
 
     def __enter__(self) -> JsonArray:
         return self
 
     def write(self, result: FileResult) -> None:
-        self._file.write(self._before + json.dumps(as_entry(result, self._emotions)))
+        entry = as_entry(result, self._emotions)
+        same = self._last is not None and self._last["path"] == entry["path"]
+        self._give_last(is_end=not same or result.frame is None)
+        if result.frame is None:
+            self._give(entry)
+        else:
+            self._people.add(result)
+            self._last = entry
+
+    def _give_last(self, *, is_end: bool) -> None:
+        last, self._last = self._last, None
+        if last is not None:
+            self._give(last | {"people": self._people.document()} if is_end else last)
+        if is_end:
+            self._people = People()
+
+    def _give(self, entry: dict[str, Any]) -> None:
+        self._file.write(self._before + json.dumps(entry))
         self._before = ",\n"
 
     def __exit__(
@@ -93,6 +121,7 @@ class JsonArray:
         trace: TracebackType | None,
     ) -> None:
         if kind is None or not issubclass(kind, OSError):  # else it would fail again
+            self._give_last(is_end=True)
             self._file.write("[]\n" if self._before == "[\n" else "\n]\n")
 
 
@@ -118,16 +147,17 @@ def face_row(number: int, face: FacePrediction, emotions: Sequence[str]) -> dict
 class Csv:
     """One row per face; one without a face for an image that has none or cannot be read.
 
-    Columns: path, frame, time_s (empty for images), face (from 1, largest first), x, y, width,
-    height (pixels; may reach beyond the image), detector_score, emotion, score, p_<emotion>...,
-    set (with_sets: the emotions with blanks between them, likeliest first), error. Text that a
-    spreadsheet would run as a formula gets a `'` before.
+    Columns: path, frame, time_s (empty for images), face (from 1, largest first), track (of videos:
+    a person's number from frame to frame), x, y, width, height (pixels; may reach beyond the
+    image), detector_score, emotion, score, p_<emotion>..., set (with_sets: the emotions with blanks
+    between them, likeliest first), backend, error. Text that a spreadsheet would run as a formula
+    gets a `'` before.
     """
 
     def __init__(self, file: TextIO, emotions: Sequence[str], *, with_sets: bool = False) -> None:
-        columns = ["path", "frame", "time_s", "face", *BOX_COLUMNS]
+        columns = ["path", "frame", "time_s", "face", "track", *BOX_COLUMNS]
         columns += ["detector_score", "emotion", "score", *(f"p_{e}" for e in emotions)]
-        columns += ["set", "error"] if with_sets else ["error"]
+        columns += ["set", "backend", "error"] if with_sets else ["backend", "error"]
         self._writer = csv.DictWriter(
             file, columns, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
         )
@@ -136,9 +166,10 @@ class Csv:
 
     def write(self, result: FileResult) -> None:
         common = {"path": str(result.path), "frame": result.frame, "time_s": result.time_s}
-        common["error"] = result.error
+        common |= {"backend": result.backend, "error": result.error}
         faces = [
-            face_row(number, face, self._emotions) for number, face in enumerate(result.faces, 1)
+            {"track": track} | face_row(number, face, self._emotions)
+            for number, (face, track) in enumerate(zip_longest(result.faces, result.tracks), 1)
         ]
         for face in faces or [{}]:
             row = common | face
