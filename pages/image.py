@@ -266,9 +266,7 @@ def main() -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
         pictures = upload.ask_for_pictures()
-        classifiers = models.pick_classifiers(
-            usable, most=upload.MOST_MODELS, key="image-models"
-        )
+        classifiers = models.pick_classifiers(usable, most=upload.MOST_MODELS, key="image-models")
         detector = upload.ask_for_detector()
         adjustment = upload.ask_for_adjustment()
     treatment = Treatment(adjustment=adjustment, detector=detector)
