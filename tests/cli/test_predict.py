@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -338,6 +339,17 @@ def test_bad_arguments_are_one_sentence_and_exit_code_2(refused, tmp_path, words
     (tmp_path / "empty").mkdir()
     (tmp_path / "nowhere.png").symlink_to("gone.png")
     assert sentence in refused(*words)
+
+
+@pytest.mark.parametrize("word", ["camera", "0"])
+def test_a_camera_without_a_window_is_one_sentence(refused, monkeypatch, word) -> None:
+    def refuse(*_: object) -> None:
+        raise cv2.error("The function is not implemented")
+
+    monkeypatch.setattr(cv2, "namedWindow", refuse)
+    sentence = refused(word)
+    assert "page Live, or install opencv-python" in sentence
+    assert "predict" not in sentence
 
 
 def test_an_unknown_run_or_back_end_is_named(refused, tmp_path) -> None:

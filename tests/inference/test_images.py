@@ -411,7 +411,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         tiff16(gray_alpha(), photometric=1),
         "is a picture of an unsupported kind, a TIFF of 2 x",
     ),
-    "clip.jpg": (ftyp(b"isom"), "is a video: .*; use `predict` for videos"),
+    "clip.jpg": (ftyp(b"isom"), "is a video: .*; save one frame as a picture"),
     "clip.mov": (ftyp(b"qt  "), "is a video"),
     "clip.webm": (b"\x1aE\xdf\xa3" + bytes(100), "is a video"),
     "clip.avi": (b"RIFF\x00\x10\x00\x00AVI LIST" + bytes(100), "is a video"),

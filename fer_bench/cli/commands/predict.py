@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +38,8 @@ SHOWN = 20
 def predict(
     run: Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")],
     paths: Annotated[
-        list[str], typer.Argument(help="Images, videos, folders, or globs such as 'a/**/*.jpg'.")
+        list[str],
+        typer.Argument(help="Images, videos, folders, globs such as 'a/**/*.jpg', or `camera`."),
     ],
     out: Annotated[
         Path | None,
@@ -96,6 +97,9 @@ def predict(
     stdout = sys.stdout  # itself, not what progress bars on a terminal put in its place
     outputs = _Outputs(out=out, csv=csv, jsonl=jsonl, video=video, as_json=as_json, sets=sets)
     outputs.require_one_on_stdout()
+    if len(paths) == 1 and _is_camera(paths[0]):
+        _watch_camera(paths[0], run, results, detector, backend)
+        return
     with interruptible("what was finished is kept; start again for the rest"):
         inputs = find_inputs(paths, leave_out=[p for p in (out, video) if p is not None])
         copies = plan_outputs(inputs, out=out, video=video, reports=outputs.files)
@@ -138,6 +142,21 @@ def fetch(
         sys.stdout.write(f"{file}\n")
 
 
+def _is_camera(word: str) -> bool:
+    """Whether a word means a webcam, `camera` or a number, and no file."""
+    return (word == "camera" or (word.isascii() and word.isdigit())) and not Path(word).exists()
+
+
+def _watch_camera(word: str, run: str, results: Path, detector: str, backend: str) -> None:
+    from fer_bench.inference.classifier import open_classifier
+    from fer_bench.inference.live.window import open_window, watch
+    from fer_bench.results.store import ResultsStore
+
+    with open_window(0 if word == "camera" else int(word)) as window:
+        classifier = open_classifier(ResultsStore(results).find(run), backend)
+        watch(window, classifier, detector, mirror=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Outputs:
     """Where the results go, as the options say."""
@@ -154,7 +173,7 @@ class _Outputs:
         """Names of reports, checked before anything is analysed."""
         from fer_bench.inference.files.summary import NAMES
 
-        reports = [path for path in (self.csv, self.jsonl) if path not in (None, DASH)]
+        reports = [path for path in (self.csv, self.jsonl) if path and path != DASH]
         return reports + ([self.out / name for name in NAMES] if self.out else [])
 
     def require_one_on_stdout(self) -> None:
@@ -174,7 +193,11 @@ class _Outputs:
 
         reports: list[Report] = []
         with_sets = partial(Csv, with_sets=self.sets is not None)
-        for path, kind in ((self.csv, with_sets), (self.jsonl, JsonLines)):
+        kinds: tuple[tuple[Path | None, Callable[[TextIO, Sequence[str]], Report]], ...] = (
+            (self.csv, with_sets),
+            (self.jsonl, JsonLines),
+        )
+        for path, kind in kinds:
             if path == DASH:
                 if isinstance(stdout, io.TextIOWrapper):  # names that are no Unicode
                     stdout.reconfigure(encoding="utf-8", errors="backslashreplace")

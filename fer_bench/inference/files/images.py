@@ -160,7 +160,7 @@ def _what_else(data: bytes) -> str:
     elif not kinds and _is_text(data[:512]):
         kinds = ["text"]
     if kinds == ["a video"]:
-        return f"is a video: {EXPECTED}; use `predict` for videos, or send one frame as a picture"
+        return f"is a video: {EXPECTED}; save one frame as a picture"
     if kinds:
         return f"is {kinds[0]} whatever its name says: {EXPECTED}"
     if data.startswith(PICTURE_STARTS):

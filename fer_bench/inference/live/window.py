@@ -81,7 +81,8 @@ def open_window(number: int) -> Iterator[Window]:
     except cv2.error:
         raise FerBenchError(
             f"OpenCV {cv2.__version__} opens no window here (opencv-python-headless has none, and "
-            "a server no display): use `python -m fer_bench app` and its page Live"
+            "a server no display): use `python -m fer_bench app` and its page Live, or install "
+            "opencv-python in its place"
         ) from None
     camera = cv2.VideoCapture(number)
     try:
