@@ -61,3 +61,8 @@ def how_many(n: int, noun: str) -> str:
 def three_decimals(value: float | None) -> str:
     """`0.040`; a dash for what was not measured."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def images_measured(n: int, limit: int | None) -> str:
+    """How many images were measured, and which of the split where a limit cut it."""
+    return f"{n:,} images" + (", evenly spread over the split" if n == limit else "")

@@ -17,10 +17,14 @@ from fer_bench.types import Progress, Split, silent
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationReport:
-    """A stored model's metrics on one split of some data."""
+    """A stored model's metrics on one split of some data.
+
+    limit: at most so many images of it, evenly spread; None for all.
+    """
 
     run: str
     split: Split
+    limit: int | None
     metrics: Metrics
     clean: Metrics | None
     emotions: tuple[str, ...]
@@ -42,6 +46,7 @@ def evaluate_run(
     """Measures a stored run's model on any source; with `tta`, over its recipe's views.
 
     tta_views: over this many views instead.
+    limit: at most so many images of the split, see `FaceDataset.spread`.
 
     A run trained on FER+ labels is measured on them over FER2013, elsewhere on the data's own.
 
@@ -53,8 +58,7 @@ def evaluate_run(
         record = run.require_record()
         model = load_run_model(run)
         dataset = source.load_for(record.spec)
-    if limit is not None:  # of this split alone: what is clean depends on the whole of train
-        dataset = dataset.limited(limit, limit=(split,))
+    dataset = dataset.spread(split, model.emotions, limit)
     views = record.spec.tta if tta else "none"
     if tta_views is not None:
         views = tta_of(tta_views)
@@ -65,6 +69,7 @@ def evaluate_run(
     return EvaluationReport(
         run=run.name,
         split=split,
+        limit=limit,
         metrics=found[split + suffix],
         clean=found.get(f"test_clean{suffix}"),
         emotions=model.emotions,
@@ -92,7 +97,7 @@ def evaluate(
         split: `train`, `val` or `test`.
         tta: average over the views of the run's recipe.
         tta_views: average over so many views instead.
-        limit: random images of the split.
+        limit: at most so many images of the split, evenly spread over it.
         results: where runs are, see `open_results`.
         device: `auto`, `cpu` or `cuda`.
         progress: hears of every step.

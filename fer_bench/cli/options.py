@@ -48,6 +48,10 @@ Results = Annotated[
     ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Images per split; marks the run `limit`.")]
+LimitOfSplit = Annotated[
+    int | None,
+    typer.Option(min=1, help="At most so many images of the split, evenly spread over it."),
+]
 TtaViews = Annotated[
     int | None,
     typer.Option(min=1, help="Views to average: 1, 2 (flip), 5 or 10 (crops); else the recipe's."),

@@ -98,3 +98,11 @@ def test_without_test_images_there_is_nothing_to_judge() -> None:
     predictions = planted()
     with pytest.raises(FerBenchError, match="the predictions hold no test images"):
         likely_errors(predictions[predictions["split"] == "val"], FER2013)
+
+
+@pytest.mark.parametrize("emotion", ["angry", "neutral"])
+def test_labels_of_one_class_have_no_other_to_be_suspect_beside(emotion: str) -> None:
+    predictions = planted()
+    alone = predictions[predictions["label"] == FER2013.index(emotion)]
+    with pytest.raises(FerBenchError, match=f"the test images are all labelled {emotion}"):
+        likely_errors(alone, FER2013)

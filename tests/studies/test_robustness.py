@@ -40,6 +40,7 @@ from fer_bench.studies.robustness.tables import (
     severity_table,
     summary,
 )
+from fer_bench.types import Split
 
 TWO = ("jpeg", "rotation")
 RUN = "fer2013/resnet18-full-finetune-5-s0"
@@ -166,6 +167,21 @@ def test_a_limit_is_spread_evenly_over_the_split(dataset: FaceDataset) -> None:
     assert (dataset.labels[few.indices] == few.labels).all()
     more = labelled_images(dataset, "test", dataset.emotions, limit=1000)
     assert (more.indices == whole.indices).all()
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+@pytest.mark.parametrize("limit", [1, 9, 14, 1000])
+@pytest.mark.parametrize("known", [FER2013, EXPRESSIO])
+def test_evaluate_robustness_and_transfer_choose_the_same_images(
+    dataset: FaceDataset, known: tuple[str, ...], limit: int, split: Split
+) -> None:
+    part = dataset.spread(split, known, limit)
+    evaluated = [i for i in part.indices(split) if dataset.emotions[dataset.labels[i]] in known]
+    robust = labelled_images(dataset, split, known, limit)
+    assert evaluated == robust.indices.tolist()
+    assert len(part.indices(split)) - len(evaluated) == robust.n_left_out
+    others = {"train", "val", "test"} - {split}
+    assert all((part.indices(s) == dataset.indices(s)).all() for s in others)
 
 
 def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
@@ -359,6 +375,24 @@ def test_the_command_writes_and_prints_the_report(
     assert lines[1] == f"clean accuracy            {report.clean.accuracy:.2%}"
     assert [line.split()[0] for line in lines[-3:]] == ["severity", "jpeg", "rotation"]
     assert f"in {store.find('default').folder / ROBUSTNESS}" in err
+
+
+def test_commands_with_a_limit_measure_the_same_images_and_say_so(
+    fer: Call, store: ResultsStore, studio: str
+) -> None:
+    words = ["default", "--data", studio, "--results", store.root, "--limit", "5"]
+    code, said, _ = fer("evaluate", *words)
+    assert (code, "5 images, evenly spread over the split" in said) == (0, True)
+    code, said, _ = fer("robustness", *words, "--corruptions", "jpeg")
+    assert (code, "5 images, evenly spread over the split" in said) == (0, True)
+    evaluated = json.loads(fer("evaluate", *words, "--json")[1])
+    robust = json.loads(fer("robustness", *words, "--corruptions", "jpeg", "--json")[1])
+    moved = json.loads(fer("transfer", *words, "--json")[1])["results"][0]
+    found = [one["accuracy"] for one in (evaluated, robust["clean"], moved)]
+    assert found == [found[0]] * 3
+    assert [evaluated["limit"], robust["tested_on"]["limit"], moved["tested_on"]["limit"]] == [
+        5, 5, 5,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

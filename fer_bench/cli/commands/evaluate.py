@@ -14,7 +14,7 @@ from fer_bench.cli.options import (
     Data,
     Device,
     Json,
-    Limit,
+    LimitOfSplit,
     Results,
     RowsFile,
     TtaViews,
@@ -35,7 +35,7 @@ def evaluate(
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     classes: Classes = None,
-    limit: Limit = None,
+    limit: LimitOfSplit = None,
     results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     as_json: Json = False,
@@ -48,7 +48,7 @@ def evaluate(
     """
     with quick_imports():
         from fer_bench.benchmark import evaluate_run
-        from fer_bench.formatting import three_decimals
+        from fer_bench.formatting import images_measured, three_decimals
         from fer_bench.results.store import ResultsStore
 
     with progress_bars() as progress:
@@ -66,12 +66,16 @@ def evaluate(
     found = report.metrics
     clean = report.clean.accuracy if report.clean else None
     if as_json:
-        document = {"run": report.run, "split": report.split} | found.model_dump(mode="json")
+        document = {"run": report.run, "split": report.split, "limit": limit}
+        document |= found.model_dump(mode="json")
         document |= {"accuracy_clean": clean, "emotions": report.emotions, "tta": report.tta}
         print_json(document)
         return
     low, high = found.accuracy_ci95
-    out.print(f"{report.run} on {report.split}: {found.n:,} images, {found.n_left_out:,} left out")
+    out.print(
+        f"{report.run} on {report.split}: {images_measured(found.n, report.limit)}, "
+        f"{found.n_left_out:,} left out"
+    )
     out.print(f"accuracy          {found.accuracy:.2%}  (95 %: {low:.2%} to {high:.2%})")
     if clean is not None:
         out.print(f"on clean images   {clean:.2%}")

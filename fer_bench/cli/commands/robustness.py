@@ -13,6 +13,7 @@ from fer_bench.cli.options import (
     Data,
     Device,
     Json,
+    LimitOfSplit,
     Results,
     RowsFile,
     VotesFile,
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 Run = Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")]
 SplitName = Annotated[str, typer.Option(help="train, val or test.")]
-Images = Annotated[
-    int | None, typer.Option(min=1, help="At most so many images of the split; noted down.")
-]
 
 
 def robustness(
@@ -44,7 +42,7 @@ def robustness(
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     classes: Classes = None,
-    limit: Images = None,
+    limit: LimitOfSplit = None,
     results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     as_json: Json = False,
@@ -86,11 +84,13 @@ def robustness(
 
 
 def _print_report(name: str, report: RobustnessReport) -> None:
+    from fer_bench.formatting import images_measured
     from fer_bench.studies.robustness.tables import severity_table
 
     on, (low, high) = report.tested_on, report.mean_corruption_accuracy_ci95
     out.print(
-        f"{name} on {on.split} of {on.name}: {on.n:,} images, {on.n_left_out:,} left out",
+        f"{name} on {on.split} of {on.name}: {images_measured(on.n, on.limit)}, "
+        f"{on.n_left_out:,} left out",
         markup=False,
     )
     out.print(f"clean accuracy            {report.clean.accuracy:.2%}")
@@ -117,7 +117,7 @@ def transfer(
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     classes: Classes = None,
-    limit: Images = None,
+    limit: LimitOfSplit = None,
     results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     as_json: Json = False,
@@ -155,10 +155,12 @@ def transfer(
 
 
 def _print_result(name: str, result: TransferResult) -> None:
+    from fer_bench.formatting import images_measured
+
     on, (low, high) = result.tested_on, result.accuracy_ci95
     own = ", the data it was trained on" if result.own_data else ""
     out.print(
-        f"{name} on {on.split} of {on.source} ({on.name}{own}): {on.n:,} images, "
+        f"{name} on {on.split} of {on.source} ({on.name}{own}): {images_measured(on.n, on.limit)}, "
         f"{on.n_left_out:,} left out",
         markup=False,
     )

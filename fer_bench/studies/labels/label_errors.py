@@ -25,7 +25,7 @@ def likely_errors(predictions: pd.DataFrame, emotions: Sequence[str]) -> pd.Data
         two; `quality`, the label's normalised margin in [0, 1], less is worse; and `suspect`.
 
     Raises:
-        FerBenchError: no test images, or no column for an emotion.
+        FerBenchError: no test images, those of one class only, or no column for an emotion.
     """
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
@@ -37,6 +37,12 @@ def likely_errors(predictions: pd.DataFrame, emotions: Sequence[str]) -> pd.Data
             "run on test first"
         )
     labels, probabilities = scores(test, emotions)
+    present = [emotion for number, emotion in enumerate(emotions) if (labels == number).any()]
+    if len(present) < 2:
+        raise FerBenchError(
+            f"the test images are all labelled {', '.join(present)}: expected two classes or more, "
+            "as a label is suspect only beside another; evaluate the run on more of its data"
+        )
     probabilities = probabilities / probabilities.sum(1, keepdims=True)
     names, answers = np.asarray(emotions, dtype=object), probabilities.argmax(1)
     table = pd.DataFrame(

@@ -44,23 +44,19 @@ def labelled_images(
 ) -> Labelled:
     """A split's images with labels as the model numbers them.
 
-    limit: at most so many images, evenly spread over the split, whose order is the source's.
+    limit: at most so many images, see `FaceDataset.spread`.
 
     Raises:
         FerBenchError: an empty split, or one without any class that the model knows.
     """
-    indices = dataset.indices(split)
+    indices = dataset.spread(split, emotions, limit).indices(split)
     kept, labels = align(dataset.labels[indices], dataset.emotions, emotions)
     if not kept.any():
         raise FerBenchError(
             f"the {split} split of {dataset.source} has no image of the classes that the model "
             f"knows ({', '.join(emotions)}): choose another split or data set"
         )
-    used, n_left_out = indices[kept], int((~kept).sum())
-    if limit is not None and limit < len(used):
-        spread = np.linspace(0, len(used) - 1, limit).round().astype(np.int64)
-        used, labels = used[spread], labels[spread]
-    return Labelled(indices=used, labels=labels, n_left_out=n_left_out)
+    return Labelled(indices=indices[kept], labels=labels, n_left_out=int((~kept).sum()))
 
 
 def describe_test(

@@ -36,13 +36,13 @@ def measure_transfer(
 
     Args:
         own: the data that the model was trained on.
-        limit: at most so many random images of the split, as for `evaluate`.
+        limit: at most so many images of the split, see `FaceDataset.spread`.
 
     Raises:
         FerBenchError: an empty split, or one without any class that the model knows.
         RunFailed: the model's logits are not finite.
     """
-    used = dataset if limit is None else dataset.limited(limit, limit=(split,))
+    used = dataset.spread(split, model.emotions, limit)
     found = evaluate(model, used, splits=(split,), tta="none", device=device, progress=progress)
     metrics = found.metrics[split]
     return TransferResult(
