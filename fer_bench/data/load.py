@@ -105,13 +105,17 @@ def load_source(
 
     numbers = None if classes is None else parse_classes(classes, "--classes")
 
+    # A CSV's header says at once whose it is; of a tree, no reader looks outside.
+    known = format or (recognise(path) if csv_table.is_csv(path) else None)
+    reads = path if known is None else _reader(known).reads(path)
+
     def read(scratch: Path) -> tuple[str, SourceData]:
-        name = format or recognise(path)
+        name = known or recognise(path)
         how = Reading(image_size=image_size, scratch=scratch, progress=progress, classes=numbers)
         return name, _reader(name).read(path, how)
 
-    name = path.resolve().name
-    key = f"{name}\0{content_digest(path)}\0{format or 'auto'}\0{image_size or 'as is'}"
+    asked = f"{format or 'auto'}\0{image_size or 'as is'}"
+    key = f"{path.resolve().name}\0{content_digest(reads)}\0{asked}"
     if numbers is not None:
         key += f"\0{sorted(numbers.items())}"
     format_name, data = cached(key, read)

@@ -110,6 +110,46 @@ def test_changed_content_is_read_again(kind: str, tmp_path: Path, decodes: list[
     assert not np.array_equal(before.hashes, after.hashes)
 
 
+@pytest.mark.parametrize("how", ["written anew", "put in its place"])
+@pytest.mark.parametrize("kind", ["folder", "csv"])
+def test_content_of_equal_size_and_date_is_read_again(kind: str, how: str, tmp_path: Path) -> None:
+    if kind == "folder":
+        files = {n: d + bytes(999 - len(d)) for n, d in class_files(["happy", "sad"], 3).items()}
+        source = put(tmp_path / "faces", files)
+        file, other = source / "sad/0.png", files["happy/1.png"]
+    else:
+        rows = csv_rows(2, 1)
+        source = file = write_csv(tmp_path / "fer2013.csv", rows)
+        other = write_csv(tmp_path / "other.csv", [*rows[1:], rows[0]]).read_bytes()
+    before, stat = read_source(source), file.stat()
+    if how == "put in its place":
+        new = file.with_suffix(".new")
+        new.write_bytes(other)
+        os.utime(new, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        new.replace(file)
+    else:
+        file.write_bytes(other)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    assert not np.array_equal(before.hashes, read_source(source).hashes)
+
+
+@pytest.mark.parametrize("format", [None, "affectnet-csv"])
+def test_a_csv_sees_images_that_arrive_later(format: str | None, tmp_path: Path) -> None:
+    names = [f"images/{i % 2}/{i}.png" for i in range(16)]
+    images = {name: encoded(face(i)) for i, name in enumerate(names)}
+    rows = [f"{n[7:]},0,0,48,48,0;0,{i % 8},0,0" for i, n in enumerate(names)]
+    header = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,"
+    table = "\n".join([header + "expression,valence,arousal", *rows]).encode()
+    first = dict(list(images.items())[:12])
+    folder = put(tmp_path / "affectnet", {"training.csv": table, **first})
+    source = folder / "training.csv"
+    assert len(read_source(source, format=format).labels) == 12
+    put(folder, images)
+    late = read_source(source, format=format)
+    assert (len(late.labels), late.left_out) == (16, ())
+
+
 def test_format_and_image_size_are_part_of_the_key(source: Path) -> None:
     assert read_source(source).name == "fer2013"
     assert read_source(source, image_size=24).images.shape[1:] == (24, 24)

@@ -98,18 +98,26 @@ def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
                     yield prefix + entry.name, entry.stat(follow_symlinks=entry.is_file())
 
 
+def _state(info: os.stat_result) -> tuple[int, int, int, int]:
+    """What tells a file from another of its name, without reading it.
+
+    A file written anew or put in its place may have its size and date, as `cp -p` and `rsync -t`
+    keep them, but never its time of change, which no program sets.
+    """
+    return info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino
+
+
 def _folder_digest(path: Path) -> str:
-    """SHA-256 over names, sizes and modification times."""
+    """SHA-256 over names and `_state` of the files."""
     names: list[str] = []
-    sizes, times = array("q"), array("q")
+    states = array("Q")
     for name, info in _walk(path):
         if is_visible(name):
             names.append(name)
-            sizes.append(info.st_size)
-            times.append(info.st_mtime_ns)
+            states.extend(value % 2**64 for value in _state(info))
     digest = hashlib.sha256()
     for place in sorted(range(len(names)), key=names.__getitem__):
-        line = f"{names[place]}\0{sizes[place]}\0{times[place]}\n"
+        line = f"{names[place]}\0{states[4 * place : 4 * place + 4].tolist()}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
@@ -167,8 +175,8 @@ def open_tree(path: Path) -> Tree:
 def content_digest(path: Path) -> str:
     """SHA-256 that changes when a source changes, without reading its images.
 
-    A zip is known by its central directory (names, checksums, sizes), a folder by names, sizes and
-    modification times, a file (a tar, say) by size and modification time.
+    A zip is known by its central directory (names, checksums, sizes), a folder by its files' names,
+    sizes, dates and inodes, a file (a tar, say) by its size, dates and inode.
 
     Raises:
         FerBenchError: the path cannot be read, or a zip is damaged.
@@ -181,7 +189,7 @@ def content_digest(path: Path) -> str:
         stat = path.stat()
     except OSError as error:
         raise FerBenchError(f"cannot read {path.name}: {error.strerror or error}") from error
-    return hashlib.sha256(f"{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
+    return hashlib.sha256(str(_state(stat)).encode()).hexdigest()
 
 
 def _central_directory(path: Path) -> bytes:

@@ -132,8 +132,11 @@ class CsvReader(Reader):
             return "subDirectory_filePath" in csv_table.header(source)
         return source.is_dir() and any(n.rsplit("/", 1)[-1] in CSV_PARTS for n in names)
 
+    def reads(self, source: Path) -> Path:
+        return source if source.is_dir() else source.parent  # the images lie beside the CSV
+
     def read(self, source: Path, how: Reading) -> SourceData:
-        tree = open_tree(source if source.is_dir() else source.parent)
+        tree = open_tree(self.reads(source))
         files = [n for n in tree.names if n.rsplit("/", 1)[-1] in CSV_PARTS]
         if not source.is_dir():
             files = [source.name]

@@ -41,6 +41,10 @@ class Reader(Protocol):
         """
         ...
 
+    def reads(self, source: Path) -> Path:
+        """The file or folder that all that is read lies in, for the cache's key."""
+        return source
+
     def read(self, source: Path, how: Reading) -> SourceData:
         """Everything the source holds; what cannot be used is in `left_out`.
 
