@@ -308,3 +308,22 @@ def test_votes_of_other_rows_are_refused(tmp_path: Path) -> None:
         load_dataset(
             write_csv(tmp_path / "d.csv", moved), votes="majority", votes_file=file, complete=False
         )
+
+
+@pytest.mark.parametrize("mode", ["probability", "multi-target"])
+def test_soft_targets_validate_and_test_by_majority(
+    mode: VoteMode, tmp_path: Path, rows: Rows
+) -> None:
+    shared, clear = votes(happy=5, sad=5), votes(sad=6, happy=4)
+    table = [
+        [r[2], f"fer{i}.png", *map(str, clear if i % 2 else shared)] for i, r in enumerate(rows)
+    ]
+    votes_file = write_csv(tmp_path / "fer2013new.csv", table, VOTES_HEADER)
+    data = load_dataset(
+        write_csv(tmp_path / "fer2013.csv", rows), votes=mode, votes_file=votes_file, complete=False
+    )
+    for split, usage in (("train", "Training"), ("val", "PublicTest"), ("test", "PrivateTest")):
+        meant = [i for i, row in enumerate(rows) if row[2] == usage and (split == "train" or i % 2)]
+        assert data.indices(split).tolist() == meant
+        if split != "train":
+            assert set(data.labels[meant]) == {FERPLUS.index("sad")}

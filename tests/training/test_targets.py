@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from pydantic import ValidationError
 
 from fer_bench.data.load import load_dataset
 from fer_bench.specs.recipe import Recipe
+from fer_bench.specs.run import RunSpec
 from fer_bench.training.loss import make_loss, soft_targets
 
 
@@ -56,3 +58,12 @@ def test_multi_target_accepts_any_emotion_that_kept_votes():
     assert float(loss(p.log(), targets)) == pytest.approx(
         -(np.log(0.7) + np.log(0.3)) / 2, rel=1e-6
     )
+
+
+@pytest.mark.parametrize("ignored", ["label_smoothing", "mixup", "cutmix"])
+@pytest.mark.parametrize("mode", ["full", "lora", "frozen"])
+def test_multi_target_refuses_what_its_loss_does_not_know(mode: str, ignored: str):
+    recipe = Recipe(name="r", epochs=1, **{ignored: 0.1})
+    with pytest.raises(ValidationError, match=f"multi-target votes knows no {ignored}"):
+        RunSpec(model="resnet18", mode=mode, recipe=recipe, votes="multi-target")
+    assert RunSpec(model="resnet18", mode=mode, recipe=recipe, votes="probability").recipe == recipe
