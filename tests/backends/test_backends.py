@@ -295,7 +295,7 @@ def test_only_one_place_imports_openvino() -> None:
     importing = [
         f.name for f in files if re.search(r"^\s*(import|from) openvino", f.read_text(), re.M)
     ]
-    assert importing == ["openvino_model.py"]
+    assert importing == ["openvino_ir.py"]
 
 
 def test_listing_them_needs_no_torch() -> None:

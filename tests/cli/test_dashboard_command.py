@@ -174,14 +174,14 @@ def test_a_visitor_without_the_token_sees_nothing_but_the_question(guarded: AppT
     assert titles(guarded) == ["This dashboard asks for a token"]
     assert "That is not the token" in guarded.error[0].value
     guarded.text_input[0].set_value("secret").run()
-    assert titles(guarded)[0] == "Leaderboard"
+    assert titles(guarded)[0] == "FER Bench"
 
 
 @pytest.mark.parametrize(("token", "is_in"), [("secret", True), ("wrong", False), ("é", False)])
 def test_the_token_may_stand_in_the_address(token: str, is_in: bool, guarded: AppTest) -> None:
     guarded.query_params["token"] = token
     guarded.run()
-    assert ("Leaderboard" in titles(guarded)) == is_in
+    assert ("FER Bench" in titles(guarded)) == is_in
     assert bool(guarded.error) == (not is_in)
 
 

@@ -72,7 +72,7 @@ def test_the_label_stands_on_the_box_and_reads_left_to_right() -> None:
     """The mask of its own words, found where the plate is."""
     drawn = annotate(plain(), [face((200, 150, 160, 160))], FER2013, bars=False)
     plate = drawn[100:148, 200:330]
-    ink = (255 - plate.min(2)).astype(np.uint8)  # dark words on amber
+    ink = (255 - plate.max(2)).astype(np.uint8)  # dark words on amber
     words = text_mask("happy 93 %", round(480 * 0.038))
     found = float(cv2.matchTemplate(ink, words, cv2.TM_CCOEFF_NORMED).max())
     mirrored = float(cv2.matchTemplate(ink, words[:, ::-1].copy(), cv2.TM_CCOEFF_NORMED).max())

@@ -109,12 +109,17 @@ def test_labels_cannot_carry_markup(table: pd.DataFrame) -> None:
 def test_a_latency_is_read_in_milliseconds() -> None:
     table = pd.DataFrame(
         {
+            "dataset": "d",
             "run": ["a", "b"],
+            "title": ["A", "B"],
             "model": ["resnet18", "resnet18"],
             "test_accuracy": [0.6, 0.7],
             "milliseconds": [0.7321, 2.5],
         }
     )
     figure = plots.accuracy_against(table, "milliseconds", "Milliseconds per face", unit=" ms")
-    assert list(figure.data[0].customdata) == ["0.732 ms", "2.5 ms"]
+    assert [tuple(row) for row in figure.data[0].customdata] == [
+        ("0.732 ms", "d/a"),
+        ("2.5 ms", "d/b"),
+    ]
     assert list(figure.layout.xaxis.ticktext)[:6] == ["0.1", "0.15", "0.2", "0.3", "0.5", "0.7"]

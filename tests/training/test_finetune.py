@@ -165,8 +165,8 @@ def test_a_damaged_checkpoint_says_what_to_do(tmp_path):
 def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
     save_checkpoint(tmp_path, {"epoch": 1})
 
-    def full(state, path):
-        path.write_bytes(b"half")
+    def full(state, file):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
