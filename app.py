@@ -37,8 +37,9 @@ page = st.navigation(
     },
     expanded=True,
 )
-if page.title != "Home":
-    st.set_page_config(page_title=f"{page.title} · FER Bench")
+# A page that the navigation does not know has no title.
+if (title := getattr(page, "title", "Home")) != "Home":
+    st.set_page_config(page_title=f"{title} · FER Bench")
 with st.sidebar:
     ui.status_line()
     ui.show_address()

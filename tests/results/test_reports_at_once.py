@@ -82,7 +82,10 @@ def test_every_report_of_two_processes_is_kept(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", ADDING, str(tmp_path), str(number)],
-            env={"PYTHONPATH": f"{here.parent}:{here / 'fixtures'}", "OMP_NUM_THREADS": "1"},
+            env={
+                "PYTHONPATH": f"{here.parent}:{here / 'fixtures'}:{here / 'results'}",
+                "OMP_NUM_THREADS": "1",
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

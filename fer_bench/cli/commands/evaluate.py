@@ -66,7 +66,11 @@ def evaluate(
     found = report.metrics
     clean = report.clean.accuracy if report.clean else None
     if as_json:
-        document = {"run": report.run, "split": report.split, "limit": limit}
+        document: dict[str, object] = {
+            "run": report.run,
+            "split": report.split,
+            "limit": limit,
+        }
         document |= found.model_dump(mode="json")
         document |= {"accuracy_clean": clean, "emotions": report.emotions, "tta": report.tta}
         print_json(document)

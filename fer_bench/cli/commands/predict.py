@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -261,7 +261,7 @@ def _results(
     copies: Mapping[Path, Path],
     every: int,
     progress: Progress,
-) -> Iterator[FileResult]:
+) -> Generator[FileResult, None, None]:
     """All results in the order of the inputs; neighbouring images share batches."""
     from fer_bench.inference.files.batch import predict_files
     from fer_bench.inference.files.video import predict_video
