@@ -61,6 +61,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _main_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit's AppTest puts its script in the place of `__main__`, which new processes import."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
 @pytest.fixture
 def any_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every precision works, whatever this CPU has instructions for, as tiny networks may."""
