@@ -63,7 +63,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _main_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streamlit's AppTest puts its script in the place of `__main__`, which new processes import."""
+    """AppTest puts its script in the place of `__main__`, which new processes import."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
