@@ -29,7 +29,12 @@ from fer_bench.evaluation.evaluate import predict_probabilities
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.base import DetectedFace, WholeImage
 from fer_bench.inference.files import batch as batching
-from fer_bench.inference.files.batch import FileResult, find_inputs, predict_files
+from fer_bench.inference.files.batch import (
+    FileResult,
+    find_inputs,
+    passed_over,
+    predict_files,
+)
 from fer_bench.inference.files.images import read_image
 from fer_bench.inference.files.summary import Summary
 from fer_bench.inference.files.writers import plan_outputs
@@ -272,6 +277,19 @@ def test_folders_are_searched_through_without_what_is_hidden(tmp_path, monkeypat
     assert names_of("in/sub", "in", "in/b.png") == [*expected[2:], *expected[:2]]
     monkeypatch.chdir(tmp_path / "in")
     assert names_of(".") == ["a.JPG", "b.png", "sub/deep/c.jpeg", "sub/v.mp4"]
+
+
+def test_what_a_folder_holds_besides_is_counted_by_reason(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    put_faces(tmp_path / "in", "b.png .hidden.png .git/d.png out/c.png")
+    for name in ("notes.txt", "a.pdf", "sub.csv", "z.zip"):
+        (tmp_path / "in" / name).write_text("no picture")
+    out = [Path("in/out")]
+    assert passed_over(["in"], find_inputs(["in"], leave_out=out), leave_out=out) == [
+        "passed over in in: 4 files neither image nor video (a.pdf, notes.txt, sub.csv, …) and "
+        "2 hidden files"
+    ]
+    assert passed_over(["in/b.png"], find_inputs(["in/b.png"])) == []
 
 
 @pytest.mark.parametrize("name", ["a.MTS", "a.ts", "a.vob", "a.3g2", "a.qt", "upload_tmp", "a.bin"])

@@ -88,7 +88,7 @@ def predict(
     with quick_imports():
         from fer_bench.inference.classifier import open_classifier
         from fer_bench.inference.detectors.base import make_detector
-        from fer_bench.inference.files.batch import find_inputs
+        from fer_bench.inference.files.batch import find_inputs, passed_over
         from fer_bench.inference.files.summary import Summary
         from fer_bench.inference.files.writers import AnnotatedImages, plan_outputs
         from fer_bench.inference.predictor import Predictor
@@ -101,7 +101,10 @@ def predict(
         _watch_camera(paths[0], run, results, detector, backend)
         return
     with interruptible("what was finished is kept; start again for the rest"):
-        inputs = find_inputs(paths, leave_out=[p for p in (out, video) if p is not None])
+        left_out = [path for path in (out, video) if path is not None]
+        inputs = find_inputs(paths, leave_out=left_out)
+        for sentence in passed_over(paths, inputs, leave_out=left_out):
+            err.print(sentence, markup=False)
         copies = plan_outputs(inputs, out=out, video=video, reports=outputs.files)
         stored = ResultsStore(results).find(run)
         finder = make_detector(detector, detector_file)  # before the model, which takes longer

@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 
 from fer_bench.data.files.archive import FolderTree
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import how_many
 from fer_bench.inference.files.images import IMAGE_SUFFIXES, read_image
 from fer_bench.inference.files.kinds import begins_as_video
 from fer_bench.inference.predictor import FacePrediction, Predictor
 
+#: Files that a sentence about a folder names, before it says that there are more.
+MOST_NAMED = 3
 VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".wmv", ".flv",
     ".3gp", ".mts", ".m2t", ".ts", ".vob", ".3g2", ".ogv", ".qt", ".asf", ".mpe", ".m2v", ".f4v",
@@ -182,6 +185,39 @@ def find_inputs(words: Sequence[str], *, leave_out: Sequence[Path] = ()) -> list
         )
     root = os.path.commonpath(bases)
     return [Input(path=path, name=whole.relative_to(root)) for whole, path in found.items()]
+
+
+def passed_over(
+    words: Sequence[str], inputs: Sequence[Input], *, leave_out: Sequence[Path] = ()
+) -> list[str]:
+    """One sentence for each folder among `words` that holds files which are no inputs.
+
+    Args:
+        words, leave_out: as `find_inputs` takes them.
+        inputs: what that found.
+    """
+    known = {one.path.resolve() for one in inputs}
+    shunned = [path.resolve() for path in leave_out]
+    sentences = []
+    for folder in (Path(word) for word in words if Path(word).is_dir()):
+        others, hidden = [], 0
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            whole, steps = file.resolve(), file.relative_to(folder).parts
+            if whole in known or any(whole.is_relative_to(path) for path in shunned):
+                continue
+            if any(step.startswith(".") for step in steps):
+                hidden += 1
+            else:
+                others.append(file.name)
+        reasons = []
+        if others:
+            shown = ", ".join(others[:MOST_NAMED]) + (", …" if len(others) > MOST_NAMED else "")
+            reasons.append(f"{how_many(len(others), 'file')} neither image nor video ({shown})")
+        if hidden:
+            reasons.append(how_many(hidden, "hidden file"))
+        if reasons:
+            sentences.append(f"passed over in {folder}: {' and '.join(reasons)}")
+    return sentences
 
 
 def _matches(word: str) -> tuple[Path, list[str], bool]:
