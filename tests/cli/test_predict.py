@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -470,6 +470,21 @@ def test_names_that_are_no_unicode_are_written_readably(predict, tmp_path) -> No
     assert predict(".", "--detector", "whole")[1].startswith("caf\\udce9.png: ")
 
 
+def terminate() -> None:
+    """SIGTERM for this process, whose handler must be the command's: the usual one ends pytest."""
+    assert callable(signal.getsignal(signal.SIGTERM))
+    signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def usual_end() -> Iterator[None]:
+    """SIGTERM as a process begins with it, whatever a server of another test has left behind."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+@pytest.mark.usefixtures("usual_end")
 @pytest.mark.parametrize("way", ["error", "Ctrl-C", "SIGTERM"])
 def test_a_stopped_command_keeps_its_rows_and_leaves_no_hidden_file(
     predict, tmp_path, monkeypatch, way
@@ -484,7 +499,7 @@ def test_a_stopped_command_keeps_its_rows_and_leaves_no_hidden_file(
                 raise FerBenchError("stopped")
             if way == "Ctrl-C":  # as Python's own handler does; a worker of pytest has none
                 raise KeyboardInterrupt
-            signal.raise_signal(signal.SIGTERM)
+            terminate()
 
     monkeypatch.setattr(Summary, "add", stop)
     files = ["--csv", "new/rows.csv", "--jsonl", "new/rows.jsonl", "--out", "new", "--json"]
@@ -501,6 +516,7 @@ def test_a_stopped_command_keeps_its_rows_and_leaves_no_hidden_file(
     assert json.loads((tmp_path / "new/summary.json").read_text())["complete"] is False
 
 
+@pytest.mark.usefixtures("usual_end")
 def test_a_command_stopped_in_a_video_leaves_no_hidden_file(predict, tmp_path, monkeypatch) -> None:
     put_clip(tmp_path / "v.avi", n=7)
     add = Summary.add
@@ -508,7 +524,7 @@ def test_a_command_stopped_in_a_video_leaves_no_hidden_file(predict, tmp_path, m
     def stop(self: Summary, result: FileResult) -> None:
         add(self, result)
         if result.frame == 4:
-            signal.raise_signal(signal.SIGTERM)
+            terminate()
 
     monkeypatch.setattr(Summary, "add", stop)
     words = ["v.avi", "--detector", "whole", "--csv", "rows.csv", "--out", "out"]

@@ -134,7 +134,7 @@ def test_predict_names_sets(fer: Callable[..., tuple[int, str, str]], stored: Pa
     probabilities = [found["probabilities"][e] for e in found["set"]]
     assert probabilities == sorted(probabilities, reverse=True)
     header, row = table.read_text().splitlines()
-    assert header.endswith('"p_neutral","set","error"') and " ".join(found["set"]) in row
+    assert header.endswith('"p_neutral","set","backend","error"') and " ".join(found["set"]) in row
     _, out, _ = fer("predict", *common, "--json")
     assert "set" not in json.loads(out)[0]["faces"][0]
     code, _, err = fer("predict", *common, "--sets", "90")
