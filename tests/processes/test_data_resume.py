@@ -47,7 +47,7 @@ def dying(*given):
     return original(*given)
 
 setattr(owner, name, dying)
-reading.BLOCK = 8
+images.BLOCK = 8
 read_source(source)
 """
 #: Reads a source; says so after its first block, and goes on once it may.

@@ -107,7 +107,7 @@ def run_sweep_on_ray(
         job = _Job(
             sweep=uuid4().hex,
             runner=replace(runner, device="cuda" if gpus else "cpu"),
-            source=source,
+            source=replace(source, on_load=None),  # it writes to this process's terminal
             place=place_of(runner.store.root),
             mark=mark,
             home=Path.cwd(),
