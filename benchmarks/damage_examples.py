@@ -150,7 +150,7 @@ def data_sources() -> list[dict[str, bytes]]:
             **{f"data/Image/aligned/train_{n}_aligned.jpg": face[n] for n in range(5)},
             **{f"data/Image/aligned/test_{n}_aligned.jpg": face[n] for n in range(5, 8)},
         },
-        {f"data/{n}/{m}.png": face[7 * m + n] for n in range(7) for m in range(2)},
+        {f"data/AffectNet/{n}/{m}.png": face[7 * m + n] for n in range(7) for m in range(2)},
         {f"data/happy/S{n:03}_001_00000001.png": face[n] for n in range(4)},
         {f"data/{part}-0.tar": _tar(face[:6]) for part in ("train", "test")},
         {f"data/{part}-0.parquet": _parquet(face[:6]) for part in ("train", "test")},

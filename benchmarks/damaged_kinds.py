@@ -83,7 +83,7 @@ def _weights() -> list[Files]:
 @cache
 def _checkpoint() -> bytes:
     state = readers.training_state()
-    state.finish_epoch({"val_accuracy": 0.5})
+    state.finish_epoch({"val_accuracy": 0.5, "val_loss": 1.0})
     with TemporaryDirectory() as folder:
         save_checkpoint(Path(folder), state.checkpoint())
         return (Path(folder) / "checkpoint.pt").read_bytes()

@@ -62,7 +62,7 @@ def test_a_benchmark_at_an_object_store(fer: Fer, lab: str, tmp_path: Path) -> N
     names = [f"synthetic/{record['name']}" for record in (first, second)]
     there = objects(lab)
     assert set(there) == {
-        f"{name}/{file}" for name in names for file in FILES | {"model.json", WEIGHTS}
+        f"{name}/{file}" for name in names for file in FILES | {"model.json", WEIGHTS, "seen.npy"}
     }
     here = local_folder(lab, cache_dir() / "results")
     assert {name: (here / name).stat().st_size for name in there} == there
