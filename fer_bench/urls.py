@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib import import_module
 from typing import Any
@@ -18,6 +19,13 @@ _STORE_ERRORS = {
 def is_url(place: str) -> bool:
     """Whether a place is a URL; else it is a path."""
     return "://" in place
+
+
+def split_places(text: str) -> list[str]:
+    """Paths and URLs that `os.pathsep` separates, as in `PATH`; a URL's own colons do not."""
+    url = r"[A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*://(?:[^/@]*@)?[^/:]*(?::\d+(?=/|$))?"
+    pattern = rf"(?:{url})?[^{re.escape(os.pathsep)}]+"
+    return [place.strip() for place in re.findall(pattern, text) if place.strip()]
 
 
 def shown(url: str) -> str:

@@ -198,7 +198,7 @@ def main() -> None:
         ui.empty_state(
             "No latency measured yet",
             "Measure the shipped model, about a minute, then reload this page.",
-            "python -m fer_bench latency default",
+            ui.command("latency RUN"),
         )
         return
     machine = pick_machine(measured)

@@ -33,7 +33,7 @@ TABS = ("Corruptions", "Other data sets")
 MOST_RUNS, FIRST_RUNS = 6, 3
 #: Longer lists of commands are cut.
 MOST_COMMANDS = 5
-TRANSFER_COMMAND = "python -m fer_bench transfer default --data CK+48 --data RAF-DB"
+TRANSFER_WORDS = "transfer RUN --data CK+48 --data RAF-DB"
 PERCENT = "%.1f %%"
 SUMMARY = {
     "run": st.column_config.TextColumn("Run", width=260, pinned=True),
@@ -161,12 +161,14 @@ def show_faces() -> None:
 
 def show_corruptions(found: Found) -> None:
     groups = settings(found.robustness)
-    missing = robustness_commands(ui.runs(), [one.name for one in found.robustness])
+    missing = robustness_commands(
+        ui.runs(), [one.name for one in found.robustness], ui.own_results()
+    )
     if not groups:
         ui.empty_state(
             "No run measured on corrupted faces yet",
             "Measure the shipped model, some minutes, then reload this page.",
-            "python -m fer_bench robustness default --data fer2013.zip",
+            ui.command("robustness RUN --data fer2013.zip"),
         )
     else:
         setting = st.selectbox("Measured on", list(groups), key="setting")
@@ -192,7 +194,7 @@ def show_transfer(found: Found) -> None:
         ui.empty_state(
             "No run tried on another data set yet",
             "Try the shipped model on any data set FER Bench reads, then reload this page.",
-            TRANSFER_COMMAND,
+            ui.command(TRANSFER_WORDS),
         )
         return
     st.subheader("Trained on × tested on")
@@ -211,7 +213,7 @@ def show_transfer(found: Found) -> None:
     )
     ui.download_csv(table, "transfer.csv", "transfer-csv")
     st.caption("To try more:")
-    st.code(TRANSFER_COMMAND, language="bash", wrap_lines=True)
+    st.code(ui.command(TRANSFER_WORDS), language="bash", wrap_lines=True)
 
 
 def main() -> None:

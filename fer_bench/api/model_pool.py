@@ -17,7 +17,7 @@ from fer_bench.api.settings import ServeSettings
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.inference.classifier import FaceClassifier, open_classifier
 from fer_bench.results.location import fetch
-from fer_bench.results.store import DEFAULT, ResultsStore, StoredRun
+from fer_bench.results.store import DEFAULT, StoredRun
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Networks:
 
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
-        self._store = ResultsStore(settings.results)
+        self._store = settings.store
         self.default = self._store.find(settings.run)
         self.default.require_record()
         self._opener = ThreadPoolExecutor(1, "opener")

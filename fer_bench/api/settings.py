@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.store import DEFAULT
+from fer_bench.results.store import DEFAULT, ResultsStore
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServeSettings:
     """Settings of one server.
 
-    results: folder of the records.
+    store: the records.
     run: the default model, as `ResultsStore.find` takes it.
     detector, detector_file: as `inference.detectors.base.make_detector` takes them.
     backend: as `backends.registry.open_backend` takes it.
@@ -31,7 +31,7 @@ class ServeSettings:
         FerBenchError: a number that is not above 0, or an empty token.
     """
 
-    results: Path
+    store: ResultsStore
     run: str = DEFAULT
     detector: str = "haar"
     detector_file: Path | None = None

@@ -218,6 +218,13 @@ def specify_ensemble(
         FerBenchError: no such run, or values that do not fit.
     """
     found = [store.find(name) for name in runs]
+    elsewhere = [run for run in found if len(store.roots) > 1 and not run.own]
+    if elsewhere:
+        raise FerBenchError(
+            f"an ensemble lies beside its members, and {elsewhere[0].name} is in "
+            f"{elsewhere[0].folder.parent}: copy that run's folder below {store.root}, or name its "
+            "results folder alone with --results"
+        )
     values: dict[str, object] = {
         "ensemble": [run.name for run in found],
         "title": title,

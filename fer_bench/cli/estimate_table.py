@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from fer_bench.errors import FerBenchError
 if TYPE_CHECKING:
     from fer_bench.benchmark.estimate.estimate import PlanEstimate, RunEstimate
     from fer_bench.benchmark.plan import Source
+    from fer_bench.results.store import ResultsStore
     from fer_bench.specs.run import EnsembleSpec, RunSpec
     from fer_bench.types import Dtype
 
@@ -44,7 +44,7 @@ def require_dry_run(measure: bool, images: int | None, price_per_hour: float | N
 def print_estimate(
     specs: Sequence[RunSpec | EnsembleSpec],
     source: Source | None,
-    results: Path,
+    store: ResultsStore,
     *,
     images: int | None,
     device: str,
@@ -56,11 +56,10 @@ def print_estimate(
 ) -> None:
     """Estimates a plan and says what comes out; arguments as in `dry_run.estimate`."""
     from fer_bench.benchmark.estimate.dry_run import estimate
-    from fer_bench.results.store import ResultsStore
 
     plan = estimate(
         specs,
-        store=ResultsStore(results),
+        store=store,
         source=source,
         images=images,
         device=device,
@@ -69,14 +68,14 @@ def print_estimate(
         price_per_hour=price_per_hour,
         on_measure=_say_measured if measured else None,
     )
-    show_estimate(plan, as_json, results)
+    show_estimate(plan, as_json, store.place)
 
 
 def _say_measured(spec: RunSpec) -> None:
     err.print(f"measuring {spec.model} ({spec.mode}) ...", markup=False)
 
 
-def show_estimate(plan: PlanEstimate, as_json: bool, results: Path) -> None:
+def show_estimate(plan: PlanEstimate, as_json: bool, place: str) -> None:
     """The estimate as a table on stderr, or as one JSON document on stdout."""
     if as_json:
         print_json(estimate_document(plan))
@@ -89,7 +88,7 @@ def show_estimate(plan: PlanEstimate, as_json: bool, results: Path) -> None:
             err.print(line, markup=False)
     if plan.unknown:
         err.print(
-            f"no finished run in {results} tells how fast {plan.unknown} of {len(plan.runs)} runs "
+            f"no finished run in {place} tells how fast {plan.unknown} of {len(plan.runs)} runs "
             "go on this device, so they are in no sum: say --measure to try them here for a moment",
             markup=False,
         )

@@ -15,18 +15,22 @@ if TYPE_CHECKING:
     from fer_bench.benchmark import Source
     from fer_bench.data.dataset import FaceDataset
     from fer_bench.models.classifier import Option
+    from fer_bench.results.store import ResultsStore
     from fer_bench.specs.run import Protocol, VoteMode
     from fer_bench.types import Dtype, Mode, Split
+else:  # typer asks the option's parser, and importing the store takes a while
+    ResultsStore = Any
 
-DEFAULT_RESULTS = Path("results")
+#: Read by the option's parser, as what the user gives.
+DEFAULT_RESULTS: Any = "results"
 PrecisionChoice = Literal["auto", "fp32", "bf16"]
 
 
-def _results_folder(place: str | Path) -> Path:
-    """The folder of records; of a URL, the one that follows it, with what is new there."""
+def _open_results(place: str) -> ResultsStore:
+    """The runs at the places given; of a URL, with what is new there."""
     from fer_bench.results.store import open_results
 
-    return open_results(place).root
+    return open_results(place)
 
 
 Data = Annotated[
@@ -38,13 +42,14 @@ Data = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Results = Annotated[
-    Path,
+    ResultsStore,
     typer.Option(
         "--results",
         envvar="FER_BENCH_RESULTS",
-        parser=_results_folder,
-        metavar="FOLDER|URL",
-        help="Where the records are; a URL such as s3://bucket/lab, too.",
+        parser=_open_results,
+        metavar="FOLDER|URL[:…]",
+        help="Where the records are; a URL such as s3://bucket/lab, too. Several, as in "
+        "mine:results, are read together; new runs go to the first.",
     ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Images per split; marks the run `limit`.")]

@@ -91,7 +91,7 @@ def collect(store: ResultsStore, dataset: str | None = None) -> Contents:
         sources=sources,
         without_result=tuple(_without_result(runs)),
         measured=tuple(
-            m for m in measured_networks(list_latencies(store.root), names) if m.name in names
+            m for m in measured_networks(list_latencies(*store.roots), names) if m.name in names
         ),
     )
 

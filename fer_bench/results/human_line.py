@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import Field
@@ -86,22 +87,23 @@ class HumanLines(Document):
     lines: list[HumanLine] = Field(default_factory=list)
 
 
-def read_human_lines(root: Path, dataset: str) -> list[HumanLine]:
-    """The stored lines of a data set; none where there is no file.
+def read_human_lines(roots: Iterable[Path], dataset: str) -> list[HumanLine]:
+    """The stored lines of a data set; none where there is no file. Earlier folders come first.
 
     Raises:
         FerBenchError: a damaged file.
     """
-    return read_document(root / dataset / HUMAN_LINE, HumanLines).lines
+    files = (root / dataset / HUMAN_LINE for root in roots)
+    return [line for file in files for line in read_document(file, HumanLines).lines]
 
 
-def human_line(root: Path, record: RunRecord) -> HumanLine | None:
+def human_line(roots: Iterable[Path], record: RunRecord) -> HumanLine | None:
     """The line that a run's test images have, told by the data's fingerprint.
 
     Raises:
         FerBenchError: a damaged file.
     """
-    lines = read_human_lines(root, record.dataset.name)
+    lines = read_human_lines(roots, record.dataset.name)
     return next((one for one in lines if one.fingerprint == record.dataset.fingerprint), None)
 
 
@@ -112,7 +114,8 @@ def save_human_line(root: Path, dataset: str, line: HumanLine) -> Path:
         FerBenchError: the file that is there is damaged, or the disk cannot be written.
     """
     path = root / dataset / HUMAN_LINE
-    others = [one for one in read_human_lines(root, dataset) if one.fingerprint != line.fingerprint]
+    stored = read_human_lines([root], dataset)
+    others = [one for one in stored if one.fingerprint != line.fingerprint]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_document(path, HumanLines(lines=sorted([*others, line], key=lambda one: one.protocol)))
     return path

@@ -96,10 +96,10 @@ def add_report(folder: Path, report: LatencyReport) -> LatencyFile:
     return file
 
 
-def list_latencies(root: Path) -> list[StoredLatency]:
-    """Every measured network under a results folder, runs and others, by data set and name."""
+def list_latencies(*roots: Path) -> list[StoredLatency]:
+    """Every measured network in results folders, runs and others, by data set and name."""
     found = []
-    for path in sorted(root.glob(f"*/*/{LATENCY}")):
+    for path in (path for root in roots for path in sorted(root.glob(f"*/*/{LATENCY}"))):
         dataset, name = path.parent.parent.name, path.parent.name
         if dataset.startswith(".") or name.startswith("."):  # `.work` is the running jobs' scratch
             continue

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fer_bench.results.remote import RemoteResults
 from fer_bench.storage import write_atomically
-from fer_bench.urls import is_url, shown
+from fer_bench.urls import is_url, shown, split_places
 
 #: By folder: paths are what the rest of the program hands around.
 _mirrors: dict[Path, RemoteResults] = {}
@@ -47,6 +47,16 @@ def place_of(folder: Path) -> str:
     """The URL that a results folder follows, else its absolute path; to be opened elsewhere."""
     mirror = mirror_of(folder)
     return mirror.url if mirror else str(folder.resolve())
+
+
+def local_folders(place: str, cache: Path, *, every: float = 0) -> list[Path]:
+    """The folders of several places with `os.pathsep` between them, as `local_folder` of each.
+
+    Raises:
+        FerBenchError: as `local_folder`.
+    """
+    places = [place] if Path(place).exists() else split_places(place)
+    return [local_folder(one, cache, every=every) for one in places or [place]]
 
 
 def shown_place(folder: Path) -> str:

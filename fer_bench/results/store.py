@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,9 @@ from fer_bench.errors import FerBenchError, suggest
 from fer_bench.results.location import (
     discard,
     is_kept,
-    local_folder,
+    local_folders,
     mirror_of,
+    place_of,
     shown_place,
     write_results,
 )
@@ -48,6 +49,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 class StoredRun:
     """A run's folder and what its record says, or why the record cannot be read.
 
+    own: it lies in the first of several results folders, the one that new runs are written to.
+
     The record is shared by everyone who reads it in this process: copy it before changing it.
     """
 
@@ -56,6 +59,7 @@ class StoredRun:
     folder: Path
     record: RunRecord | None
     problem: str | None
+    own: bool = False
 
     @property
     def weight_files(self) -> tuple[Path, ...]:
@@ -81,18 +85,28 @@ class StoredRun:
 
 
 class ResultsStore:
-    """All runs under one root folder, which need not exist yet."""
+    """All runs under one root folder, or several, which need not exist yet.
 
-    def __init__(self, root: Path) -> None:
+    New runs are written to the first root. Of two runs with the same data set and name, the one of
+    the earlier root counts.
+    """
+
+    def __init__(self, root: Path, *others: Path) -> None:
         self.root = root
+        self.roots = tuple(dict.fromkeys((root, *others)))
 
     @property
     def place(self) -> str:
-        """What messages call it: its folder, or the URL that this follows."""
-        return shown_place(self.root)
+        """What messages and commands call it: its folders, or the URLs that these follow."""
+        return os.pathsep.join(map(shown_place, self.roots))
+
+    @property
+    def address(self) -> str:
+        """What opens it from anywhere on this machine: absolute paths and whole URLs."""
+        return os.pathsep.join(map(place_of, self.roots))
 
     def folder(self, dataset: str, name: str) -> Path:
-        """Where a run lies, or would lie.
+        """Where a new run is written to.
 
         Raises:
             FerBenchError: a name that is none (path separators, upper case, ...).
@@ -118,20 +132,24 @@ class ResultsStore:
 
     def _folders(self) -> list[Path]:
         """Run folders; one without a record (cut off while it was first saved) is no run."""
-        return [
-            run
-            for dataset in _subfolders(self.root)
-            for run in _subfolders(dataset)
-            if _holds_record(run)
-        ]
+        runs: dict[tuple[str, str], Path] = {}
+        for root in self.roots:
+            for dataset in _subfolders(root):
+                for run in filter(_holds_record, _subfolders(dataset)):
+                    runs.setdefault((dataset.name, run.name), run)
+        return list(runs.values())
 
     def runs(self) -> list[StoredRun]:
-        """Every run, ordered by data set and name; an unreadable one says so in `problem`.
+        """Every run, by root, data set and name; an unreadable one says so in `problem`.
 
         Raises:
             FerBenchError: the root itself cannot be listed.
         """
-        return [read_run(folder) for folder in self._folders()]
+        return [self._read(folder) for folder in self._folders()]
+
+    def _read(self, folder: Path) -> StoredRun:
+        own = len(self.roots) > 1 and folder.is_relative_to(self.root)
+        return replace(read_run(folder), own=own)
 
     def find(self, name: str) -> StoredRun:
         """A run by its name, by `dataset/name`, by its folder, or the `default` one.
@@ -147,7 +165,7 @@ class ResultsStore:
             full = " or ".join(f"{f.parent.name}/{f.name}" for f in found)
             raise FerBenchError(f"several runs are named {name!r}: say {full}")
         if found:
-            return read_run(found[0])
+            return self._read(found[0])
         if _holds_record(Path(name)):
             return read_run(Path(name).resolve())
         if not folders:
@@ -159,7 +177,8 @@ class ResultsStore:
         raise FerBenchError(f"unknown run {name!r:.160}: {suggest(name, known)}")
 
     def _default(self) -> StoredRun:
-        path = self.root / DEFAULT_FILE
+        marked = (root / DEFAULT_FILE for root in self.roots)
+        path = next((file for file in marked if file.exists()), self.root / DEFAULT_FILE)
         try:
             name = path.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
@@ -185,9 +204,9 @@ class ResultsStore:
             raise FerBenchError(
                 f"run {run.name} is {status}: only a finished run can be the default"
             )
-        if run.folder.resolve() != self.folder(run.dataset, run.name).resolve():
+        if run.folder.resolve() not in {folder.resolve() for folder in self._folders()}:
             raise FerBenchError(
-                f"run {run.name} lies in {run.folder}, expected one in {self.root}: name that "
+                f"run {run.name} lies in {run.folder}, expected one in {self.place}: name that "
                 "results folder, or copy the run here"
             )
         full = f"{run.dataset}/{run.name}"
@@ -264,17 +283,18 @@ class ResultsStore:
 
 
 def open_results(place: str | Path | None = None, *, every: float = 0) -> ResultsStore:
-    """The runs in a results folder, or at a URL such as `s3://bucket/lab`.
+    """The runs in a results folder, or at a URL such as `s3://bucket/lab`; or in several.
 
     Args:
         place: None for `$FER_BENCH_RESULTS`, or `results` in the current folder. It need not exist.
+            Several have `os.pathsep` between them, as in `mine:results`: new runs go to the first.
         every: a URL is not asked again for what is new within so many seconds.
 
     Raises:
         FerBenchError: a URL that cannot be opened or read.
     """
     place = place or os.environ.get("FER_BENCH_RESULTS") or DEFAULT_ROOT
-    return ResultsStore(local_folder(str(place), cache_dir() / "results", every=every))
+    return ResultsStore(*local_folders(str(place), cache_dir() / "results", every=every))
 
 
 def read_run(folder: Path) -> StoredRun:

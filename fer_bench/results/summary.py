@@ -30,7 +30,7 @@ COLUMNS = (
     "flops",
     "test_accuracy", "ci_low", "ci_high", "test_accuracy_tta", "test_clean_accuracy",
     "test_macro_f1", "test_balanced_accuracy", "roc_auc", "ece", "val_accuracy",
-    "train_seconds", "epochs", "budget", "device", "hardware", "can_be_tried", "finished_at",
+    "train_seconds", "epochs", "budget", "device", "hardware", "can_be_tried", "finished_at", "own",
 )  # fmt: skip
 
 
@@ -54,7 +54,14 @@ def _identity(run: StoredRun, record: RunRecord) -> dict[str, object]:
         "emotions": len(record.dataset.emotions),
         "can_be_tried": record.status == "done" and run.has_weights,
         "finished_at": record.finished_at,
+        "own": run.own,
     }
+
+
+def mark_own(table: pd.DataFrame) -> pd.DataFrame:
+    """`summary_table` whose titles say which runs are of the first of several folders."""
+    marks = table["own"].map({True: " (yours)", False: ""}).astype(object)
+    return table.assign(title=table["title"] + marks) if len(table) else table
 
 
 def _quality(metrics: dict[str, Metrics]) -> dict[str, object]:
@@ -138,6 +145,7 @@ def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
         **dict.fromkeys(NUMBERS, "float64"),
         "comparable": "bool",
         "can_be_tried": "bool",
+        "own": "bool",
     }
     table = table.astype(kinds)
     finished = pd.to_datetime(table["finished_at"], utc=True).dt.as_unit("us")

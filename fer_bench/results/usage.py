@@ -14,17 +14,22 @@ class Usage(NamedTuple):
     language: str = "bash"
 
 
+def fer_bench_command(words: str, results: str | None = None) -> str:
+    """`python -m fer_bench WORDS`, on the results at a place where that is not the usual one."""
+    where = f" --results {shlex.quote(results)}" if results else ""
+    return f"python -m fer_bench {words}{where}"
+
+
 def usages(run: str, results: str | None = None) -> list[Usage]:
     """The ways to use the run called `run` by commands.
 
     results: the results folder or URL, where it is not the one that commands look into unasked.
     """
     name = shlex.quote(run)
-    where = f" --results {shlex.quote(results)}" if results else ""
     loaded = f"{run!r}, results={results!r}" if results else repr(run)
 
     def command(words: str) -> str:
-        return f"python -m fer_bench {words}{where}"
+        return fer_bench_command(words, results)
 
     return [
         Usage("Name the faces in pictures and videos", command(f"predict {name} photo.jpg")),

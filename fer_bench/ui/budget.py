@@ -10,7 +10,7 @@ import streamlit as st
 from fer_bench.formatting import as_percents, escape, how_many
 from fer_bench.studies.latency.budget import Answer, Budget, candidates_by_benchmark, choose
 from fer_bench.studies.latency.tables import MeasuredNetwork, option_table
-from fer_bench.ui.records import runs
+from fer_bench.ui.records import command, runs
 from fer_bench.ui.widgets import download_csv, empty_state
 
 #: The parameter of the Latency page's address that opens one of its tabs, and this control's tab.
@@ -47,7 +47,7 @@ def show_budget(here: Sequence[MeasuredNetwork]) -> None:
             "No run to choose from",
             "No run that stands in a ranking was measured on this machine. Measure one there, then "
             "reload this page.",
-            "python -m fer_bench latency RUN",
+            command("latency RUN"),
         )
         return
     chosen = candidates[st.selectbox("Data set", list(candidates), key="budget-data")]

@@ -12,14 +12,15 @@ import streamlit as st
 
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, percent
-from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore, StoredRun, read_run
+from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore, StoredRun
 from fer_bench.results.titles import model_title
 from fer_bench.studies.model_card.card import model_card
 from fer_bench.ui.records import (
     chosen_run,
+    command,
     default_id,
     predictions,
-    results_root,
+    results_store,
     run_id,
     runs,
     titles,
@@ -86,7 +87,7 @@ def classifier(run: str, backend: str = "auto") -> FaceClassifier:
     Raises:
         FerBenchError: as `inference.classifier.open_classifier`.
     """
-    return _open(str(results_root()), run, backend, weights_changed(run))
+    return _open(results_store().roots, run, backend, weights_changed(run))
 
 
 def weights_changed(run: str) -> int:
@@ -95,17 +96,17 @@ def weights_changed(run: str) -> int:
     Part of the key of everything that is remembered about a network.
     """
     try:
-        files = read_run(results_root() / run).weight_files
+        files = next(one for one in runs() if run_id(one) == run).weight_files
         return max(file.stat().st_mtime_ns for file in files)
-    except OSError:
+    except (OSError, StopIteration):
         return 0
 
 
 @st.cache_resource(max_entries=MOST_OPEN, show_spinner="Opening the model …")
-def _open(root: str, run: str, backend: str, changed: int) -> FaceClassifier:
+def _open(roots: tuple[Path, ...], run: str, backend: str, changed: int) -> FaceClassifier:
     from fer_bench.inference.classifier import open_classifier
 
-    opened = open_classifier(ResultsStore(Path(root)).find(run), backend)
+    opened = open_classifier(ResultsStore(*roots).find(run), backend)
     # Streamlit collects garbage after every rerun, through all the objects that torch brought: that
     # held the live page's frames up for 0.15 s every second. What is here now is here to stay.
     gc.collect()
@@ -170,9 +171,11 @@ def no_models() -> None:
     """The empty state of a page that needs a trained network."""
     empty_state(
         "No trained model here",
-        f"The shipped model should lie in {escape(results_root())}, named by `{DEFAULT_FILE}`; "
+        f"The shipped model should lie in {escape(results_store().place)}, named by "
+        f"`{DEFAULT_FILE}`; "
         "records alone hold no weights. Train one (synthetic faces, about a minute), "
         "then reload this page.",
-        "python -m fer_bench train --model keras_cnn --mode full --recipe demo "
-        "--pretraining none --data synthetic",
+        command(
+            "train --model keras_cnn --mode full --recipe demo --pretraining none --data synthetic"
+        ),
     )

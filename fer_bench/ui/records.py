@@ -20,16 +20,21 @@ from fer_bench.results.human_line import HumanLine
 from fer_bench.results.human_line import human_line as find_human_line
 from fer_bench.results.latency_files import LATENCY, StoredLatency, list_latencies
 from fer_bench.results.locks import carried_out
+from fer_bench.results.parse import read_history, read_predictions
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import (
     DEFAULT,
     DEFAULT_FILE,
+    DEFAULT_ROOT,
+    HISTORY,
+    PREDICTIONS,
     RECORD,
     ResultsStore,
     StoredRun,
     open_results,
 )
-from fer_bench.results.summary import summary_table
+from fer_bench.results.summary import mark_own, summary_table
+from fer_bench.results.usage import fer_bench_command
 from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
 from fer_bench.types import ImageSet
 
@@ -42,24 +47,24 @@ CHOSEN = "chosen-run"
 LOOK_EVERY = 60.0
 
 
-def results_root() -> Path:
-    """The folder of records: `FER_BENCH_RESULTS`, or `results/` beside `app.py`.
+def results_store() -> ResultsStore:
+    """The records: those of `FER_BENCH_RESULTS`, or of `results/` beside `app.py`.
 
     A URL is asked for what is new, at most so often that no page waits for it twice; one that
     cannot be read ends the page with a sentence.
     """
     given = own_results()
     if not given:
-        return dashboard_folder() / "results"
+        return ResultsStore(dashboard_folder() / DEFAULT_ROOT)
     try:
-        return open_results(given, every=LOOK_EVERY).root
+        return open_results(given, every=LOOK_EVERY)
     except FerBenchError as error:
         st.error(escape(str(error)), icon=":material/error:")
         st.stop()
 
 
 def own_results() -> str | None:
-    """The results folder or URL that this dashboard was given; None where it shows the shipped."""
+    """The results folders or URLs that this dashboard was given; None for the shipped one."""
     return os.environ.get("FER_BENCH_RESULTS") or None
 
 
@@ -69,13 +74,13 @@ def chosen_run() -> str | None:
     return str(chosen) if chosen else None
 
 
-def _state(root: Path, file: str) -> str:
+def _state(roots: Sequence[Path], file: str) -> str:
     """A digest that changes as soon as any run's file of this name is added, changed or removed.
 
     It is made anew on every rerun of a page, hence no `Path.glob`, which takes five times as long.
     """
     digest = hashlib.sha256()
-    for dataset in _subfolders(root):
+    for dataset in (dataset for root in roots for dataset in _subfolders(root)):
         for run in _subfolders(dataset):
             try:
                 stat = os.stat(f"{run}/{file}")  # noqa: PTH116
@@ -85,9 +90,9 @@ def _state(root: Path, file: str) -> str:
     return digest.hexdigest()
 
 
-def _runs_state(root: Path) -> str:
+def _runs_state(roots: Sequence[Path]) -> str:
     """As `_state` of the records, and of which runs are at work: one that is killed is none."""
-    return " ".join((_state(root, RECORD), *sorted(carried_out(root))))
+    return " ".join((_state(roots, RECORD), *sorted(carried_out(roots[0]))))
 
 
 def _subfolders(folder: Path | str) -> list[str]:
@@ -116,22 +121,25 @@ def _kept_for_good() -> Iterator[None]:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the records …")
-def _load(root: str, state: str) -> tuple[list[StoredRun], pd.DataFrame]:
+def _load(roots: tuple[Path, ...], state: str) -> tuple[list[StoredRun], pd.DataFrame]:
     with _kept_for_good():
-        stored = ResultsStore(Path(root)).runs()
-        return stored, summary_table(stored)
+        stored = ResultsStore(*roots).runs()
+        return stored, mark_own(summary_table(stored))
+
+
+def _stored() -> tuple[list[StoredRun], pd.DataFrame]:
+    roots = results_store().roots
+    return _load(roots, _runs_state(roots))
 
 
 def runs() -> list[StoredRun]:
     """Every stored run; parsed once, and again when the folder changes. Not to be modified."""
-    root = results_root()
-    return _load(str(root), _runs_state(root))[0]
+    return _stored()[0]
 
 
 def table() -> pd.DataFrame:
     """`summary_table` of `runs()`; the caller's own copy."""
-    root = results_root()
-    return _load(str(root), _runs_state(root))[1].copy()
+    return _stored()[1].copy()
 
 
 def titles() -> dict[str, str]:
@@ -143,13 +151,13 @@ def titles() -> dict[str, str]:
 
 def latencies() -> list[StoredLatency]:
     """Every `latency.json`, of runs and of bare networks; read again when one changes."""
-    root = results_root()
-    return _load_latencies(str(root), _state(root, LATENCY))
+    roots = results_store().roots
+    return _load_latencies(roots, _state(roots, LATENCY))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _load_latencies(root: str, state: str) -> list[StoredLatency]:
-    return list_latencies(Path(root))
+def _load_latencies(roots: tuple[Path, ...], state: str) -> list[StoredLatency]:
+    return list_latencies(*roots)
 
 
 def measured() -> list[MeasuredNetwork]:
@@ -171,7 +179,7 @@ def human_line(record: RunRecord) -> HumanLine | None:
     A damaged file ends in a sentence, and the page goes on.
     """
     try:
-        return find_human_line(results_root(), record)
+        return find_human_line(results_store().roots, record)
     except FerBenchError as error:
         st.error(escape(str(error)), icon=":material/error:")
         return None
@@ -183,7 +191,7 @@ def history(run: StoredRun) -> pd.DataFrame | None:
     Raises:
         FerBenchError: the file is damaged.
     """
-    return _part(run, "history.csv")
+    return _part(run, HISTORY)
 
 
 def predictions(run: StoredRun) -> pd.DataFrame | None:
@@ -192,20 +200,20 @@ def predictions(run: StoredRun) -> pd.DataFrame | None:
     Raises:
         FerBenchError: the file is damaged.
     """
-    return _part(run, "predictions.parquet")
+    return _part(run, PREDICTIONS)
 
 
 def _part(run: StoredRun, file: str) -> pd.DataFrame | None:
     path = run.folder / file
     if not path.exists():
         return None
-    return _read_part(str(results_root()), run, file, path.stat().st_mtime_ns)
+    return _read_part(run, file, path.stat().st_mtime_ns)
 
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs={StoredRun: lambda r: str(r.folder)})
-def _read_part(root: str, run: StoredRun, file: str, changed: int) -> pd.DataFrame:
-    store = ResultsStore(Path(root))
-    return store.history(run) if file == "history.csv" else store.predictions(run)
+def _read_part(run: StoredRun, file: str, changed: int) -> pd.DataFrame:
+    read = read_history if file == HISTORY else read_predictions
+    return read(run.folder / file)
 
 
 def run_id(run: StoredRun) -> str:
@@ -215,20 +223,31 @@ def run_id(run: StoredRun) -> str:
 
 def default_id() -> str | None:
     """The `dataset/run` marked as default; None where there is none."""
-    root = results_root()
-    try:
-        changed = (root / DEFAULT_FILE).stat().st_mtime_ns
-    except OSError:
-        return None
-    return _default(str(root), changed)
+    roots, changed = results_store().roots, 0
+    for root in roots:
+        try:
+            changed += (root / DEFAULT_FILE).stat().st_mtime_ns
+        except OSError:
+            continue
+    return _default(roots, changed) if changed else None
 
 
 @st.cache_data(max_entries=2, show_spinner=False)
-def _default(root: str, changed: int) -> str | None:
+def _default(roots: tuple[Path, ...], changed: int) -> str | None:
     try:
-        return run_id(ResultsStore(Path(root)).find(DEFAULT))
+        return run_id(ResultsStore(*roots).find(DEFAULT))
     except FerBenchError:
         return None
+
+
+def command(words: str) -> str:
+    """A command to copy: `RUN` in it becomes a run that is here, and own results are named."""
+    if "RUN" in words.split():
+        done = [run for run in runs() if run.record and run.record.status == "done"]
+        best = run_id(max(done, key=_merit)) if done else "RUN"
+        name = DEFAULT if default_id() else best
+        words = " ".join(name if word == "RUN" else word for word in words.split())
+    return fer_bench_command(words, own_results())
 
 
 def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:

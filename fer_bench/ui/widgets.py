@@ -16,6 +16,7 @@ from fer_bench.formatting import escape, setting
 from fer_bench.results.headline import Tile
 from fer_bench.results.record import RunRecord
 from fer_bench.spreadsheet import safe_csv
+from fer_bench.ui.records import command
 
 #: Width of a saved figure, pixels: a column of a paper at 200 dpi.
 COLUMN_WIDTH = 700
@@ -32,12 +33,12 @@ def show_error(error: FerBenchError) -> None:
     st.error(escape(error), icon=":material/error:")
 
 
-def empty_state(title: str, hint: str, command: str | None = None) -> None:
+def empty_state(title: str, hint: str, to_copy: str | None = None) -> None:
     """A page with nothing to show: what is missing and what to do about it."""
     with st.container(border=True):
         st.markdown(f"**{title}**  \n{hint}")
-        if command:
-            st.code(command, language="bash", wrap_lines=True)
+        if to_copy:
+            st.code(to_copy, language="bash", wrap_lines=True)
 
 
 def no_results() -> None:
@@ -45,7 +46,7 @@ def no_results() -> None:
     empty_state(
         "No runs yet",
         "Run the demo (synthetic faces, a few minutes), then reload this page.",
-        "python -m fer_bench run benchmarks/specs/demo.yaml --data synthetic",
+        command("run benchmarks/specs/demo.yaml --data synthetic"),
     )
 
 

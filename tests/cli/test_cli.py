@@ -10,7 +10,8 @@ from record_fixtures import make_record
 
 from fer_bench.cli.commands.train import report
 from fer_bench.cli.options import DEFAULT_RESULTS
-from fer_bench.results.store import ResultsStore
+from fer_bench.environment import dashboard_folder
+from fer_bench.results.store import ResultsStore, open_results
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,7 +114,7 @@ def test_train_evaluate_results_in_turn(fer, tmp_path):
     assert "already finished" in one_line(err)
     code, _, err = fer(*train, "--force")
     assert code == 0
-    assert f"look at them with: FER_BENCH_RESULTS={tmp_path} streamlit run app.py\n" in err
+    assert f"look at them with: FER_BENCH_RESULTS={tmp_path}:" in err
 
     code, out, _ = fer("evaluate", record["name"], *common, "--json")
     report = json.loads(out)
@@ -155,13 +156,20 @@ def test_results_marks_the_default_run(fer, tmp_path):
     assert f"did you mean '{run}'" in err
 
 
-def test_the_default_folder_needs_no_variable(capsys):
-    for results, hint in (
-        (DEFAULT_RESULTS, f"{DEFAULT_RESULTS}; look at them with: streamlit run app.py\n"),
-        (Path("my results"), "with: FER_BENCH_RESULTS='my results' streamlit run app.py\n"),
-    ):
-        report([make_record()], False, results)
-        assert capsys.readouterr().err.endswith(hint)
+@pytest.mark.parametrize(
+    ("results", "hint"),
+    [
+        (DEFAULT_RESULTS, "results; look at them with: streamlit run app.py"),
+        ("my runs", "with: FER_BENCH_RESULTS='my runs:results' streamlit run app.py"),
+        ("mine:results", "with: FER_BENCH_RESULTS=mine:results streamlit run app.py"),
+    ],
+)
+def test_what_is_trained_elsewhere_is_shown_beside_the_shipped_runs(
+    results, hint, monkeypatch, capsys
+):
+    monkeypatch.chdir(dashboard_folder())
+    report([make_record()], False, open_results(results))
+    assert capsys.readouterr().err.splitlines()[-1].endswith(hint)
 
 
 def test_results_ranks_each_benchmark_by_itself(fer, tmp_path):

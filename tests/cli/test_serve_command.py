@@ -21,7 +21,7 @@ from model_fixtures import DEFAULT_RUN, save_models
 from fer_bench.api import server
 from fer_bench.api.settings import ServeSettings
 from fer_bench.cli import main as cli
-from fer_bench.results.store import WEIGHTS
+from fer_bench.results.store import WEIGHTS, ResultsStore
 
 __all__ = ["api_results"]  # fixtures
 
@@ -162,7 +162,7 @@ def test_an_open_door_is_warned_of(serve, api_results, monkeypatch, host, token,
 
 
 def test_settings_do_not_show_the_token(api_results):
-    assert "secret" not in repr(ServeSettings(results=api_results, token="secret"))
+    assert "secret" not in repr(ServeSettings(store=ResultsStore(api_results), token="secret"))
 
 
 def test_help_answers_without_torch():

@@ -103,21 +103,21 @@ def test_lines_are_stored_by_the_data_they_are_about(tmp_path: Path, line: Human
     other = line.model_copy(update={"fingerprint": "e" * 64, "protocol": "kaggle", "faces": 9})
     for one in (line, other, line.model_copy(update={"faces": 5})):
         save_human_line(tmp_path, "fer2013", one)
-    assert [(one.protocol, one.faces) for one in read_human_lines(tmp_path, "fer2013")] == [
+    assert [(one.protocol, one.faces) for one in read_human_lines([tmp_path], "fer2013")] == [
         ("kaggle", 9),
         ("official", 5),
     ]
     record = make_record()
-    assert human_line(tmp_path, record) is None
+    assert human_line([tmp_path], record) is None
     same = record.dataset.model_copy(update={"fingerprint": "e" * 64})
-    assert human_line(tmp_path, record.model_copy(update={"dataset": same})) == other
+    assert human_line([tmp_path], record.model_copy(update={"dataset": same})) == other
 
 
 def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "fer2013").mkdir()
     (tmp_path / "fer2013" / "human_line.json").write_text('{"lines": 3}')
     with pytest.raises(FerBenchError, match="is damaged"):
-        read_human_lines(tmp_path, "fer2013")
+        read_human_lines([tmp_path], "fer2013")
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_labels_say_how_to_get_a_line(mixed: Path) -> None:
 
 
 def test_the_shipped_lines_hold_the_known_figures() -> None:
-    lines = {one.protocol: one for one in read_human_lines(Path("results"), "fer2013")}
+    lines = {one.protocol: one for one in read_human_lines([Path("results")], "fer2013")}
     official = lines["official"]
     assert round(official.one_voter.value, 3) == 0.768
     assert round(official.label_agreement.value, 3) == 0.558

@@ -112,7 +112,7 @@ def test_without_weights_it_says_where_they_should_be_and_how_to_train(results: 
     assert str(results) in texts(app)
     assert app.code[0].value == (
         "python -m fer_bench train --model keras_cnn --mode full --recipe demo "
-        "--pretraining none --data synthetic"
+        f"--pretraining none --data synthetic --results {results}"
     )
     assert not app.dataframe
 

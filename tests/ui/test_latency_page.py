@@ -53,7 +53,7 @@ def budget(app: AppTest) -> AppTest:
 def test_with_nothing_measured_the_page_says_what_to_do(mixed: Path) -> None:
     app = open_page("latency")
     assert "**No latency measured yet**  \nMeasure the shipped model" in texts(app)
-    assert app.code[0].value == "python -m fer_bench latency default"
+    assert app.code[0].value == f"python -m fer_bench latency {BEST} --results {mixed}"
 
 
 def test_the_page_opens_on_the_machine_of_most_networks(measured: Path) -> None:

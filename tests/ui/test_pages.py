@@ -42,7 +42,7 @@ def test_without_results_a_page_says_what_to_do(page: str, results: Path) -> Non
     app = open_page(page)
     assert "**No runs yet**  \nRun the demo (synthetic faces, a few minutes)" in texts(app)
     assert app.code[0].value == (
-        "python -m fer_bench run benchmarks/specs/demo.yaml --data synthetic"
+        f"python -m fer_bench run benchmarks/specs/demo.yaml --data synthetic --results {results}"
     )
     assert "0 runs · no data set connected" in texts(app)
 

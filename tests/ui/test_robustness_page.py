@@ -52,7 +52,9 @@ def test_with_nothing_measured_the_page_says_what_to_do_and_shows_the_corruption
 ) -> None:
     app = open_page("robustness")
     assert "**No run measured on corrupted faces yet**" in texts(app)
-    assert app.code[0].value == "python -m fer_bench robustness default --data fer2013.zip"
+    assert app.code[0].value == (
+        f"python -m fer_bench robustness {BEST} --data fer2013.zip --results {mixed}"
+    )
     assert "What the corruptions look like" in texts(app)
     captions = [image.proto.imgs[0].caption for image in app.get("image")]
     assert len(captions) == 1 + len(ALL)

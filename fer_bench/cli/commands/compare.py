@@ -26,7 +26,7 @@ def compare(
     csv: Annotated[
         Path | None, typer.Option(help="File for the images that the runs do not name alike.")
     ] = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Compare runs on the same images: is one really better than the other?
@@ -36,11 +36,9 @@ def compare(
 
     Example: python -m fer_bench compare default resnet18-full-strong-15ep-scratch-48px-s0
     """
-    from fer_bench.results.store import ResultsStore
     from fer_bench.studies.comparison import verdicts
     from fer_bench.studies.comparison.compare import compare as compare_runs
 
-    store = ResultsStore(results)
     found = [store.find(name) for name in runs]
     comparison = compare_runs(found, [store.predictions(run) for run in found], _images(split))
     if csv is not None:

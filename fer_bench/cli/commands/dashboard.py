@@ -16,6 +16,7 @@ from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 
 if TYPE_CHECKING:
     from fer_bench.api.sharing import Certificate
+    from fer_bench.results.store import ResultsStore
 
 #: Where the pages look for the address to show (`fer_bench/ui/access.py`).
 ADDRESS = "FER_BENCH_ADDRESS"
@@ -35,7 +36,7 @@ def app(
         typer.Option(help=f"What visitors must know. Default: {TOKEN}; with --lan a random one."),
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Start the dashboard, over the shipped model where there is no results folder.
@@ -57,7 +58,7 @@ def app(
     scheme = "https" if https else "http"
     query = f"/?token={token}" if token else ""
     local, shared = (f"{scheme}://{name}:{port}{query}" for name in (here, host))
-    _set_variables(results, token, shared if lan else None, dashboard_folder())
+    _set_variables(store, token, shared if lan else None)
     if as_json:
         fingerprint = certificate.fingerprint if certificate else None
         address = {"address": local, "shared": shared if lan else None}
@@ -80,17 +81,24 @@ def app(
     runpy.run_module("streamlit", run_name="__main__")
 
 
-def _set_variables(results: Path, token: str | None, shared: str | None, folder: Path) -> None:
+def _set_variables(store: ResultsStore, token: str | None, shared: str | None) -> None:
     """What the pages read from the environment."""
-    from fer_bench.results.location import place_of
-
-    if results == DEFAULT_RESULTS and not results.exists():
-        results = folder / "results"
-    os.environ["FER_BENCH_RESULTS"] = place_of(results)
+    os.environ["FER_BENCH_RESULTS"] = _or_shipped(store).address
     for name, value in {TOKEN: token, ADDRESS: shared}.items():
         os.environ.pop(name, None)
         if value:
             os.environ[name] = value
+
+
+def _or_shipped(store: ResultsStore) -> ResultsStore:
+    """The runs given, or the shipped ones where none were and there is no usual folder."""
+    from fer_bench.environment import dashboard_folder
+    from fer_bench.results.store import DEFAULT_ROOT, ResultsStore
+
+    usual = Path(DEFAULT_ROOT)
+    if store.roots == (usual,) and not usual.exists():
+        return ResultsStore(dashboard_folder() / DEFAULT_ROOT)
+    return store
 
 
 def _print(local: str, shared: str | None, certificate: Certificate | None) -> None:
@@ -117,20 +125,17 @@ def live(
     camera: Annotated[int, typer.Option(min=0, help="The camera's number.")] = 0,
     detector: Annotated[str, typer.Option(help="haar or yunet.")] = "haar",
     mirror: Annotated[bool, typer.Option(help="As in a mirror.")] = True,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
 ) -> None:
     """Open a window with the webcam, every face boxed, followed and named; Q or Esc ends it.
 
     Example: python -m fer_bench live --camera 0
     """
-    from fer_bench.environment import dashboard_folder
     from fer_bench.inference.classifier import open_classifier
     from fer_bench.inference.live.window import open_window, watch
-    from fer_bench.results.store import ResultsStore
 
-    if results == DEFAULT_RESULTS and not results.exists():
-        results = dashboard_folder() / "results"
+    store = _or_shipped(store)
     with open_window(camera) as window:
         err.print("loading the model", markup=False)
-        classifier = open_classifier(ResultsStore(results).find(run))
+        classifier = open_classifier(store.find(run))
         watch(window, classifier, detector, mirror=mirror)

@@ -135,7 +135,7 @@ def labels(
     data: Data = None,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Test labels that a stored run's predictions make suspect, the most suspicious first.
@@ -144,11 +144,9 @@ def labels(
 
     Example: python -m fer_bench data labels default --data fer2013.zip --json
     """
-    from fer_bench.results.store import ResultsStore
     from fer_bench.studies.labels.annotators import VOTE_COLUMNS, sides, with_votes
     from fer_bench.studies.labels.label_errors import likely_errors
 
-    store = ResultsStore(results)
     found = store.find(run)
     table = likely_errors(store.predictions(found), found.require_record().dataset.emotions)
     suspects = table[table["suspect"]].drop(columns="suspect")

@@ -36,7 +36,7 @@ def evaluate(
     rows_file: RowsFile = None,
     classes: Classes = None,
     limit: LimitOfSplit = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -49,11 +49,10 @@ def evaluate(
     with quick_imports():
         from fer_bench.benchmark import evaluate_run
         from fer_bench.formatting import images_measured, three_decimals
-        from fer_bench.results.store import ResultsStore
 
     with progress_bars() as progress:
         report = evaluate_run(
-            ResultsStore(results),
+            store,
             run,
             open_source(data_source(data), votes_file, rows_file, classes),
             split=as_split(split),

@@ -43,7 +43,7 @@ def explain(
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     classes: Classes = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Show where a stored run's network looks and how it sorts faces.
@@ -54,14 +54,13 @@ def explain(
     Example: python -m fer_bench explain default --data fer2013.zip --out explained
     """
     from fer_bench.inference.classifier import open_classifier
-    from fer_bench.results.store import ResultsStore
     from fer_bench.studies.explain.feature_map import feature_map
     from fer_bench.studies.explain.heat_map import method_of
     from fer_bench.studies.explain.mean_heat import mean_heats
 
     part = as_split(split)
     source = open_source(data_source(data), votes_file, rows_file, classes)
-    stored = ResultsStore(results).find(run)
+    stored = store.find(run)
     classifier = open_classifier(stored, "torch-fp32")
     method = method_of(classifier)
     dataset = source.load_for(stored.require_record().spec)

@@ -61,7 +61,7 @@ def export(
     ] = False,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Write a run's network as ONNX, OpenVINO or TFLite, a web page or a Python folder.
@@ -89,7 +89,6 @@ def export(
     from fer_bench.backends.export.export import FORMATS
     from fer_bench.benchmark.export import export_run
     from fer_bench.bundles.export import BUNDLES, export_bundle
-    from fer_bench.results.store import ResultsStore
 
     if format not in FORMATS and format not in BUNDLES:
         known = suggest(format, [*FORMATS, *BUNDLES])
@@ -100,7 +99,6 @@ def export(
         raise FerBenchError("give --runtime, or --cdn for none in the folder, not both")
     bundle = _bundle(format, to, runtime, cdn, force) if format in BUNDLES else None
     compared = data or calibration or os.environ.get("FER_BENCH_DATA") or "synthetic"
-    store = ResultsStore(results)
     source = open_source(compared, votes_file, rows_file)
     calibrating = open_source(calibration, votes_file, rows_file) if calibration else None
     with progress_bars() as progress:

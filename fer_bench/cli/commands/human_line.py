@@ -33,7 +33,7 @@ def human_line(
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     save: Annotated[bool, typer.Option("--save", help="Store it for the pages.")] = False,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """How far people agree on the test faces, by FER+'s votes, and every run beside them.
@@ -44,21 +44,21 @@ def human_line(
     """
     from fer_bench.benchmark import measure_human_line
     from fer_bench.results.human_line import read_human_lines, save_human_line
-    from fer_bench.results.store import ResultsStore
 
     if data is None:
         if save:
             raise FerBenchError("--save stores what is measured: say --data DATA as well")
-        lines = read_human_lines(results, "fer2013")
+        lines = read_human_lines(store.roots, "fer2013")
         if not lines:
             raise FerBenchError(
-                f"{results} holds no human line: measure one with `human-line --data DATA --save`"
+                f"{store.place} holds no human line: measure one with `human-line --data DATA "
+                "--save`"
             )
     else:
         source = open_source(data, votes_file, rows_file)
-        lines = [measure_human_line(ResultsStore(results), source, as_protocol(protocol))]
+        lines = [measure_human_line(store, source, as_protocol(protocol))]
         if save:
-            err.print(f"stored in {save_human_line(results, 'fer2013', lines[0])}", markup=False)
+            err.print(f"stored in {save_human_line(store.root, 'fer2013', lines[0])}", markup=False)
     if as_json:
         print_json({"lines": [line.model_dump(mode="json") for line in lines]})
         return

@@ -65,7 +65,7 @@ def latency(
     pretraining: Annotated[
         str, typer.Option(help="Of a model: none, imagenet, a hub id, or a local path.")
     ] = "none",
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Measure how fast a network runs here: back ends in turns, percentiles, stages, agreement.
@@ -81,7 +81,6 @@ def latency(
     """
     from fer_bench.environment import capture
     from fer_bench.results.latency_files import LATENCY, add_report, read_latency
-    from fer_bench.results.store import ResultsStore
     from fer_bench.studies.latency.measure import measure_latency
     from fer_bench.studies.latency.network import find_network
     from fer_bench.studies.latency.plan import Plan, plan_backends
@@ -95,7 +94,7 @@ def latency(
         memory=memory,
     )
     network = find_network(
-        ResultsStore(results), name, options=parse_options(option or []), pretraining=pretraining
+        store, name, options=parse_options(option or []), pretraining=pretraining
     )
     read_latency(network.folder)  # before minutes are spent: can the report be added?
     faces = _faces(network, calibration or os.environ.get("FER_BENCH_DATA"))

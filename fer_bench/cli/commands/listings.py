@@ -108,7 +108,7 @@ def results(
     default: Annotated[
         str | None, typer.Option(help="First make this run the one that `default` stands for.")
     ] = None,
-    folder: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """The stored runs, one line each, by what they are measured on; the comparable ones first.
@@ -116,12 +116,10 @@ def results(
     Example: python -m fer_bench results --sort date
     """
     from fer_bench.errors import FerBenchError, suggest
-    from fer_bench.results.store import ResultsStore
 
     columns = {"accuracy": "test_accuracy", "name": "run", "date": "finished_at"}
     if sort not in columns:
         raise FerBenchError(f"unknown sort {sort!r}: {suggest(sort, columns)}")
-    store = ResultsStore(folder)
     if default is not None:
         chosen = store.find(default)
         store.mark_default(chosen)
@@ -161,9 +159,9 @@ def _ranked(runs: Sequence[StoredRun], column: str) -> pd.DataFrame:
     Those with the most comparable runs come first; `column` sorts the runs of each.
     """
     from fer_bench.results.rankings import ranking_names
-    from fer_bench.results.summary import summary_table
+    from fer_bench.results.summary import mark_own, summary_table
 
-    table = summary_table(runs)
+    table = mark_own(summary_table(runs))
     table["benchmark"] = ranking_names([run.record for run in runs if run.record])
     comparable = table.groupby("benchmark")["comparable"].sum()
     order = {"_size": False, "benchmark": True, "comparable": False, column: column == "run"}

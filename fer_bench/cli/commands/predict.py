@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fer_bench.inference.files.summary import Summary
     from fer_bench.inference.files.writers import Report
     from fer_bench.inference.predictor import Predictor
+    from fer_bench.results.store import ResultsStore
     from fer_bench.types import Progress
 
 #: As a file's name: standard output.
@@ -73,7 +74,7 @@ def predict(
             help="Name as many emotions as hold the true one this often, such as 0.9.",
         ),
     ] = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Find the faces in images and videos and name their emotions.
@@ -92,13 +93,12 @@ def predict(
         from fer_bench.inference.files.summary import Summary
         from fer_bench.inference.files.writers import AnnotatedImages, plan_outputs
         from fer_bench.inference.predictor import Predictor
-        from fer_bench.results.store import ResultsStore
 
     stdout = sys.stdout  # itself, not what progress bars on a terminal put in its place
     outputs = _Outputs(out=out, csv=csv, jsonl=jsonl, video=video, as_json=as_json, sets=sets)
     outputs.require_one_on_stdout()
     if len(paths) == 1 and _is_camera(paths[0]):
-        _watch_camera(paths[0], run, results, detector, backend)
+        _watch_camera(paths[0], run, store, detector, backend)
         return
     with interruptible("what was finished is kept; start again for the rest"):
         left_out = [path for path in (out, video) if path is not None]
@@ -106,7 +106,7 @@ def predict(
         for sentence in passed_over(paths, inputs, leave_out=left_out):
             err.print(sentence, markup=False)
         copies = plan_outputs(inputs, out=out, video=video, reports=outputs.files)
-        stored = ResultsStore(results).find(run)
+        stored = store.find(run)
         finder = make_detector(detector, detector_file)  # before the model, which takes longer
         if sets is not None:
             require_level(sets)
@@ -150,13 +150,12 @@ def _is_camera(word: str) -> bool:
     return (word == "camera" or (word.isascii() and word.isdigit())) and not Path(word).exists()
 
 
-def _watch_camera(word: str, run: str, results: Path, detector: str, backend: str) -> None:
+def _watch_camera(word: str, run: str, store: ResultsStore, detector: str, backend: str) -> None:
     from fer_bench.inference.classifier import open_classifier
     from fer_bench.inference.live.window import open_window, watch
-    from fer_bench.results.store import ResultsStore
 
     with open_window(0 if word == "camera" else int(word)) as window:
-        classifier = open_classifier(ResultsStore(results).find(run), backend)
+        classifier = open_classifier(store.find(run), backend)
         watch(window, classifier, detector, mirror=True)
 
 

@@ -37,7 +37,7 @@ def report(
         Path | None,
         typer.Option(help="A README: write its tables between its marks for results."),
     ] = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Write the stored results as one HTML page that needs no network.
@@ -54,9 +54,7 @@ def report(
         report_page,
         with_results,
     )
-    from fer_bench.results.store import ResultsStore
 
-    store = ResultsStore(results)
     contents = collect(store, dataset)
     files = {file: report_page(store, contents).encode()}
     if tables is not None:

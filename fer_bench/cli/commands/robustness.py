@@ -43,7 +43,7 @@ def robustness(
     rows_file: RowsFile = None,
     classes: Classes = None,
     limit: LimitOfSplit = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -59,9 +59,8 @@ def robustness(
     """
     from fer_bench.benchmark.generalization import robustness_of_run
     from fer_bench.results.robustness import ROBUSTNESS
-    from fer_bench.results.store import ResultsStore
 
-    found = ResultsStore(results).find(run)
+    found = store.find(run)
     names = [word.strip() for word in corruptions.split(",") if word.strip()]
     with progress_bars() as progress:
         report = robustness_of_run(
@@ -118,7 +117,7 @@ def transfer(
     rows_file: RowsFile = None,
     classes: Classes = None,
     limit: LimitOfSplit = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -130,10 +129,9 @@ def transfer(
     Example: python -m fer_bench transfer default --data CK+48 --data RAF-DB
     """
     from fer_bench.benchmark.generalization import transfer_of_run
-    from fer_bench.results.store import ResultsStore
     from fer_bench.results.transfer import TRANSFER
 
-    found = ResultsStore(results).find(run)
+    found = store.find(run)
     given = [data_source(one) for one in data] if data else [data_source(None)]
     with progress_bars() as progress:
         measured = transfer_of_run(

@@ -52,7 +52,7 @@ def run(
     classes: Classes = None,
     only: Annotated[str | None, typer.Option(help="Only runs whose name has this.")] = None,
     limit: Limit = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     extractor: Annotated[str, typer.Option(help="Back end of frozen features.")] = "auto",
     weights: Weights = "float32",
@@ -93,7 +93,6 @@ def run(
     from fer_bench.benchmark import Runner, plan, run_sweep
     from fer_bench.benchmark.cluster.ray_sweep import run_sweep_on_ray
     from fer_bench.config import load_yaml
-    from fer_bench.results.store import ResultsStore
     from fer_bench.specs.sweep import Sweep
 
     trackers = as_trackers(track)
@@ -108,7 +107,7 @@ def run(
         print_estimate(
             specs,
             None if images and not (data or sweep.data) else open_data(),
-            results,
+            store,
             images=images,
             device=choose_device(device),
             weights=as_dtype(weights),
@@ -125,7 +124,7 @@ def run(
         err.print(f"[{specs.index(one) + 1}/{len(specs)}] {one.name}: {what}", markup=False)
 
     runner = Runner(
-        store=ResultsStore(results),
+        store=store,
         device=choose_device(device) if cluster is None else device,
         extractor=extractor,
         weights=as_dtype(weights),
@@ -138,7 +137,7 @@ def run(
         else:
             with sweep_table([one.name for one in specs]) as on_news:
                 records = run_sweep_on_ray(specs, source, runner, cluster, on_news)
-    report(records, as_json, results, trackers)
+    report(records, as_json, store, trackers)
     failed = [r.name for r in records if r.status != "done"]
     if failed:
         raise RunFailed(f"{len(failed)} of {len(records)} runs failed: {', '.join(failed)}")

@@ -61,7 +61,7 @@ def score(
     votes: Annotated[str | None, typer.Option(help="FER+ labels by this rule.")] = None,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Put any system on the same scale: its answers become a record of kind `external`.
@@ -76,7 +76,6 @@ def score(
     from fer_bench.benchmark import beside_others
     from fer_bench.benchmark import score as score_predictions
     from fer_bench.config import validate
-    from fer_bench.results.store import ResultsStore
     from fer_bench.specs.run import DataSpec, ExternalSpec, TrainedOn
 
     asked = DataSpec(protocol=as_protocol(protocol), votes=as_votes(votes))
@@ -99,7 +98,6 @@ def score(
     }
     spec = validate(ExternalSpec, values, f"the external system {name or predictions.stem!r}")
     dataset = open_source(data_source(data), votes_file, rows_file).load(asked, complete=False)
-    store = ResultsStore(results)
     record = score_predictions(store, predictions, spec, dataset)
     others = beside_others(store, store.find(f"{record.dataset.name}/{record.name}"))
     if as_json:

@@ -45,7 +45,7 @@ def serve(
     backend: Annotated[
         str, typer.Option(help=f"{', '.join(BACKENDS)}; `auto` measures which is the fastest.")
     ] = "auto",
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Serve a model over HTTP: an upload form, a REST API, metrics.
@@ -62,7 +62,7 @@ def serve(
         from fer_bench.api.settings import ServeSettings
 
     settings = ServeSettings(
-        results=results,
+        store=store,
         run=run,
         detector=detector,
         detector_file=detector_file,

@@ -25,7 +25,7 @@ def summary(
     figure: Annotated[
         Path | None, typer.Option(help="Write the layers as a figure: FILE.html.")
     ] = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """List a network's layers with their shapes, parameters and operations for one image.
@@ -50,9 +50,8 @@ def summary(
         raise FerBenchError(f"--mode and --option are for models, and {model!r} is none of them")
     else:
         from fer_bench.inference.classifier import load_run_model
-        from fer_bench.results.store import ResultsStore
 
-        found = summarize(load_run_model(ResultsStore(results).find(model)))
+        found = summarize(load_run_model(store.find(model)))
     if figure is not None:
         _write_figure(found, figure)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -86,7 +87,7 @@ def train(
         ),
     ] = None,
     tta_views: TtaViews = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     precision: Annotated[
         str, typer.Option(help="`fp32` or `bf16`, where the recipe says auto; `auto` measures.")
@@ -111,10 +112,8 @@ def train(
     with quick_imports():
         from fer_bench import distributed
         from fer_bench.benchmark import Runner, specify
-        from fer_bench.results.store import ResultsStore
 
     trackers = as_trackers(track)
-    store = ResultsStore(results)
     device = choose_device(device)
     with distributed.raise_together():
         spec = specify(
@@ -153,7 +152,7 @@ def train(
                 trackers=trackers,
             )
         record = runner.run(spec, dataset)
-    report([record], as_json, results, trackers)
+    report([record], as_json, store, trackers)
 
 
 def ensemble(
@@ -167,7 +166,7 @@ def ensemble(
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     classes: Classes = None,
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     force: Annotated[bool, typer.Option(help="Make it again though it is finished.")] = False,
     as_json: Json = False,
@@ -181,9 +180,7 @@ def ensemble(
     """
     from fer_bench import distributed
     from fer_bench.benchmark import Runner, specify_ensemble
-    from fer_bench.results.store import ResultsStore
 
-    store = ResultsStore(results)
     device = choose_device(device)
     with distributed.raise_together():
         spec = specify_ensemble(store, runs, title=title, weighting=weighting, tta=tta)
@@ -192,7 +189,7 @@ def ensemble(
         distributed.on_main(lambda: _require_new(store, spec, dataset, "choose another --title"))
     with interruptible("make it again, its members are all there"), progress_bars() as progress:
         record = Runner(store=store, device=device, progress=progress).run(spec, dataset)
-    report([record], as_json, results)
+    report([record], as_json, store)
 
 
 def _require_nothing_left(store: ResultsStore, spec: RunSpec, dataset: FaceDataset) -> None:
@@ -219,13 +216,13 @@ def _require_new(
 
 
 def report(
-    records: list[RunRecord], as_json: bool, results: Path, trackers: tuple[str, ...] = ()
+    records: list[RunRecord], as_json: bool, store: ResultsStore, trackers: tuple[str, ...] = ()
 ) -> None:
     """Says what came out of runs, and where to look at it."""
     from fer_bench.benchmark.trackers.tracked_run import where_to_look
     from fer_bench.results.location import shown_place
 
-    for line in where_to_look(trackers, results):
+    for line in where_to_look(trackers, store.root):
         err.print(line, markup=False)
     if as_json:
         print_json([r.model_dump(mode="json") for r in records])
@@ -240,7 +237,26 @@ def report(
         if not record.comparable:
             line += f", not comparable: {', '.join(record.not_comparable_because)}"
         err.print(line, markup=False)
-    look, place = "streamlit run app.py", shown_place(results)
-    if results != DEFAULT_RESULTS:
-        look = f"FER_BENCH_RESULTS={shlex.quote(place)} {look}"
-    err.print(f"records in {place}; look at them with: {look}", markup=False)
+    look = "streamlit run app.py"
+    if beside := _with_shipped(store):
+        look = f"FER_BENCH_RESULTS={shlex.quote(beside)} {look}"
+    err.print(
+        f"records in {shown_place(store.root)}; look at them with: {look}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _with_shipped(store: ResultsStore) -> str | None:
+    """A place that shows the store's runs beside the shipped ones; None for the usual folder."""
+    from fer_bench.environment import dashboard_folder
+    from fer_bench.results.store import DEFAULT_ROOT
+
+    if store.roots == (Path(DEFAULT_ROOT),):
+        return None
+    shipped = dashboard_folder() / DEFAULT_ROOT
+    if not shipped.is_dir() or shipped.resolve() in {root.resolve() for root in store.roots}:
+        return store.place
+    if shipped.parent == Path.cwd():
+        shipped = Path(DEFAULT_ROOT)
+    return os.pathsep.join([store.place, str(shipped)])

@@ -13,7 +13,7 @@ from fer_bench.errors import RunFailed
 
 def verify(
     run: Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")],
-    results: Results = DEFAULT_RESULTS,
+    store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Compute every metric of a record again from its predictions; exit code 1 if one differs.
@@ -23,9 +23,7 @@ def verify(
     Example: python -m fer_bench verify default
     """
     from fer_bench.evaluation.verify import verify as verify_record
-    from fer_bench.results.store import ResultsStore
 
-    store = ResultsStore(results)
     stored = store.find(run)
     checks = verify_record(stored.require_record(), store.predictions(stored))
     failed = [check for check in checks if not check.agrees]

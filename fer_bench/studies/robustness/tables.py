@@ -14,6 +14,7 @@ from fer_bench.results.record import RunRecord
 from fer_bench.results.robustness import RobustnessReport, TestedOn, read_robustness
 from fer_bench.results.store import StoredRun
 from fer_bench.results.transfer import TransferResult, read_transfer
+from fer_bench.results.usage import fer_bench_command
 
 SUMMARY_COLUMNS = (
     "run", "model", "clean_accuracy", "mean_corruption_accuracy", "ci_low", "ci_high",
@@ -251,18 +252,20 @@ def transfer_table(
     return table.drop_duplicates(["run", "tested_on"], keep="last", ignore_index=True)
 
 
-def robustness_commands(runs: Iterable[StoredRun], done: Iterable[str]) -> list[str]:
+def robustness_commands(
+    runs: Iterable[StoredRun], done: Iterable[str], results: str | None = None
+) -> list[str]:
     """The command lines that measure what is missing: of finished runs whose weights are here.
 
-    done: `dataset/run` of those that need none.
+    done: `dataset/run` of those that need none. results: as `usage.fer_bench_command` takes it.
     """
     have = set(done)
     return [
-        shlex.join(
-            [
-                *("python", "-m", "fer_bench", "robustness", f"{run.dataset}/{run.name}"),
-                *("--data", run.record.dataset.source),
-            ]
+        fer_bench_command(
+            shlex.join(
+                ["robustness", f"{run.dataset}/{run.name}", "--data", run.record.dataset.source]
+            ),
+            results,
         )
         for run in runs
         if run.record
