@@ -92,7 +92,7 @@ def test_uploads_become_a_table_pictures_and_files(browser: BrowserContext, addr
         upload(visit, LETTER, PHOTO)
         expect(visit.page.get_by_text("2 pictures · 1 face · 1 unreadable")).to_be_visible()
         visit.page.get_by_role("combobox", name="Models").click()
-        visit.page.get_by_role("option", name="keras_cnn").click()
+        visit.page.get_by_role("option", name="Keras CNN").click()
         visit.page.keyboard.press("Escape")  # an open list hides the page from its reader
         visit.page.get_by_text("Boxes named by").wait_for()
         settle(visit.page)

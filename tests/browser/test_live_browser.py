@@ -11,8 +11,10 @@ import pytest
 from browser_fixtures import NARROW, take_photo, visiting
 from camera_fixtures import (
     HAPPY,
+    HAPPY_TITLE,
     KEEP_CAMERA,
     SAD,
+    SAD_TITLE,
     Watched,
     camera_browser,
     confined,
@@ -81,9 +83,9 @@ def test_a_model_is_switched_while_the_video_plays(live: Watched) -> None:
     live.start()
     live.wait_for_colour("happy", OVERLAY_PIXELS)
     decoded, (frames, _) = live.decoded(), live.counted()
-    live.choose("Model", SAD)
+    live.choose("Model", SAD_TITLE)
     live.wait_for_colour("sad", OVERLAY_PIXELS)
-    live.choose("Compare with", HAPPY)
+    live.choose("Compare with", HAPPY_TITLE)
     wait_for(live.page.get_by_text("second model"))
     wait_for(live.page.get_by_text(f"analysed, by {SAD} and {HAPPY}"))
     assert live.decoded() > decoded

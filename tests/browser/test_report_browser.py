@@ -51,7 +51,7 @@ def test_the_report_opens_offline_and_draws_its_charts(
         charts = page.locator(".plotly-graph-div")
         assert charts.count() == 5
         assert page.locator("#figure-1 .bars .point").count() == 3
-        assert page.locator("#figure-3 .annotation").count() == 49
+        assert page.locator("#figure-3 .textpoint").count() == 49
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         for number in range(charts.count()):
             box = charts.nth(number).bounding_box()
