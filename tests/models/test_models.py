@@ -286,3 +286,27 @@ def test_a_tiny_network_learns(name: str) -> None:
         loss.backward()
         optimizer.step()
     assert loss < 1.0 < torch.log(torch.tensor(7.0))
+
+
+def test_vgg16_trains_a_map_of_one_pixel_as_written_out() -> None:
+    """fc1 over 49 equal copies and fc1's sum over them: the same answers and gradients."""
+    model = build_model(
+        ModelRequest(name="vgg16", emotions=FER2013, mode="full", options={"input_size": 48})
+    )
+    net = model.backbone
+    for layer in net.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+    x = faces(model, 2)
+    answers = []
+    for path in (net, lambda x: net.classifier(net.avgpool(net.features(x)).flatten(1))):
+        net.train().zero_grad()
+        output = path(x)
+        output.square().sum().backward()
+        answers.append((output.detach(), net.classifier[0].weight.grad.clone()))
+    (ours, our_gradient), (plain, gradient) = answers
+    torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(our_gradient, gradient, rtol=1e-3, atol=1e-6)
+    net.eval()
+    with torch.no_grad():
+        assert torch.equal(net(x), net.classifier(net.avgpool(net.features(x)).flatten(1)))

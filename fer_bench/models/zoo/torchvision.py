@@ -11,6 +11,7 @@ from urllib.parse import urlparse
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torchvision import models as tv
 from torchvision.models.resnet import BasicBlock
 from torchvision.models.vgg import cfgs as vgg_layers
@@ -31,10 +32,28 @@ def _resnet18(size: int, tiny: bool) -> tuple[nn.Module, int]:
     return net, width
 
 
+class _Vgg16(tv.VGG):
+    """VGG-16 whose training is a third faster where its last map has one pixel, as at 48 px.
+
+    `avgpool` copies that pixel to 7×7, so fc1 sees one value 49 times: the sum of its weights over
+    the copies gives the same product (to float tolerance) from a 49th of the multiplications.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = self.features(x)
+        fc1 = self.classifier[0]
+        # Another layer than torch's own, such as LoRA's, has more to say than its weight.
+        if not self.training or maps.shape[2:] != (1, 1) or type(fc1) is not nn.Linear:
+            return self.classifier(torch.flatten(self.avgpool(maps), 1))
+        copies = fc1.in_features // maps.shape[1]
+        weight = fc1.weight.unflatten(1, (maps.shape[1], copies)).sum(2)
+        return self.classifier[1:](F.linear(maps.flatten(1), weight, fc1.bias))
+
+
 def _vgg16(size: int, tiny: bool) -> tuple[nn.Module, int]:
     """Keeps the first two fully connected layers as part of the backbone."""
     if not tiny:
-        net = tv.VGG(make_layers(vgg_layers["D"]))
+        net = _Vgg16(make_layers(vgg_layers["D"]))
         net.classifier = net.classifier[:6]
         return net, 4096
     small = nn.Sequential()
