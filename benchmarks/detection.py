@@ -2,10 +2,11 @@
 
 Every face of `--data` (a folder of face pictures, searched with its subfolders) is pasted into a
 640x480 still, one at a time. A box is right where it meets the face's with an intersection over
-union above 0.4; any other is false. `frame` is the quick look of video, `still` that of pictures.
+union above 0.4; any other is false. `frame` is the quick look of video, `still` that of pictures,
+`equalised` what the cascade found when the whole picture's histogram was equalised.
 
-Prints one JSON line. Run it from the repository's root before and after a change of a detector:
-`python -m benchmarks.detection --data FOLDER`.
+Prints a table of faces found (stderr) and one JSON line. Run it from the repository's root before
+and after a change of a detector: `python -m benchmarks.detection --data FOLDER`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.detectors.base import DETECTORS, Box, FaceDetector, make_detector
+from fer_bench.inference.detectors import haar
+from fer_bench.inference.detectors.base import (
+    DETECTORS,
+    Box,
+    DetectedFace,
+    make_detector,
+    shrunk,
+    without_overlaps,
+)
 from fer_bench.inference.files.images import IMAGE_SUFFIXES, read_image
 
+Detect = Callable[[NDArray[np.uint8]], list[DetectedFace]]
 WIDTH, HEIGHT = 640, 480
 RIGHT = 0.4
 BACKGROUNDS: dict[str, Callable[[np.random.Generator], NDArray[np.uint8]]] = {
     "white": lambda rng: plain(255),
-    "gray": lambda rng: plain(59),
+    "gray": lambda rng: plain(128),
+    "dark gray": lambda rng: plain(59),
+    "light gray": lambda rng: plain(200),
+    "green": lambda rng: plain(0, 177, 64),
     "black": lambda rng: plain(0),
     "ramp": lambda rng: plain(0) + np.linspace(0, 255, WIDTH).astype(np.uint8)[:, None],
     "noise": lambda rng: rng.integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8),
@@ -57,9 +70,31 @@ SCENES = (
 )
 
 
-def plain(value: int) -> NDArray[np.uint8]:
-    """A still of one gray."""
-    return np.full((HEIGHT, WIDTH, 3), value, np.uint8)
+class EqualisedHaar:
+    """The cascade as it was used before: on the whole picture's equalised histogram."""
+
+    name = "haar"
+
+    def __init__(self) -> None:
+        self._cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / haar.CASCADE))
+
+    def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
+        """The faces of an image, largest first."""
+        small, factor = shrunk(image)
+        found, agreeing = self._cascade.detectMultiScale2(
+            cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)),
+            scaleFactor=haar.STEP,
+            minNeighbors=2,
+            minSize=(haar.MIN_FACE, haar.MIN_FACE),
+        )
+        best_first = sorted(zip(agreeing, found, strict=True), key=lambda pair: -pair[0])
+        boxes = [DetectedFace(box=tuple(map(int, box))).scaled(1 / factor) for _, box in best_first]
+        return without_overlaps(boxes)
+
+
+def plain(*colour: int) -> NDArray[np.uint8]:
+    """A still of one gray or colour."""
+    return np.full((HEIGHT, WIDTH, 3), colour, np.uint8)
 
 
 def show(
@@ -87,10 +122,9 @@ def overlap(one: Box, other: Box) -> float:
 
 
 def measure(
-    detector: FaceDetector, faces: list[NDArray[np.uint8]], scene: Scene, look: str
+    name: str, look: str, detect: Detect, faces: list[NDArray[np.uint8]], scene: Scene
 ) -> dict[str, object]:
     """Of one scene: faces found, false boxes, and milliseconds an image."""
-    detect = detector.detect if look == "still" else detector.detect_frame
     rng, found, false, spent = np.random.default_rng(0), 0, 0, 0.0
     for face in faces:
         image, box = show(face, scene, rng)
@@ -101,21 +135,40 @@ def measure(
         found += right > 0
         false += len(boxes) - right
     return {
-        "detector": detector.name,
+        "detector": name,
         "look": look,
         "scene": scene.name,
+        "found": found,
         "recall": round(found / len(faces), 3),
         "false_boxes": false,
         "ms": round(spent * 1000 / len(faces), 1),
     }
 
 
-def usable() -> Iterator[FaceDetector]:
-    """Every detector whose file is here, but for `whole`, which looks for nothing."""
+def looks() -> Iterator[tuple[str, str, Detect]]:
+    """The ways to look of every detector whose file is here, but for `whole`."""
+    yield "haar", "equalised", EqualisedHaar().detect
     for name in DETECTORS:
         with suppress(FerBenchError):
             if name != "whole":
-                yield make_detector(name)
+                detector = make_detector(name)
+                yield name, "frame", detector.detect_frame
+                yield name, "still", detector.detect
+
+
+def table(rows: list[dict[str, object]]) -> str:
+    """Faces found and false boxes by scene and look, and how many more than `equalised` found."""
+    ways = list(dict.fromkeys((str(row["detector"]), str(row["look"])) for row in rows))
+    cells = {(row["scene"], row["detector"], row["look"]): row for row in rows}
+    lines = [f"{'found (more) /false':22}" + "".join(f"{' '.join(way):>18}" for way in ways)]
+    for scene in dict.fromkeys(str(row["scene"]) for row in rows):
+        line, before = f"{scene:22}", cells[scene, "haar", "equalised"]["found"]
+        for way in ways:
+            row = cells[scene, *way]
+            more = int(str(row["found"])) - int(str(before))
+            line += f"{row['found']:>8} ({more:+}) /{row['false_boxes']}".rjust(18)
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -130,11 +183,11 @@ def main() -> None:
     chosen = np.random.default_rng(0).permutation(len(files))[: asked.faces]
     faces = [read_image(files[i]) for i in sorted(chosen)]
     rows = []
-    for detector in usable():
+    for name, look, detect in looks():
         for scene in (s for s in SCENES if s.name in asked.scenes):
-            for look in ("still", "frame"):
-                rows.append(measure(detector, faces, scene, look))
-                print(rows[-1], file=sys.stderr)
+            rows.append(measure(name, look, detect, faces, scene))
+            print(rows[-1], file=sys.stderr)
+    print(table(rows), file=sys.stderr)
     print(json.dumps({"benchmark": "detection", "faces": len(faces), "rows": rows}))
 
 

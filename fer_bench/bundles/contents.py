@@ -64,6 +64,7 @@ def detector_settings() -> dict[str, object]:
         "agreeing": {effort.value: number for effort, number in haar.AGREEING.items()},
         "crop_side": haar.CROP_SIDE,
         "border": haar.BORDER,
+        "light_share": haar.LIGHT_SHARE,
         "shortest_shrunk": base.SHORTEST_SHRUNK,
         "longest_shrunk": base.LONGEST_SHRUNK,
         "max_overlap": base.MAX_OVERLAP,

@@ -94,9 +94,9 @@ def upright_faces(image: np.ndarray, effort: str) -> list[tuple[int, int, int, i
 
 
 def spread_evenly(gray: np.ndarray) -> np.ndarray:
-    """Equalised with no gray value counting for more than the average one."""
+    """Equalised with no gray value counting for more than a share of the average one."""
     counts = np.bincount(gray.ravel(), minlength=256)
-    steps = np.minimum(counts, gray.size / 256).cumsum()
+    steps = np.minimum(counts, SET["light_share"] * gray.size / 256).cumsum()
     table = (steps - steps[0]) * (255 / max(steps[-1] - steps[0], 1))
     return cv2.LUT(gray, np.rint(table).astype(np.uint8))
 

@@ -58,7 +58,7 @@ export class HaarDetector {
     const border = isCrop ? roundHalfEven(longer * set.border) : 0;
     gray = withBorder(gray, border);
     const found = (effort === "thorough" ? LIGHTS : LIGHTS.slice(0, 1)).flatMap((light) =>
-      this.cascade.detect(light(gray), {
+      this.cascade.detect(light(gray, set.light_share), {
         scaleFactor: effort === "quick" && !isCrop ? set.step : set.fine_step,
         minNeighbors: set.agreeing[effort],
         minSize: set.min_face,

@@ -66,13 +66,13 @@ export function equalised({ width, height, data }) {
   return { width, height, channels: 1, data: out };
 }
 
-// A gray image equalised with no value counting for more than the average one: a wall of one
-// colour takes no contrast from the face before it.
-export function spreadEvenly({ width, height, data }) {
+// A gray image equalised with no value counting for more than a share of the average one: a wall of
+// one colour takes no contrast from the face before it.
+export function spreadEvenly({ width, height, data }, share) {
   const counts = new Int32Array(256), steps = new Float64Array(256);
   for (let i = 0; i < data.length; i++) counts[data[i]]++;
   for (let value = 0, sum = 0; value < 256; value++) {
-    sum += Math.min(counts[value], data.length / 256);
+    sum += Math.min(counts[value], share * data.length / 256);
     steps[value] = sum;
   }
   const scale = 255 / Math.max(steps[255] - steps[0], 1);
