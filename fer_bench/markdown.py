@@ -9,8 +9,8 @@ from fer_bench.formatting import escape
 
 
 def prose(text: object) -> str:
-    """Foreign text within a line; commas and the like stay bare, for those who read the source."""
-    return re.sub(r"\\([,;'()-]|\.(?=\d))", r"\1", escape(text))
+    """Foreign text within a line; needless escapes are left out, for readers of the source."""
+    return re.sub(r"\\([,;'()%/+-]|\.(?=\d)|(?<=[^\W_]\\)_(?=[^\W_]))", r"\1", escape(text))
 
 
 def code(text: str) -> str:
