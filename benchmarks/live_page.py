@@ -96,7 +96,7 @@ def copy_run(name: str, root: Path) -> str:
     """Copies a stored run with its weights; its `dataset/run`."""
     stored = Path(os.environ.get("FER_BENCH_RESULTS") or ROOT / "results")
     found = ResultsStore(stored).find(name)
-    run = f"{found.dataset}/{found.name}"
+    run = found.id
     shutil.copytree(found.folder, root / run)
     return run
 

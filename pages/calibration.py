@@ -144,12 +144,12 @@ def pick_others(run: StoredRun, stored: list[StoredRun]) -> list[StoredRun]:
     """Runs of the same benchmark to draw beside this one."""
     same = ranking_key(run.require_record())
     others = {
-        ui.run_id(one): one
+        one.id: one
         for one in stored
         if one.folder != run.folder and ranking_key(one.require_record()) == same
     }
     names = st.multiselect(
-        "Runs beside it", list(others), max_selections=MOST_OTHERS, key=f"beside-{ui.run_id(run)}"
+        "Runs beside it", list(others), max_selections=MOST_OTHERS, key=f"beside-{run.id}"
     )
     return [others[name] for name in names]
 

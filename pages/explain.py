@@ -44,7 +44,7 @@ def open_subject(run: StoredRun, record: RunRecord) -> Subject | None:
     dataset = ui.data_at_hand(record, "explain-data", reward)
     if dataset is None:
         return None
-    name = ui.run_id(run)
+    name = run.id
     return Subject(
         run=name,
         record=record,

@@ -213,7 +213,7 @@ def show_people(record: RunRecord) -> None:
         return
     st.markdown(escape(sentence_on_people(line)))
     ui.chart(plots.people_bars(people_table(line)), "people")
-    shown = {ui.run_id(one) for one in ui.runs()}
+    shown = {one.id for one in ui.runs()}
     st.dataframe(
         as_percents(
             models_table(line, shown),

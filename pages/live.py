@@ -218,7 +218,7 @@ def main() -> None:
             show_camera_hint()
         show_settings(camera.session)
         show_downloads(camera.session, playing)
-        models.about_models([run for run in runs if ui.run_id(run) in chosen])
+        models.about_models([run for run in runs if run.id in chosen])
         show_picture(chosen, backend, detector)
     with right:
         st.fragment(panel.show, run_every=REFRESH if playing else None)(camera)

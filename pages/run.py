@@ -61,7 +61,7 @@ def show_latency(run: StoredRun) -> None:
         "pages/latency.py",
         label="See every back end",
         icon=":material/speed:",
-        query_params={ui.RUN_PARAMETER: ui.run_id(run)},
+        query_params={ui.RUN_PARAMETER: run.id},
     )
 
 
@@ -123,10 +123,8 @@ def show_uses(run: StoredRun, record: RunRecord) -> None:
         return
     with st.container(horizontal=True):
         for page, label, icon in TRY_PAGES:
-            st.page_link(
-                page, label=label, icon=icon, query_params={ui.RUN_PARAMETER: ui.run_id(run)}
-            )
-    for use in usages(ui.run_id(run), ui.own_results()):
+            st.page_link(page, label=label, icon=icon, query_params={ui.RUN_PARAMETER: run.id})
+    for use in usages(run.id, ui.own_results()):
         st.markdown(f"**{use.purpose}**")
         st.code(use.code, language=use.language, wrap_lines=True)
 
@@ -215,7 +213,7 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
             "pages/errors.py",
             label="See this run's errors",
             icon=":material/grid_on:",
-            query_params={ui.RUN_PARAMETER: ui.run_id(run)},
+            query_params={ui.RUN_PARAMETER: run.id},
         )
     names = ["Curves", "Settings", "Data", "Environment", "Files"]
     if record.metrics:

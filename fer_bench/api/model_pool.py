@@ -12,7 +12,7 @@ import torch
 from fastapi import HTTPException
 
 from fer_bench.api.batching import part_sizes
-from fer_bench.api.schemas import ModelEntry, full_name, model_entry
+from fer_bench.api.schemas import ModelEntry, model_entry
 from fer_bench.api.settings import ServeSettings
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.inference.classifier import FaceClassifier, open_classifier
@@ -68,13 +68,13 @@ class Networks:
         if name != DEFAULT:
             run = await asyncio.to_thread(self.find, name)
         try:
-            if full_name(run) == full_name(self.default):
-                return full_name(run), await self.open_default()
-            return full_name(run), await self._other(run)
+            if run.id == self.default.id:
+                return run.id, await self.open_default()
+            return run.id, await self._other(run)
         except FerBenchError as error:
-            log.error("%s cannot be opened: %s", full_name(run), error)
+            log.error("%s cannot be opened: %s", run.id, error)
             raise HTTPException(
-                503, f"the model {full_name(run)} cannot be opened here: ask for another"
+                503, f"the model {run.id} cannot be opened here: ask for another"
             ) from None
 
     async def _other(self, run: StoredRun) -> FaceClassifier:
@@ -104,20 +104,20 @@ class Networks:
             HTTPException: 404 with near names, or 422 where several have that name.
         """
         usable = self._usable()
-        found = [run for run in usable if name in (run.name, full_name(run))]
+        found = [run for run in usable if name in (run.name, run.id)]
         if len(found) > 1:
-            full = " or ".join(map(full_name, found))
+            full = " or ".join(run.id for run in found)
             raise HTTPException(422, f"several models are named {name!r}: say {full}")
         if not found:
-            known = {DEFAULT, *(run.name for run in usable), *map(full_name, usable)}
+            known = {DEFAULT, *(run.name for run in usable), *(run.id for run in usable)}
             raise HTTPException(404, f"there is no model {name!r} here: {suggest(name, known)}")
         return found[0]
 
     def entries(self) -> list[ModelEntry]:
         """All models, the default one first. Reads the results folder."""
-        default = full_name(self.default)
+        default = self.default.id
         return [
-            model_entry(run, default=full_name(run) == default, backend=self._backend(run))
+            model_entry(run, default=run.id == default, backend=self._backend(run))
             for run in self._usable()
         ]
 
@@ -133,14 +133,14 @@ class Networks:
 
     def _usable(self) -> list[StoredRun]:
         """Finished runs with weights, each once; the default one first, which may lie elsewhere."""
-        default = full_name(self.default)
+        default = self.default.id
         others = [
             run
             for run in self._store.runs()
             if run.record is not None
             and run.record.status == "done"
             and run.has_weights
-            and full_name(run) != default
+            and run.id != default
         ]
         return [self.default, *others]
 
@@ -148,9 +148,7 @@ class Networks:
         """What to call each model in a list, by its full name: its run's, where that is unique."""
         usable = self._usable()
         called = Counter(run.name for run in usable)
-        return {
-            full_name(run): run.name if called[run.name] == 1 else full_name(run) for run in usable
-        }
+        return {run.id: run.name if called[run.name] == 1 else run.id for run in usable}
 
     def close(self) -> None:
         """Opens nothing any more."""
@@ -163,5 +161,5 @@ def _open(run: StoredRun, settings: ServeSettings) -> FaceClassifier:
     spec = opened.model.input_spec
     for n in {*part_sizes(2 * settings.max_batch - 1, settings.max_batch)}:
         opened.backend.forward(torch.zeros(n, spec.channels, spec.size, spec.size))
-    log.info("opened %s on %s", full_name(run), opened.backend.name)
+    log.info("opened %s on %s", run.id, opened.backend.name)
     return opened

@@ -103,11 +103,6 @@ class Health(BaseModel):
     status: str = Field(description="`ready`, `loading` or `stopping`")
 
 
-def full_name(run: StoredRun) -> str:
-    """`dataset/name`."""
-    return f"{run.dataset}/{run.name}"
-
-
 def model_entry(run: StoredRun, *, default: bool, backend: str | None) -> ModelEntry:
     """What is told of a readable run."""
     record = run.require_record()
@@ -118,7 +113,7 @@ def model_entry(run: StoredRun, *, default: bool, backend: str | None) -> ModelE
     if licence or not (start == "none" or is_run(start)):
         weights += f" (licence: {licence or 'not recorded'})"
     return ModelEntry(
-        name=full_name(run),
+        name=run.id,
         emotions=list(record.dataset.emotions),
         input_size=model.input_spec.size if model else None,
         test_accuracy=test.accuracy if test else None,

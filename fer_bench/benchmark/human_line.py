@@ -35,7 +35,7 @@ def measure_human_line(
         if record.status != "done" or not (run.folder / PREDICTIONS).exists():
             continue
         found = measure_run(
-            f"{run.dataset}/{run.name}",
+            run.id,
             store.predictions(run),
             record.dataset.emotions,
             table,

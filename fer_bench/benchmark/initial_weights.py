@@ -26,7 +26,7 @@ def as_recorded(spec: RunSpec | EnsembleSpec) -> RunSpec | EnsembleSpec:
 
 def _portable(pretraining: str) -> str:
     if start := run_at(pretraining):
-        return f"results/{start.dataset}/{start.name}"
+        return f"results/{start.id}"
     path = PurePath(pretraining)
     leads_out = path.is_absolute() or pretraining.startswith("~") or ".." in path.parts
     return path.name if leads_out else pretraining

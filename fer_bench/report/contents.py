@@ -84,7 +84,7 @@ def collect(store: ResultsStore, dataset: str | None = None) -> Contents:
             raise FerBenchError(f"no run on the data set {dataset!r}: {suggest(dataset, known)}")
         runs = [run for run in runs if run.dataset == dataset]
     done = [run for run in runs if run.record and run.record.status == "done"]
-    names = {_id(run): run.require_record().spec.labels.model for run in done}
+    names = {run.id: run.require_record().spec.labels.model for run in done}
     benchmarks, sources = _numbered(done)
     return Contents(
         benchmarks=benchmarks,
@@ -94,10 +94,6 @@ def collect(store: ResultsStore, dataset: str | None = None) -> Contents:
             m for m in measured_networks(list_latencies(*store.roots), names) if m.name in names
         ),
     )
-
-
-def _id(run: StoredRun) -> str:
-    return f"{run.dataset}/{run.name}"
 
 
 def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[Source, ...]]:
@@ -127,7 +123,7 @@ def _without_result(runs: Sequence[StoredRun]) -> list[tuple[str, str, str]]:
     rows = []
     for run in runs:
         if run.record is None:
-            rows.append((_id(run), "unreadable", run.problem or ""))
+            rows.append((run.id, "unreadable", run.problem or ""))
         elif run.record.status != "done":
-            rows.append((_id(run), run.record.status, run.record.error or "still running"))
+            rows.append((run.id, run.record.status, run.record.error or "still running"))
     return rows

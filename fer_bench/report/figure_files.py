@@ -112,7 +112,7 @@ def _facts(
         "Title": f"{title}; {one.name}",
         "n": ", ".join(how_many(n, "test image") for n in tests),
         "Protocol": shown[0].record.dataset.protocol,
-        "Run": ", ".join(f"{source.run.dataset}/{source.run.name}" for source in shown),
+        "Run": ", ".join(source.run.id for source in shown),
         "Command": command,
         "Software": f"FER Bench {fer_bench.__version__}",
     }

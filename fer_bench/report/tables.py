@@ -125,7 +125,7 @@ def sources(found: Iterable[Source], *, commands: bool) -> Table:
         record, environment = source.record, source.record.environment
         test = record.metrics.get("test")
         row = (
-            f"{source.run.dataset}/{source.run.name}",
+            source.run.id,
             (environment.git_commit or NOTHING)[:COMMIT],
             record.dataset.fingerprint[:FINGERPRINT],
             f"{test.n:,}" if test else NOTHING,

@@ -62,6 +62,11 @@ class StoredRun:
     own: bool = False
 
     @property
+    def id(self) -> str:
+        """`dataset/run`: what commands, addresses of pages and tables call it."""
+        return f"{self.dataset}/{self.name}"
+
+    @property
     def weight_files(self) -> tuple[Path, ...]:
         """Where its trained network lies, if it was kept; of an ensemble, each member's."""
         members = self.record.members if self.record else ()
@@ -80,7 +85,7 @@ class StoredRun:
             FerBenchError: it cannot be read.
         """
         if self.record is None:
-            raise FerBenchError(f"run {self.dataset}/{self.name} is unreadable: {self.problem}")
+            raise FerBenchError(f"run {self.id} is unreadable: {self.problem}")
         return self.record
 
 
@@ -188,7 +193,7 @@ class ResultsStore:
         except (OSError, UnicodeDecodeError) as error:
             raise FerBenchError(f"cannot read {path}: {error}") from None
         for run in self.runs():
-            if name == f"{run.dataset}/{run.name}":
+            if name == run.id:
                 return run
         raise FerBenchError(f"{path} names {name!r}, which is no run: write `dataset/run` into it")
 
@@ -209,7 +214,7 @@ class ResultsStore:
                 f"run {run.name} lies in {run.folder}, expected one in {self.place}: name that "
                 "results folder, or copy the run here"
             )
-        full = f"{run.dataset}/{run.name}"
+        full = run.id
         try:
             write_results({self.root / DEFAULT_FILE: f"{full}\n".encode()})
         except OSError as error:

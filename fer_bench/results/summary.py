@@ -127,12 +127,12 @@ def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    records = {f"{run.dataset}/{run.name}": run.record for run in runs if run.record is not None}
+    records = {run.id: run.record for run in runs if run.record is not None}
     titles = run_titles(records)
     rows = [
         {
             **_identity(run, run.record),
-            "title": titles[f"{run.dataset}/{run.name}"],
+            "title": titles[run.id],
             **_quality(run.record.metrics),
             **_cost(run.record),
         }

@@ -12,7 +12,7 @@ from fer_bench.results.parse import read_predictions
 from fer_bench.results.store import PREDICTIONS, RECORD, StoredRun, read_run
 from fer_bench.studies.comparison.compare import Comparison, compare
 from fer_bench.types import ImageSet
-from fer_bench.ui.records import run_id, runs, titles
+from fer_bench.ui.records import runs, titles
 
 #: What stands in the address: `?runs=<dataset>/<run>,<dataset>/<run>`.
 RUNS_PARAMETER = "runs"
@@ -42,7 +42,7 @@ def on_the_same_images(chosen: Sequence[StoredRun]) -> list[StoredRun]:
     same = [run for run in chosen if _measured_on(run) == _measured_on(chosen[0])]
     if left_out := [run for run in chosen if run not in same]:
         called = titles()
-        names = ", ".join(escape(called.get(run_id(run), run.name)) for run in left_out)
+        names = ", ".join(escape(called.get(run.id, run.name)) for run in left_out)
         st.warning(f"Left out, as they were measured on other images: {names}.")
     return same
 
@@ -61,7 +61,7 @@ def pick_runs(groups: Sequence[Sequence[StoredRun]]) -> list[StoredRun]:
 
     groups: as `comparable_groups` gives them; without the address, the first group's two best.
     """
-    by_id = {run_id(run): run for group in groups for run in group}
+    by_id = {run.id: run for group in groups for run in group}
     given = st.query_params.get(RUNS_PARAMETER, "")
     wanted = [name for name in given.split(",") if name]
     unknown = [name for name in wanted if name not in by_id]
@@ -73,7 +73,7 @@ def pick_runs(groups: Sequence[Sequence[StoredRun]]) -> list[StoredRun]:
         "Runs",
         list(by_id),
         format_func=lambda name: called.get(name, name),
-        default=known or [run_id(run) for run in groups[0][:2]],
+        default=known or [run.id for run in groups[0][:2]],
         max_selections=MOST_RUNS,
         key="compared-runs",
         help=f"Two to {MOST_RUNS} runs that were measured on the same images.",

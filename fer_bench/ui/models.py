@@ -21,7 +21,6 @@ from fer_bench.ui.records import (
     default_id,
     predictions,
     results_store,
-    run_id,
     runs,
     titles,
 )
@@ -39,7 +38,7 @@ def usable_runs() -> list[StoredRun]:
     """Finished runs whose weights are here: the default one first, then by test accuracy."""
     here = [r for r in runs() if r.record and r.record.status == "done" and r.has_weights]
     default = default_id()
-    return sorted(here, key=lambda run: (run_id(run) != default, -_accuracy(run)))
+    return sorted(here, key=lambda run: (run.id != default, -_accuracy(run)))
 
 
 def _accuracy(run: StoredRun) -> float:
@@ -52,17 +51,17 @@ def run_label(run: StoredRun, name: str | None = None) -> str:
 
     name: what to call it instead of its title.
     """
-    parts = [name or titles().get(run_id(run), run_id(run))]
+    parts = [name or titles().get(run.id, run.id)]
     if _accuracy(run) >= 0:
         parts.append(percent(_accuracy(run)))
-    if run_id(run) == default_id():
+    if run.id == default_id():
         parts.append(DEFAULT)
     return " · ".join(parts)
 
 
 def run_labels(choices: Sequence[StoredRun]) -> dict[str, str]:
-    """Runs in a list, by `run_id`."""
-    return {run_id(run): run_label(run) for run in choices}
+    """Runs in a list, by `StoredRun.id`."""
+    return {run.id: run_label(run) for run in choices}
 
 
 def _told_apart(models: Mapping[str, str]) -> dict[str, str]:
@@ -96,7 +95,7 @@ def weights_changed(run: str) -> int:
     Part of the key of everything that is remembered about a network.
     """
     try:
-        files = next(one for one in runs() if run_id(one) == run).weight_files
+        files = next(one for one in runs() if one.id == run).weight_files
         return max(file.stat().st_mtime_ns for file in files)
     except (OSError, StopIteration):
         return 0
@@ -120,7 +119,7 @@ def pick_classifiers(
     """A box to choose at most `most` runs, the first one by default; their networks, opened.
 
     Returns:
-        By `run_id`, in the order chosen; one that cannot be opened shows its error instead.
+        By `StoredRun.id`, in the order chosen; one that cannot be opened shows its error instead.
     """
     labels = run_labels(choices)
     wanted = chosen_run()
@@ -133,7 +132,7 @@ def pick_classifiers(
         key=key,
         help=f"Up to {most}, side by side; the share after a name is its test accuracy.",
     )
-    about_models([run for run in choices if run_id(run) in chosen])
+    about_models([run for run in choices if run.id in chosen])
     opened = {}
     for name in chosen:
         try:
@@ -164,7 +163,7 @@ def _show_cards(chosen: Sequence[StoredRun]) -> None:
 
 def _called(run: StoredRun) -> str:
     """What commands call a run."""
-    return DEFAULT if run_id(run) == default_id() else run_id(run)
+    return DEFAULT if run.id == default_id() else run.id
 
 
 def no_models() -> None:

@@ -18,7 +18,7 @@ from fer_bench.studies.latency.tables import (
     machines,
 )
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER
-from fer_bench.ui.records import RUN_PARAMETER, measured, run_id, runs, table
+from fer_bench.ui.records import RUN_PARAMETER, measured, runs, table
 from fer_bench.ui.references import bars_with_references, show_people
 from fer_bench.ui.widgets import chart, download_csv
 
@@ -85,7 +85,7 @@ def _benchmarks(table: pd.DataFrame) -> pd.Series[str]:
     """What each run is measured on; numbers across do not compare."""
     readable = [run for run in runs() if run.record]
     names = ranking_names([run.require_record() for run in readable])
-    known = {run_id(run): name for run, name in zip(readable, names, strict=True)}
+    known = {run.id: name for run, name in zip(readable, names, strict=True)}
     return (table["dataset"] + "/" + table["run"]).map(known)
 
 
@@ -289,9 +289,9 @@ def show_without_result() -> None:
     rows = []
     for run in runs():
         if run.record is None:
-            rows.append((run_id(run), "unreadable", run.problem))
+            rows.append((run.id, "unreadable", run.problem))
         elif run.record.status != "done":
-            rows.append((run_id(run), run.record.status, run.record.error or "still running"))
+            rows.append((run.id, run.record.status, run.record.error or "still running"))
     if rows:
         with st.expander(f"Runs without a result ({len(rows)})", icon=":material/warning:"):
             st.dataframe(

@@ -143,7 +143,7 @@ def table() -> pd.DataFrame:
 
 
 def titles() -> dict[str, str]:
-    """What people call each run, by `run_id`; unreadable runs have none."""
+    """What people call each run, by `StoredRun.id`; unreadable runs have none."""
     runs_table = table()
     ids = runs_table["dataset"] + "/" + runs_table["run"]
     return dict(zip(ids, runs_table["title"], strict=True))
@@ -162,7 +162,7 @@ def _load_latencies(roots: tuple[Path, ...], state: str) -> list[StoredLatency]:
 
 def measured() -> list[MeasuredNetwork]:
     """Every readable latency report: runs first, then bare networks. Not to be modified."""
-    models = {run_id(run): run.record.spec.labels.model for run in runs() if run.record}
+    models = {run.id: run.record.spec.labels.model for run in runs() if run.record}
     found = measured_networks(latencies(), models)
     return sorted(found, key=lambda one: one.name not in models)
 
@@ -170,7 +170,7 @@ def measured() -> list[MeasuredNetwork]:
 def record_of(row: pd.Series[str]) -> RunRecord:
     """The record behind a row of `table()`."""
     wanted = f"{row['dataset']}/{row['run']}"
-    return next(run for run in runs() if run_id(run) == wanted).require_record()
+    return next(run for run in runs() if run.id == wanted).require_record()
 
 
 def human_line(record: RunRecord) -> HumanLine | None:
@@ -216,11 +216,6 @@ def _read_part(run: StoredRun, file: str, changed: int) -> pd.DataFrame:
     return read(run.folder / file)
 
 
-def run_id(run: StoredRun) -> str:
-    """What stands in a page's address: `?run=<dataset>/<run>`."""
-    return f"{run.dataset}/{run.name}"
-
-
 def default_id() -> str | None:
     """The `dataset/run` marked as default; None where there is none."""
     roots, changed = results_store().roots, 0
@@ -235,7 +230,7 @@ def default_id() -> str | None:
 @st.cache_data(max_entries=2, show_spinner=False)
 def _default(roots: tuple[Path, ...], changed: int) -> str | None:
     try:
-        return run_id(ResultsStore(*roots).find(DEFAULT))
+        return ResultsStore(*roots).find(DEFAULT).id
     except FerBenchError:
         return None
 
@@ -256,7 +251,7 @@ def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
     Without it the run chosen on another page of this visit comes first, then the default one, or
     else the best comparable one. key: different on every page.
     """
-    by_id = {run_id(run): run for run in choices}
+    by_id = {run.id: run for run in choices}
     wanted = st.query_params.get(RUN_PARAMETER)
     if wanted is not None and wanted not in by_id:
         st.warning(f"This page has no run {escape(wanted)}; showing another.")

@@ -107,7 +107,7 @@ def train_a_little(results: Path, *, force: bool = False) -> StoredRun:
 
 def test_a_network_is_read_once_and_again_when_it_was_trained_anew(tmp_path: Path) -> None:
     run = train_a_little(tmp_path)
-    name = f"{run.dataset}/{run.name}"
+    name = run.id
     first = fer_bench.load(name, results=tmp_path, backend="torch-fp32")
     same = fer_bench.load(name, results=tmp_path, backend="torch-fp32")
     assert first.classifier is same.classifier

@@ -13,7 +13,7 @@ from fer_bench.results.store import ResultsStore
 from fer_bench.results.titles import run_title, run_titles
 
 SHIPPED = {
-    f"{run.dataset}/{run.name}": run.record
+    run.id: run.record
     for run in ResultsStore(Path(__file__).parents[2] / "results").runs()
     if run.record
 }

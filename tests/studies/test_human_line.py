@@ -214,5 +214,5 @@ def test_the_shipped_lines_hold_the_known_figures() -> None:
     official = lines["official"]
     assert round(official.one_voter.value, 3) == 0.768
     assert round(official.label_agreement.value, 3) == 0.558
-    shipped = {f"{run.dataset}/{run.name}" for run in ResultsStore(Path("results")).runs()}
+    shipped = {run.id for run in ResultsStore(Path("results")).runs()}
     assert {one.run for one in official.models} <= shipped

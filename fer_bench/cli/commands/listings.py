@@ -123,7 +123,7 @@ def results(
     if default is not None:
         chosen = store.find(default)
         store.mark_default(chosen)
-        err.print(f"`default` now stands for {chosen.dataset}/{chosen.name}", markup=False)
+        err.print(f"`default` now stands for {chosen.id}", markup=False)
     runs = store.runs()
     if not runs:
         err.print(
@@ -135,7 +135,7 @@ def results(
         if not as_json:
             return
     table = _ranked(runs, columns[sort])
-    unreadable = {f"{r.dataset}/{r.name}": r.problem for r in runs if r.problem}
+    unreadable = {r.id: r.problem for r in runs if r.problem}
     if as_json:
         import json
 

@@ -101,7 +101,7 @@ def join(
 
 def display_names(runs: Sequence[StoredRun]) -> list[str]:
     """The runs' names; with their data set's, or their folders, where names repeat."""
-    short, full = [run.name for run in runs], [f"{run.dataset}/{run.name}" for run in runs]
+    short, full = [run.name for run in runs], [run.id for run in runs]
     if len(set(short)) == len(runs):
         return short
     return full if len(set(full)) == len(runs) else [str(run.folder) for run in runs]

@@ -122,7 +122,7 @@ def candidates_by_benchmark(
     done = [run for run in runs if run.record and run.record.status == "done"]
     names = ranking_names([run.require_record() for run in done])
     for run, ranking in zip(done, names, strict=True):
-        name = f"{run.dataset}/{run.name}"
+        name = run.id
         candidate = Candidate(name=name, record=run.require_record(), report=reports.get(name))
         found.setdefault(ranking, []).append(candidate)
     usable = {

@@ -66,7 +66,7 @@ def collect(runs: Iterable[StoredRun]) -> Found:
     for run in runs:
         if run.record is None:
             continue
-        name = f"{run.dataset}/{run.name}"
+        name = run.id
         try:
             reports = read_robustness(run.folder)
             results = read_transfer(run.folder)
@@ -221,7 +221,7 @@ def transfer_table(
     """
     rows: list[tuple[object, ...]] = []
     for run in runs:
-        name = f"{run.dataset}/{run.name}"
+        name = run.id
         if run.record is None or name not in transfers:
             continue
         own = _own_row(name, run.record)
@@ -262,14 +262,9 @@ def robustness_commands(
     have = set(done)
     return [
         fer_bench_command(
-            shlex.join(
-                ["robustness", f"{run.dataset}/{run.name}", "--data", run.record.dataset.source]
-            ),
+            shlex.join(["robustness", run.id, "--data", run.record.dataset.source]),
             results,
         )
         for run in runs
-        if run.record
-        and run.record.status == "done"
-        and run.has_weights
-        and f"{run.dataset}/{run.name}" not in have
+        if run.record and run.record.status == "done" and run.has_weights and run.id not in have
     ]
