@@ -21,6 +21,7 @@ from face_fixtures import SAMPLE, crowd
 from fastapi.testclient import TestClient
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
 from PIL import Image
+from table_fixtures import table
 
 from benchmarks.damaged_kinds import KINDS
 from fer_bench.api.app import create_app
@@ -232,7 +233,7 @@ def huge() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", b"") + part(b"IEND", b"")
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "content", "said"),
     [
         ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.svg is an SVG drawing"),
@@ -241,7 +242,7 @@ def huge() -> bytes:
         ("d.jpg", b"", "d.jpg is empty"),
     ],
 )
-@pytest.mark.parametrize(("address", "field"), [("/upload/", "file"), ("/v1/predict", "files")])
+@table(("address", "field"), [("/upload/", "file"), ("/v1/predict", "files")])
 def test_what_is_no_readable_picture_is_415(client, address, field, name, content, said):
     response = client.post(address, files={field: (name, content)})
     assert response.status_code == 415
@@ -305,7 +306,7 @@ def test_upload_takes_one_picture(client):
     assert "expected one picture" in sentence(response)
 
 
-@pytest.mark.parametrize(
+@table(
     ("sent", "status", "said"),
     [
         ({"json": {"a": 1}}, 415, "expected a form as multipart/form-data"),
@@ -411,7 +412,7 @@ def test_with_a_token_everything_but_the_health_asks_for_it(guarded, address):
     assert (asked.status_code, asked.content) == (200, b"")
 
 
-@pytest.mark.parametrize(
+@table(
     ("given", "status"),
     [
         (authorization("bearer", "sécret"), 200),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from record_fixtures import make_record
+from table_fixtures import table
 
 from fer_bench.benchmark import Runner, Source, is_finished, specify
 from fer_bench.benchmark.initial_weights import as_recorded
@@ -97,7 +98,7 @@ def test_other_local_weights_are_told_by_their_name_alone(root: Path, tmp_path: 
     assert not same_data_only(stored)
 
 
-@pytest.mark.parametrize(
+@table(
     ("place", "told"),
     [
         ("none", "none"),
@@ -132,7 +133,7 @@ def test_a_start_that_was_chosen_on_test_images_is_refused(root: Path, tmp_path:
         run(tmp_path, spec)
 
 
-@pytest.mark.parametrize("place", ["none", "imagenet", "timm/x", "/nowhere", "~nobody-here/x", ""])
+@table("place", ["none", "imagenet", "timm/x", "/nowhere", "~nobody-here/x", ""])
 def test_what_is_no_run_is_taken_for_none(place: str) -> None:
     assert run_at(place) is None
 

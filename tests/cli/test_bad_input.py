@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from data_fixtures import class_files, csv_row, csv_rows, face, kaggle_files, put, write_csv, zipped
 from record_fixtures import make_record
+from table_fixtures import table
 
 from fer_bench.results import store as storing
 from fer_bench.results.store import ResultsStore
@@ -54,7 +55,7 @@ def cut(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
+@table(
     ("make", "sentence"),
     [
         (lambda at: put(at, {"x.zip": b"no zip"}) / "x.zip", "x.zip is not a zip or is cut short"),
@@ -148,7 +149,7 @@ def test_a_folder_of_any_name_can_be_trained_on(fer, train, tmp_path, folder, na
     assert (tmp_path / "results" / name / record["name"] / "record.json").is_file()
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "sentence"),
     [
         (RECIPE + "label_smothing: 0.1\n", "unknown key 'label_smothing'; did you mean"),
@@ -174,7 +175,7 @@ def test_a_bad_recipe(refused, train, tmp_path, text, sentence):
     assert sentence in refused(*train("--recipe", recipe))
 
 
-@pytest.mark.parametrize(
+@table(
     ("words", "sentence"),
     [
         (["--option", "input_size=7"], "input_size: Input should be greater than or equal to 32"),
@@ -207,7 +208,7 @@ def test_a_number_out_of_range(fer, train, words):
     assert f"Invalid value for '{words[0]}'" in err
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "sentence"),
     [
         (ENTRY % ", limit: 0", "runs.0.limit: Input should be greater than 0, got 0"),

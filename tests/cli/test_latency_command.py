@@ -13,6 +13,7 @@ import pytest
 import torch
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
 from record_fixtures import make_record
+from table_fixtures import table
 
 from fer_bench.backends.registry import BACKENDS
 from fer_bench.benchmark import Source
@@ -158,7 +159,7 @@ def test_the_command_measures_a_model(fer: Callable[..., tuple[int, str, str]], 
     assert [50 < row.peak_memory_mib < 4096 for row in rows] == [True]
 
 
-@pytest.mark.parametrize(
+@table(
     ("words", "sentence"),
     [
         (("resnet81",), "unknown run or model 'resnet81': did you mean 'resnet18'"),

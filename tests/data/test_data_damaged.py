@@ -17,6 +17,7 @@ from data_fixtures import (
     write_csv,
     zipped,
 )
+from table_fixtures import table
 
 from fer_bench.data import picture_errors
 from fer_bench.data.files import limits
@@ -52,7 +53,7 @@ def test_a_zip_member_with_damaged_bytes_is_left_out(tmp_path: Path) -> None:
     assert "CRC" in found["train/happy/Training_60.jpg"]
 
 
-@pytest.mark.parametrize(
+@table(
     ("damage", "reason"),
     [
         (lambda data: b"", "the file is empty"),
@@ -62,7 +63,7 @@ def test_a_zip_member_with_damaged_bytes_is_left_out(tmp_path: Path) -> None:
     ],
     ids=["empty", "text", "cut", "zeros"],
 )
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@table("suffix", [".jpg", ".png"])
 def test_an_image_that_does_not_decode_is_left_out_and_named(
     suffix: str, damage: object, reason: str, tmp_path: Path
 ) -> None:
@@ -122,7 +123,7 @@ BAD_ROWS = {
 }
 
 
-@pytest.mark.parametrize("kind", BAD_ROWS)
+@table("kind", BAD_ROWS)
 def test_a_bad_csv_row_is_left_out_and_named_by_its_number(kind: str, tmp_path: Path) -> None:
     bad, reason = BAD_ROWS[kind]
     rows = csv_rows()

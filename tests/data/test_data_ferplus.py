@@ -18,6 +18,7 @@ from data_fixtures import (
     write_csv,
     zipped,
 )
+from table_fixtures import table
 
 from fer_bench.data.load import load_dataset, read_source
 from fer_bench.data.readers.fer2013_rows import build_row_table, read_row_table, write_row_table
@@ -90,7 +91,7 @@ BRANCHES = [
 ]
 
 
-@pytest.mark.parametrize(("mode", "counts", "expected"), BRANCHES)
+@table(("mode", "counts", "expected"), BRANCHES)
 def test_targets(mode: VoteMode, counts: list[int], expected: list[float]) -> None:
     found = targets(np.array([counts]), mode)
     assert found.dtype == np.float32 and found.shape == (1, 8)

@@ -18,6 +18,7 @@ from data_fixtures import (
     write_csv,
     zipped,
 )
+from table_fixtures import table
 
 from fer_bench.data.check import check
 from fer_bench.data.dataset import SourceData
@@ -52,7 +53,7 @@ def share_right(data: SourceData) -> float:
     return float(np.mean([data.emotions[k] == t for k, t in zip(data.labels, truth, strict=True)]))
 
 
-@pytest.mark.parametrize(
+@table(
     "files",
     [
         numbered(RAFDB[:6], 1),
@@ -77,7 +78,7 @@ def share_right(data: SourceData) -> float:
         numbered(ALPHABETICAL[:7], 1, "FERPlus/"),
     ],
 )
-@pytest.mark.parametrize("packed", [True, False])
+@table("packed", [True, False])
 def test_numbered_folders_that_nothing_names_are_refused(
     files: dict[str, bytes], packed: bool, tmp_path: Path
 ) -> None:
@@ -86,7 +87,7 @@ def test_numbered_folders_that_nothing_names_are_refused(
         read_source(source)
 
 
-@pytest.mark.parametrize(
+@table(
     ("files", "name"),
     [
         (numbered(AFFECTNET, wrap="AffectNet/"), "affectnet"),
@@ -106,7 +107,7 @@ def test_an_inner_folders_name_says_what_whole_numbers_mean(
     assert set(data.parts.tolist()) == {"train", "test"}
 
 
-@pytest.mark.parametrize(
+@table(
     ("emotions", "first", "text"),
     [
         (RAFDB, 1, "\n".join(f"{i} {e}" for i, e in enumerate(RAFDB, 1))),
@@ -118,7 +119,7 @@ def test_an_inner_folders_name_says_what_whole_numbers_mean(
         (("happy", "sad"), 4, "5=sad\n4=happy"),
     ],
 )
-@pytest.mark.parametrize("how", ["file", "inner file", "option"])
+@table("how", ["file", "inner file", "option"])
 def test_classes_say_what_numbers_mean(
     emotions: tuple[str, ...], first: int, text: str, how: str, tmp_path: Path
 ) -> None:

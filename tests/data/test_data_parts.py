@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from data_fixtures import class_files, csv_row, encoded, face, put, write_csv, zipped
+from table_fixtures import table
 
 from fer_bench.data.check import check
 from fer_bench.data.load import load_dataset, read_source
@@ -25,7 +26,7 @@ def tree(*folders: str, per_class: int = 3) -> dict[str, bytes]:
     return class_files([f"{f}/{e}" if f else e for f in folders for e in EMOTIONS], per_class)
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "part"),
     [
         *(
@@ -55,7 +56,7 @@ def test_a_words_part(name: str, part: str | None) -> None:
     assert part_of(name) == part
 
 
-@pytest.mark.parametrize(
+@table(
     "parts",
     [
         {"trainset": "train", "testset": "test"},
@@ -74,8 +75,8 @@ def test_a_words_part(name: str, part: str | None) -> None:
         {"a/train": "train", "b/test": "test"},
     ],
 )
-@pytest.mark.parametrize("class_first", [False, True])
-@pytest.mark.parametrize("packed", [False, True])
+@table("class_first", [False, True])
+@table("packed", [False, True])
 def test_every_image_stands_in_the_split_that_its_folder_names(
     parts: dict[str, str], class_first: bool, packed: bool, tmp_path: Path
 ) -> None:
@@ -92,7 +93,7 @@ def test_every_image_stands_in_the_split_that_its_folder_names(
     assert data.left_out == ()
 
 
-@pytest.mark.parametrize(
+@table(
     ("files", "named"),
     [
         (tree("setA", "setB"), "'setA', 'setB'"),
@@ -136,10 +137,8 @@ def test_one_folder_over_the_classes_or_persons_within_them_are_pooled(
     ]
 
 
-@pytest.mark.parametrize(
-    "header", ["emotion,pixels,usage", "Emotion,Pixels,USAGE", "emotion,pixels,split"]
-)
-@pytest.mark.parametrize(
+@table("header", ["emotion,pixels,usage", "Emotion,Pixels,USAGE", "emotion,pixels,split"])
+@table(
     "words",
     [
         ("Training", "PublicTest", "PrivateTest"),

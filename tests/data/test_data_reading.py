@@ -22,6 +22,7 @@ from data_fixtures import (
     zipped,
 )
 from PIL import Image
+from table_fixtures import table
 
 from fer_bench.data.check import check
 from fer_bench.data.dataset import SourceData
@@ -166,7 +167,7 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("name", list(DATASETS))
+@table("name", list(DATASETS))
 def test_each_format_is_recognised_and_loads_with_three_splits(name: str, tmp_path: Path) -> None:
     source = SOURCES[name](tmp_path)
     loaded = load_source(source)

@@ -16,6 +16,7 @@ from data_fixtures import class_files, encoded, face, parquet_file, put, tarred,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from property_fixtures import few, read_or_refused
+from table_fixtures import table
 
 from fer_bench.data.dataset import SourceData
 from fer_bench.data.files import limits, tar
@@ -333,8 +334,8 @@ TARS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("kind", TARS)
-@pytest.mark.parametrize("place", ["x.tar", "tars/x.tar"])
+@table("kind", TARS)
+@table("place", ["x.tar", "tars/x.tar"])
 def test_a_tar_that_is_none_or_is_cut_short_is_one_sentence(
     kind: str, place: str, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from table_fixtures import table
 
 from fer_bench.data.dataset import SourceData
 from fer_bench.data.splits import TEST, TRAIN, VAL, assign
@@ -35,7 +36,7 @@ def sizes(splits: np.ndarray) -> tuple[int, int, int]:  # type: ignore[type-arg]
 FER2013_PARTS = ["Training"] * 400 + ["PublicTest"] * 40 + ["PrivateTest"] * 60
 
 
-@pytest.mark.parametrize(
+@table(
     ("protocol", "parts", "expected"),
     [
         ("official", FER2013_PARTS, (400, 40, 60)),

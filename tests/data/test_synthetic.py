@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 from sklearn.linear_model import RidgeClassifier
+from table_fixtures import table
 
 from fer_bench.data.dataset import SourceData
 from fer_bench.data.synthetic import EXPRESSIONS, draw_face, read_synthetic
@@ -66,8 +67,8 @@ def test_hashes_are_of_the_pixels_and_no_two_faces_are_the_same(faces: SourceDat
     assert len(np.unique(faces.hashes)) == 420
 
 
-@pytest.mark.parametrize("emotion", FER2013)
-@pytest.mark.parametrize("size", [16, 48, 96])
+@table("emotion", FER2013)
+@table("size", [16, 48, 96])
 def test_a_face_is_drawn_at_any_size(emotion: str, size: int) -> None:
     face = draw_face(emotion, size=size, rng=np.random.default_rng(0))
     assert (face.shape, face.dtype) == ((size, size), np.uint8)

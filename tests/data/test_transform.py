@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from table_fixtures import table
 
 from fer_bench.data.preprocess import normalise, resize, to_input, to_unit
 from fer_bench.types import InputSpec, Interpolation
@@ -39,8 +40,8 @@ def by_pillow(image: NDArray[np.uint8], size: int, interpolation: str) -> torch.
     return torch.tensor(resized.reshape(size, size, -1)).permute(2, 0, 1) / 255
 
 
-@pytest.mark.parametrize(("source", "target"), [(48, 64), (48, 224), (96, 48), (48, 48)])
-@pytest.mark.parametrize("colour", [False, True], ids=["gray", "rgb"])
+@table(("source", "target"), [(48, 64), (48, 224), (96, 48), (48, 48)])
+@table("colour", [False, True], ids=["gray", "rgb"])
 def test_resize_is_pillows_to_one_shade(source: int, target: int, colour: bool) -> None:
     faces = random_faces(source, colour=colour)
     expected = torch.stack([by_pillow(f, target, "bilinear") for f in faces])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn import metrics as sk
+from table_fixtures import table
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import expected_calibration_error, reliability
@@ -155,7 +156,7 @@ def test_align_refuses_classes_that_have_nothing_in_common() -> None:
         align(np.array([0]), ("happy", "sad"), ("fear", "angry"))
 
 
-@pytest.mark.parametrize(
+@table(
     ("labels", "probabilities", "message"),
     [
         (LABELS, PROBABILITIES[:5], r"expected probabilities of shape \(6, 3\).*got \(5, 3\)"),

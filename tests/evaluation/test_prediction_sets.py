@@ -11,6 +11,7 @@ import pytest
 from data_fixtures import encoded, face
 from page_fixtures import BEST, mixed, open_page, results, texts
 from record_fixtures import make_predictions, make_record
+from table_fixtures import table
 
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
@@ -82,7 +83,7 @@ def test_without_validation_answers_there_is_no_rule() -> None:
         rule_of(record, table[table["split"] == "test"])
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@table("name", SHIPPED)
 def test_shipped_runs_cover_what_was_asked(name: str) -> None:
     """Of both fits' randomness, val's and test's, test's is the binomial one: three sigmas."""
     store = ResultsStore(ROOT / "results")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 from record_fixtures import make_predictions, make_record
+from table_fixtures import table
 
 from fer_bench.evaluation.verify import verify
 from fer_bench.results.record import RunRecord
@@ -92,7 +92,7 @@ def test_an_honest_record_agrees() -> None:
     assert problems(make_record(), make_predictions()) == []
 
 
-@pytest.mark.parametrize("kind", TAMPERED)
+@table("kind", TAMPERED)
 def test_tampering_is_found(kind: str) -> None:
     tamper, sentence = TAMPERED[kind]
     found = problems(*tamper(make_record(), make_predictions()))

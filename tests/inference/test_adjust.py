@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from table_fixtures import table
 
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.adjust import Adjustment, adjust
@@ -22,8 +23,8 @@ def test_nothing_to_change_gives_the_same_array(shape: tuple[int, ...]) -> None:
     assert adjust(image, Adjustment()) is image
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(
+@table("shape", SHAPES)
+@table(
     "change",
     [
         Adjustment(brightness=0.3),
@@ -67,8 +68,8 @@ def test_contrast_of_colours_turns_about_their_mean_luma() -> None:
     np.testing.assert_array_equal(gray, np.full((4, 4, 3), 76))  # 0.299 * 255
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3), (9, 9)])
-@pytest.mark.parametrize(("degrees", "quarters"), [(90, 1), (180, 2), (-90, 3), (-180, 2)])
+@table("shape", [(8, 8), (8, 8, 3), (9, 9)])
+@table(("degrees", "quarters"), [(90, 1), (180, 2), (-90, 3), (-180, 2)])
 def test_a_quarter_turn_moves_pixels_counter_clockwise(
     shape: tuple[int, ...], degrees: float, quarters: int
 ) -> None:
@@ -112,7 +113,7 @@ def test_the_order_is_turn_crop_brightness_contrast() -> None:
     np.testing.assert_array_equal(at_once, adjust(by_steps, Adjustment(contrast=-0.5)))
 
 
-@pytest.mark.parametrize(
+@table(
     ("values", "message"),
     [
         ({"brightness": 1.1}, r"expected brightness in \[-1, 1\], got 1.1"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import ImageColor
+from table_fixtures import table
 
 from fer_bench.emotions import COLOURS, FER2013
 from fer_bench.errors import FerBenchError
@@ -46,7 +47,7 @@ def longest_run(row: NDArray[np.bool_]) -> int:
     return int((ends - starts).max(initial=0))
 
 
-@pytest.mark.parametrize("emotion", COLOURS)
+@table("emotion", COLOURS)
 def test_the_box_has_its_emotions_colour(emotion: str) -> None:
     prediction = FacePrediction(
         face=DetectedFace(box=(200, 150, 160, 160)),

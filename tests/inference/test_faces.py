@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from face_fixtures import iou
 from numpy.typing import NDArray
+from table_fixtures import table
 
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.crop import crop_face
@@ -43,7 +44,7 @@ def detector(request: pytest.FixtureRequest, stand_in: Path) -> FaceDetector:
     return make_detector(request.param, stand_in if request.param == "yunet" else None)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (48, 48), (2, 3000), (3000, 2), (5, 7, 3), (90, 70, 3)])
+@table("shape", [(1, 1), (48, 48), (2, 3000), (3000, 2), (5, 7, 3), (90, 70, 3)])
 def test_every_detector_takes_an_image_of_any_shape(
     detector: FaceDetector, shape: tuple[int, ...]
 ) -> None:
@@ -227,8 +228,8 @@ BACKGROUNDS = {
 }
 
 
-@pytest.mark.parametrize("background", BACKGROUNDS)
-@pytest.mark.parametrize("light", [1.0, 0.2])
+@table("background", BACKGROUNDS)
+@table("light", [1.0, 0.2])
 def test_haar_finds_a_face_on_any_background(
     haar: HaarDetector, background: str, light: float
 ) -> None:
@@ -253,7 +254,7 @@ def test_haar_finds_everybody_in_a_group_photo(
     assert haar.detect_frame(image) == []  # video stays quick
 
 
-@pytest.mark.parametrize("degrees", [30, -30, 60, 90, -90, 180])
+@table("degrees", [30, -30, 60, 90, -90, 180])
 def test_haar_finds_a_turned_head_in_a_still(haar: HaarDetector, degrees: int) -> None:
     image, box = on(150, size=(640, 640), side=150)
     middle = box[0] + box[2] / 2, box[1] + box[3] / 2

@@ -18,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 from PIL import Image
+from table_fixtures import table
 
 from fer_bench import urls
 from fer_bench.errors import FerBenchError
@@ -102,7 +103,7 @@ def test_the_newest_comes_first(url: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert [e.name for e in history.entries(limit=2)] == ["m third", "a second"]
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "safe", "shown"),
     [
         ("../../etc/passwd", "etc_passwd", "../../etc/passwd"),
@@ -122,7 +123,7 @@ def test_any_name_is_made_safe(url: str, name: str, safe: str, shown: str) -> No
     assert [e.name for e in History(url).entries()] == [shown]
 
 
-@pytest.mark.parametrize(
+@table(
     "entry",
     [
         "",
@@ -204,9 +205,7 @@ def test_a_half_written_entry_is_not_listed(url: str) -> None:
     assert history.damaged == 0
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"\xff\xfe", b"[]", b'{"name": 3, "rows": []}', b'{"name": "a"}']
-)
+@table("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"name": 3, "rows": []}', b'{"name": "a"}'])
 def test_a_damaged_entry_is_left_out_and_counted(url: str, content: bytes) -> None:
     history = History(url)
     good = history.add("good", FACE, [])

@@ -15,6 +15,7 @@ import pillow_heif
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from table_fixtures import table
 
 from fer_bench.data import pixels
 from fer_bench.data.files.decode import decode, peek
@@ -284,7 +285,7 @@ COLOUR_PICTURES: dict[str, tuple[Callable[[], bytes], Colour, Colour]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", COLOUR_PICTURES)
+@table("name", COLOUR_PICTURES)
 def test_a_picture_is_rgb_upright_and_over_white(name: str) -> None:
     make, left, right = COLOUR_PICTURES[name]
 
@@ -298,7 +299,7 @@ def test_a_picture_is_rgb_upright_and_over_white(name: str) -> None:
         assert np.abs(seen - colour).max() <= 12, (column, seen[0], colour)  # lossy formats
 
 
-@pytest.mark.parametrize("name", COLOUR_PICTURES)
+@table("name", COLOUR_PICTURES)
 def test_what_a_data_set_takes_for_gray_is_the_same_picture(name: str) -> None:
     data = COLOUR_PICTURES[name][0]()
     if not peek(data, None)[1]:
@@ -306,7 +307,7 @@ def test_what_a_data_set_takes_for_gray_is_the_same_picture(name: str) -> None:
         assert np.array_equal(decode(data, colour=True), np.dstack([gray] * 3))
 
 
-@pytest.mark.parametrize("name", COLOUR_PICTURES)
+@table("name", COLOUR_PICTURES)
 def test_an_image_that_pillow_opened_is_the_file(name: str) -> None:
     data = COLOUR_PICTURES[name][0]()
     try:
@@ -320,8 +321,8 @@ def test_an_image_that_pillow_opened_is_the_file(name: str) -> None:
     assert np.abs(load_picture(image).astype(int) - decode_image(data, name)).max() <= 1
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@table("mode", ["L", "RGB", "RGBA"])
+@table("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_xmp_alone_turns_nothing(kind: str, mode: str) -> None:
     if (kind, mode) == ("JPEG", "RGBA"):
         mode = "CMYK"
@@ -432,7 +433,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@table("name", REFUSED)
 def test_what_is_no_whole_picture_is_refused_in_one_sentence(name: str, tmp_path: Path) -> None:
     data, reason = REFUSED[name]
     file = tmp_path / name

@@ -13,6 +13,7 @@ from model_fixtures import save_network
 from numpy.typing import NDArray
 from PIL import Image
 from record_fixtures import make_history, make_predictions, make_record
+from table_fixtures import table
 
 from fer_bench.backends.registry import open_backend
 from fer_bench.data.preprocess import to_input
@@ -146,7 +147,7 @@ def test_a_picture_comes_in_any_form(kind: str) -> None:
     assert np.allclose(face.probabilities, same.probabilities, atol=1e-6)
 
 
-@pytest.mark.parametrize("picture", [None, 3, {"a": 1}, [[0, 1]], object(), torch.zeros(3)])
+@table("picture", [None, 3, {"a": 1}, [[0, 1]], object(), torch.zeros(3)])
 def test_what_is_no_picture_is_refused(picture: object) -> None:
     with pytest.raises(
         FerBenchError, match="expected a picture as path, bytes, PIL image or uint8"
@@ -154,7 +155,7 @@ def test_what_is_no_picture_is_refused(picture: object) -> None:
         Predictor(classifier(), NoFace()).predict(picture)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
+@table(
     "pictures",
     [FACES[0], read_image(SAMPLE), str(SAMPLE), b"one", None, Image.new("RGB", (9, 9))],
     ids=["gray", "rgb", "text", "bytes", "None", "pil"],

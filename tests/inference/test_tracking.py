@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from table_fixtures import table
 
 from fer_bench.inference.live.face_tracker import Smoother, Tracker, iou, steadied
 
 LEFT, RIGHT = (0, 0, 100, 100), (300, 0, 100, 100)
 
 
-@pytest.mark.parametrize(
+@table(
     ("one", "other", "expected"),
     [
         (LEFT, LEFT, 1.0),
@@ -62,8 +63,8 @@ def test_a_face_elsewhere_or_of_another_size_is_another_face(elsewhere) -> None:
     assert tracker.update([elsewhere], 0.1) == [2]
 
 
-@pytest.mark.parametrize("step", [(75, 0), (-75, 0), (0, 75), (75, 75), (30, -75)])
-@pytest.mark.parametrize("interval", [0.04, 0.5])
+@table("step", [(75, 0), (-75, 0), (0, 75), (75, 75), (30, -75)])
+@table("interval", [0.04, 0.5])
 def test_a_face_that_moves_by_three_quarters_of_its_width_keeps_its_number(step, interval) -> None:
     tracker = Tracker()
     for i in range(12):
@@ -77,8 +78,8 @@ def test_a_face_that_turns_round_keeps_its_number() -> None:
         assert tracker.update([(x, 0, 100, 100)], i * 0.1) == [1]
 
 
-@pytest.mark.parametrize("step", [7, 20, 50, 75])
-@pytest.mark.parametrize("drop", [0, 4], ids=["low", "shifted"])
+@table("step", [7, 20, 50, 75])
+@table("drop", [0, 4], ids=["low", "shifted"])
 def test_two_faces_that_cross_do_not_swap(step, drop) -> None:
     """In whatever order the detector lists them."""
     tracker = Tracker()

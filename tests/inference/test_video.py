@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from table_fixtures import table
 
 from fer_bench.backends.registry import open_backend
 from fer_bench.emotions import FER2013
@@ -212,7 +213,7 @@ def test_a_video_without_sound_has_a_copy_without(predictor, tmp_path):
         assert [stream.type for stream in file.streams] == ["video"]
 
 
-@pytest.mark.parametrize(
+@table(
     ("make", "sentence"),
     [
         (write_tone, "has no video stream that can be read: expected a file with moving pictures"),

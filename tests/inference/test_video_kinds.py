@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from av.sidedata.sidedata import Type
 from numpy.typing import NDArray
+from table_fixtures import table
 
 from fer_bench.inference.files.images import read_image
 from fer_bench.inference.files.video_reader import VideoReader
@@ -122,8 +123,8 @@ def apart(one: NDArray, other: NDArray) -> float:
 # --- clocks ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("starts", [(0, 0), (0, 0, 0, 0), (0, 3600), (7200, 5), (0, 20, 3)])
-@pytest.mark.parametrize(("name", "shape"), [("c.m2ts", "mpegts"), ("c.vob", "vob")])
+@table("starts", [(0, 0), (0, 0, 0, 0), (0, 3600), (7200, 5), (0, 20, 3)])
+@table(("name", "shape"), [("c.m2ts", "mpegts"), ("c.vob", "vob")])
 def test_joined_recordings_go_on_over_their_seams(tmp_path, starts, name, shape) -> None:
     sound = ["mp2"]
     codec = "mpeg2video" if shape == "vob" else "libx264"
@@ -156,8 +157,8 @@ def test_joined_recordings_go_on_over_their_seams(tmp_path, starts, name, shape)
     assert tone[2] == pytest.approx(n / 25, abs=0.3)
 
 
-@pytest.mark.parametrize("start", [0.5, 1.5, 3600.0, 95_000.0])
-@pytest.mark.parametrize(("name", "shape"), [("c.ts", "mpegts"), ("c.mkv", None), ("c.mp4", None)])
+@table("start", [0.5, 1.5, 3600.0, 95_000.0])
+@table(("name", "shape"), [("c.ts", "mpegts"), ("c.mkv", None), ("c.mp4", None)])
 def test_a_clock_that_does_not_begin_at_0(tmp_path, start, name, shape) -> None:
     clip = write(tmp_path / name, sound=["aac"], start=start, sound_start=start, shape=shape)
     copy = tmp_path / "copy.mp4"
@@ -168,8 +169,8 @@ def test_a_clock_that_does_not_begin_at_0(tmp_path, start, name, shape) -> None:
         assert length == pytest.approx(2, abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["c.mkv", "c.mp4", "c.ts", "c.nut"])
-@pytest.mark.parametrize("start", [-1.0, -0.25])
+@table("name", ["c.mkv", "c.mp4", "c.ts", "c.nut"])
+@table("start", [-1.0, -0.25])
 def test_no_frame_is_lost_where_time_begins_before_0(tmp_path, name, start) -> None:
     clip, copy = write(tmp_path / name, start=start, n=30), tmp_path / "copy.mp4"
     with av.open(str(clip)) as file:
@@ -180,8 +181,8 @@ def test_no_frame_is_lost_where_time_begins_before_0(tmp_path, name, start) -> N
         assert len(list(file.decode(video=0))) == n
 
 
-@pytest.mark.parametrize(("start", "sound_start"), [(0, 0.7), (0.7, 0), (10, 11), (3, 2)])
-@pytest.mark.parametrize("name", ["c.ts", "c.mkv", "c.mp4"])
+@table(("start", "sound_start"), [(0, 0.7), (0.7, 0), (10, 11), (3, 2)])
+@table("name", ["c.ts", "c.mkv", "c.mp4"])
 def test_sound_keeps_its_distance_from_the_pictures(tmp_path, start, sound_start, name) -> None:
     clip = write(tmp_path / name, sound=["aac"], start=start, sound_start=sound_start)
     times, _, problem = read(clip, copy := tmp_path / "copy.mp4")
@@ -215,7 +216,7 @@ def test_sound_that_the_copy_only_seems_to_take_is_encoded(tmp_path, codec, name
 # --- what is seen ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", MATRICES)
+@table("kind", MATRICES)
 def test_every_display_matrix_is_shown_as_by_ffmpeg(tmp_path, kind) -> None:
     matrix, shown = MATRICES[kind]
     clip, copy = write(tmp_path / "c.mp4", matrix=matrix, n=3), tmp_path / "copy.mp4"
@@ -229,7 +230,7 @@ def test_every_display_matrix_is_shown_as_by_ffmpeg(tmp_path, kind) -> None:
         assert apart(frame.to_ndarray(format="rgb24"), images[0]) < 3
 
 
-@pytest.mark.parametrize(
+@table(
     ("pixels", "size"),
     [
         (Fraction(2), (240, 320)),
@@ -239,7 +240,7 @@ def test_every_display_matrix_is_shown_as_by_ffmpeg(tmp_path, kind) -> None:
         (Fraction(1), (240, 160)),
     ],
 )
-@pytest.mark.parametrize("name", ["c.mp4", "c.mkv", "c.ts"])
+@table("name", ["c.mp4", "c.mkv", "c.ts"])
 def test_pixels_that_are_not_square_are_seen_as_players_show_them(
     tmp_path, pixels, size, name
 ) -> None:
@@ -281,8 +282,8 @@ def test_frames_of_an_avi_have_their_times_in_order(tmp_path, codec) -> None:
     assert read(clip)[::2] == (evenly(40), None)
 
 
-@pytest.mark.parametrize("rate", [1, RATE])
-@pytest.mark.parametrize(
+@table("rate", [1, RATE])
+@table(
     ("name", "codec", "sound"),
     [
         ("c.flv", "flv", []),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from table_fixtures import table
 from test_models import faces, small, train_one_step
 
 from fer_bench.emotions import FER2013
@@ -55,8 +56,8 @@ FILES: dict[str, Callable[[Classifier], State]] = {
 }
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
-@pytest.mark.parametrize("content", FILES.values(), ids=FILES)
+@table("depth", [1, 2, 3])
+@table("content", FILES.values(), ids=FILES)
 def test_a_deeper_network_starts_with_the_features_of_the_shallow_one(
     content: Callable[[Classifier], State], depth: int, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from table_fixtures import table
 from test_models import EVERY, REFERENCES, faces, small, snapshot, train_one_step
 from torch import Tensor, nn
 
@@ -120,7 +121,7 @@ def test_a_network_of_attention_alone_is_adapted() -> None:
     assert all("lora_" in n for n in trainable)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@table("name", EVERY)
 def test_everything_but_updates_and_head_stays_as_it_was(name: str) -> None:
     """The statistics of batch norms, too."""
     model = small(name, mode="lora")

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from table_fixtures import table
 from torch import nn
 
 from fer_bench.emotions import EXPRESSIO, FER2013
@@ -77,7 +78,7 @@ def test_listing_the_models_imports_no_torch() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", EVERY)
+@table("name", EVERY)
 def test_a_model_yields_features_and_one_logit_per_emotion(name: str) -> None:
     model = small(name)
     x = faces(model)
@@ -92,7 +93,7 @@ def test_a_model_yields_features_and_one_logit_per_emotion(name: str) -> None:
     assert model.provenance.weights == "none"
 
 
-@pytest.mark.parametrize("name", EVERY)
+@table("name", EVERY)
 def test_full_trains_backbone_and_head(name: str) -> None:
     model = small(name)
     before = snapshot(model)
@@ -104,7 +105,7 @@ def test_full_trains_backbone_and_head(name: str) -> None:
     assert any(n.startswith("backbone.") for n in learned)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@table("name", EVERY)
 def test_frozen_trains_the_head_and_leaves_every_tensor_of_the_backbone(name: str) -> None:
     model = small(name, mode="frozen")
     backbone, head = snapshot(model.backbone), snapshot(model.head)
@@ -114,7 +115,7 @@ def test_frozen_trains_the_head_and_leaves_every_tensor_of_the_backbone(name: st
     assert count_parameters(model)[1] == sum(p.numel() for p in model.head.parameters())
 
 
-@pytest.mark.parametrize("name", EVERY)
+@table("name", EVERY)
 def test_lora_trains_a_small_share_and_merges_into_plain_weights(name: str) -> None:
     model = small(name, mode="lora")
     total, trainable = count_parameters(model)
@@ -142,7 +143,7 @@ def test_lora_refuses_a_rank_that_no_layer_is_wide_enough_for() -> None:
         build_model(request)
 
 
-@pytest.mark.parametrize("name", [n for n in EVERY if n != "clip_vit_b_32"])
+@table("name", [n for n in EVERY if n != "clip_vit_b_32"])
 def test_zero_shot_needs_a_model_that_reads_text(name: str) -> None:
     pretraining = "imagenet" if name in REFERENCES else "none"
     with pytest.raises(FerBenchError, match="cannot work zero-shot: expected a CLIP model"):
@@ -166,7 +167,7 @@ def test_an_unknown_model_is_refused_with_near_names(name: str, message: str) ->
         build_model(ModelRequest(name=name, emotions=FER2013))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@table("name", EVERY)
 def test_an_unknown_option_is_refused_by_every_model(name: str) -> None:
     request = ModelRequest(name=name, emotions=FER2013, options={"lora_rnk": 4})
     with pytest.raises(FerBenchError, match=rf"{name}: unknown key 'lora_rnk'.*'lora_rank'"):
@@ -193,15 +194,15 @@ def test_a_size_that_cannot_be_cut_into_patches_is_refused(name: str, patch: int
         build_model(request)
 
 
-@pytest.mark.parametrize("name", REFERENCES)
-@pytest.mark.parametrize("size", [32, 64, 96])
+@table("name", REFERENCES)
+@table("size", [32, 64, 96])
 def test_the_reference_models_work_at_small_sizes(name: str, size: int) -> None:
     model = full_size(name, input_size=size)
     assert model.input_spec.size == size
     assert model(faces(model).to("meta")).shape == (3, 7)
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "size", "interpolation"),
     [
         ("resnet18", 224, "bilinear"),

@@ -11,6 +11,7 @@ import pytest
 import torch
 from model_fixtures import save_network
 from safetensors.torch import save_file
+from table_fixtures import table
 from test_models import REFERENCES, faces, small
 
 from fer_bench.emotions import EXPRESSIO, FER2013
@@ -51,7 +52,7 @@ def same_features(one: Classifier, other: Classifier) -> bool:
         return torch.equal(one.features(faces(one)), other.features(faces(one)))
 
 
-@pytest.mark.parametrize(
+@table(
     ("pretraining", "kind"),
     [
         ("none", "none"),
@@ -95,7 +96,7 @@ def test_a_failed_download_names_the_file_and_its_place(
     assert capsys.readouterr().out == ""  # stdout belongs to results
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "pretraining", "repository"),
     [
         ("timm:test_resnet", "imagenet", "timm/test_resnet.r160_in1k"),
@@ -154,7 +155,7 @@ def test_seed_networks_have_no_published_weights(name: str) -> None:
         start_from("imagenet", name)
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
     [*REFERENCES, "expressio", "emotionlens", "keras_cnn", "compact_resnet", "timm:test_vit"],
 )
@@ -173,8 +174,8 @@ def test_a_local_state_dict_fills_the_backbone(name: str, tmp_path: Path) -> Non
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "module.backbone."])
-@pytest.mark.parametrize("wrappers", [(), *((w,) for w in WRAPPERS), ("model", "state_dict")])
+@table("prefix", ["", "module.", "_orig_mod.", "model.", "module.backbone."])
+@table("wrappers", [(), *((w,) for w in WRAPPERS), ("model", "state_dict")])
 def test_what_training_scripts_save_is_opened(
     wrappers: tuple[str, ...], prefix: str, tmp_path: Path
 ) -> None:
@@ -188,7 +189,7 @@ def test_what_training_scripts_save_is_opened(
     assert same_features(start_from(tmp_path / "w.pt"), model)
 
 
-@pytest.mark.parametrize("name", [*REFERENCES, "emotionlens", "compact_resnet"])
+@table("name", [*REFERENCES, "emotionlens", "compact_resnet"])
 def test_a_whole_classifier_of_several_processes_is_opened(name: str, tmp_path: Path) -> None:
     model = small(name)
     state = {f"module.{k}": v for k, v in model.state_dict().items() if "num_batches" not in k}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from model_fixtures import SECOND_RUN, save_models
+from table_fixtures import table
 
 from fer_bench.cli import main as cli
 from fer_bench.emotions import FER2013
@@ -26,7 +27,7 @@ def run(
     return int(ended.value.code or 0), *capsys.readouterr()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@table("name", MODELS)
 def test_rows_add_up_to_the_whole_network(name: str) -> None:
     model = outline(ModelRequest(name=name, emotions=FER2013))
     found = summarize(model)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from model_fixtures import save_network
+from table_fixtures import table
 from test_models import EVERY, faces, small, train_one_step
 
 from fer_bench.errors import FerBenchError
@@ -16,8 +17,8 @@ from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import load_model, model_files, read_card
 
 
-@pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("mode", ["full", "frozen"])
+@table("name", EVERY)
+@table("mode", ["full", "frozen"])
 def test_a_loaded_model_gives_identical_logits(name: str, mode: str, tmp_path: Path) -> None:
     model = small(name, mode=mode, head=(8,), head_dropout=0.1)
     train_one_step(model)

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from table_fixtures import table
 
 from fer_bench.emotions import COLOURS
 from fer_bench.plots.style import MODEL_COLOURS
@@ -65,8 +66,8 @@ def test_the_difference_is_the_one_in_use() -> None:
     assert np.allclose(lab(linear("#ff0000")), [53.24, 80.09, 67.20], atol=0.05)
 
 
-@pytest.mark.parametrize("vision", VISION)
-@pytest.mark.parametrize("palette", PALETTES.values(), ids=PALETTES.keys())
+@table("vision", VISION)
+@table("palette", PALETTES.values(), ids=PALETTES.keys())
 def test_any_two_colours_differ(palette: Mapping[str, str], vision: str) -> None:
     seen = {name: lab(VISION[vision] @ linear(colour)) for name, colour in palette.items()}
     close = {

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from face_fixtures import SAMPLE
 from PIL import Image
+from table_fixtures import table
 
 import fer_bench
 from fer_bench.errors import FerBenchError
@@ -80,9 +81,7 @@ def test_a_picture_comes_in_any_form(kind: str) -> None:
     assert (face.emotion, face.box) == ("happy", face.face.box)
 
 
-@pytest.mark.parametrize(
-    "picture", [None, 7, np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), "no.jpg", b"", ["a"]]
-)
+@table("picture", [None, 7, np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), "no.jpg", b"", ["a"]])
 def test_anything_else_is_one_sentence(picture: object) -> None:
     with pytest.raises(FerBenchError, match="expected a"):
         fer_bench.predict(picture)  # type: ignore[arg-type]

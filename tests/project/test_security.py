@@ -25,6 +25,7 @@ from PIL import Image
 from record_fixtures import make_history, make_predictions, make_record
 from streamlit import config as streamlit_config
 from streamlit.testing.v1 import AppTest
+from table_fixtures import table
 
 from fer_bench import environment, ui
 from fer_bench.data import cache
@@ -58,7 +59,7 @@ KNOWN_CONTENTS = ("runtime.py", "cascade.py")
 # What is not in the code at all
 
 
-@pytest.mark.parametrize(
+@table(
     "pattern",
     [
         r"pickle\.(load|Unpickler|dump)|\b(joblib|dill|cloudpickle|shelve|marshal)\b|read_pickle",
@@ -269,7 +270,7 @@ def test_a_recipe_runs_no_code(tag: str, tmp_path: Path) -> None:
 # Records and models
 
 
-@pytest.mark.parametrize("run", ["../../elsewhere", "/etc", "a/b", "..", ".hidden", "A", "a\nb"])
+@table("run", ["../../elsewhere", "/etc", "a/b", "..", ".hidden", "A", "a\nb"])
 def test_an_ensembles_members_lie_beside_it(run: str) -> None:
     record = json.loads(make_ensemble_record("best", {"a": 0.5, "b": 0.5}).model_dump_json())
     record["members"][0]["run"] = run
@@ -286,7 +287,7 @@ def test_an_ensemble_of_itself_is_one_sentence(tmp_path: Path) -> None:
         open_classifier(read_run(folder))
 
 
-@pytest.mark.parametrize("name", ["../up", "/abs", "a/b", "..", "", "A", "a\0b", "é", "-x"])
+@table("name", ["../up", "/abs", "a/b", "..", "", "A", "a\0b", "é", "-x"])
 def test_no_name_leads_out_of_the_results_folder(name: str, tmp_path: Path) -> None:
     store = ResultsStore(tmp_path)
     for folder, args in ((store.folder, ("fer2013", name)), (store.work_folder, (name, "run"))):
@@ -297,7 +298,7 @@ def test_no_name_leads_out_of_the_results_folder(name: str, tmp_path: Path) -> N
 BAD_EMOTIONS = ["![x](http://evil.example/a.png)", "<script>", "=cmd()", "", "x" * 99, "a\nb"]
 
 
-@pytest.mark.parametrize("emotion", BAD_EMOTIONS)
+@table("emotion", BAD_EMOTIONS)
 def test_emotions_are_words(emotion: str, tmp_path: Path) -> None:
     record = json.loads(make_record().model_dump_json())
     record["dataset"]["emotions"][0] = emotion

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from table_fixtures import table
 
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.results.store import ResultsStore, StoredRun
@@ -23,7 +24,7 @@ def test_the_five_models_and_a_seeds_network_are_there() -> None:
     assert {"resnet18", "keras_cnn"} <= ranked
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+@table("run", RUNS, ids=lambda run: run.name)
 def test_a_shipped_record_agrees_with_its_predictions(run: StoredRun) -> None:
     record = run.require_record()
     assert record.status == "done"
@@ -37,7 +38,7 @@ def test_a_shipped_record_agrees_with_its_predictions(run: StoredRun) -> None:
         assert right == pytest.approx(record.metrics[key].accuracy, abs=1e-12)
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+@table("run", RUNS, ids=lambda run: run.name)
 def test_a_shipped_record_agrees_with_its_history(run: StoredRun) -> None:
     record = run.require_record()
     history = STORE.history(run)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from browser_fixtures import BEST, save_runs
 from record_fixtures import make_predictions, make_record
+from table_fixtures import table
 
 from fer_bench.cli import main as cli
 from fer_bench.errors import FerBenchError
@@ -321,7 +322,7 @@ def test_a_markdown_row_of_hostile_names_holds_no_html(hostile: Path) -> None:
     assert {len(row) for table in markdown_rows(text)[-1:] for row in table} == {8}
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "code"),
     [
         ("50% & more_", r"50\% \& more\_"),

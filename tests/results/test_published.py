@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from record_fixtures import make_record
+from table_fixtures import table
 
 from fer_bench import plots
 from fer_bench.emotions import EXPRESSIO
@@ -57,7 +58,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "sentence"), FAULTS)
+@table(("text", "sentence"), FAULTS)
 def test_a_wrong_entry_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:
     file = tmp_path / "published.yaml"
     file.write_text(text)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 from record_fixtures import make_history, make_metrics, make_predictions, make_recipe, make_record
+from table_fixtures import table
 
 from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.errors import FerBenchError
@@ -61,7 +62,7 @@ def test_selecting_on_the_test_split_is_refused() -> None:
         RunSpec(model="resnet18", recipe=make_recipe(), selection_split="test")
 
 
-@pytest.mark.parametrize(
+@table(
     ("path", "value", "problem"),
     [
         ("schema_version", 2, "written by a newer FER Bench (schema 2, this one reads 1): "),
@@ -88,7 +89,7 @@ def test_a_newer_record_is_named_as_such_whatever_else_it_holds() -> None:
     assert found == ("written by a newer FER Bench (schema 7, this one reads 1): update FER Bench")
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"name": "x"'])
+@table("text", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"name": "x"'])
 def test_what_is_no_record_is_one_sentence(text: bytes) -> None:
     found = parse_record(text)
     assert isinstance(found, str)
@@ -228,7 +229,7 @@ def test_reproduce_command_rounds_the_weights_as_the_run_did() -> None:
     assert command.endswith(" --weights float16")
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@table("name", recipe_names())
 def test_reproduce_command_says_epochs_only_where_they_deviate(name: str) -> None:
     recipe = load_recipe(name)
     assert "--epochs" not in reproduce_command(make_record(recipe=recipe))

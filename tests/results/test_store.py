@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from record_fixtures import make_history, make_predictions, make_record
+from table_fixtures import table
 
 from fer_bench.errors import FerBenchError
 from fer_bench.results import parse
@@ -118,7 +119,7 @@ def test_find_asks_which_of_several(store: ResultsStore) -> None:
     assert store.find("rafdb/one").dataset == "rafdb"
 
 
-@pytest.mark.parametrize("name", ["../fer2013/one", "../../etc", "/etc", "", "a\0b", "x" * 300])
+@table("name", ["../fer2013/one", "../../etc", "/etc", "", "a\0b", "x" * 300])
 def test_find_goes_nowhere_odd(store: ResultsStore, name: str) -> None:
     save_one(store)
     with pytest.raises(FerBenchError, match="unknown run"):
@@ -136,7 +137,7 @@ def test_the_default_run_is_the_marked_one(store: ResultsStore) -> None:
         store.find("default")
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "..", ".hidden", "", "A", "a b", "a\n", "ä"])
+@table("name", ["../x", "a/b", "..", ".hidden", "", "A", "a b", "a\n", "ä"])
 def test_names_that_are_none_are_refused(store: ResultsStore, name: str) -> None:
     with pytest.raises(FerBenchError, match="expected a run name of lower-case letters"):
         store.save(make_record(status="failed").model_copy(update={"name": name}))

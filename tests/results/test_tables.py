@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from record_fixtures import make_record
+from table_fixtures import table
 
 from fer_bench import settings
 from fer_bench.errors import FerBenchError
@@ -67,7 +68,7 @@ def test_over_seeds_keeps_limited_and_failed_runs_apart() -> None:
     assert sorted(averaged[["comparable", "seeds"]].values.tolist()) == [[False, 1], [True, 1]]
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@table("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_text_that_looks_like_a_formula_is_defused_in_csv(cell: str) -> None:
     text = safe_csv(pd.DataFrame({"name": [cell], "value": [-0.5]})).decode()
     assert list(csv.reader(io.StringIO(text, newline="")))[1] == [f"'{cell}", "-0.5"]
@@ -93,7 +94,7 @@ def test_numbers_read_well() -> None:
     assert table.to_dict("records") == [{"a": 50.0, "b": 0.5}]
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "text"),
     [
         (None, "–"),
@@ -111,7 +112,7 @@ def test_settings_read_well(value: object, text: str) -> None:
     assert setting(value) == text
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "text"),
     [(0, "0"), (0.7321, "0.732"), (7.3, "7.3"), (99.96, "100"), (131.4, "131"), (1180, "1,180")],
 )

@@ -14,6 +14,7 @@ from scipy.stats import bootstrap, ttest_ind
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
+from table_fixtures import table
 
 from fer_bench.emotions import EXPRESSIO
 from fer_bench.errors import FerBenchError
@@ -47,7 +48,7 @@ def faces() -> tuple[np.ndarray, np.ndarray]:
 # --- statistics, beside other libraries' -------------------------------------------------------
 
 
-@pytest.mark.parametrize("counts", [(0, 0), (0, 1), (5, 5), (3, 12), (40, 22), (301, 250)])
+@table("counts", [(0, 0), (0, 1), (5, 5), (3, 12), (40, 22), (301, 250)])
 def test_mcnemar_is_statsmodels(counts: tuple[int, int]) -> None:
     only_a, only_b = counts
     expected = mcnemar([[100, only_a], [only_b, 20]], exact=True).pvalue

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from table_fixtures import table
 
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.errors import FerBenchError
@@ -36,8 +37,8 @@ def differences(images: NDArray[np.uint8], name: str) -> list[float]:
     ]
 
 
-@pytest.mark.parametrize("colour", [False, True], ids=["gray", "rgb"])
-@pytest.mark.parametrize("name", NAMES)
+@table("colour", [False, True], ids=["gray", "rgb"])
+@table("name", NAMES)
 def test_shape_and_type_stay_and_the_images_are_left_alone(name: str, colour: bool) -> None:
     images = faces(colour)
     before = images.copy()
@@ -48,7 +49,7 @@ def test_shape_and_type_stay_and_the_images_are_left_alone(name: str, colour: bo
     assert (images == before).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@table("name", NAMES)
 def test_severity_0_is_the_images_themselves(name: str) -> None:
     images = faces()
     found = corrupt(images, name, 0)
@@ -56,14 +57,14 @@ def test_severity_0_is_the_images_themselves(name: str) -> None:
     assert not np.shares_memory(found, images)
 
 
-@pytest.mark.parametrize("colour", [False, True], ids=["gray", "rgb"])
-@pytest.mark.parametrize("name", NAMES)
+@table("colour", [False, True], ids=["gray", "rgb"])
+@table("name", NAMES)
 def test_each_severity_changes_more_than_the_one_before(name: str, colour: bool) -> None:
     found = differences(faces(colour), name)
     assert found == sorted(found) and len(set(found)) == len(SEVERITIES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@table("name", NAMES)
 def test_an_image_is_corrupted_alike_in_any_batch_and_order(name: str) -> None:
     images = faces()
     whole = corrupt(images, name, 3, seed=5)
@@ -73,7 +74,7 @@ def test_an_image_is_corrupted_alike_in_any_batch_and_order(name: str) -> None:
     assert (corrupt(images[order], name, 3, seed=5) == whole[order]).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@table("name", NAMES)
 def test_the_seed_decides(name: str) -> None:
     images = faces()
     first = corrupt(images, name, 3, seed=1)
@@ -81,19 +82,19 @@ def test_the_seed_decides(name: str) -> None:
     assert (corrupt(images, name, 3, seed=2) == first).all() == (name in FIXED)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@table("name", NAMES)
 def test_a_face_is_corrupted_about_as_much_in_another_resolution(name: str) -> None:
     at_48, at_96 = (differences(faces(size=size), name)[2] for size in (48, 96))
     assert at_96 == pytest.approx(at_48, rel=0.5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@table("name", NAMES)
 def test_oblong_images_are_corrupted_too(name: str) -> None:
     images = faces()[:, 6:42]
     assert corrupt(images, name, 5).shape == (21, 36, 48)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@table("name", NAMES)
 def test_every_corruption_has_a_summary_and_five_levels_in_words(name: str) -> None:
     corruption: Corruption = CORRUPTIONS.load(name)
     rising = sorted(corruption.levels)
@@ -141,7 +142,7 @@ def test_a_band_covers_its_part_of_the_face_alone(name: str, rows: int) -> None:
     assert set(changed[:, 1]) <= set(range(5, 43))
 
 
-@pytest.mark.parametrize(
+@table(
     ("images", "name", "severity", "sentence"),
     [
         (faces(), "gaussian", 1, "unknown corruption 'gaussian': known: blur, "),

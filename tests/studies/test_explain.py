@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from table_fixtures import table
 from test_models import EVERY, small
 from torch import Tensor, nn
 
@@ -85,8 +86,8 @@ class OneToken(nn.Module):
         return self.norm2(tokens[:, 0] + self.norm1(tokens)[:, self.token])
 
 
-@pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("shape", [(40, 30), (20, 50, 3)])
+@table("name", EVERY)
+@table("shape", [(40, 30), (20, 50, 3)])
 def test_every_model_is_explained_at_the_size_of_the_face(
     name: str, shape: tuple[int, ...]
 ) -> None:
@@ -101,7 +102,7 @@ def test_every_model_is_explained_at_the_size_of_the_face(
     assert len({heat.tobytes() for heat in heats}) > 1
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "method"),
     [
         ("resnet18", "the last convolutions, 6 x 6 places"),  # its last stages are too coarse
@@ -121,8 +122,8 @@ def test_the_method_is_told(name: str, method: str) -> None:
     assert method_of(classifier_of(small(name))) == f"Grad-CAM (HiResCAM) on {method}"
 
 
-@pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("mode", ["full", "frozen"])
+@table("name", EVERY)
+@table("mode", ["full", "frozen"])
 def test_the_model_stays_as_it_was(name: str, mode: str) -> None:
     model = small(name, mode=mode)
     trained = next(p for p in model.parameters() if p.requires_grad)

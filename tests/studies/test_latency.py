@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from table_fixtures import table
 from torch import Tensor, nn
 
 from fer_bench.backends.base import Backend
@@ -228,7 +229,7 @@ def test_int8_without_faces_says_what_to_give(network: Network) -> None:
     assert "faces of the training split" in rows[1].error
 
 
-@pytest.mark.parametrize(
+@table(
     ("values", "sentence"),
     [
         ({"threads": (1, 0)}, "expected numbers of threads from 1, got 1, 0"),

@@ -14,6 +14,7 @@ from data_fixtures import class_files, put
 from model_fixtures import DEFAULT_RUN, SMALL_RUN, save_models
 from record_fixtures import make_record
 from robustness_fixtures import make_robustness, make_score, make_tested_on
+from table_fixtures import table
 
 from fer_bench.benchmark import Source, evaluate_run
 from fer_bench.benchmark.generalization import robustness_of_run
@@ -169,9 +170,9 @@ def test_a_limit_is_spread_evenly_over_the_split(dataset: FaceDataset) -> None:
     assert (more.indices == whole.indices).all()
 
 
-@pytest.mark.parametrize("split", ["train", "val", "test"])
-@pytest.mark.parametrize("limit", [1, 9, 14, 1000])
-@pytest.mark.parametrize("known", [FER2013, EXPRESSIO])
+@table("split", ["train", "val", "test"])
+@table("limit", [1, 9, 14, 1000])
+@table("known", [FER2013, EXPRESSIO])
 def test_evaluate_robustness_and_transfer_choose_the_same_images(
     dataset: FaceDataset, known: tuple[str, ...], limit: int, split: Split
 ) -> None:

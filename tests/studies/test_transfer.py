@@ -12,6 +12,7 @@ from data_fixtures import class_files, put
 from model_fixtures import DEFAULT_RUN, SMALL_RUN, save_models
 from record_fixtures import make_dataset_info, make_predictions
 from robustness_fixtures import make_tested_on, make_transfer
+from table_fixtures import table
 
 from fer_bench.benchmark import Source, evaluate_run
 from fer_bench.benchmark.generalization import transfer_of_run
@@ -97,7 +98,7 @@ def test_data_without_a_class_of_the_model_are_refused(store: ResultsStore, tmp_
     assert not (store.find(SMALL_RUN).folder / TRANSFER).exists()
 
 
-@pytest.mark.parametrize(
+@table(
     ("trained", "source", "tested", "own"),
     [
         ("synthetic", "synthetic:0", "synthetic", True),

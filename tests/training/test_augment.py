@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from table_fixtures import table
 from torch import Tensor
 
 from fer_bench.specs.recipe import Augmentation
@@ -43,8 +44,8 @@ def test_nothing_configured_returns_the_same_tensor() -> None:
     assert augment(x, Augmentation(), generator()) is x
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("config", SINGLE.values(), ids=SINGLE.keys())
+@table("channels", [1, 3])
+@table("config", SINGLE.values(), ids=SINGLE.keys())
 def test_shape_and_range_are_kept_and_the_input_untouched(
     config: Augmentation, channels: int
 ) -> None:
@@ -58,14 +59,14 @@ def test_shape_and_range_are_kept_and_the_input_untouched(
     assert not torch.equal(out, x)
 
 
-@pytest.mark.parametrize("config", SINGLE.values(), ids=SINGLE.keys())
+@table("config", SINGLE.values(), ids=SINGLE.keys())
 def test_the_generator_alone_decides(config: Augmentation) -> None:
     x = batch()
     assert torch.equal(augment(x, config, generator(5)), augment(x, config, generator(5)))
     assert not torch.equal(augment(x, config, generator(5)), augment(x, config, generator(6)))
 
 
-@pytest.mark.parametrize("config", SINGLE.values(), ids=SINGLE.keys())
+@table("config", SINGLE.values(), ids=SINGLE.keys())
 def test_each_image_draws_its_own(config: Augmentation) -> None:
     same_image_16_times = batch(1).expand(16, -1, -1, -1)
     out = augment(same_image_16_times, config, generator())

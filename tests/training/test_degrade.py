@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from table_fixtures import table
 from torch import Tensor
 
 from fer_bench.specs.recipe import Augmentation, load_recipe
@@ -45,8 +46,8 @@ def test_nothing_configured_returns_the_same_tensor() -> None:
     assert degrade(x, Augmentation(degrade=1), generator()) is x
 
 
-@pytest.mark.parametrize(("channels", "size"), [(1, 48), (3, 48), (3, 50)])
-@pytest.mark.parametrize("config", SINGLE.values(), ids=SINGLE.keys())
+@table(("channels", "size"), [(1, 48), (3, 48), (3, 50)])
+@table("config", SINGLE.values(), ids=SINGLE.keys())
 def test_shape_and_range_are_kept_and_the_input_untouched(
     config: Augmentation, channels: int, size: int
 ) -> None:
@@ -60,7 +61,7 @@ def test_shape_and_range_are_kept_and_the_input_untouched(
     assert not torch.equal(out, x)
 
 
-@pytest.mark.parametrize("config", SINGLE.values(), ids=SINGLE.keys())
+@table("config", SINGLE.values(), ids=SINGLE.keys())
 def test_the_generator_alone_decides_and_each_image_draws_its_own(config: Augmentation) -> None:
     same_image_16_times = photograph().expand(16, -1, -1, -1)
     out = degrade(same_image_16_times, config, generator(5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from table_fixtures import table
 
 from fer_bench.benchmark import specify
 from fer_bench.emotions import FER2013
@@ -53,7 +54,7 @@ def test_emotionlens_varies_brightness() -> None:
     assert load_recipe("emotionlens").augmentation.brightness > 0
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@table("name", recipe_names())
 def test_every_shipped_recipe_opens(name: str) -> None:
     assert load_recipe(name).name == name
 

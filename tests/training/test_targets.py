@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
+from table_fixtures import table
 
 from fer_bench.data.load import load_dataset
 from fer_bench.specs.recipe import Recipe
@@ -60,8 +61,8 @@ def test_multi_target_accepts_any_emotion_that_kept_votes():
     )
 
 
-@pytest.mark.parametrize("ignored", ["label_smoothing", "mixup", "cutmix"])
-@pytest.mark.parametrize("mode", ["full", "lora", "frozen"])
+@table("ignored", ["label_smoothing", "mixup", "cutmix"])
+@table("mode", ["full", "lora", "frozen"])
 def test_multi_target_refuses_what_its_loss_does_not_know(mode: str, ignored: str):
     recipe = Recipe(name="r", epochs=1, **{ignored: 0.1})
     with pytest.raises(ValidationError, match=f"multi-target votes knows no {ignored}"):

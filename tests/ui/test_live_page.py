@@ -21,6 +21,7 @@ from face_fixtures import stand_in_yunet
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+from table_fixtures import table
 
 from fer_bench.emotions import COLOURS
 from fer_bench.errors import FerBenchError
@@ -298,7 +299,7 @@ def test_the_timeline_stays_open_where_the_face_was_away() -> None:
     assert chart["encoding"]["color"]["scale"] == {"domain": ["happy"], "range": [COLOURS["happy"]]}
 
 
-@pytest.mark.parametrize(
+@table(
     ("url", "hidden"),
     [
         ("http://192.168.0.7:8501/live", True),
