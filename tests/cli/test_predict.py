@@ -30,13 +30,9 @@ from fer_bench.evaluation.evaluate import predict_probabilities
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.base import DetectedFace, WholeImage
 from fer_bench.inference.files import batch as batching
-from fer_bench.inference.files.batch import (
-    FileResult,
-    find_inputs,
-    passed_over,
-    predict_files,
-)
+from fer_bench.inference.files.batch import FileResult, predict_files
 from fer_bench.inference.files.images import read_image
+from fer_bench.inference.files.inputs import find_inputs
 from fer_bench.inference.files.summary import Summary
 from fer_bench.inference.files.writers import plan_outputs
 from fer_bench.inference.predictor import Predictor
@@ -264,7 +260,7 @@ def test_frames_are_analysed_every_so_often(predict, tmp_path) -> None:
 
 
 def names_of(*words: str, **settings: list[Path]) -> list[str]:
-    return [str(one.path) for one in find_inputs(words, **settings)]
+    return [str(one.path) for one in find_inputs(words, **settings).files]
 
 
 def test_folders_are_searched_through_without_what_is_hidden(tmp_path, monkeypatch) -> None:
@@ -274,7 +270,7 @@ def test_folders_are_searched_through_without_what_is_hidden(tmp_path, monkeypat
     (tmp_path / "in" / "notes.txt").write_text("no picture")
     expected = ["in/a.JPG", "in/b.png", "in/sub/deep/c.jpeg", "in/sub/v.mp4"]
     assert names_of("in") == names_of("in/") == names_of("./in") == expected
-    assert [one.is_video for one in find_inputs(["in"])] == [False, False, False, True]
+    assert [one.is_video for one in find_inputs(["in"]).files] == [False, False, False, True]
     assert names_of("in/sub", "in", "in/b.png") == [*expected[2:], *expected[:2]]
     monkeypatch.chdir(tmp_path / "in")
     assert names_of(".") == ["a.JPG", "b.png", "sub/deep/c.jpeg", "sub/v.mp4"]
@@ -286,11 +282,11 @@ def test_what_a_folder_holds_besides_is_counted_by_reason(tmp_path, monkeypatch)
     for name in ("notes.txt", "a.pdf", "sub.csv", "z.zip"):
         (tmp_path / "in" / name).write_text("no picture")
     out = [Path("in/out")]
-    assert passed_over(["in"], find_inputs(["in"], leave_out=out), leave_out=out) == [
+    assert find_inputs(["in"], leave_out=out).passed_over == (
         "passed over in in: 4 files neither image nor video (a.pdf, notes.txt, sub.csv, …) and "
-        "2 hidden files"
-    ]
-    assert passed_over(["in/b.png"], find_inputs(["in/b.png"])) == []
+        "2 hidden files",
+    )
+    assert find_inputs(["in/b.png"]).passed_over == ()
 
 
 @pytest.mark.parametrize("name", ["a.MTS", "a.ts", "a.vob", "a.3g2", "a.qt", "upload_tmp", "a.bin"])
@@ -300,7 +296,7 @@ def test_videos_are_known_by_how_they_begin(tmp_path, monkeypatch, name) -> None
     put_clip(tmp_path / "in" / f"clip{shape}").rename(tmp_path / "in" / name)
     put_faces(tmp_path, "in/b.png")
     (tmp_path / "in" / "notes.txt").write_text("no picture")
-    found = {str(one.path): one.is_video for one in find_inputs(["in"])}
+    found = {str(one.path): one.is_video for one in find_inputs(["in"]).files}
     assert found == {f"in/{name}": True, "in/b.png": False}
 
 
@@ -437,9 +433,9 @@ def test_files_of_the_same_name_in_two_folders_stay_apart(tmp_path, monkeypatch)
     put_faces(tmp_path, "one/a.png two/a.png")
     out = Path("out")
     for words in (["one", "two"], ["one/a.png", "two/a.png"], ["*/a.png"]):
-        copies = plan_outputs(find_inputs(words), out=out)
+        copies = plan_outputs(find_inputs(words).files, out=out)
         assert list(copies.values()) == [out / "one/a.png", out / "two/a.png"]
-    assert list(plan_outputs(find_inputs(["one"]), out=out).values()) == [out / "a.png"]
+    assert list(plan_outputs(find_inputs(["one"]).files, out=out).values()) == [out / "a.png"]
 
 
 def test_video_writes_the_annotated_copy_of_the_one_video(predict, tmp_path) -> None:

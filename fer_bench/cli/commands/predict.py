@@ -23,7 +23,8 @@ from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, RunFailed, suggest
 
 if TYPE_CHECKING:
-    from fer_bench.inference.files.batch import FileResult, Input
+    from fer_bench.inference.files.batch import FileResult
+    from fer_bench.inference.files.inputs import Input
     from fer_bench.inference.files.summary import Summary
     from fer_bench.inference.files.writers import Report
     from fer_bench.inference.predictor import Predictor
@@ -89,7 +90,7 @@ def predict(
     with quick_imports():
         from fer_bench.inference.classifier import open_classifier
         from fer_bench.inference.detectors.base import make_detector
-        from fer_bench.inference.files.batch import find_inputs, passed_over
+        from fer_bench.inference.files.inputs import find_inputs
         from fer_bench.inference.files.summary import Summary
         from fer_bench.inference.files.writers import AnnotatedImages, plan_outputs
         from fer_bench.inference.predictor import Predictor
@@ -102,8 +103,9 @@ def predict(
         return
     with interruptible("what was finished is kept; start again for the rest"):
         left_out = [path for path in (out, video) if path is not None]
-        inputs = find_inputs(paths, leave_out=left_out)
-        for sentence in passed_over(paths, inputs, leave_out=left_out):
+        found = find_inputs(paths, leave_out=left_out)
+        inputs = found.files
+        for sentence in found.passed_over:
             err.print(sentence, markup=False)
         copies = plan_outputs(inputs, out=out, video=video, reports=outputs.files)
         stored = store.find(run)

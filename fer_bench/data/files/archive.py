@@ -68,7 +68,7 @@ class FolderTree:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.names = sorted(name for name, _ in _walk(path) if is_visible(name))
+        self.names = [name for name in names_below(path) if is_visible(name)]
 
     def read(self, name: str) -> bytes:
         try:
@@ -79,6 +79,15 @@ class FolderTree:
             raise OSError("a link to a file that is not there") from None
         except PermissionError:
             raise OSError("no permission to read it") from None
+
+
+def names_below(folder: Path) -> list[str]:
+    """The files in a folder and its subfolders, hidden ones too, relative to it, sorted.
+
+    Raises:
+        OSError: a folder that cannot be listed.
+    """
+    return sorted(name for name, _ in _walk(folder))
 
 
 def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
