@@ -17,7 +17,7 @@ from fer_bench import distributed
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.evaluation.metrics import align, compute_metrics
+from fer_bench.evaluation.metrics import align, compute_metrics, require_known
 from fer_bench.evaluation.tta import PLAIN, View, see, views_of
 from fer_bench.models.classifier import Classifier
 from fer_bench.results.record import Metrics
@@ -270,11 +270,7 @@ def evaluate(
         with distributed.raise_together():
             indices = dataset.indices(split)
             kept, labels = align(dataset.labels[indices], dataset.emotions, model.emotions)
-            if not kept.any():
-                raise FerBenchError(
-                    f"the {split} split of {dataset.source} has no image of the classes that the "
-                    f"model knows ({', '.join(model.emotions)}): choose another split or data set"
-                )
+            require_known(kept, split, dataset.source, model.emotions)
         used = indices[kept]
         with _inference(model, device):
             found = _forward(model, dataset.images, used, tuple(views), forwarding, progress)

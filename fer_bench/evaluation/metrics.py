@@ -50,6 +50,21 @@ def align(
     return kept, renumbered[kept]
 
 
+def require_known(
+    kept: NDArray[np.bool_], split: str, source: str, model_emotions: Sequence[str]
+) -> None:
+    """Refuses a split of which `align` keeps nothing.
+
+    Raises:
+        FerBenchError: the split has no image of a class that the model knows.
+    """
+    if not kept.any():
+        raise FerBenchError(
+            f"the {split} split of {source} has no image of the classes that the model knows "
+            f"({', '.join(model_emotions)}): choose another split or data set"
+        )
+
+
 def accuracy_interval(
     n_right: int, n: int, seed: int = 0, n_resamples: int = N_RESAMPLES
 ) -> tuple[float, float]:

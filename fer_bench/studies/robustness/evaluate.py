@@ -15,7 +15,7 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.evaluate import predict_probabilities
-from fer_bench.evaluation.metrics import N_RESAMPLES, accuracy_interval, align
+from fer_bench.evaluation.metrics import N_RESAMPLES, accuracy_interval, align, require_known
 from fer_bench.models.classifier import Classifier
 from fer_bench.results.robustness import CorruptedScore, RobustnessReport, Score, TestedOn
 from fer_bench.studies.robustness.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupt
@@ -51,11 +51,7 @@ def labelled_images(
     """
     indices = dataset.spread(split, emotions, limit).indices(split)
     kept, labels = align(dataset.labels[indices], dataset.emotions, emotions)
-    if not kept.any():
-        raise FerBenchError(
-            f"the {split} split of {dataset.source} has no image of the classes that the model "
-            f"knows ({', '.join(emotions)}): choose another split or data set"
-        )
+    require_known(kept, split, dataset.source, emotions)
     return Labelled(indices=indices[kept], labels=labels, n_left_out=int((~kept).sum()))
 
 
