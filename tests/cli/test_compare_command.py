@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from comparison_fixtures import save_run, save_seeds
 from record_fixtures import make_record
-from table_fixtures import table
 
 from fer_bench.cli import main as cli
 from fer_bench.emotions import EXPRESSIO
@@ -96,7 +95,7 @@ def test_default_and_folders_name_runs_too(fer: Fer, tmp_path: Path) -> None:
     assert (code, [run["run"] for run in json.loads(out)["runs"]]) == (0, [GOOD, BAD])
 
 
-@table(
+@pytest.mark.parametrize(
     ("words", "sentence"),
     [
         ((GOOD,), "expected two to 26 runs to compare, got 1: name another"),

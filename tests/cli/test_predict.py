@@ -19,7 +19,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from record_fixtures import make_record
-from table_fixtures import table
 
 from fer_bench.backends.registry import open_backend
 from fer_bench.cli import main as cli
@@ -320,7 +319,7 @@ def test_earlier_output_inside_the_input_is_passed_over(tmp_path, monkeypatch) -
     assert names_of("in/out", leave_out=[Path("in/out")]) == ["in/out/a.png"]
 
 
-@table(
+@pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["in/aa.png"], "cannot read 'in/aa.png': No such file or directory: did you mean 'in/a.p"),

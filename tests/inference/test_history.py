@@ -121,6 +121,7 @@ def test_any_name_is_made_safe(url: str, name: str, safe: str, shown: str) -> No
     assert entry[23:-9] == safe
     assert {path.partition("/")[0] for path in tree(url)} == {MARKER, entry}
     assert [e.name for e in History(url).entries()] == [shown]
+    History(url).delete_all()
 
 
 @table(
@@ -216,6 +217,7 @@ def test_a_damaged_entry_is_left_out_and_counted(url: str, content: bytes) -> No
     history.delete(bad)
     assert [e.id for e in history.entries()] == [good]
     assert history.damaged == 0
+    history.delete(good)
 
 
 def test_a_linked_folder_is_no_entry(tmp_path: Path) -> None:
