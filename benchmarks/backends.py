@@ -47,7 +47,7 @@ from fer_bench.environment import capture
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.flops import count_flops
-from fer_bench.results.latency import REFERENCE
+from fer_bench.results.reports.latency import REFERENCE
 from fer_bench.types import Split
 
 MODELS = ("resnet18", "vgg16", "densenet121", "vit_b_16", "clip_vit_b_32")

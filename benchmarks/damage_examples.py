@@ -31,16 +31,16 @@ from fer_bench.environment import capture
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.weights import model_files
-from fer_bench.results.exports import Export, ExportedFile, ExportsFile
-from fer_bench.results.latency import Fidelity
-from fer_bench.results.robustness import (
+from fer_bench.results.reports.exports import Export, ExportedFile, ExportsFile
+from fer_bench.results.reports.latency import Fidelity
+from fer_bench.results.reports.robustness import (
     CorruptedScore,
     RobustnessFile,
     RobustnessReport,
     Score,
     TestedOn,
 )
-from fer_bench.results.transfer import TransferFile, TransferResult
+from fer_bench.results.reports.transfer import TransferFile, TransferResult
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "results" / "fer2013" / "compact_resnet-full-strong-40ep-scratch-s0"

@@ -24,12 +24,12 @@ from fer_bench.inference.classifier import load_run_model
 from fer_bench.inference.files.history import History
 from fer_bench.inference.files.images import read_image
 from fer_bench.models.pretrained import load_weights, read_local
-from fer_bench.results.exports import read_exports
-from fer_bench.results.latency_files import list_latencies, read_latency
-from fer_bench.results.robustness import read_robustness
+from fer_bench.results.reports.exports import read_exports
+from fer_bench.results.reports.latency_files import list_latencies, read_latency
+from fer_bench.results.reports.robustness import read_robustness
+from fer_bench.results.reports.transfer import read_transfer
 from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.results.summary import reproduce_command
-from fer_bench.results.transfer import read_transfer
 from fer_bench.specs.recipe import load_recipe
 from fer_bench.specs.run import RunSpec
 from fer_bench.specs.sweep import Sweep

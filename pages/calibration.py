@@ -10,8 +10,8 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation import calibration, prediction_sets, selective
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.formatting import as_percents, escape, interval, percent
-from fer_bench.results.headline import Tile
-from fer_bench.results.rankings import ranking_key
+from fer_bench.results.leaderboard.headline import Tile
+from fer_bench.results.leaderboard.rankings import ranking_key
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.specs.run import ExternalSpec

@@ -14,7 +14,7 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.gallery import ImagesById, class_counts, enlarged, samples
 from fer_bench.formatting import escape
-from fer_bench.results.headline import Tile
+from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import DatasetInfo
 from fer_bench.specs.run import Protocol
 

@@ -10,7 +10,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation import confusion
 from fer_bench.evaluation.calibration import reliability
 from fer_bench.formatting import as_percents, how_many, percent
-from fer_bench.results.headline import headline
+from fer_bench.results.leaderboard.headline import headline
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
 

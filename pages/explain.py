@@ -10,7 +10,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation import confusion
 from fer_bench.evaluation.gallery import ImagesById, enlarged
 from fer_bench.formatting import escape, how_many, percent
-from fer_bench.results.headline import Tile
+from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.ui import models

@@ -10,8 +10,8 @@ from fer_bench import plots, settings, ui
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import of_set
 from fer_bench.formatting import as_percents, escape, how_many, interval, percent
-from fer_bench.results.headline import Tile
-from fer_bench.results.rankings import ranking_key
+from fer_bench.results.leaderboard.headline import Tile
+from fer_bench.results.leaderboard.rankings import ranking_key
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.studies.labels import annotators

@@ -7,7 +7,7 @@ import streamlit as st
 
 from fer_bench import plots, ui
 from fer_bench.formatting import as_percents, escape, how_many
-from fer_bench.results.headline import Tile
+from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.summary import three_digits
 from fer_bench.studies.latency.tables import (
     MeasuredNetwork,

@@ -5,7 +5,7 @@ import streamlit as st
 
 from fer_bench import ui
 from fer_bench.formatting import escape, interval, percent
-from fer_bench.results.headline import Tile
+from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.studies.comparison.seeds import over_seeds
 from fer_bench.ui import ranking
 from fer_bench.ui.comparison import RUNS_PARAMETER

@@ -7,7 +7,7 @@ import streamlit as st
 from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import as_percents, escape, how_many, interval, percent
-from fer_bench.results.headline import Tile
+from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.studies.robustness.corruptions import SEVERITIES
 from fer_bench.studies.robustness.tables import (
     MEAN,

@@ -8,10 +8,10 @@ import streamlit as st
 from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import as_percents, escape, file_size
-from fer_bench.results.headline import Tile, headline
-from fer_bench.results.latency import LatencyReport
-from fer_bench.results.latency_files import read_latency
+from fer_bench.results.leaderboard.headline import Tile, headline
 from fer_bench.results.record import RunRecord
+from fer_bench.results.reports.latency import LatencyReport
+from fer_bench.results.reports.latency_files import read_latency
 from fer_bench.results.store import StoredRun
 from fer_bench.results.summary import reproduce_command, three_digits
 from fer_bench.results.usage import usages

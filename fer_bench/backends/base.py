@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.latency import Precision
+from fer_bench.results.reports.latency import Precision
 
 #: float32 `(B, channels, S, S)` on the CPU, as `data.preprocess.to_input` gives, to float32 logits
 #: `(B, C)` on the CPU. May be called from several threads at once.

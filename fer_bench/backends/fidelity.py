@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fer_bench.backends.base import Unavailable
-from fer_bench.results.latency import Fidelity
+from fer_bench.results.reports.latency import Fidelity
 
 #: Least share of faces that must be given the same emotion; of a few faces, one may always differ,
 #: because emotions that are equally likely trade places at the slightest rounding.

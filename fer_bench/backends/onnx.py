@@ -17,7 +17,7 @@ from fer_bench.backends.export.metadata import INPUT, OUTPUT, ExportMetadata, de
 from fer_bench.backends.quantize import has_attention, quantise_onnx
 from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier
-from fer_bench.results.exports import ExportPrecision
+from fer_bench.results.reports.exports import ExportPrecision
 
 if TYPE_CHECKING:
     import onnxruntime

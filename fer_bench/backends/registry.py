@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fer_bench.backends.base import Backend
     from fer_bench.backends.prepared import PreparedModel
     from fer_bench.models.classifier import Classifier
-    from fer_bench.results.latency import Precision
+    from fer_bench.results.reports.latency import Precision
 
 #: The name that stands for the fastest faithful one, measured here.
 AUTO = "auto"

@@ -16,7 +16,7 @@ from fer_bench.backends.prepared import PreparedModel
 from fer_bench.backends.timing import interleaved
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError
-from fer_bench.results.latency import REFERENCE
+from fer_bench.results.reports.latency import REFERENCE
 
 #: Opens a back end by its name. Raises FerBenchError where it is unknown or cannot run the model.
 Open = Callable[[str, PreparedModel], Backend]

@@ -16,8 +16,8 @@ from fer_bench.data.cache import pixel_hashes
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import align
 from fer_bench.inference.classifier import load_run_model
-from fer_bench.results.exports import EXPORTS, Export, add_export
 from fer_bench.results.record import RunRecord
+from fer_bench.results.reports.exports import EXPORTS, Export, add_export
 from fer_bench.results.store import ResultsStore
 from fer_bench.types import Progress, Split, silent
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from fer_bench.benchmark.plan import Source
 from fer_bench.inference.classifier import load_run_model
-from fer_bench.results.robustness import RobustnessReport, add_robustness, read_robustness
+from fer_bench.results.reports.robustness import RobustnessReport, add_robustness, read_robustness
+from fer_bench.results.reports.transfer import TransferResult, add_transfer, read_transfer
 from fer_bench.results.store import StoredRun
-from fer_bench.results.transfer import TransferResult, add_transfer, read_transfer
 from fer_bench.studies.robustness.evaluate import chosen_corruptions, measure_robustness
 from fer_bench.studies.robustness.transfer import measure_transfer
 from fer_bench.types import Progress, Split, silent

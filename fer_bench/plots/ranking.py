@@ -40,7 +40,8 @@ def accuracy_bars(
     table: a summary table's columns `dataset, run, title, model, test_accuracy, ci_low, ci_high`
         in [0, 1]; rows without an accuracy are left out. Bars end in `dataset/run` as customdata.
     voters: how often a FER+ voter gives the data set's own label, in [0, 1]: a dashed line.
-    published: `results.published.published_table`, marked on a line of its own below the bars.
+    published: `results.leaderboard.published.published_table`, marked on a line of its own below
+        the bars.
     """
     shown = table.dropna(subset=["test_accuracy"]).sort_values("test_accuracy")
     accuracy, ids = shown["test_accuracy"], shown["dataset"] + "/" + shown["run"]
@@ -98,7 +99,8 @@ RANDOM_FEATURES = "Frozen: random features"
 def frozen_and_full(table: pd.DataFrame) -> go.Figure:
     """Test accuracy of backbones, frozen beside fully tuned, with 95 % intervals.
 
-    table: as `results.five_models.five_models` gives it. Bars end in `dataset/run` as customdata.
+    table: as `results.leaderboard.five_models.five_models` gives it. Bars end in `dataset/run` as
+        customdata.
     """
     figure = go.Figure()
     for mode, (name, strength, pattern) in MODE_BARS.items():

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fer_bench.errors import FerBenchError, suggest
-from fer_bench.results.latency_files import list_latencies
+from fer_bench.results.leaderboard.rankings import ranking_names
 from fer_bench.results.lineage import starting_run
-from fer_bench.results.rankings import ranking_names
 from fer_bench.results.record import RunRecord
+from fer_bench.results.reports.latency_files import list_latencies
 from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.results.summary import summary_table
 from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks

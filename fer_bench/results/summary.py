@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fer_bench.results.leaderboard.rankings import short_fingerprint
 from fer_bench.results.lineage import described, starting_run
-from fer_bench.results.rankings import short_fingerprint
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.results.titles import run_titles

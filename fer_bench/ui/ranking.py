@@ -10,7 +10,7 @@ import streamlit as st
 
 from fer_bench import plots
 from fer_bench.formatting import as_percents, escape, how_many, interval
-from fer_bench.results.rankings import ranking_names
+from fer_bench.results.leaderboard.rankings import ranking_names
 from fer_bench.studies.latency.tables import (
     FP32_TIME,
     MeasuredNetwork,

@@ -16,12 +16,12 @@ from fer_bench import settings
 from fer_bench.environment import dashboard_folder
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape
-from fer_bench.results.human_line import HumanLine
-from fer_bench.results.human_line import human_line as find_human_line
-from fer_bench.results.latency_files import LATENCY, StoredLatency, list_latencies
 from fer_bench.results.locks import carried_out
 from fer_bench.results.parse import read_history, read_predictions
 from fer_bench.results.record import RunRecord
+from fer_bench.results.reports.human_line import HumanLine
+from fer_bench.results.reports.human_line import human_line as find_human_line
+from fer_bench.results.reports.latency_files import LATENCY, StoredLatency, list_latencies
 from fer_bench.results.store import (
     DEFAULT,
     DEFAULT_FILE,
@@ -239,7 +239,7 @@ def command(words: str) -> str:
     """A command to copy: `RUN` in it becomes a run that is here, and own results are named."""
     if "RUN" in words.split():
         done = [run for run in runs() if run.record and run.record.status == "done"]
-        best = run_id(max(done, key=_merit)) if done else "RUN"
+        best = max(done, key=_merit).id if done else "RUN"
         name = DEFAULT if default_id() else best
         words = " ".join(name if word == "RUN" else word for word in words.split())
     return fer_bench_command(words, own_results())

@@ -8,7 +8,7 @@ import streamlit as st
 
 from fer_bench import plots
 from fer_bench.formatting import as_percents, escape
-from fer_bench.results.published import about, published_table, shipped_figures
+from fer_bench.results.leaderboard.published import about, published_table, shipped_figures
 from fer_bench.studies.labels.human_line import sentence
 from fer_bench.ui.records import human_line, record_of
 from fer_bench.ui.widgets import download_csv

@@ -13,7 +13,7 @@ from PIL import Image
 from fer_bench import plots
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, setting
-from fer_bench.results.headline import Tile
+from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
 from fer_bench.spreadsheet import safe_csv
 from fer_bench.ui.records import command

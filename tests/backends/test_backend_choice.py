@@ -21,7 +21,7 @@ from fer_bench.data.synthetic import read_synthetic
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.ensemble import EnsembleMember, make_ensemble
 from fer_bench.models.fingerprint import fingerprint
-from fer_bench.results.latency import REFERENCE
+from fer_bench.results.reports.latency import REFERENCE
 from fer_bench.types import InputSpec
 
 pytestmark = pytest.mark.usefixtures("any_precision")

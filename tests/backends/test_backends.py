@@ -31,7 +31,7 @@ from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.models.build import MODELS, build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
-from fer_bench.results.latency import REFERENCE
+from fer_bench.results.reports.latency import REFERENCE
 
 # Read when torch's compiler is first imported: it tries out the C++ compiler for 15 s otherwise.
 os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")

@@ -32,11 +32,11 @@ from fer_bench.features.cache import write_whole
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.history import History
 from fer_bench.inference.files.writers import AnnotatedImages, Csv, FileReport, JsonLines
-from fer_bench.results.exports import ExportsFile, add_export
-from fer_bench.results.latency_files import add_report
-from fer_bench.results.robustness import add_robustness
+from fer_bench.results.reports.exports import ExportsFile, add_export
+from fer_bench.results.reports.latency_files import add_report
+from fer_bench.results.reports.robustness import add_robustness
+from fer_bench.results.reports.transfer import add_transfer
 from fer_bench.results.store import ResultsStore
-from fer_bench.results.transfer import add_transfer
 from fer_bench.training.checkpoint import save_checkpoint
 from fer_bench.training.precision import settled_precision
 

@@ -32,7 +32,7 @@ from fer_bench.inference.detectors.base import make_detector
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
-from fer_bench.results.exports import Export, add_export, read_exports
+from fer_bench.results.reports.exports import Export, add_export, read_exports
 from fer_bench.results.store import DEFAULT, ResultsStore
 
 ROOT = Path(__file__).parents[2]

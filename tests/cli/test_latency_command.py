@@ -22,8 +22,8 @@ from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
-from fer_bench.results.latency_files import LATENCY, list_latencies, read_latency
 from fer_bench.results.record import Member
+from fer_bench.results.reports.latency_files import LATENCY, list_latencies, read_latency
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import DataSpec, EnsembleSpec
 from fer_bench.studies.latency import machine

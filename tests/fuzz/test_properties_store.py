@@ -26,13 +26,13 @@ from record_fixtures import make_history, make_predictions, make_record
 from robustness_fixtures import make_robustness, make_transfer
 
 from fer_bench.emotions import FER2013
-from fer_bench.results.exports import ExportsFile, read_exports
-from fer_bench.results.latency_files import LatencyFile, read_latency
 from fer_bench.results.parse import HISTORY_COLUMNS, parse_record
 from fer_bench.results.record import ClassMetrics, Metrics, RunRecord
-from fer_bench.results.robustness import RobustnessFile, read_robustness
+from fer_bench.results.reports.exports import ExportsFile, read_exports
+from fer_bench.results.reports.latency_files import LatencyFile, read_latency
+from fer_bench.results.reports.robustness import RobustnessFile, read_robustness
+from fer_bench.results.reports.transfer import TransferFile, read_transfer
 from fer_bench.results.store import ResultsStore
-from fer_bench.results.transfer import TransferFile, read_transfer
 
 #: Each example waits for the disk.
 saved = settings(few, max_examples=12)

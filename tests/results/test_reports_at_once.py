@@ -15,10 +15,10 @@ from record_fixtures import make_record
 from robustness_fixtures import make_robustness, make_transfer
 
 from benchmarks import damage_examples as examples
-from fer_bench.results.exports import Export, ExportsFile, add_export, read_exports
-from fer_bench.results.latency_files import add_report, read_latency
-from fer_bench.results.robustness import add_robustness, read_robustness
-from fer_bench.results.transfer import add_transfer, read_transfer
+from fer_bench.results.reports.exports import Export, ExportsFile, add_export, read_exports
+from fer_bench.results.reports.latency_files import add_report, read_latency
+from fer_bench.results.reports.robustness import add_robustness, read_robustness
+from fer_bench.results.reports.transfer import add_transfer, read_transfer
 
 AT_ONCE, EACH = 6, 5
 

@@ -15,7 +15,7 @@ from table_fixtures import table
 from fer_bench import settings
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import as_percents, escape, file_size, interval, percent, setting
-from fer_bench.results.headline import headline
+from fer_bench.results.leaderboard.headline import headline
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.results.summary import summary_table, three_digits

@@ -9,8 +9,8 @@ from latency_fixtures import LAPTOP, SERVER, make_report
 from record_fixtures import make_record
 
 from fer_bench.emotions import EXPRESSIO, FER2013
-from fer_bench.results.latency import LatencyReport
 from fer_bench.results.record import ClassMetrics
+from fer_bench.results.reports.latency import LatencyReport
 from fer_bench.studies.latency.budget import Answer, Budget, Candidate, choose
 
 

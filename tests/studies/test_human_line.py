@@ -16,7 +16,7 @@ from record_fixtures import make_predictions, make_record
 from fer_bench.data.readers.ferplus_votes import CHOICES
 from fer_bench.emotions import FER2013, FERPLUS
 from fer_bench.errors import FerBenchError
-from fer_bench.results.human_line import (
+from fer_bench.results.reports.human_line import (
     HumanLine,
     Share,
     VotersOnEmotion,

@@ -16,7 +16,7 @@ from fer_bench.backends.registry import AUTO, BACKENDS, open_backend
 from fer_bench.errors import FerBenchError
 from fer_bench.models.build import MODELS
 from fer_bench.models.flops import count_flops
-from fer_bench.results.latency import LatencyReport
+from fer_bench.results.reports.latency import LatencyReport
 from fer_bench.results.store import ResultsStore
 from fer_bench.studies.latency import machine
 from fer_bench.studies.latency import measure as measuring

@@ -11,7 +11,7 @@ from latency_fixtures import LAPTOP, make_report
 from record_fixtures import make_record
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.latency_files import (
+from fer_bench.results.reports.latency_files import (
     LATENCY,
     LatencyFile,
     add_report,

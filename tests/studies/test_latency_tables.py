@@ -18,8 +18,8 @@ from latency_fixtures import (
     save_reports,
 )
 
-from fer_bench.results.latency import LatencyReport
-from fer_bench.results.latency_files import list_latencies
+from fer_bench.results.reports.latency import LatencyReport
+from fer_bench.results.reports.latency_files import list_latencies
 from fer_bench.studies.latency.tables import (
     MEASUREMENT_COLUMNS,
     STAGE_COLUMNS,

@@ -27,7 +27,7 @@ from fer_bench.evaluation.metrics import compute_metrics
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.weights import model_files
-from fer_bench.results.robustness import ROBUSTNESS, add_robustness, read_robustness
+from fer_bench.results.reports.robustness import ROBUSTNESS, add_robustness, read_robustness
 from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.studies.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from fer_bench.studies.robustness.evaluate import labelled_images, mean_interval, measure_robustness

@@ -21,8 +21,8 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import load_dataset
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
+from fer_bench.results.reports.transfer import TRANSFER, add_transfer, read_transfer
 from fer_bench.results.store import ResultsStore
-from fer_bench.results.transfer import TRANSFER, add_transfer, read_transfer
 from fer_bench.studies.robustness.tables import collect, transfer_table
 from fer_bench.studies.robustness.transfer import is_own
 

@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from fer_bench import plots
 from fer_bench.plots.style import MODEL_COLOURS
-from fer_bench.results.robustness import ROBUSTNESS, add_robustness
+from fer_bench.results.reports.robustness import ROBUSTNESS, add_robustness
+from fer_bench.results.reports.transfer import add_transfer
 from fer_bench.results.store import ResultsStore
-from fer_bench.results.transfer import add_transfer
 from fer_bench.studies.robustness.corruptions import CORRUPTIONS
 from fer_bench.studies.robustness.tables import Measured, curves, severity_table, summary
 

@@ -18,7 +18,7 @@ from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.classifier import Classifier
 from fer_bench.registry import Entry, Registry
-from fer_bench.results.exports import Calibration, Export, ExportedFile, ExportPrecision
+from fer_bench.results.reports.exports import Calibration, Export, ExportedFile, ExportPrecision
 from fer_bench.storage import write_atomically
 from fer_bench.types import Progress, silent
 

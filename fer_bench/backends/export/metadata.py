@@ -11,7 +11,7 @@ import fer_bench
 from fer_bench.config import Config
 from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier
-from fer_bench.results.exports import ExportPrecision
+from fer_bench.results.reports.exports import ExportPrecision
 from fer_bench.types import LUMA, InputSpec
 
 #: Names of the one input, float32 `(B, channels, size, size)`, and the one output, `(B, C)`.

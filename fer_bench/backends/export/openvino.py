@@ -15,7 +15,7 @@ from fer_bench.backends.prepared import PreparedModel
 from fer_bench.backends.quantize import has_attention, quantise_openvino
 from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier
-from fer_bench.results.exports import ExportPrecision
+from fer_bench.results.reports.exports import ExportPrecision
 
 #: Where the metadata stand in the .xml file: `net/rt_info/fer_bench`.
 SECTION = "fer_bench"

@@ -19,7 +19,7 @@ from fer_bench.cli.options import (
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
-    from fer_bench.results.human_line import HumanLine
+    from fer_bench.results.reports.human_line import HumanLine
 
 
 def human_line(
@@ -43,7 +43,7 @@ def human_line(
     Example: python -m fer_bench human-line --data fer2013.zip --save
     """
     from fer_bench.benchmark import measure_human_line
-    from fer_bench.results.human_line import read_human_lines, save_human_line
+    from fer_bench.results.reports.human_line import read_human_lines, save_human_line
 
     if data is None:
         if save:

@@ -21,7 +21,7 @@ from fer_bench.errors import FerBenchError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fer_bench.results.latency import LatencyReport, Measurement, Percentiles
+    from fer_bench.results.reports.latency import LatencyReport, Measurement, Percentiles
     from fer_bench.studies.latency.faces import Faces
     from fer_bench.studies.latency.network import Network
 
@@ -80,7 +80,7 @@ def latency(
     --batch 1,32
     """
     from fer_bench.environment import capture
-    from fer_bench.results.latency_files import LATENCY, add_report, read_latency
+    from fer_bench.results.reports.latency_files import LATENCY, add_report, read_latency
     from fer_bench.studies.latency.measure import measure_latency
     from fer_bench.studies.latency.network import find_network
     from fer_bench.studies.latency.plan import Plan, plan_backends

@@ -84,7 +84,7 @@ def published(
     as_json: Json = False,
 ) -> None:
     """Accuracies that others published, each with its source; they stand in no ranking."""
-    from fer_bench.results.published import shipped_figures
+    from fer_bench.results.leaderboard.published import shipped_figures
 
     known = {figure.data for figure in shipped_figures()}
     if data is not None and data not in known:
@@ -158,7 +158,7 @@ def _ranked(runs: Sequence[StoredRun], column: str) -> pd.DataFrame:
 
     Those with the most comparable runs come first; `column` sorts the runs of each.
     """
-    from fer_bench.results.rankings import ranking_names
+    from fer_bench.results.leaderboard.rankings import ranking_names
     from fer_bench.results.summary import mark_own, summary_table
 
     table = mark_own(summary_table(runs))

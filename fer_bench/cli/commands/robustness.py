@@ -24,8 +24,8 @@ from fer_bench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from fer_bench.results.robustness import RobustnessReport
-    from fer_bench.results.transfer import TransferResult
+    from fer_bench.results.reports.robustness import RobustnessReport
+    from fer_bench.results.reports.transfer import TransferResult
 
 Run = Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")]
 SplitName = Annotated[str, typer.Option(help="train, val or test.")]
@@ -58,7 +58,7 @@ def robustness(
     --limit 500
     """
     from fer_bench.benchmark.generalization import robustness_of_run
-    from fer_bench.results.robustness import ROBUSTNESS
+    from fer_bench.results.reports.robustness import ROBUSTNESS
 
     found = store.find(run)
     names = [word.strip() for word in corruptions.split(",") if word.strip()]
@@ -129,7 +129,7 @@ def transfer(
     Example: python -m fer_bench transfer default --data CK+48 --data RAF-DB
     """
     from fer_bench.benchmark.generalization import transfer_of_run
-    from fer_bench.results.transfer import TRANSFER
+    from fer_bench.results.reports.transfer import TRANSFER
 
     found = store.find(run)
     given = [data_source(one) for one in data] if data else [data_source(None)]

@@ -18,7 +18,7 @@ from fer_bench.emotions import FERPLUS
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.formatting import percent
-from fer_bench.results.human_line import (
+from fer_bench.results.reports.human_line import (
     HumanLine,
     ModelAgreement,
     ModelOnEmotion,

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fer_bench.results.latency import LatencyReport
-from fer_bench.results.rankings import ranking_key, ranking_names
+from fer_bench.results.leaderboard.rankings import ranking_key, ranking_names
 from fer_bench.results.record import Metrics, RunRecord
+from fer_bench.results.reports.latency import LatencyReport
 from fer_bench.results.store import StoredRun
 from fer_bench.results.summary import three_digits
 
@@ -116,7 +116,7 @@ def candidates_by_benchmark(
     """The finished runs of each benchmark that has a run to choose: measured, and comparable.
 
     reports: `dataset/run` -> its report of the machine in question.
-    Returns: by `results.rankings.ranking_names`, the one with most such runs first.
+    Returns: by `results.leaderboard.rankings.ranking_names`, the one with most such runs first.
     """
     found: dict[str, list[Candidate]] = {}
     done = [run for run in runs if run.record and run.record.status == "done"]

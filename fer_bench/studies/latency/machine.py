@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fer_bench.backends.base import torch_threads
-from fer_bench.results.latency import Precision
+from fer_bench.results.reports.latency import Precision
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 #: Sides of the square matrices; which of them runs fastest depends on the caches.

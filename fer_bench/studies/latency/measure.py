@@ -19,7 +19,7 @@ from fer_bench.data.preprocess import to_input
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError
 from fer_bench.models.flops import count_parameters
-from fer_bench.results.latency import (
+from fer_bench.results.reports.latency import (
     REFERENCE,
     Fidelity,
     LatencyReport,

@@ -16,8 +16,8 @@ from fer_bench.models.build import MODELS, PREFIXES, build_model
 from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.ensemble import EnsembleMember, make_ensemble
 from fer_bench.models.flops import count_flops
-from fer_bench.results.latency_files import network_folder, network_name
 from fer_bench.results.record import RunRecord
+from fer_bench.results.reports.latency_files import network_folder, network_name
 from fer_bench.results.store import DEFAULT, ResultsStore, StoredRun, read_run
 from fer_bench.specs.run import RunSpec
 

@@ -16,7 +16,7 @@ from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.base import make_detector
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.classifier import Classifier
-from fer_bench.results.latency import Percentiles, Stages
+from fer_bench.results.reports.latency import Percentiles, Stages
 from fer_bench.studies.latency.faces import drawn_frame
 
 WARMUP = 3

@@ -10,8 +10,8 @@ from typing import Literal
 
 import pandas as pd
 
-from fer_bench.results.latency import REFERENCE, LatencyReport, Measurement, Stages
-from fer_bench.results.latency_files import StoredLatency
+from fer_bench.results.reports.latency import REFERENCE, LatencyReport, Measurement, Stages
+from fer_bench.results.reports.latency_files import StoredLatency
 from fer_bench.studies.latency.budget import Answer
 
 #: Columns of `measurement_table`: what was measured, how fast, how faithful, at what cost.

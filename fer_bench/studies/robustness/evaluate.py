@@ -17,7 +17,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.evaluate import predict_probabilities
 from fer_bench.evaluation.metrics import N_RESAMPLES, accuracy_interval, align, require_known
 from fer_bench.models.classifier import Classifier
-from fer_bench.results.robustness import CorruptedScore, RobustnessReport, Score, TestedOn
+from fer_bench.results.reports.robustness import CorruptedScore, RobustnessReport, Score, TestedOn
 from fer_bench.studies.robustness.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupt
 from fer_bench.types import Progress, Split, silent
 

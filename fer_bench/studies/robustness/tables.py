@@ -11,9 +11,9 @@ import pandas as pd
 
 from fer_bench.errors import FerBenchError
 from fer_bench.results.record import RunRecord
-from fer_bench.results.robustness import RobustnessReport, TestedOn, read_robustness
+from fer_bench.results.reports.robustness import RobustnessReport, TestedOn, read_robustness
+from fer_bench.results.reports.transfer import TransferResult, read_transfer
 from fer_bench.results.store import StoredRun
-from fer_bench.results.transfer import TransferResult, read_transfer
 from fer_bench.results.usage import fer_bench_command
 
 SUMMARY_COLUMNS = (

@@ -9,7 +9,7 @@ from fer_bench.environment import capture
 from fer_bench.evaluation.evaluate import evaluate
 from fer_bench.models.classifier import Classifier
 from fer_bench.results.record import DatasetInfo
-from fer_bench.results.transfer import TransferResult
+from fer_bench.results.reports.transfer import TransferResult
 from fer_bench.studies.robustness.evaluate import describe_test
 from fer_bench.types import Progress, Split, silent
 

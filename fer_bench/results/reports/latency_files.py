@@ -15,7 +15,7 @@ from pydantic import Field
 
 from fer_bench.errors import FerBenchError
 from fer_bench.results.documents import Document, read_document, sole_use, write_document
-from fer_bench.results.latency import LATENCY_VERSION, LatencyReport
+from fer_bench.results.reports.latency import LATENCY_VERSION, LatencyReport
 from fer_bench.results.store import ResultsStore
 
 LATENCY = "latency.json"

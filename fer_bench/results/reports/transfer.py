@@ -9,7 +9,7 @@ from pydantic import Field
 
 from fer_bench.environment import Environment
 from fer_bench.results.documents import Document, read_document, sole_use, write_document
-from fer_bench.results.robustness import Score, TestedOn
+from fer_bench.results.reports.robustness import Score, TestedOn
 
 TRANSFER, TRANSFER_VERSION = "transfer.json", 1
 

@@ -13,7 +13,7 @@ from record_fixtures import STARTED, make_record
 from fer_bench.benchmark.runner import describe_dataset
 from fer_bench.data.load import load_dataset
 from fer_bench.emotions import FER2013
-from fer_bench.results.rankings import ranking_key, ranking_names
+from fer_bench.results.leaderboard.rankings import ranking_key, ranking_names
 from fer_bench.results.record import DatasetInfo, RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.summary import summary_table

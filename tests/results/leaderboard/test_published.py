@@ -14,7 +14,12 @@ from table_fixtures import table
 from fer_bench import plots
 from fer_bench.emotions import EXPRESSIO
 from fer_bench.errors import FerBenchError
-from fer_bench.results.published import about, published_table, read_published, shipped_figures
+from fer_bench.results.leaderboard.published import (
+    about,
+    published_table,
+    read_published,
+    shipped_figures,
+)
 
 ENTRY = """
 - data: fer2013

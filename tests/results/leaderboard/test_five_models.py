@@ -7,7 +7,7 @@ from record_fixtures import make_recipe, make_record
 from test_tables import stored
 
 from fer_bench import plots
-from fer_bench.results.five_models import FIVE, five_models
+from fer_bench.results.leaderboard.five_models import FIVE, five_models
 from fer_bench.results.record import RunRecord
 from fer_bench.results.summary import summary_table
 

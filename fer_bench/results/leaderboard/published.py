@@ -13,7 +13,7 @@ from pydantic import Field
 
 from fer_bench.config import Config, validate
 from fer_bench.errors import FerBenchError, one_line
-from fer_bench.results.rankings import WHOLE_SET
+from fer_bench.results.leaderboard.rankings import WHOLE_SET
 from fer_bench.results.record import DatasetInfo
 
 PUBLISHED = Path(__file__).with_name("published.yaml")

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from fer_bench.results.documents import Document, read_document, sole_use, write_document
-from fer_bench.results.latency import Fidelity
 from fer_bench.results.record import Part
+from fer_bench.results.reports.latency import Fidelity
 
 EXPORTS, EXPORTS_VERSION = "exports.json", 1
 ExportPrecision = Literal["fp32", "int8"]

@@ -1,0 +1,1 @@
+"""What measurements of a finished run write beside its record."""
