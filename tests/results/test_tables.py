@@ -9,28 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from record_fixtures import make_record
+from record_fixtures import make_record, stored
 from table_fixtures import table
 
 from fer_bench import settings
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import as_percents, escape, file_size, interval, percent, setting
 from fer_bench.results.leaderboard.headline import headline
-from fer_bench.results.record import RunRecord
-from fer_bench.results.store import StoredRun
 from fer_bench.results.summary import summary_table, three_digits
 from fer_bench.spreadsheet import safe_csv
 from fer_bench.studies.comparison.seeds import over_seeds
-
-
-def stored(record: RunRecord) -> StoredRun:
-    return StoredRun(
-        dataset=record.dataset.name,
-        name=record.name,
-        folder=Path(record.name),
-        record=record,
-        problem=None,
-    )
 
 
 def test_over_seeds_averages_runs_that_differ_in_seed_alone() -> None:

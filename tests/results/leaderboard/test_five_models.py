@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from record_fixtures import make_recipe, make_record
-from test_tables import stored
+from record_fixtures import make_recipe, make_record, stored
 
 from fer_bench import plots
 from fer_bench.results.leaderboard.five_models import FIVE, five_models
