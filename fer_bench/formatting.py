@@ -1,7 +1,8 @@
-"""Numbers and foreign text as people read them; the same words on every page."""
+"""Numbers and foreign text as people and spreadsheets read them; the same on every page."""
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Keeps a number and its unit on one line.
 NBSP = "\N{NO-BREAK SPACE}"
+#: A cell that starts so is a formula to Excel, LibreOffice and Google Sheets (OWASP).
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def escape(text: object) -> str:
@@ -66,3 +69,18 @@ def three_decimals(value: float | None) -> str:
 def images_measured(n: int, limit: int | None) -> str:
     """How many images were measured, and which of the split where a limit cut it."""
     return f"{n:,} images" + (", evenly spread over the split" if n == limit else "")
+
+
+def defused(cell: object) -> object:
+    """A cell as it is, but text that looks like a formula gets a `'` before."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+
+
+def safe_csv(table: pd.DataFrame) -> bytes:
+    """The table as UTF-8 CSV without its index; text that looks like a formula gets a `'` before.
+
+    Numbers stay numbers, negative ones too.
+    """
+    safe = table.rename(columns=defused).map(defused)
+    # All text in quotes: the writer would leave a lone carriage return bare, which ends a row.
+    return safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode("utf-8")

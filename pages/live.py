@@ -14,14 +14,13 @@ from PIL import Image
 from fer_bench import ui
 from fer_bench.backends.registry import AUTO, BACKENDS
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import escape
+from fer_bench.formatting import escape, safe_csv
 from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, DETECTORS
 from fer_bench.inference.drawing.faces import annotate
 from fer_bench.inference.files.images import decode_image
 from fer_bench.inference.live.session import MAX_SMOOTHING, LiveSession, LiveSettings
 from fer_bench.inference.predictor import Predictor
 from fer_bench.results.store import StoredRun
-from fer_bench.spreadsheet import safe_csv
 from fer_bench.ui import models
 from fer_bench.ui.images import upload
 from fer_bench.ui.live import camera as live

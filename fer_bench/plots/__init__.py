@@ -21,6 +21,7 @@ from fer_bench.plots.explain import feature_scatter
 from fer_bench.plots.labels import agreement_lines, leak_intervals, people_bars
 from fer_bench.plots.latency import latency_bars, stage_bars
 from fer_bench.plots.live import emotion_timeline
+from fer_bench.plots.network import training_curve
 from fer_bench.plots.prediction import probability_bars, probability_pie
 from fer_bench.plots.ranking import accuracy_against, accuracy_bars, frozen_and_full, si_unit
 from fer_bench.plots.robustness import (
@@ -30,7 +31,6 @@ from fer_bench.plots.robustness import (
     transfer_matrix,
 )
 from fer_bench.plots.style import emotion_colour, in_words, model_colour
-from fer_bench.plots.training import training_curve
 
 __all__ = [
     "accuracy_against",

@@ -9,8 +9,8 @@ from typing import Literal
 import pandas as pd
 import plotly.graph_objects as go
 
+from fer_bench.plots.network import MOST_TICKS, TITLES
 from fer_bench.plots.style import ACCENT, GRAY, GRID, finish, label, model_colour, shortened
-from fer_bench.plots.training import MOST_TICKS, TITLES
 from fer_bench.types import Quantity
 
 #: Runs of one model share its colour; these tell them apart.

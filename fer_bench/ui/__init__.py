@@ -1,10 +1,9 @@
 """What the dashboard's pages share. The only part of the library that imports Streamlit."""
 
-from fer_bench.ui.access import may_name_paths, require_token, show_address
+from fer_bench.ui.access import may_name_paths, require_token, show_address, within_app
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER, show_budget
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
 from fer_bench.ui.labels import leakages, suspects, votes_beside
-from fer_bench.ui.navigation import within_app
 from fer_bench.ui.ranking import headline_runs, open_run, run_link
 from fer_bench.ui.records import (
     RUN_PARAMETER,

@@ -1,14 +1,19 @@
-"""Who may open the pages, and who may name files and folders of the machine that serves them."""
+"""How pages are opened and by whom, and who may name files and folders of the serving machine."""
 
 from __future__ import annotations
 
 import hmac
 import os
+import runpy
 from ipaddress import ip_address
 
 import segno
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
+from fer_bench.environment import dashboard_folder
+
+APP = dashboard_folder() / "app.py"
 #: 1 or 0: who runs the server decides, instead of the rule below.
 VARIABLE = "FER_BENCH_ALLOW_PATHS"
 #: What visitors must know, where it is set; and where other devices find the pages.
@@ -16,6 +21,18 @@ TOKEN, ADDRESS = "FER_BENCH_TOKEN", "FER_BENCH_ADDRESS"  # nosec B105  # variabl
 TOKEN_PARAMETER = "token"  # nosec B105
 #: What proxies put before a request that they pass on.
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
+
+
+def within_app() -> None:
+    """Call first on every page: runs it through `app.py` where Streamlit left that out.
+
+    A folder named `pages` makes Streamlit run a page's file by itself, without the app's navigation
+    and logo, when the first visitor of a fresh server opens that page's address.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        runpy.run_path(str(APP))
+        st.stop()
 
 
 def may_name_paths() -> bool:

@@ -12,10 +12,9 @@ from PIL import Image
 
 from fer_bench import plots
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import escape, setting
+from fer_bench.formatting import escape, safe_csv, setting
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
-from fer_bench.spreadsheet import safe_csv
 from fer_bench.ui.records import command
 
 #: Width of a saved figure, pixels: a column of a paper at 200 dpi.

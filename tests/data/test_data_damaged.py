@@ -19,8 +19,7 @@ from data_fixtures import (
 )
 from table_fixtures import table
 
-from fer_bench.data import picture_errors
-from fer_bench.data.files import limits
+from fer_bench.data.files import limits, picture_errors
 from fer_bench.data.load import load_dataset, read_source
 from fer_bench.errors import FerBenchError
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 from table_fixtures import table
 
-from fer_bench.data import pixels
+from fer_bench.data.files import pixels
 from fer_bench.data.files.decode import decode, peek
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.files import images

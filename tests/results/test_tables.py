@@ -14,10 +14,17 @@ from table_fixtures import table
 
 from fer_bench import settings
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import as_percents, escape, file_size, interval, percent, setting
+from fer_bench.formatting import (
+    as_percents,
+    escape,
+    file_size,
+    interval,
+    percent,
+    safe_csv,
+    setting,
+)
 from fer_bench.results.leaderboard.headline import headline
 from fer_bench.results.summary import summary_table, three_digits
-from fer_bench.spreadsheet import safe_csv
 from fer_bench.studies.comparison.seeds import over_seeds
 
 

@@ -66,7 +66,7 @@ def _images(split: str) -> ImageSet:
 
 
 def _save(comparison: Comparison, file: Path) -> None:
-    from fer_bench.spreadsheet import safe_csv
+    from fer_bench.formatting import safe_csv
     from fer_bench.storage import write_atomically
     from fer_bench.studies.comparison.tables import disagreements
 

@@ -100,7 +100,7 @@ def _write(folder: Path, heats: list[MeanHeat], points: pd.DataFrame) -> list[Pa
 
     from fer_bench.errors import FerBenchError
     from fer_bench.evaluation.gallery import enlarged
-    from fer_bench.spreadsheet import safe_csv
+    from fer_bench.formatting import safe_csv
     from fer_bench.storage import write_atomically
 
     pictures = {}

@@ -64,7 +64,7 @@ def _write_figure(found: Summary, path: Path) -> None:
     import pandas as pd
 
     from fer_bench.errors import FerBenchError
-    from fer_bench.plots.layers import layer_bars
+    from fer_bench.plots.network import layer_bars
 
     drawn = layer_bars(pd.DataFrame([asdict(layer) for layer in found.layers]))
     try:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from fer_bench.data.files.archive import READ_ERRORS
-from fer_bench.data.picture_errors import UnsupportedKind
-from fer_bench.data.pixels import header, pixels_of
+from fer_bench.data.files.picture_errors import UnsupportedKind
+from fer_bench.data.files.pixels import header, pixels_of
 
 #: x, y, width, height in pixels.
 Box = tuple[int, int, int, int]

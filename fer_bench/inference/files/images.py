@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from fer_bench.data.files.decode import DECODE_ERRORS, decode
-from fer_bench.data.picture_errors import MAX_PIXELS, TooLarge, UnsupportedKind
-from fer_bench.data.pixels import pixels_of_image
+from fer_bench.data.files.picture_errors import MAX_PIXELS, TooLarge, UnsupportedKind
+from fer_bench.data.files.pixels import pixels_of_image
 from fer_bench.errors import FerBenchError
 
 #: What is taken for a picture by its name.
@@ -106,7 +106,7 @@ def check_image(image: NDArray[np.uint8]) -> None:
 def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     """A picture's bytes as uint8 `(H, W, 3)` RGB.
 
-    As training decodes it: see `fer_bench.data.pixels`.
+    As training decodes it: see `fer_bench.data.files.pixels`.
 
     Args:
         name: what the messages call it.

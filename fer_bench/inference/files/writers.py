@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.formatting import defused
 from fer_bench.inference.drawing.faces import annotate, numbers
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.inputs import Input
 from fer_bench.inference.files.people import People
 from fer_bench.inference.predictor import FacePrediction
-from fer_bench.spreadsheet import defused
 
 #: Names that an annotated image keeps; others get `.png` behind theirs.
 WRITTEN_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")

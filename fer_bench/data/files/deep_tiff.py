@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from fer_bench.data.bit_depth import flat
-from fer_bench.data.picture_errors import UnsupportedKind, require_size
+from fer_bench.data.files.bit_depth import flat
+from fer_bench.data.files.picture_errors import UnsupportedKind, require_size
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: TIFF's photometric interpretations that OpenCV reads with more than 8 bits: gray and RGB.

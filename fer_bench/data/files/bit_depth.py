@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_bench.data.picture_errors import UnsupportedKind
+from fer_bench.data.files.picture_errors import UnsupportedKind
 
 WHITE = (255, 255, 255, 255)
 

@@ -15,9 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_bench.data.bit_depth import flat, over_white, scaled, white_where
-from fer_bench.data.deep_tiff import decode_deep_tiff, is_deep_tiff, is_min_white, require_readable
-from fer_bench.data.picture_errors import UnsupportedKind, require_size
+from fer_bench.data.files.bit_depth import flat, over_white, scaled, white_where
+from fer_bench.data.files.deep_tiff import (
+    decode_deep_tiff,
+    is_deep_tiff,
+    is_min_white,
+    require_readable,
+)
+from fer_bench.data.files.picture_errors import UnsupportedKind, require_size
 
 #: Pillow's formats that are opened; others run programs (EPS) or are no pictures (MPEG, HDF5).
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF")
