@@ -11,25 +11,19 @@ import typer
 
 from fer_bench import distributed
 from fer_bench.cli.commands import (
-    compare,
     dashboard,
     data,
-    evaluate,
-    explain,
     export,
-    human_line,
-    latency,
     listings,
     predict,
     report,
-    robustness,
     run,
-    score,
     serve,
     summary,
     train,
-    verify,
 )
+from fer_bench.cli.commands.evaluation import evaluate, score, verify
+from fer_bench.cli.commands.studies import compare, explain, human_line, latency, robustness
 from fer_bench.errors import FerBenchError
 
 #: Commands whose work several processes share; the others are for one.

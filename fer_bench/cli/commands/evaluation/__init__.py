@@ -1,0 +1,1 @@
+"""Commands that measure how right answers are, and whether a record holds."""
