@@ -18,37 +18,48 @@ from fer_bench.formatting import escape, safe_csv
 from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, DETECTORS
 from fer_bench.inference.drawing.faces import annotate
 from fer_bench.inference.files.images import decode_image
-from fer_bench.inference.live.session import MAX_SMOOTHING, LiveSession, LiveSettings
+from fer_bench.inference.live.session import (
+    MAX_SMOOTHING,
+    MOST_MODELS,
+    LiveSession,
+    LiveSettings,
+)
 from fer_bench.inference.predictor import Predictor
 from fer_bench.results.store import StoredRun
 from fer_bench.ui import models
 from fer_bench.ui.images import upload
 from fer_bench.ui.live import camera as live
 from fer_bench.ui.live import panel
+from fer_bench.ui.live.opening import detector_factory
 
 INTRODUCTION = (
     "Your webcam's faces, named while you watch. Frames are analysed where this dashboard runs, "
     "and kept nowhere."
 )
 REFRESH = timedelta(seconds=1)
-NOTHING = ""
+#: Where a visit remembers its models.
+CHOSEN = "live-chosen"
 
 
 def choose_models(runs: Sequence[StoredRun]) -> list[str]:
-    """Ids of the one or two runs that the boxes say."""
+    """Ids of the runs that the box says, up to `MOST_MODELS`; remembered from page to page."""
     labels = models.run_labels(runs)
-    with st.container(horizontal=True):
-        first = st.selectbox(
-            "Model", list(labels), format_func=labels.__getitem__, key="live-model"
-        )
-        second = st.selectbox(
-            "Compare with",
-            [NOTHING, *(name for name in labels if name != first)],
-            format_func=lambda name: labels.get(name, "nothing"),
-            key="live-second",  # without one, another first model would take the second away
-            help="A second model on the same frames.",
-        )
-    return [first] if second == NOTHING else [first, second]
+    before = st.session_state.get(CHOSEN) or [ui.chosen_run()]
+    known = [name for name in before if name in labels] or list(labels)[:1]
+    chosen = st.multiselect(
+        "Models",
+        list(labels),
+        default=known,
+        max_selections=MOST_MODELS,
+        format_func=labels.__getitem__,
+        key="live-models",
+        help=f"Up to {MOST_MODELS}, side by side on the same faces; the first one's answer colours "
+        "the box.",
+    )
+    st.session_state[CHOSEN] = chosen
+    if chosen:
+        ui.remember_run(chosen[0])
+    return chosen
 
 
 def choose_means() -> tuple[str, str]:
@@ -70,19 +81,6 @@ def choose_means() -> tuple[str, str]:
     return backend, detector
 
 
-def prepare(session: LiveSession, runs: Sequence[str], backend: str, detector: str) -> bool:
-    """Opens what was chosen, warm, and hands it over; whether the session has models to run.
-
-    After a choice that cannot be opened the session goes on with the one before.
-    """
-    try:
-        factory = live.detector_factory(detector)
-        session.use([models.classifier(run, backend) for run in runs], factory)
-    except FerBenchError as error:
-        ui.show_error(error)
-    return bool(session.stats().models)
-
-
 def read_servers() -> list[dict[str, Any]] | None:
     """The servers that help browsers to reach us; None where what is configured makes no sense."""
     try:
@@ -95,28 +93,33 @@ def read_servers() -> list[dict[str, Any]] | None:
 def show_address_hint() -> None:
     if live.hides_camera(st.context.url):
         st.warning(
-            "Browsers give a page its camera only over HTTPS or on the machine itself. Open this "
-            "dashboard through an https:// address, or on its own machine at http://localhost.",
+            "Browsers give a page its camera only over HTTPS or on the machine itself. Whoever "
+            "runs this dashboard gets HTTPS by this command; on its own machine it is at "
+            "http://localhost.",
             icon=":material/lock_open:",
         )
+        st.code("python -m fer_bench app --lan --https", language="bash")
 
 
 def show_settings(session: LiveSession) -> None:
     """The switches below the picture; they take effect on the next frame."""
+    now = session.settings
     with st.container(horizontal=True, gap="medium"):
-        mirror = st.toggle("Mirror", value=True)
-        bars = st.toggle("Probability bars", value=True)
-        figures = st.toggle("FPS and ms", value=True)
+        mirror = st.toggle("Mirror", now.mirror, key="live-mirror")
+        bars = st.toggle("Probability bars", now.bars, key="live-bars")
+        figures = st.toggle("FPS and ms", now.figures, key="live-figures")
     smoothing = st.slider(
         "Smoothing",
         0.0,
         MAX_SMOOTHING,
-        LiveSettings().smoothing,
+        now.smoothing,
         0.05,
+        key="live-smoothing",
         help="How much of what was seen before counts: 0 shows each frame for itself.",
         width=320,
     )
     session.settings = LiveSettings(mirror=mirror, bars=bars, figures=figures, smoothing=smoothing)
+    st.caption("Keys: **q** stop, **s** snapshot, **f** figures, **m** mirror.")
 
 
 def png(session: LiveSession) -> bytes:
@@ -141,6 +144,7 @@ def show_downloads(session: LiveSession, playing: bool) -> None:
             partial(png, session),  # made when asked for
             "live.png",
             "image/png",
+            key="live-snapshot",
             icon=":material/photo_camera:",
             on_click="ignore",
             disabled=empty,
@@ -157,13 +161,10 @@ def show_downloads(session: LiveSession, playing: bool) -> None:
         st.button("Forget", icon=":material/delete:", on_click=session.clear, disabled=empty)
 
 
-def show_camera_hint() -> None:
-    st.caption(
-        "Your browser asks for the camera first. **NotAllowedError** means that it was refused: "
-        "allow the camera with the icon beside the page's address, then press Start again. "
-        "**NotFoundError**: no camera is connected. **NotReadableError**: another program has it. "
-        "The frames go to the machine that runs FER Bench, and none is kept there."
-    )
+def show_ways_without_camera() -> None:
+    with st.container(horizontal=True, gap="medium"):
+        st.caption("No camera?")
+        st.page_link("pages/image.py", label="Try an image", icon=":material/image:")
 
 
 def show_picture(runs: Sequence[str], backend: str, detector: str) -> None:
@@ -180,7 +181,7 @@ def show_picture(runs: Sequence[str], backend: str, detector: str) -> None:
             image = decode_image(taken.getvalue(), "the picture")
             for run in runs:
                 classifier = models.classifier(run, backend)
-                found = Predictor(classifier, live.detector_factory(detector)()).predict(image)
+                found = Predictor(classifier, detector_factory(detector)()).predict(image)
                 numbers = [str(n) for n, _ in enumerate(found.faces, start=1)]
                 marked = annotate(image, found.faces, classifier.emotions, names=numbers)
                 st.image(marked, caption=escape(run), width="stretch")
@@ -198,6 +199,7 @@ def main() -> None:
         models.no_models()
         return
     camera = live.camera()
+    live.show_script()
     # All that comes and goes stays in here: the video would start anew if it were moved.
     notices = st.container()
     left, right = st.columns([3, 2], gap="large")
@@ -208,19 +210,22 @@ def main() -> None:
     with notices:
         show_address_hint()
         servers = read_servers()
-        ready = prepare(camera.session, chosen, backend, detector)
-    if not ready or servers is None:
+    if servers is None:
         return
-    with left:
+    picture, figures = st.columns([3, 2], gap="large")
+    with picture:
         playing = live.stream(camera, servers)
-        if not playing:
-            show_camera_hint()
-        show_settings(camera.session)
-        show_downloads(camera.session, playing)
-        models.about_models([run for run in runs if run.id in chosen])
-        show_picture(chosen, backend, detector)
-    with right:
-        st.fragment(panel.show, run_every=REFRESH if playing else None)(camera)
+        show_ways_without_camera()
+    if chosen:
+        camera.models.choose(chosen, backend, detector)
+    opening = camera.models.is_busy
+    refresh = REFRESH if playing or opening else None
+    with figures:
+        st.fragment(panel.show, run_every=refresh)(camera, opening)
+    show_settings(camera.session)
+    show_downloads(camera.session, playing)
+    models.about_models([run for run in runs if run.id in chosen])
+    show_picture(chosen, backend, detector)
 
 
 ui.within_app()

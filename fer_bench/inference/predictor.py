@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.prediction_sets import SetRule
-from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.crop import crop_face
 from fer_bench.inference.detectors.base import Box, DetectedFace, FaceDetector
 from fer_bench.inference.files.images import Picture, load_picture
+
+if TYPE_CHECKING:  # torch loads only when a network is opened
+    from fer_bench.inference.classifier import FaceClassifier
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:  # torch loads only when a network is opened
     from fer_bench.inference.classifier import FaceClassifier
 
 #: Networks kept in memory between visits; CLIP ViT-B/32 takes 350 MB.
-MOST_OPEN = 4
+MOST_OPEN = 6
 CARD_HEIGHT = 600
 
 
@@ -86,7 +87,13 @@ def classifier(run: str, backend: str = "auto") -> FaceClassifier:
     Raises:
         FerBenchError: as `inference.classifier.open_classifier`.
     """
-    return _open(results_store().roots, run, backend, weights_changed(run))
+    with st.spinner("Opening the model …"):
+        return opener(run, backend)()
+
+
+def opener(run: str, backend: str = "auto") -> partial[FaceClassifier]:
+    """What opens `classifier(run, backend)`, in any thread; equal arguments open the same."""
+    return partial(_open, results_store().roots, run, backend, weights_changed(run))
 
 
 def weights_changed(run: str) -> int:
@@ -101,7 +108,7 @@ def weights_changed(run: str) -> int:
         return 0
 
 
-@st.cache_resource(max_entries=MOST_OPEN, show_spinner="Opening the model …")
+@st.cache_resource(max_entries=MOST_OPEN, show_spinner=False)
 def _open(roots: tuple[Path, ...], run: str, backend: str, changed: int) -> FaceClassifier:
     from fer_bench.inference.classifier import open_classifier
 

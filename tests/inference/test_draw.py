@@ -85,7 +85,7 @@ def test_names_and_second_predictions_make_the_label_longer_and_taller() -> None
     alone = changed(annotate(plain(), [face(box)], FER2013, bars=False))[:195]
     with_name = annotate(plain(), [face(box)], FER2013, bars=False, names=["12"])
     with_second = annotate(
-        plain(), [face(box)], FER2013, bars=False, seconds=[face(box, "sad", 0.5)]
+        plain(), [face(box)], FER2013, bars=False, others=[[face(box, "sad", 0.5)]]
     )
     assert changed(with_name)[:195].any(0).sum() > alone.any(0).sum()
     assert changed(with_second)[:195].any(1).sum() > 1.8 * alone.any(1).sum()
@@ -132,7 +132,7 @@ def test_without_bars_no_other_colour_appears() -> None:
     ids=["corner", "other corner", "larger than the image", "outside"],
 )
 def test_boxes_beyond_the_edge_are_drawn_as_far_as_they_go(box: Box) -> None:
-    drawn = annotate(plain(), [face(box)], FER2013, seconds=[face(box, "sad", 0.5)])
+    drawn = annotate(plain(), [face(box)], FER2013, others=[[face(box, "sad", 0.5)]])
     assert is_colour(drawn, "happy").any()
 
 
@@ -179,7 +179,7 @@ def test_no_faces_leave_the_image_as_it_is() -> None:
     ("extra", "sentence"),
     [
         ({"names": ["1", "2"]}, "expected 1 names, one per face, got 2"),
-        ({"seconds": []}, "expected 1 second predictions, one per face, got 0"),
+        ({"others": []}, "expected 1 groups of predictions, one per face, got 0"),
     ],
 )
 def test_a_wrong_number_of_names_is_refused(extra: dict, sentence: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,18 +19,19 @@ import streamlit_webrtc.component
 from aiortc import VideoStreamTrack
 from aiortc.contrib.media import MediaRelay, RelayStreamTrack
 from face_fixtures import stand_in_yunet
-from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
+from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from table_fixtures import table
 
-from fer_bench.emotions import COLOURS
+from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors import yunet
 from fer_bench.inference.live.session import LiveSettings
 from fer_bench.plots import emotion_timeline
 from fer_bench.ui.images import upload
 from fer_bench.ui.live import camera as live
+from fer_bench.ui.live import opening
 
 ROOT = Path(__file__).parents[2]
 FACE = np.asarray(Image.open(ROOT / "assets" / "samples" / "astronaut.jpg").convert("RGB"))
@@ -127,13 +129,40 @@ def test_without_models_the_page_says_what_to_do(results: Path) -> None:
     assert not at.selectbox
 
 
-def test_the_real_component_is_offered_once_the_model_is_warm(
+def opened(at: AppTest) -> live.Camera:
+    """The visit's camera, once the models that were chosen last are open."""
+    camera: live.Camera = at.session_state[live.SESSION]
+    end = time.monotonic() + WITHIN_S
+    while camera.models.is_busy:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return camera
+
+
+def names(*runs: str) -> tuple[str, ...]:
+    return tuple(run.split("/")[1] for run in runs)
+
+
+def test_start_is_offered_before_the_model_is_open(
     results: Path, kept_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    may_open = threading.Event()
+    make = opening.detector_factory
+
+    def waiting(name: str) -> object:
+        assert may_open.wait(WITHIN_S)
+        return make(name)
+
+    monkeypatch.setattr(opening, "detector_factory", waiting)
     monkeypatch.setenv("FER_BENCH_RESULTS", str(kept_models))
     at = open_page()
     assert "Press **Start**" in texts(at)
-    assert at.session_state[live.SESSION].session.stats().models == (DEFAULT_RUN.split("/")[1],)
+    assert "Opening the model … you can press Start already." in texts(at)
+    assert at.session_state[live.SESSION].session.stats().models == ()
+    may_open.set()
+    assert opened(at).session.stats().models == names(DEFAULT_RUN)
+    at.run()
+    assert "Opening" not in texts(at)
 
 
 def test_the_video_is_asked_for_without_sound_or_foreign_servers(
@@ -169,27 +198,21 @@ def test_another_model_back_end_and_a_second_model_go_live_at_once(
 ) -> None:
     camera = play(page, video)
     frames = camera.session.stats().frames
-    page.selectbox[0].select(SECOND_RUN).run()
-    page.selectbox[1].select(DEFAULT_RUN).run()
-    page.selectbox[2].select("torch-fp32").run()
-    stats = camera.session.stats()
-    assert stats.models == (SECOND_RUN.split("/")[1], DEFAULT_RUN.split("/")[1])
+    page.multiselect[0].set_value([SECOND_RUN, DEFAULT_RUN]).run()
+    page.selectbox[0].select("torch-fp32").run()
+    stats = opened(page).session.stats()
+    assert stats.models == names(SECOND_RUN, DEFAULT_RUN)
     assert stats.playing
     assert stats.frames == frames  # it was not started anew
 
 
-def test_the_second_model_stays_when_the_first_changes(
-    page: AppTest, results: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save_models(results, DEFAULT_RUN, SECOND_RUN, SMALL_RUN)
-    monkeypatch.setenv("FER_BENCH_RESULTS", str(results))
-    page.run()
-    page.selectbox[1].select(SECOND_RUN).run()
-    page.selectbox[0].select(SMALL_RUN).run()
-    assert page.selectbox[1].value == SECOND_RUN
-    page.selectbox[0].select(SECOND_RUN).run()  # nothing to compare it with
-    assert page.selectbox[1].value == ""
-    assert not page.exception
+def test_models_and_switches_are_kept_from_page_to_page(page: AppTest, video: Video) -> None:
+    page.multiselect[0].set_value([SECOND_RUN, DEFAULT_RUN]).run()
+    page.toggle(key="live-bars").set_value(False).run()
+    page.switch_page("pages/home.py").run()
+    page.switch_page("pages/live.py").run()
+    assert page.multiselect[0].value == [SECOND_RUN, DEFAULT_RUN]
+    assert not page.toggle(key="live-bars").value
 
 
 def test_a_detector_is_offered_once_its_file_is_here(
@@ -198,20 +221,20 @@ def test_a_detector_is_offered_once_its_file_is_here(
     def offered() -> list[str]:
         upload.usable_detectors.clear()
         page.run()
-        return page.selectbox[3].options
+        return page.selectbox[1].options
 
     monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path))
     assert offered() == ["haar", "whole"]
-    assert "fetch yunet" in page.selectbox[3].help
+    assert "fetch yunet" in page.selectbox[1].help
     network = stand_in_yunet()
     monkeypatch.setattr(yunet, "SHA256", hashlib.sha256(network).hexdigest())
     yunet.yunet_file().parent.mkdir()
     yunet.yunet_file().write_bytes(network)
     assert offered() == ["haar", "yunet", "whole"]
-    page.selectbox[3].select("yunet").run()
+    page.selectbox[1].select("yunet").run()
     assert not page.error
     upload.usable_detectors.clear()
-    live.detector_factory.cache_clear()
+    opening.detector_factory.cache_clear()
 
 
 def test_switches_reach_the_next_frame(page: AppTest, video: Video) -> None:
@@ -223,15 +246,20 @@ def test_switches_reach_the_next_frame(page: AppTest, video: Video) -> None:
     assert page.session_state[live.SESSION].session.settings == wanted
 
 
-def test_stop_ends_the_session_and_keeps_its_figures(page: AppTest, video: Video) -> None:
+def test_after_stop_the_figures_go(page: AppTest, video: Video) -> None:
     camera = play(page, video)
+    page.run()
+    assert page.metric
     video.playing = False
     page.run()
     assert not camera.session.stats().playing
-    assert page.metric
-    camera.session.clear()
-    page.run()
-    assert camera.session.log().empty
+    assert not page.metric and not page.get("vega_lite_chart")
+    assert not camera.session.log().empty  # the CSV stays
+
+
+def test_without_a_camera_the_page_leads_to_pictures(page: AppTest) -> None:
+    assert [link.proto.label for link in page.get("page_link")][-1:] == ["Try an image"]
+    assert "NotAllowedError" not in texts(page)  # said when it happens
 
 
 def test_a_camera_that_falls_silent_is_explained(page: AppTest, video: Video) -> None:
@@ -256,9 +284,9 @@ def test_an_error_of_the_worker_is_a_sentence(
     def broken() -> None:
         raise FerBenchError("the detector's file is damaged: fetch it again")
 
-    monkeypatch.setattr(live, "detector_factory", lambda name: broken)
+    monkeypatch.setattr(opening, "detector_factory", lambda name: broken)
     video.playing = True
-    page.run()
+    page.selectbox[1].select("whole").run()
     camera = page.session_state[live.SESSION]
     feed(camera, lambda: camera.session.stats().error is not None)
     page.run()
@@ -272,9 +300,11 @@ def test_a_choice_that_cannot_be_opened_leaves_the_one_before(
     save_models(results)
     (results / SECOND_RUN / "model.safetensors").write_bytes(b"broken")
     monkeypatch.setenv("FER_BENCH_RESULTS", str(results))
-    page.selectbox[0].select(SECOND_RUN).run()
+    page.multiselect[0].set_value([SECOND_RUN]).run()
+    opened(page)
+    page.run()
     assert "damaged" in page.error[0].value
-    assert camera.session.stats().models == (DEFAULT_RUN.split("/")[1],)
+    assert camera.session.stats().models == names(DEFAULT_RUN)
     assert camera.session.stats().playing
 
 
@@ -291,12 +321,17 @@ def test_a_frame_that_cannot_be_read_comes_back_and_is_reported(page: AppTest) -
     )
 
 
-def test_the_timeline_stays_open_where_the_face_was_away() -> None:
-    seen = pd.DataFrame({"seconds": [-9.0, -8.8, -2.0, -1.8], "happy": [0.9, 0.8, 0.7, 0.6]})
+def test_the_minute_is_one_line_a_person_that_stays_open_where_they_were_away() -> None:
+    rows = [(-9.0, 1, "happy", 0.9), (-8.8, 1, "sad", 0.8), (-8.8, 2, "fear", 0.5)]
+    seen = pd.DataFrame(
+        [*rows, (-2.0, 1, "happy", 0.7)], columns=["seconds", "face", "emotion", "score"]
+    )
     data, chart = emotion_timeline(seen)
-    assert data["seconds"].tolist() == [-9.0, -8.8, -2.5, -2.0, -1.8]
-    assert data["happy"].isna().tolist() == [False, False, True, False, False]
-    assert chart["encoding"]["color"]["scale"] == {"domain": ["happy"], "range": [COLOURS["happy"]]}
+    assert data[["person", "part"]].values.tolist() == [
+        ["Face 1", 0], ["Face 1", 0], ["Face 1", 1], ["Face 2", 0],
+    ]  # fmt: skip
+    assert chart["encoding"]["color"]["scale"]["domain"] == ["Face 1", "Face 2"]
+    assert set(chart["encoding"]["y"]["scale"]["domain"]) == set(FER2013)
 
 
 @table(
@@ -321,6 +356,7 @@ def test_an_address_without_https_is_explained(
     monkeypatch.setattr(live, "hides_camera", lambda url: True)
     page.run()
     assert "only over HTTPS" in page.warning[0].value
+    assert page.code[0].value == "python -m fer_bench app --lan --https"
 
 
 def test_configured_servers_are_passed_on(

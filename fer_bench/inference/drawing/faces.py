@@ -48,7 +48,7 @@ def annotate(
     *,
     bars: bool = True,
     names: Sequence[str] | None = None,
-    seconds: Sequence[FacePrediction | None] | None = None,
+    others: Sequence[Sequence[FacePrediction]] | None = None,
 ) -> NDArray[np.uint8]:
     """A copy of an image with its faces drawn on it.
 
@@ -57,17 +57,17 @@ def annotate(
         emotions: what the columns of `probabilities` mean.
         bars: all probabilities beside each face, or in its box where there is no room.
         names: one per face, put before its emotion.
-        seconds: another model's prediction of each face, as a second line.
+        others: of each face, other models' predictions, a line each.
 
     Returns:
         uint8 `(H, W, 3)` RGB.
 
     Raises:
-        FerBenchError: no image, or names or seconds of another number than faces.
+        FerBenchError: no image, or names or others of another number than faces.
     """
     check_image(image)
     copy = image.copy() if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
-    annotate_in_place(copy, faces, emotions, bars=bars, names=names, seconds=seconds)
+    annotate_in_place(copy, faces, emotions, bars=bars, names=names, others=others)
     return copy
 
 
@@ -78,15 +78,15 @@ def annotate_in_place(
     *,
     bars: bool = True,
     names: Sequence[str] | None = None,
-    seconds: Sequence[FacePrediction | None] | None = None,
+    others: Sequence[Sequence[FacePrediction]] | None = None,
 ) -> None:
     """As `annotate`, on the image itself: writable, contiguous, uint8 `(H, W, 3)` RGB."""
-    for what, given in (("names", names), ("second predictions", seconds)):
+    for what, given in (("names", names), ("groups of predictions", others)):
         if given is not None and len(given) != len(faces):
             raise FerBenchError(f"expected {len(faces)} {what}, one per face, got {len(given)}")
     labels = [
-        _Label.of(image, prediction, name, second)
-        for prediction, name, second in zip_longest(faces, names or (), seconds or ())
+        _Label.of(image, prediction, name, more or ())
+        for prediction, name, more in zip_longest(faces, names or (), others or ())
     ]
     taken = [*(Rect(*prediction.face.box) for prediction in faces), *(p.rect for p in labels)]
     for prediction in faces:
@@ -138,14 +138,13 @@ class _Label(NamedTuple):
         image: NDArray[np.uint8],
         prediction: FacePrediction,
         name: str | None,
-        second: FacePrediction | None,
+        others: Sequence[FacePrediction],
     ) -> _Label:
         height, width = image.shape[:2]
         colour, box = _colour(prediction.emotion), prediction.face.box
         first = _words(prediction)
         texts = [(f"{name}  {first}" if name else first, colour, _readable_on(colour))]
-        if second is not None:
-            texts.append((_words(second), DARK, LIGHT))
+        texts += [(_words(other), DARK, LIGHT) for other in others]
         size = _fitting([text for text, _, _ in texts], _text_size(image, box), width)
         lines = [_Line(text_mask(text, size), ground, ink) for text, ground, ink in texts]
         pad = max(round(size * 0.35), 1)

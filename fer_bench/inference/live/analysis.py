@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.crop import crop_face
 from fer_bench.inference.detectors.base import DetectedFace, FaceDetector
 from fer_bench.inference.live.face_tracker import Smoother, Tracker, iou, steadied
 from fer_bench.inference.live.overlay import Overlay, TrackedFace
 from fer_bench.inference.predictor import named
+
+if TYPE_CHECKING:
+    from fer_bench.inference.classifier import FaceClassifier
 
 #: A face that the detector misses for less than this is still shown, or its box would flicker.
 HOLD_S = 0.25
@@ -24,7 +27,7 @@ COVERED_IOU = 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class UsedModels:
-    """What the next frames are analysed with; one or two classifiers."""
+    """What the next frames are analysed with."""
 
     classifiers: tuple[FaceClassifier, ...]
     make_detector: Callable[[], FaceDetector]
@@ -108,7 +111,7 @@ class FrameAnalyser:
         return TrackedFace(
             track=track,
             prediction=predictions[0],
-            second=predictions[1] if len(predictions) > 1 else None,
+            others=tuple(predictions[1:]),
         )
 
     def _held(self, seen: list[TrackedFace], arrived: float) -> list[TrackedFace]:

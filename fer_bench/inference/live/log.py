@@ -42,9 +42,10 @@ class _Row:
 
 
 class _Point(NamedTuple):
+    """What the faces of a moment showed: number, emotion and its probability."""
+
     time: float
-    emotions: tuple[str, ...]
-    probabilities: NDArray[np.float64]
+    faces: tuple[tuple[int, str, float], ...]
 
 
 class SessionLog:
@@ -63,13 +64,13 @@ class SessionLog:
         return self._dropped
 
     def add(self, overlay: Overlay) -> None:
-        """One analysed frame: a row per face and model; its largest face to the timeline."""
+        """One analysed frame: a row per face and model; its faces to the timeline."""
         seen = [face for face in overlay.faces if not face.held]
         with self._lock:
             if self._begin is None:
                 self._begin = overlay.arrived
             for face in seen:
-                predictions = [face.prediction, *([face.second] if face.second else [])]
+                predictions = (face.prediction, *face.others)
                 for model, emotions, prediction in zip(
                     overlay.models, overlay.classes, predictions, strict=True
                 ):
@@ -90,9 +91,8 @@ class SessionLog:
     def _add_point(self, overlay: Overlay, seen: list[TrackedFace]) -> None:
         if self._points and overlay.arrived - self._points[-1].time < TIMELINE_STEP_S:
             return
-        nobody = np.full(len(overlay.emotions), np.nan)
-        probabilities = seen[0].prediction.probabilities if seen else nobody
-        self._points.append(_Point(overlay.arrived, overlay.emotions, probabilities))
+        faces = tuple((f.track, f.prediction.emotion, f.prediction.score) for f in seen)
+        self._points.append(_Point(overlay.arrived, faces))
 
     def table(self) -> pd.DataFrame:
         """As `LiveSession.log`."""
@@ -108,8 +108,8 @@ class SessionLog:
         """As `LiveSession.timeline`."""
         with self._lock:
             points = [point for point in self._points if now - point.time <= TIMELINE_S]
-        table = pd.DataFrame({"seconds": [point.time - now for point in points]}, dtype=float)
-        return table.join(_by_emotion([(p.emotions, p.probabilities) for p in points]))
+        rows = [(point.time - now, *face) for point in points for face in point.faces]
+        return pd.DataFrame(rows, columns=["seconds", "face", "emotion", "score"])
 
     def clear(self) -> None:
         """Forgets everything; the next frame is at 0 s."""

@@ -21,13 +21,13 @@ class TrackedFace:
 
     track: from 1; never given to another face of the session.
     prediction: the first model's, probabilities and box smoothed.
-    second: the second model's on the same face, where there is one.
+    others: those of the other models on the same face, in their order.
     held: the detector missed it in this frame; shown for a moment as it was seen last.
     """
 
     track: int
     prediction: FacePrediction
-    second: FacePrediction | None = None
+    others: tuple[FacePrediction, ...] = ()
     held: bool = False
 
 
@@ -87,7 +87,7 @@ def draw_overlay(
             overlay.emotions,
             bars=bars,
             names=[str(face.track) for face in faces] if len(faces) > 1 else None,
-            seconds=[face.second for face in faces],
+            others=[face.others for face in faces],
         )
         if fps is not None:
             lines.append(f"{overlay.detect_ms + overlay.classify_ms:.0f} ms")
@@ -101,7 +101,7 @@ def mirrored(face: TrackedFace, width: int) -> TrackedFace:
     return replace(
         face,
         prediction=_mirrored_prediction(face.prediction, width),
-        second=None if face.second is None else _mirrored_prediction(face.second, width),
+        others=tuple(_mirrored_prediction(other, width) for other in face.others),
     )
 
 

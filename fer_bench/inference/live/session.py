@@ -8,14 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.base import FaceDetector
 from fer_bench.inference.files.images import check_image
 from fer_bench.inference.live.analysis import FrameAnalyser, UsedModels
@@ -23,11 +22,16 @@ from fer_bench.inference.live.face_tracker import Tracker
 from fer_bench.inference.live.log import ErrorLog, Rate, SessionLog
 from fer_bench.inference.live.overlay import Overlay, TrackedFace, draw_overlay
 
+if TYPE_CHECKING:  # torch loads only when a network is opened
+    from fer_bench.inference.classifier import FaceClassifier
+
 __all__ = ["LiveSession", "LiveSettings", "LiveStats", "Percentiles", "TrackedFace"]
 
 #: Frames whose overlay's age, and analyses whose milliseconds, the statistics speak of.
 AGES_KEPT, ANALYSES_KEPT = 300, 30
 MAX_SMOOTHING = 0.95
+#: Models that are compared on the same faces.
+MOST_MODELS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,15 +137,15 @@ class LiveSession:
         """Switches models from the next analysed frame on; the video goes on meanwhile.
 
         Args:
-            classifiers: one, or two to compare on the same faces.
+            classifiers: one, or up to `MOST_MODELS` to compare on the same faces.
             make_detector: called in the worker's thread, again whenever another one is given: give
                 the same object while the detector stays.
 
         Raises:
-            FerBenchError: none or more than two classifiers.
+            FerBenchError: none or more classifiers than that.
         """
-        if len(classifiers) not in (1, 2):
-            raise FerBenchError(f"expected one or two models, got {len(classifiers)}")
+        if not 1 <= len(classifiers) <= MOST_MODELS:
+            raise FerBenchError(f"expected 1 to {MOST_MODELS} models, got {len(classifiers)}")
         with self._changed:
             self._models = UsedModels(classifiers=tuple(classifiers), make_detector=make_detector)
             self._changed.notify()
@@ -235,9 +239,10 @@ class LiveSession:
         )
 
     def timeline(self) -> pd.DataFrame:
-        """The largest face's probabilities by the first model over the last 60 s.
+        """What each face showed by the first model over the last 60 s.
 
-        Columns `seconds` (from -60 to 0 = now) and one per emotion, in [0, 1].
+        Columns `seconds` (from -60 to 0 = now), `face` (its number), `emotion` and `score`, its
+        probability in [0, 1].
         """
         return self._log.timeline(self._clock())
 

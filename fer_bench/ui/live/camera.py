@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from functools import cache, partial
+from functools import partial
+from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +20,8 @@ from streamlit_webrtc.relay import get_global_relay
 
 from fer_bench.config import Config, validate
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.detectors.base import FaceDetector, make_detector
 from fer_bench.inference.live.session import LiveSession
+from fer_bench.ui.live.opening import ModelOpener
 
 ICE_VARIABLE, ICE_SECRET = "FER_BENCH_ICE_SERVERS", "ice_servers"
 WIDTH, HEIGHT, FPS = 640, 480, 30
@@ -95,17 +96,6 @@ def hides_camera(url: str | None) -> bool:
     return parts.scheme == "http" and not local
 
 
-@cache
-def detector_factory(name: str) -> partial[FaceDetector]:
-    """Makes detectors of this name; the same object for the same name, as `LiveSession` wants it.
-
-    Raises:
-        FerBenchError: no such detector, or its file is missing.
-    """
-    make_detector(name)
-    return partial(make_detector, name)
-
-
 class Camera:
     """One visitor's live session, and the video's way through it.
 
@@ -115,6 +105,7 @@ class Camera:
 
     def __init__(self) -> None:
         self.session = LiveSession()
+        self.models = ModelOpener(self.session)
         self.problem: str | None = None
 
     def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
@@ -151,6 +142,12 @@ def _leave_out_stale_frames() -> None:
     relay = get_global_relay()
     if not isinstance(relay.subscribe, partial):  # there is one relay for all visitors
         relay.subscribe = partial(relay.subscribe, buffered=False)
+
+
+def show_script() -> None:
+    """Keys, and the camera's errors in words: what the browser alone knows."""
+    script = files("fer_bench.ui.live").joinpath("page.js").read_text(encoding="utf-8")
+    st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
 
 
 def stream(used: Camera, servers: list[dict[str, Any]]) -> bool:

@@ -13,6 +13,8 @@ from fer_bench.ui.widgets import empty_state
 
 FACES_LISTED = 6
 CHART_HEIGHT = 260
+#: Three figures stand beside one another on a phone.
+FIGURE_WIDTH = 108
 #: Streamlit's badge colours that come nearest to the emotions' own.
 BADGES = {
     "angry": "red",
@@ -26,18 +28,23 @@ BADGES = {
 }
 
 
-def show(camera: Camera) -> None:
-    """Everything that changes while the camera runs."""
+def show(camera: Camera, opening: bool) -> None:
+    """Everything that changes while the camera runs.
+
+    opening: whether models were being opened when the page was drawn.
+    """
+    if opening and not camera.models.is_busy:
+        st.rerun()  # the page stops asking every second
     stats = camera.session.stats()
-    if stats.frames == 0 and not stats.playing and not stats.error:
+    with st.container():  # what follows keeps its place, and so is drawn anew in place
+        _show_state(stats, camera)
+    if not stats.playing:
         empty_state(
             "Smile",
             "Press **Start**: boxes, emotions and their probabilities appear on the picture, and "
             "here how fast it goes and the last minute as a chart.",
         )
         return
-    with st.container():  # what follows keeps its place, and so is drawn anew in place
-        _show_state(stats, camera.problem)
     _show_figures(stats)
     with st.container():
         _show_faces(stats)
@@ -72,7 +79,7 @@ def _show_figures(stats: LiveStats) -> None:
     }
     with st.container(horizontal=True, gap="small"):
         for name, (value, explanation) in figures.items():
-            st.metric(name, value, help=explanation, border=True, width="stretch")
+            st.metric(name, value, help=explanation, border=True, width=FIGURE_WIDTH)
 
 
 def _named(prediction: FacePrediction) -> str:
@@ -83,10 +90,13 @@ def _named(prediction: FacePrediction) -> str:
 def _show_faces(stats: LiveStats) -> None:
     st.markdown(f"**{how_many(len(stats.faces), 'face')} now**")
     for face in stats.faces[:FACES_LISTED]:
-        shown = f"Face {face.track} {_named(face.prediction)}"
-        if face.second is not None:
-            shown += f" second model {_named(face.second)}"
-        st.markdown(shown)
+        answers = (face.prediction, *face.others)
+        if len(answers) == 1:
+            st.markdown(f"Face {face.track} {_named(face.prediction)}")
+            continue
+        lines = zip(stats.models, answers, strict=False)  # while models change, one may be new
+        named = "  \n".join(f"{_named(answer)} {escape(model)}" for model, answer in lines)
+        st.markdown(f"Face {face.track}  \n{named}")
     if len(stats.faces) > FACES_LISTED:
         st.caption(f"and {len(stats.faces) - FACES_LISTED} more")
 
@@ -99,10 +109,16 @@ def _show_counts(stats: LiveStats) -> None:
     st.caption(counts)
 
 
-def _show_state(stats: LiveStats, problem: str | None) -> None:
-    """What is wrong, if anything is."""
-    if sentence := stats.error or problem:
+def _show_state(stats: LiveStats, camera: Camera) -> None:
+    """What is wrong, if anything is, and whether models are on their way."""
+    if sentence := stats.error or camera.problem or camera.models.problem:
         st.error(escape(sentence), icon=":material/error:")
+    if camera.models.is_busy:
+        words = "Opening the model … you can press Start already."
+        if stats.models:
+            names = " and ".join(map(escape, stats.models))
+            words = f"Opening what you chose; until it is ready, {names} goes on."
+        st.info(words, icon=":material/hourglass_top:")
     if not stats.playing or stats.fps > 0:
         return
     if stats.frames == 0:

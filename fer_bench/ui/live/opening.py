@@ -1,0 +1,89 @@
+"""Models opened behind the live page, so that nobody waits for them to press Start."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from fer_bench.backends.registry import AUTO
+from fer_bench.inference.detectors.base import FaceDetector, make_detector
+from fer_bench.inference.live.log import ErrorLog
+from fer_bench.inference.live.session import LiveSession
+from fer_bench.ui.models import opener
+
+if TYPE_CHECKING:  # torch loads only when a network is opened
+    from fer_bench.inference.classifier import FaceClassifier
+
+    Openers = list[partial[FaceClassifier]]
+
+#: Open at once: it answers while the fastest back end is still being chosen.
+FIRST_BACKEND = "torch-fp32"
+
+
+@cache
+def detector_factory(name: str) -> partial[FaceDetector]:
+    """Makes detectors of this name; the same object for the same name, as `LiveSession` wants it.
+
+    Raises:
+        FerBenchError: no such detector, or its file is missing.
+    """
+    make_detector(name)
+    return partial(make_detector, name)
+
+
+class ModelOpener:
+    """Opens what was chosen last in a thread, and hands it to the session when it is warm.
+
+    Until then, and after a choice that cannot be opened, the session goes on with the one before.
+    """
+
+    def __init__(self, session: LiveSession) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+        self._wanted: tuple[object, ...] = ()
+        self._detector = ""
+        self._stages: list[Openers] = []
+        self._thread: threading.Thread | None = None
+        self._errors = ErrorLog()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether models are being opened."""
+        with self._lock:
+            return self._thread is not None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the last choice could not be opened; None where it could."""
+        return self._errors.sentence()
+
+    def choose(self, runs: Sequence[str], backend: str, detector: str) -> None:
+        """Opens these `dataset/run`, unless they are what was asked for last. Called by a page."""
+        openers = [opener(run, backend) for run in runs]
+        wanted = (detector, *(one.args for one in openers))  # changed weights are other arguments
+        with self._lock:
+            if wanted == self._wanted:
+                return
+            self._wanted, self._detector = wanted, detector
+            self._stages = [openers]
+            if backend == AUTO and not self._session.stats().models:
+                self._stages.insert(0, [opener(run, FIRST_BACKEND) for run in runs])
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="live-open", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._stages:
+                    self._thread = None
+                    return
+                wanted, stage, detector = self._wanted, self._stages.pop(0), self._detector
+            with self._errors.kept("opening the models"):
+                factory = detector_factory(detector)
+                classifiers = [open_model() for open_model in stage]
+                with self._lock:
+                    if wanted == self._wanted:  # not chosen anew meanwhile
+                        self._session.use(classifiers, factory)
