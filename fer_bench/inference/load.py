@@ -27,7 +27,7 @@ def load(
     Args:
         run: its name, `dataset/run`, its folder, or `default` for the shipped model.
         results: where runs are, see `open_results`.
-        detector: `haar`, `yunet`, or `whole` for pictures that are a face already.
+        detector: `haar`, `yunet`, `mediapipe`, or `whole` for pictures that are a face already.
         backend: `auto` measures once which of the back ends is fastest here.
 
     Raises:

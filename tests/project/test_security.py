@@ -100,10 +100,10 @@ def test_what_could_unpickle_is_told_not_to(call: str, safe: str) -> None:
 
 
 def test_downloads_are_pinned() -> None:
-    """One file by its SHA-256, one repository by its commit; others are named by the user."""
+    """Two files by their SHA-256, one repository by its commit; others are named by the user."""
     ways = re.compile(r"urlopen\(|urlretrieve|import (requests|httpx)\b|hf_hub_download\(")
     users = {p.name for p in SOURCES if ways.search(p.read_text(encoding="utf-8"))}
-    assert users == {"yunet.py", "pretrained.py"}
+    assert users == {"network_file.py", "pretrained.py"}
     assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in clip.REVISIONS.values())
     assert clip.REFERENCE_ID in clip.REVISIONS
 

@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +27,7 @@ from table_fixtures import table
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors import yunet
+from fer_bench.inference.detectors.network_file import YUNET
 from fer_bench.inference.live.session import LiveSettings
 from fer_bench.plots import emotion_timeline
 from fer_bench.ui.images import upload
@@ -227,9 +228,10 @@ def test_a_detector_is_offered_once_its_file_is_here(
     assert offered() == ["haar", "whole"]
     assert "fetch yunet" in page.selectbox[1].help
     network = stand_in_yunet()
-    monkeypatch.setattr(yunet, "SHA256", hashlib.sha256(network).hexdigest())
-    yunet.yunet_file().parent.mkdir()
-    yunet.yunet_file().write_bytes(network)
+    file = replace(YUNET, sha256=hashlib.sha256(network).hexdigest())
+    monkeypatch.setattr(yunet, "YUNET", file)
+    file.path.parent.mkdir()
+    file.path.write_bytes(network)
     assert offered() == ["haar", "yunet", "whole"]
     page.selectbox[1].select("yunet").run()
     assert not page.error

@@ -57,9 +57,9 @@ def predict(
         Path | None, typer.Option(help="Annotated copy of the one video, as .mp4 or .mov.")
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Analyse every n-th frame of videos.")] = 1,
-    detector: Annotated[str, typer.Option(help="haar, yunet or whole.")] = "haar",
+    detector: Annotated[str, typer.Option(help="haar, yunet, mediapipe or whole.")] = "haar",
     detector_file: Annotated[
-        Path | None, typer.Option(help="The detector's network, for yunet.")
+        Path | None, typer.Option(help="The network of yunet or mediapipe.")
     ] = None,
     backend: Annotated[
         str,
@@ -128,19 +128,21 @@ def predict(
 
 
 def fetch(
-    what: Annotated[str, typer.Argument(help="`yunet`, the face detector's network (230 KB).")],
+    what: Annotated[
+        str, typer.Argument(help="The network (230 KB) of a face detector: yunet or mediapipe.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Download what FER Bench can use but does not come with; checked by its SHA-256.
 
     Example: python -m fer_bench fetch yunet
     """
-    from fer_bench.inference.detectors.yunet import fetch_yunet
+    from fer_bench.inference.detectors.network_file import NETWORK_FILES
 
-    if what != "yunet":
-        raise FerBenchError(f"unknown thing to fetch {what!r}: {suggest(what, ['yunet'])}")
+    if what not in NETWORK_FILES:
+        raise FerBenchError(f"unknown thing to fetch {what!r}: {suggest(what, NETWORK_FILES)}")
     with progress_bars() as progress:
-        file = fetch_yunet(progress)
+        file = NETWORK_FILES[what].fetch(progress)
     if as_json:
         print_json({"name": what, "file": str(file)})
     else:

@@ -38,9 +38,9 @@ def serve(
     ] = 64,
     max_mb: Annotated[float, typer.Option(min=0.001, help="Size of a request, megabytes.")] = 16,
     time_limit: Annotated[float, typer.Option(min=0.1, help="Seconds for a request.")] = 30,
-    detector: Annotated[str, typer.Option(help="haar, yunet or whole.")] = "haar",
+    detector: Annotated[str, typer.Option(help="haar, yunet, mediapipe or whole.")] = "haar",
     detector_file: Annotated[
-        Path | None, typer.Option(help="The detector's network, for yunet.")
+        Path | None, typer.Option(help="The network of yunet or mediapipe.")
     ] = None,
     backend: Annotated[
         str, typer.Option(help=f"{', '.join(BACKENDS)}; `auto` measures which is the fastest.")

@@ -32,6 +32,11 @@ DETECTORS = Registry(
             "OpenCV's YuNet network; better on turned faces, aligns by the eyes; "
             "`python -m fer_bench fetch yunet` gets its file",
         ),
+        "mediapipe": Entry(
+            "fer_bench.inference.detectors.mediapipe:MediaPipeDetector",
+            "MediaPipe's BlazeFace, aligns by the eyes; `pip install 'fer-bench[mediapipe]'` gets "
+            "the package, `python -m fer_bench fetch mediapipe` its file",
+        ),
         "whole": Entry(
             "fer_bench.inference.detectors.base:WholeImage",
             "no detection: the image is a face already, such as FER2013's",
@@ -124,7 +129,7 @@ class WholeImage:
 def make_detector(name: str = DEFAULT_DETECTOR, model_file: Path | None = None) -> FaceDetector:
     """A new detector by name.
 
-    model_file: where a detector's network lies (`yunet`); None looks where it is kept.
+    model_file: where a detector's network lies (`yunet`, `mediapipe`); None looks where it is kept.
 
     Raises:
         FerBenchError: unknown name (near ones suggested), or a file that is missing or wrong.

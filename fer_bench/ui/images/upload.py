@@ -26,7 +26,12 @@ SAMPLE, UPLOAD, CAMERA = "Sample", "Upload", "Camera"
 #: More pictures than this at once are a job for `python -m fer_bench predict`.
 MOST_PICTURES = 200
 MOST_MODELS = 3
-DETECTORS = {"haar": "Haar cascade", "yunet": "YuNet", "whole": "The whole image is a face"}
+DETECTORS = {
+    "haar": "Haar cascade",
+    "yunet": "YuNet",
+    "mediapipe": "MediaPipe",
+    "whole": "The whole image is a face",
+}
 #: Sliders and where they stand when nothing is changed; percent, degrees, kept parts in percent.
 SLIDERS: dict[str, int | tuple[int, int]] = {
     "brightness": 0,
