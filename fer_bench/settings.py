@@ -1,4 +1,4 @@
-"""What the user told us once and need not tell again: where their data lie."""
+"""What the environment says, and what the user told us once: where their data lie."""
 
 from __future__ import annotations
 
@@ -6,17 +6,61 @@ import json
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path, user_config_path
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
 from fer_bench.errors import FerBenchError
-from fer_bench.storage import write_atomically
+
+NAME, PREFIX = "fer_bench", "FER_BENCH_"
 
 
-def settings_file() -> Path:
-    """`FER_BENCH_CONFIG`, or `fer_bench/settings.json` in the user's config folder."""
-    given = os.environ.get("FER_BENCH_CONFIG")
-    if given:
-        return Path(given)
-    folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(folder) / "fer_bench" / "settings.json"
+def _config_file() -> Path:
+    """In the user's config folder; where earlier versions put it, if it is still there."""
+    earlier = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    file = earlier / NAME / "settings.json"  # on every platform, until platformdirs was asked
+    return file if file.exists() else user_config_path(NAME, appauthor=False) / "settings.json"
+
+
+class Settings(BaseSettings):
+    """Every variable that FER Bench reads, as it is now; an empty one counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    data: str | None = Field(
+        default=None, description="the data set of commands and pages that are given none"
+    )
+    results: str | None = Field(
+        default=None,
+        description="results folder or URL; several, as in `mine:results`, are read together and "
+        "the first is written to",
+    )
+    cache: Path = Field(
+        default_factory=lambda: user_cache_path(NAME, appauthor=False),
+        description="decoded images, features, converted networks",
+    )
+    config: Path = Field(
+        default_factory=_config_file, description="the file that remembers a connected data set"
+    )
+    token: str | None = Field(
+        default=None,
+        repr=False,
+        description="bearer token that `serve` asks for, and the token of the dashboard's visitors",
+    )
+    address: str | None = Field(
+        default=None,
+        description="address that the dashboard shows as a QR code; `app --lan` sets it",
+    )
+    ice_servers: str | None = Field(
+        default=None, repr=False, description="STUN and TURN servers of the Live page, JSON"
+    )
+    allow_paths: str | None = Field(
+        default=None,
+        description="1 or 0: whether visitors of the dashboard may name files of the server",
+    )
+    history: str | None = Field(default=None, description="folder or URL of the picture history")
 
 
 def data_source() -> str | None:
@@ -24,14 +68,14 @@ def data_source() -> str | None:
 
     A settings file that cannot be read counts as none: the user is simply asked again.
     """
-    given = os.environ.get("FER_BENCH_DATA")
-    if given:
-        return given
+    settings = Settings()
+    if settings.data:
+        return settings.data
     try:
-        settings = json.loads(settings_file().read_text(encoding="utf-8"))
+        remembered = json.loads(settings.config.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    source = settings.get("data_source") if isinstance(settings, dict) else None
+    source = remembered.get("data_source") if isinstance(remembered, dict) else None
     return source if isinstance(source, str) and source else None
 
 
@@ -41,12 +85,14 @@ def remember_data_source(source: str) -> None:
     Raises:
         FerBenchError: nothing lies there, or the settings cannot be written.
     """
+    from fer_bench.storage import write_atomically
+
     if source != "synthetic" and not Path(source).expanduser().exists():
         raise FerBenchError(
             f"nothing lies at {source}: expected the path of fer2013.zip, of fer2013.csv, of a "
             "folder of images, or the word synthetic"
         )
-    file = settings_file()
+    file = Settings().config
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically({file: json.dumps({"data_source": source}, indent=2).encode()})

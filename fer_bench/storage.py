@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -12,13 +11,9 @@ from uuid import uuid4
 
 def cache_dir() -> Path:
     """`$FER_BENCH_CACHE`, or the platform's place for caches; not created here."""
-    if chosen := os.environ.get("FER_BENCH_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "fer_bench"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "fer_bench" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fer_bench"
+    from fer_bench.settings import Settings  # what is only imported needs no variable read
+
+    return Settings().cache.expanduser()
 
 
 def write_atomically(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
@@ -87,7 +86,9 @@ def data_source(data: str | None, fallback: str | None = None) -> str:
     Raises:
         FerBenchError: none of them.
     """
-    source = data or fallback or os.environ.get("FER_BENCH_DATA")
+    from fer_bench.settings import Settings
+
+    source = data or fallback or Settings().data
     if not source:
         raise FerBenchError(
             "no data given: say --data PATH (folder, zip, CSV or shards) or --data synthetic, "

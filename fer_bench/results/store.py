@@ -23,6 +23,7 @@ from fer_bench.results.location import (
 from fer_bench.results.locks import WORK, is_carried_out
 from fer_bench.results.parse import parse_record, read_history, read_predictions, read_record
 from fer_bench.results.record import RunRecord
+from fer_bench.settings import Settings
 from fer_bench.storage import cache_dir
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ def open_results(place: str | Path | None = None, *, every: float = 0) -> Result
     Raises:
         FerBenchError: a URL that cannot be opened or read.
     """
-    place = place or os.environ.get("FER_BENCH_RESULTS") or DEFAULT_ROOT
+    place = place or Settings().results or DEFAULT_ROOT
     return ResultsStore(*local_folders(str(place), cache_dir() / "results", every=every))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import os
 import runpy
 from ipaddress import ip_address
 
@@ -12,6 +11,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from fer_bench.environment import dashboard_folder
+from fer_bench.settings import Settings
 
 APP = dashboard_folder() / "app.py"
 #: 1 or 0: who runs the server decides, instead of the rule below.
@@ -41,7 +41,7 @@ def may_name_paths() -> bool:
     `FER_BENCH_ALLOW_PATHS=1` lets everyone, any other value no one. Without it those may who sit at
     the machine itself: the server is bound to its loopback address, and no proxy passed them on.
     """
-    if given := os.environ.get(VARIABLE):
+    if given := Settings().allow_paths:
         return given == "1"
     return _is_loopback(st.get_option("server.address")) and not _is_forwarded()
 
@@ -51,7 +51,7 @@ def require_token() -> None:
 
     The token may stand in the address: `?token=...`. Where the variable is not set, all may enter.
     """
-    wanted = os.environ.get(TOKEN)
+    wanted = Settings().token
     if not wanted or st.session_state.get(TOKEN) == wanted:
         return
     given = st.query_params.get(TOKEN_PARAMETER, "")
@@ -68,7 +68,7 @@ def require_token() -> None:
 
 def show_address() -> None:
     """Where other devices find the pages, as a QR code; nothing where only this machine does."""
-    if address := os.environ.get(ADDRESS):
+    if address := Settings().address:
         with st.popover("Open on a phone", icon=":material/qr_code:"):
             st.image(segno.make(address).svg_inline(scale=6, light="#fff"), width=240)
             st.code(address, language=None, wrap_lines=True)

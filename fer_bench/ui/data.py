@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -12,6 +11,7 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape
 from fer_bench.results.record import RunRecord
+from fer_bench.settings import Settings
 from fer_bench.specs.run import Protocol
 from fer_bench.ui.access import VARIABLE, may_name_paths
 from fer_bench.ui.widgets import show_error
@@ -24,7 +24,7 @@ SYNTHETIC = "synthetic"
 
 def ask_for_data(key: str) -> None:
     """A form that asks once for the data's place and remembers it; see `access.may_name_paths`."""
-    if given := os.environ.get("FER_BENCH_DATA"):
+    if given := Settings().data:
         st.caption(f"FER\\_BENCH\\_DATA says that the data lie at {escape(given)}.")
         return
     if not may_name_paths():

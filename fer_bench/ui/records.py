@@ -35,6 +35,7 @@ from fer_bench.results.store import (
 )
 from fer_bench.results.summary import mark_own, summary_table
 from fer_bench.results.usage import fer_bench_command
+from fer_bench.settings import Settings
 from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
 from fer_bench.types import ImageSet
 
@@ -65,7 +66,7 @@ def results_store() -> ResultsStore:
 
 def own_results() -> str | None:
     """The results folders or URLs that this dashboard was given; None for the shipped one."""
-    return os.environ.get("FER_BENCH_RESULTS") or None
+    return Settings().results
 
 
 def chosen_run() -> str | None:

@@ -1,4 +1,4 @@
-"""Tables for people: seeds averaged, CSV without formulae, harmless text, remembered settings."""
+"""Tables for people: seeds averaged, CSV without formulae, harmless text."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import pytest
 from record_fixtures import make_record, stored
 from table_fixtures import table
 
-from fer_bench import settings
-from fer_bench.errors import FerBenchError
 from fer_bench.formatting import (
     as_percents,
     escape,
@@ -134,53 +132,3 @@ def test_the_headline_names_what_there_is() -> None:
     without = headline(test.model_copy(update={"roc_auc": None}), clean=None, tta=None)
     assert [(t.name, t.value) for t in without if t.name == "ROC-AUC"] == [("ROC-AUC", "–")]
     assert len(without) == 5
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    file = tmp_path / "config" / "settings.json"
-    monkeypatch.setenv("FER_BENCH_CONFIG", str(file))
-    monkeypatch.delenv("FER_BENCH_DATA", raising=False)
-    return file
-
-
-def test_the_data_source_is_remembered(config: Path, tmp_path: Path) -> None:
-    assert settings.data_source() is None
-    settings.remember_data_source(str(tmp_path))
-    assert settings.data_source() == str(tmp_path)
-
-
-def test_the_environment_wins(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.remember_data_source("synthetic")
-    monkeypatch.setenv("FER_BENCH_DATA", "/elsewhere.zip")
-    assert settings.data_source() == "/elsewhere.zip"
-
-
-def test_a_place_that_is_not_there_is_refused(config: Path, tmp_path: Path) -> None:
-    missing = tmp_path / "missing.zip"
-    with pytest.raises(FerBenchError) as error:
-        settings.remember_data_source(str(missing))
-    assert str(error.value) == (
-        f"nothing lies at {missing}: expected the path of fer2013.zip, of fer2013.csv, of a folder "
-        "of images, or the word synthetic"
-    )
-    assert not config.exists()
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"data_source": 3}', ""])
-def test_broken_settings_count_as_none(config: Path, content: str) -> None:
-    config.parent.mkdir()
-    config.write_text(content)
-    assert settings.data_source() is None
-
-
-def test_settings_live_in_the_users_config_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FER_BENCH_CONFIG", raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", "/home/someone/.config")
-    assert settings.settings_file() == Path("/home/someone/.config/fer_bench/settings.json")
-
-
-def test_settings_that_cannot_be_written_say_so(config: Path) -> None:
-    config.parent.write_text("a file where the folder should be")
-    with pytest.raises(FerBenchError, match="set FER_BENCH_DATA instead"):
-        settings.remember_data_source("synthetic")

@@ -48,8 +48,9 @@ def app(
     from fer_bench.api.server import listen
     from fer_bench.api.sharing import lan_address, make_certificate, new_token
     from fer_bench.environment import dashboard_folder
+    from fer_bench.settings import Settings
 
-    token = token or os.environ.get(TOKEN) or (new_token() if lan else None)
+    token = token or Settings().token or (new_token() if lan else None)
     here, host = "localhost", lan_address() if lan else "localhost"
     listen("0.0.0.0" if lan else "127.0.0.1", port).close()  # nosec B104  # a taken port shows now
     certificate = None

@@ -184,12 +184,12 @@ def _votes(
     data: str | None, votes_file: Path | None, rows_file: Path | None
 ) -> pd.DataFrame | None:
     """FER+'s votes on the data of the command line or of the variable, where there are any."""
-    import os
 
     from fer_bench.data.readers.ferplus_votes import find_vote_counts
+    from fer_bench.settings import Settings
     from fer_bench.studies.labels.annotators import votes_table
 
-    source = data or os.environ.get("FER_BENCH_DATA")
+    source = data or Settings().data
     if not source:
         return None
     with progress_bars() as progress:

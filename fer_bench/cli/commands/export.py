@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +76,8 @@ def export(
     Example: python -m fer_bench export default --format web --out page, then
     python -m http.server -d page
     """
+    from fer_bench.settings import Settings
+
     if int8 and calibration is None:
         raise FerBenchError(
             "--int8 measures the network on training faces first: add --calibration PATH, such as "
@@ -98,7 +99,7 @@ def export(
     if runtime and cdn:
         raise FerBenchError("give --runtime, or --cdn for none in the folder, not both")
     bundle = _bundle(format, to, runtime, cdn, force) if format in BUNDLES else None
-    compared = data or calibration or os.environ.get("FER_BENCH_DATA") or "synthetic"
+    compared = data or calibration or Settings().data or "synthetic"
     source = open_source(compared, votes_file, rows_file)
     calibrating = open_source(calibration, votes_file, rows_file) if calibration else None
     with progress_bars() as progress:

@@ -56,6 +56,8 @@ def serve(
     Example: python -m fer_bench serve --port 8010, then
     curl -F files=@photo.jpg http://127.0.0.1:8010/v1/predict
     """
+    from fer_bench.settings import Settings
+
     with quick_imports():
         from fer_bench.api.app import create_app
         from fer_bench.api.server import LOOPBACK, address_of, listen, serve_until_told
@@ -67,7 +69,7 @@ def serve(
         detector=detector,
         detector_file=detector_file,
         backend=backend,
-        token=token if token is not None else os.environ.get(TOKEN) or None,
+        token=token if token is not None else Settings().token,
         cors=tuple(cors or ()),
         max_queue=max_queue,
         max_bytes=round(max_mb * 1e6),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import streamlit as st
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, how_many, percent
 from fer_bench.inference.files.history import History, HistoryEntry
+from fer_bench.settings import Settings
 from fer_bench.ui.access import VARIABLE as ALLOW
 from fer_bench.ui.access import may_name_paths
 from fer_bench.ui.images.faces import drawn, face_table, shortened
@@ -34,7 +34,7 @@ def show_history(
 ) -> None:
     """The switch, where pictures go, what was kept, and the button that deletes it."""
     with st.expander("History", icon=":material/history:"):
-        if not (os.environ.get(VARIABLE) or may_name_paths()):
+        if not (Settings().history or may_name_paths()):
             st.caption(
                 "No picture is stored. This server is open to other machines, so visitors cannot "
                 f"name a folder on it: whoever runs it sets {escape(VARIABLE)}, or "
@@ -63,7 +63,7 @@ def _ask_for_place() -> History | None:
     Raises:
         FerBenchError: it cannot be opened.
     """
-    if given := os.environ.get(VARIABLE):
+    if given := Settings().history:
         history = History(given)
         st.caption(
             f"{escape(VARIABLE)} says that the history lies in {escape(history.url)}. Everyone who "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from functools import partial
 from importlib.resources import files
@@ -21,6 +20,7 @@ from streamlit_webrtc.relay import get_global_relay
 from fer_bench.config import Config, validate
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.live.session import LiveSession
+from fer_bench.settings import Settings
 from fer_bench.ui.live.opening import ModelOpener
 
 ICE_VARIABLE, ICE_SECRET = "FER_BENCH_ICE_SERVERS", "ice_servers"
@@ -68,7 +68,7 @@ def ice_servers() -> list[dict[str, Any]]:
     Raises:
         FerBenchError: what is configured is no list of servers.
     """
-    if text := os.environ.get(ICE_VARIABLE, "").strip():
+    if text := (Settings().ice_servers or "").strip():
         where, values = ICE_VARIABLE, _parsed(text)
     elif st.secrets.load_if_toml_exists() and ICE_SECRET in st.secrets:
         where, values = ".streamlit/secrets.toml", st.secrets.to_dict()[ICE_SECRET]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -81,6 +80,7 @@ def latency(
     """
     from fer_bench.environment import capture
     from fer_bench.results.reports.latency_files import LATENCY, add_report, read_latency
+    from fer_bench.settings import Settings
     from fer_bench.studies.latency.measure import measure_latency
     from fer_bench.studies.latency.network import find_network
     from fer_bench.studies.latency.plan import Plan, plan_backends
@@ -97,7 +97,7 @@ def latency(
         store, name, options=parse_options(option or []), pretraining=pretraining
     )
     read_latency(network.folder)  # before minutes are spent: can the report be added?
-    faces = _faces(network, calibration or os.environ.get("FER_BENCH_DATA"))
+    faces = _faces(network, calibration or Settings().data)
     with progress_bars() as progress:
         report = measure_latency(network, plan, faces, progress)
     add_report(network.folder, report)
