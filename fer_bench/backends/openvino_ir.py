@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_bench.backends.base import Unavailable
+from fer_bench.backends.signal_stack import keep_signal_stack
 
 
 def refuse_telemetry() -> None:
@@ -48,7 +49,8 @@ def lacks_bf16() -> bool:
         core = load_openvino().Core()
     except Unavailable:
         return False
-    return "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with keep_signal_stack():
+        return "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def require_bf16(device: str) -> None:
@@ -103,6 +105,7 @@ def compile_for_cpu(model: Any, *, hint: str, bf16: bool, threads: int) -> Any:
         "INFERENCE_NUM_THREADS": threads,
     }
     try:
-        return load_openvino().compile_model(model, "CPU", settings)
+        with keep_signal_stack():
+            return load_openvino().compile_model(model, "CPU", settings)
     except RuntimeError as error:
         raise Unavailable(f"OpenVINO cannot run it: {error}") from error

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fer_bench.backends.base import Unavailable, first_line
 from fer_bench.backends.openvino_ir import refuse_telemetry
+from fer_bench.backends.signal_stack import keep_signal_stack
 
 
 def has_attention(module: nn.Module) -> bool:
@@ -64,7 +65,7 @@ def _quantise(model: Any, items: Sequence[Any], attends: bool) -> Any:
     except ImportError as error:
         raise Unavailable(f"NNCF is not installed ({error}): pip install nncf") from error
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
+        with keep_signal_stack(), contextlib.redirect_stdout(io.StringIO()):  # its progress bars
             return nncf.quantize(
                 model,
                 nncf.Dataset(items),

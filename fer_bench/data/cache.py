@@ -23,7 +23,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.storage import cache_dir
 
 #: Raised whenever readers or this layout change, so that old entries are not used.
-SCHEMA = 3
+SCHEMA = 4
 SMALL_ARRAYS = ("labels", "ids", "parts", "hashes")
 META, CHECKSUM, LOCK_SUFFIX = "meta.json", "sha256.txt", ".lock"
 #: Bytes of an .npy file that hold all of its header, and more where its first items are small.

@@ -9,8 +9,10 @@ import numpy as np
 
 from fer_bench.data.dataset import FaceDataset
 
-#: So many reasons are named in a line.
-REASONS = 3
+#: So many reasons are named in a line, and so many files that cannot be decoded.
+REASONS = NAMES = 3
+#: The reason of damaged files: unlike the others, nobody has decided it.
+UNDECODED = "cannot be decoded"
 
 
 def data_notes(dataset: FaceDataset) -> list[str]:
@@ -35,8 +37,12 @@ def split_note(dataset: FaceDataset) -> str:
 
 
 def left_out_note(dataset: FaceDataset) -> str:
-    """`140 of 350 images left out: 120 cannot be decoded, 20 ...`; empty where none is."""
+    """`140 of 350 images left out: 1 cannot be decoded (happy/7.jpg), 120 stand in no ...`.
+
+    Files that cannot be decoded are named, the first `NAMES` of them. Empty where none is left out.
+    """
     reasons = Counter(_kind(row.reason) for row in dataset.left_out)
+    damaged = [row.id for row in dataset.left_out if _kind(row.reason) == UNDECODED]
     names = {row.id for row in dataset.left_out}
     inside = int(np.isin(dataset.ids, list(names)).sum()) if names else 0
     if other := int((dataset.labels < 0).sum()) - inside:
@@ -45,8 +51,12 @@ def left_out_note(dataset: FaceDataset) -> str:
     if not count:
         return ""
     total = len(dataset) + len(dataset.left_out) - inside
-    shown = [f"{n:,} {reason}" for reason, n in reasons.most_common(REASONS)]
-    if rest := count - sum(n for _, n in reasons.most_common(REASONS)):
+    shown = []
+    if n := reasons.pop(UNDECODED, 0):
+        first = ", ".join(damaged[:NAMES]) + (", …" if n > NAMES else "")
+        shown = [f"{n:,} {UNDECODED} ({first})"]
+    shown += [f"{n:,} {reason}" for reason, n in reasons.most_common(REASONS)]
+    if rest := reasons.total() - sum(n for _, n in reasons.most_common(REASONS)):
         shown.append(f"{rest:,} for other reasons")
     return f"{count:,} of {total:,} images of {dataset.source} left out: {', '.join(shown)}"
 

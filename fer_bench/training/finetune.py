@@ -79,7 +79,8 @@ def finetune(
 
     def measured() -> tuple[Precision, str]:
         x = resize(_faces(dataset, train[: recipe.batch_size], model, device), model.input_spec)
-        return choose_precision(recipe, model, normalise(x, model.input_spec), device)
+        x, ahead = normalise(x, model.input_spec), recipe.epochs * len(train)
+        return choose_precision(recipe, model, x, device, images=ahead)
 
     precision, reason = distributed.on_main(lambda: settled_precision(work_dir, resume, measured))
     layout(model, precision)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -22,6 +22,12 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 FILE = "precision.json"
 #: bf16 must win by this much: below, the loss of digits is not worth it.
 WORTHWHILE = 1.05
+#: Seconds of fp32 work ahead from which measuring bf16, which copies the model, can pay.
+WORTHWHILE_SECONDS = 5.0
+#: Images of the first look at how fast fp32 is.
+FIRST_LOOK = 4
+#: The share of the images ahead that a measurement may take.
+LARGEST_SHARE = 0.02
 
 
 def autocast(device: str, precision: Precision) -> torch.autocast:
@@ -64,43 +70,68 @@ def settled_precision(
 
 
 def choose_precision(
-    recipe: Recipe, model: nn.Module, sample: Tensor, device: str, seconds: float = 1.0
+    recipe: Recipe,
+    model: nn.Module,
+    sample: Tensor,
+    device: str,
+    *,
+    images: int | None = None,
+    seconds: float = 1.0,
 ) -> tuple[Precision, str]:
     """`("fp32" | "bf16", why)` for training `model` on batches like `sample` `(B, C, S, S)`.
 
     With `precision: auto`, a CPU without bf16 instructions takes fp32. Elsewhere forward and
     backward are timed on copies of the model, in turn, for about `seconds`; the model itself and
     the random state stay as they were.
+
+    images: how many lie ahead, over all epochs. On a CPU the measurement is on as few images as
+        that is worth, and none is made for a few seconds of work. None measures whole batches.
     """
     if recipe.precision != "auto":
         return recipe.precision, "set by the recipe or by --precision"
     if device == "cpu" and lacks_bf16():
         return "fp32", "this CPU has no bf16 instructions"
     with torch.random.fork_rng(devices=[]):
-        steps = {p: _training_step(copy.deepcopy(model), sample, device, p) for p in PRECISIONS}
-        best = dict.fromkeys(PRECISIONS, float("inf"))
-        for step in steps.values():
-            step()
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end or best["fp32"] == float("inf"):
-            for precision, step in steps.items():
-                start = time.perf_counter()
-                step()
-                best[precision] = min(best[precision], time.perf_counter() - start)
-    ratio = best["fp32"] / best["bf16"]
+        plain = _training_step(copy.deepcopy(model), device, "fp32")
+        if images is not None and device == "cpu":
+            look = sample[:FIRST_LOOK]
+            plain(look)  # the first call prepares
+            per_image = _seconds(plain, look) / len(look)
+            if images * per_image < WORTHWHILE_SECONDS:
+                return "fp32", f"only {images * per_image:.1f} s of work ahead"
+            if 4 * len(sample) > LARGEST_SHARE * images:
+                sample, seconds = look, 0.0
+        steps = {"fp32": plain, "bf16": _training_step(copy.deepcopy(model), device, "bf16")}
+        ratio = _race(steps, sample, seconds)
     chosen: Precision = "bf16" if ratio >= WORTHWHILE else "fp32"
     return chosen, f"bf16 measured {ratio:.2f} times as fast as fp32"
 
 
-def _training_step(
-    model: nn.Module, sample: Tensor, device: str, precision: Precision
-) -> Callable[[], None]:
-    model = layout(model.to(device).train(), precision)
-    sample = sample.to(device)
-    if precision == "bf16":
-        sample = sample.contiguous(memory_format=torch.channels_last)
+def _race(steps: Mapping[str, Callable[[Tensor], None]], sample: Tensor, seconds: float) -> float:
+    """How many times as fast bf16 is: the best of steps made in turn."""
+    best = dict.fromkeys(steps, float("inf"))
+    for step in steps.values():
+        step(sample)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or best["fp32"] == float("inf"):
+        for precision, step in steps.items():
+            best[precision] = min(best[precision], _seconds(step, sample))
+    return best["fp32"] / best["bf16"]
 
-    def step() -> None:
+
+def _seconds(step: Callable[[Tensor], None], sample: Tensor) -> float:
+    start = time.perf_counter()
+    step(sample)
+    return time.perf_counter() - start
+
+
+def _training_step(model: nn.Module, device: str, precision: Precision) -> Callable[[Tensor], None]:
+    model = layout(model.to(device).train(), precision)
+
+    def step(sample: Tensor) -> None:
+        sample = sample.to(device)
+        if precision == "bf16":
+            sample = sample.contiguous(memory_format=torch.channels_last)
         with autocast(device, precision):
             loss = model(sample).float().square().mean()
         loss.backward()

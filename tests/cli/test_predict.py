@@ -466,17 +466,6 @@ def test_names_that_are_no_unicode_are_written_readably(predict, tmp_path) -> No
     assert predict(".", "--detector", "whole")[1].startswith("caf\\udce9.png: ")
 
 
-def terminate() -> None:
-    """What SIGTERM does where the command has its own handler for it, called without the kernel.
-
-    Delivered to this process after OpenVINO and training it ended it: some library leaves a freed
-    alternate stack behind, on which Python's handlers run.
-    """
-    handler = signal.getsignal(signal.SIGTERM)
-    assert callable(handler)
-    handler(signal.SIGTERM, None)
-
-
 @pytest.fixture
 def usual_end() -> Iterator[None]:
     """SIGTERM as a process begins with it, whatever a server of another test has left behind."""
@@ -500,7 +489,7 @@ def test_a_stopped_command_keeps_its_rows_and_leaves_no_hidden_file(
                 raise FerBenchError("stopped")
             if way == "Ctrl-C":  # as Python's own handler does; a worker of pytest has none
                 raise KeyboardInterrupt
-            terminate()
+            signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(Summary, "add", stop)
     files = ["--csv", "new/rows.csv", "--jsonl", "new/rows.jsonl", "--out", "new", "--json"]
@@ -525,7 +514,7 @@ def test_a_command_stopped_in_a_video_leaves_no_hidden_file(predict, tmp_path, m
     def stop(self: Summary, result: FileResult) -> None:
         add(self, result)
         if result.frame == 4:
-            terminate()
+            signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(Summary, "add", stop)
     words = ["v.avi", "--detector", "whole", "--csv", "rows.csv", "--out", "out"]

@@ -203,8 +203,8 @@ def test_what_is_left_out_is_one_line(tmp_path: Path) -> None:
     files = tree("train", "test") | {"happy/1.png": encoded(face(1)), "train/happy/x.png": b"no"}
     dataset = load_dataset(put(tmp_path / "x", files), complete=False)
     assert data_notes(dataset) == [
-        "2 of 14 images of x left out: 1 stands in no train, val or test folder, though others do, "
-        "1 cannot be decoded"
+        "2 of 14 images of x left out: 1 cannot be decoded (train/happy/x.png), "
+        "1 stands in no train, val or test folder, though others do"
     ]
 
 

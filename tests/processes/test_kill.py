@@ -171,3 +171,48 @@ def test_a_killed_benchmark_keeps_what_is_done_and_ends_alike(tmp_path, recipe, 
     finish(fer_bench(*words))
     assert (first.stat().st_mtime_ns, first.read_bytes()) == before
     assert record(tmp_path)["metrics"] == uninterrupted["metrics"]
+
+
+AFTER_OPENVINO = """
+import gc, os, signal, sys
+import numpy as np
+from fer_bench.backends.registry import open_backend
+from fer_bench.cli.main import main
+from fer_bench.data.synthetic import read_synthetic
+from fer_bench.emotions import FERPLUS
+from fer_bench.models.build import build_model
+from fer_bench.models.classifier import ModelRequest
+from fer_bench.training import checkpoint, finetune
+
+options = {"tiny": True}
+network = build_model(ModelRequest(name="clip_vit_b_32", emotions=FERPLUS, options=options))
+faces = read_synthetic(n_per_class=4).images
+opened = [open_backend(name, network, calibration=faces) for name in sys.argv.pop(1).split()]
+while opened:  # in the order they were made, so that each puts back what was there before it
+    del opened[0]
+    gc.collect()
+
+def save_and_strike(folder, state, plain=checkpoint.save_checkpoint):
+    plain(folder, state)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+finetune.save_checkpoint = save_and_strike
+main()
+"""
+
+
+@pytest.mark.parametrize("backends", ["openvino-fp32 openvino-fp32", "openvino-int8 openvino-int8"])
+def test_sigterm_after_openvino_ends_in_the_commands_sentence(tmp_path, recipe, backends):
+    words = ["train", "--model", "clip_vit_b_32", "--recipe", str(recipe), "--data", "synthetic"]
+    words += ["--pretraining", "none", "--option", "tiny=true", "--results", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", AFTER_OPENVINO, backends, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=250,
+    )
+    assert done.returncode == 1, (done.returncode, done.stderr)
+    assert "error: interrupted: the same command with --resume goes on" in done.stderr
+    assert record(tmp_path)["status"] == "interrupted"

@@ -1,6 +1,7 @@
 """Training the whole network: it learns, it resumes exactly, it keeps the epoch it should."""
 
 import re
+from typing import ClassVar
 
 import pytest
 import torch
@@ -197,6 +198,44 @@ def test_bf16_is_tried_where_the_cpu_has_it(lacking, reason, monkeypatch):
     chosen, why = choose_precision(automatic, network, torch.ones(2, 1, 8, 8), "cpu", seconds=0.01)
     assert re.fullmatch(reason, why)
     assert chosen == "fp32" or not lacking
+
+
+class Counted(torch.nn.Module):
+    """Notes how many images every call, of it or of its copies, was about."""
+
+    batches: ClassVar[list[int]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        self.batches.append(len(x))
+        return x.flatten(1) * self.scale
+
+
+@pytest.mark.parametrize(
+    ("images", "worthwhile", "batches"),
+    [
+        (320, 5.0, {4}),  # five epochs of one batch: a look at four, and nothing else
+        (320, 0.0, {4}),  # measured on these four
+        (10**6, 0.0, {4, 64}),
+    ],
+)
+def test_precision_is_measured_on_as_many_images_as_the_work_ahead_is_worth(
+    images, worthwhile, batches, monkeypatch
+):
+    monkeypatch.setattr(precision, "lacks_bf16", lambda: False)
+    monkeypatch.setattr(precision, "WORTHWHILE_SECONDS", worthwhile)
+    monkeypatch.setattr(Counted, "batches", [])
+    sample = torch.ones(64, 1, 8, 8)
+    chosen, why = choose_precision(
+        recipe(precision="auto"), Counted(), sample, "cpu", images=images, seconds=0.01
+    )
+    assert set(Counted.batches) == batches
+    measured = worthwhile == 0
+    assert re.fullmatch("bf16 measured .*" if measured else "only .* s of work ahead", why)
+    assert measured or (chosen == "fp32" and len(Counted.batches) == 2)
 
 
 def test_a_resumed_run_keeps_the_precision_it_once_measured(tmp_path):

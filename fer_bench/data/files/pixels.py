@@ -22,6 +22,7 @@ from fer_bench.data.files.deep_tiff import (
     is_min_white,
     require_readable,
 )
+from fer_bench.data.files.jpeg import decode_jpeg
 from fer_bench.data.files.picture_errors import UnsupportedKind, require_size
 
 #: Pillow's formats that are opened; others run programs (EPS) or are no pictures (MPEG, HDF5).
@@ -102,13 +103,8 @@ def pixels_of(data: bytes, *, colour: bool) -> NDArray[np.uint8]:
     with open_picture(data) as image:
         require_size(image.size)
         orientation = 1 if image.format == "TIFF" else _orientation(image, data)
-        plain = image.mode in ("L", "RGB") and "transparency" not in image.info
-        if plain and image.format in ("JPEG", "MPO", "PNG") and _is_whole(data):
-            flag = cv2.IMREAD_COLOR_RGB if colour else cv2.IMREAD_GRAYSCALE
-            found = _by_opencv(_still(data), flag)
-            if found is not None:
-                return _turned(np.asarray(found, np.uint8), orientation)
-        return _turned(eight_bits(image, colour=colour), orientation)
+        found = _quickly(image, data, colour)
+        return _turned(eight_bits(image, colour=colour) if found is None else found, orientation)
 
 
 def pixels_of_image(image: Image.Image) -> NDArray[np.uint8]:
@@ -170,12 +166,24 @@ def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return pixels if how is None else np.array(Image.fromarray(pixels).transpose(how))
 
 
+def _quickly(image: Image.Image, data: bytes, colour: bool) -> NDArray[np.uint8] | None:
+    """The pixels, not turned, of a usual JPEG or PNG; None for those that Pillow is to decode."""
+    plain = image.mode in ("L", "RGB") and "transparency" not in image.info
+    if image.format in ("JPEG", "MPO"):
+        if not plain:
+            decode_jpeg(data, space="CMYK")  # for its complaints
+            return None
+        pixels = decode_jpeg(data, space="RGB" if colour else "GRAY")
+        return pixels if pixels is None or colour else pixels[..., 0]
+    if not plain or image.format != "PNG" or not _is_whole(data):
+        return None
+    values = _by_opencv(_still(data), cv2.IMREAD_COLOR_RGB if colour else cv2.IMREAD_GRAYSCALE)
+    return None if values is None else np.asarray(values, np.uint8)
+
+
 def _is_whole(data: bytes) -> bool:
-    """Whether a JPEG or PNG has its end marker; OpenCV fills the rest of a cut one with gray."""
-    tail = data[-64:]
-    if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" in tail
-    return b"IEND" in tail
+    """Whether a PNG has its end; OpenCV fills the rest of a cut one."""
+    return b"IEND" in data[-64:]
 
 
 def _still(data: bytes) -> bytes:
@@ -192,7 +200,7 @@ def _still(data: bytes) -> bytes:
 
 
 def _by_opencv(data: bytes, flag: int) -> NDArray[np.generic] | None:
-    """A whole JPEG or PNG, not turned; None where OpenCV cannot read it."""
+    """A whole PNG, not turned; None where OpenCV cannot read it."""
     values: NDArray[np.generic] | None = cv2.imdecode(
         np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION
     )
