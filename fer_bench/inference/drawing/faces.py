@@ -36,8 +36,13 @@ DARK, LIGHT = (17, 18, 22), (255, 255, 255)
 PANEL_OPACITY = 0.62
 
 
-def numbers(faces: Sequence[FacePrediction]) -> list[str] | None:
-    """Names for `annotate`: `1`, `2`, ...; None for a single face, which needs none."""
+def numbers(faces: Sequence[FacePrediction], tracks: Sequence[int] = ()) -> list[str] | None:
+    """Names for `annotate`: `1`, `2`, ...; None for a single face, which needs none.
+
+    tracks: in a video each face's number over time, which stands in place of its rank.
+    """
+    if tracks:
+        return [str(track) for track in tracks] if tuple(tracks) != (1,) else None
     return [str(number) for number in range(1, len(faces) + 1)] if len(faces) > 1 else None
 
 

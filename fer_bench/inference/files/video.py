@@ -53,6 +53,7 @@ def predict_video(
             copy = stack.enter_context(annotated_copy(copy_to, reader, emotions))
         shots = _shots(reader.frames(copy.add_sound if copy else None), every, copy is not None)
         faces: tuple[FacePrediction, ...] = ()
+        tracks: tuple[int, ...] = ()
         # Remembers a face over two analysed frames at least.
         tracker = Tracker(keep_s=max(KEEP_S, float(2.5 * every / reader.rate)))
         for chunk in batches(shots, batch_size):
@@ -64,18 +65,18 @@ def predict_video(
                 number = shot.frame.number
                 if number % every == 0:
                     faces = found.popleft().faces
-                    boxes = [face.box for face in faces]
+                    tracks = tuple(tracker.update([face.box for face in faces], shot.frame.time_s))
                     yield FileResult(
                         path=path,
                         image=shot.image,
                         faces=faces,
-                        tracks=tuple(tracker.update(boxes, shot.frame.time_s)),
+                        tracks=tracks,
                         frame=number,
                         time_s=shot.frame.time_s,
                         backend=predictor.classifier.backend.name,
                     )
                 if copy is not None:
-                    copy.add(shot.frame, shot.image, faces)
+                    copy.add(shot.frame, shot.image, faces, tracks)
                 progress("frames", number + 1, max(reader.n_expected, number + 1), {})
     if reader.problem is not None:
         yield FileResult(path=path, error=reader.problem)

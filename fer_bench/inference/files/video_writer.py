@@ -48,16 +48,19 @@ class AnnotatedCopy:
         self._pictures: Any = None
         self._size = (0, 0)
 
-    def add(self, frame: Frame, image: NDArray[np.uint8], faces: Sequence[FacePrediction]) -> None:
-        """Appends a frame, given as its upright RGB image."""
+    def add(
+        self,
+        frame: Frame,
+        image: NDArray[np.uint8],
+        faces: Sequence[FacePrediction],
+        tracks: Sequence[int] = (),
+    ) -> None:
+        """Appends a frame, given as its upright RGB image, with the faces' numbers over time."""
         with self._attempt() as is_open:
             if is_open:
-                self._encode(frame, image, faces)
+                self._encode(frame, draw_faces(image, faces, self._emotions, tracks))
 
-    def _encode(
-        self, frame: Frame, image: NDArray[np.uint8], faces: Sequence[FacePrediction]
-    ) -> None:
-        drawn = draw_faces(image, faces, self._emotions)
+    def _encode(self, frame: Frame, drawn: NDArray[np.uint8]) -> None:
         with _encoding(self._target):
             if self._output is None:
                 self._open(drawn)

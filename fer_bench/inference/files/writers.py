@@ -282,10 +282,13 @@ class AnnotatedImages:
 
 
 def draw_faces(
-    image: NDArray[np.uint8], faces: Sequence[FacePrediction], emotions: Sequence[str]
+    image: NDArray[np.uint8],
+    faces: Sequence[FacePrediction],
+    emotions: Sequence[str],
+    tracks: Sequence[int] = (),
 ) -> NDArray[np.uint8]:
-    """The annotated image; several faces get their numbers in the CSV."""
-    return annotate(image, faces, emotions, names=numbers(faces))
+    """The annotated image; several faces get their numbers in the CSV: of videos their tracks."""
+    return annotate(image, faces, emotions, names=numbers(faces, tracks))
 
 
 def plan_outputs(
