@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -81,7 +82,8 @@ def _is_bundle(folder: Path) -> bool:
         document = json.loads((folder / DOCUMENT).read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(document, dict) and "fer_bench" in document
+    # The second is the model.json of a run, as it is pushed to a hub.
+    return isinstance(document, dict) and ("fer_bench" in document or "provenance" in document)
 
 
 def export_bundle(
@@ -107,6 +109,35 @@ def export_bundle(
         RunFailed: the network differs too much from PyTorch.
     """
     check_folder(out, force=force)
+    exported, contents = export_contents(
+        store, name, data=data, calibration=calibration, limit=limit, progress=progress
+    )
+    files = bundle.files(contents)
+    write_folder(out, files)
+    return BundleReport(
+        model=exported, folder=out, files=tuple(files), bytes=sum(map(len, files.values()))
+    )
+
+
+def export_contents(
+    store: ResultsStore,
+    name: str,
+    *,
+    data: Source,
+    calibration: Source | None = None,
+    limit: int,
+    called: str | None = None,
+    progress: Progress = silent,
+) -> tuple[ExportReport, Contents]:
+    """Exports a run's network into memory, with its model card.
+
+    data, calibration, limit: as for `benchmark.export.export_run`.
+    called: what the card's commands call the run; None for its name.
+
+    Raises:
+        FerBenchError: as `export_run`.
+        RunFailed: the network differs too much from PyTorch.
+    """
     run = store.find(name)
     with tempfile.TemporaryDirectory(prefix="fer-bench-") as scratch:
         path = Path(scratch) / MODEL
@@ -121,11 +152,8 @@ def export_bundle(
             progress=progress,
         )
         model, metadata = path.read_bytes(), read_metadata(path)
-    contents = Contents(model=model, metadata=metadata, card=_card(store, run, name))
-    files = bundle.files(contents)
-    _write(out, files)
-    return BundleReport(
-        model=exported, folder=out, files=tuple(files), bytes=sum(map(len, files.values()))
+    return exported, Contents(
+        model=model, metadata=metadata, card=_card(store, run, called or name)
     )
 
 
@@ -141,7 +169,12 @@ def _card(store: ResultsStore, run: StoredRun, name: str) -> str:
         return f"There is no model card: {why}."
 
 
-def _write(out: Path, files: dict[str, bytes]) -> None:
+def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    """Writes a bundle's files.
+
+    Raises:
+        FerBenchError: they cannot be written.
+    """
     try:
         for folder in {(out / name).parent for name in files}:
             folder.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from fer_bench.cli.commands import (
     export,
     listings,
     predict,
+    push,
     report,
     run,
     serve,
@@ -45,6 +46,7 @@ app.command()(train.train)
 app.command()(train.ensemble)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
+app.command()(push.push)
 app.command()(latency.latency)
 app.command()(robustness.robustness)
 app.command()(robustness.transfer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def load(
     Its network is read once in a process, and again when it was trained anew.
 
     Args:
-        run: its name, `dataset/run`, its folder, or `default` for the shipped model.
+        run: its name, `dataset/run`, its folder, `hub:ORG/NAME` for one of the Hugging Face hub, or
+            `default` for the shipped model.
         results: where runs are, see `open_results`.
         detector: `haar`, `yunet`, `mediapipe`, or `whole` for pictures that are a face already.
         backend: `auto` measures once which of the back ends is fastest here.
@@ -39,7 +41,7 @@ def load(
         ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
     """
     stored = open_results(results).find(run)
-    classifier = _open(stored.folder.resolve(), backend, _written(stored))
+    classifier = _open(stored.folder.resolve(), stored.name, backend, _written(stored))
     return Predictor(classifier, make_detector(detector))
 
 
@@ -70,5 +72,6 @@ def _written(run: StoredRun) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4)
-def _open(folder: Path, backend: str, written: tuple[int, ...]) -> FaceClassifier:
-    return open_classifier(read_run(folder), backend)
+def _open(folder: Path, name: str, backend: str, written: tuple[int, ...]) -> FaceClassifier:
+    # A run of the hub lies in a folder that is called after its commit.
+    return open_classifier(replace(read_run(folder), name=name), backend)

@@ -6,24 +6,21 @@ import contextlib
 import math
 import pickle  # nosec B403  # for its error alone
 import re
-import socket
 import struct
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlparse
-from urllib.request import getproxies, proxy_bypass
 
 import torch
 import torch.nn.functional as F
 from huggingface_hub import constants, hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_bench.errors import FerBenchError
+from fer_bench.hubs.network import HTTP_ERROR, no_waiting_without_network
 from fer_bench.models.classifier import ModelRequest
 
 State = dict[str, Tensor]
@@ -34,11 +31,7 @@ PUBLISHED = ("imagenet", "openai")
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 #: What training scripts call the state dict in their checkpoints; the first that is there is taken.
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
-#: Seconds after which a hub that does not answer counts as out of reach.
-_PATIENCE = 3.0
 _HUB_ID = re.compile(r"(hf-hub:)?[\w.-]+/[\w.-]+")
-#: Base error of the hub's HTTP client: httpx, httpx2 or requests, as its version has it.
-_HTTP_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 #: What torch's restricted unpickler raises on bytes that are no state dict: nearly anything.
 LOAD_ERRORS = (
     OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, LookupError,
@@ -67,35 +60,6 @@ def kind_of(pretraining: str) -> Kind:
     )
 
 
-def _hub_answers() -> bool:
-    """Whether the hub, or the proxy on the way there, takes a connection."""
-    place, proxies = urlparse(constants.ENDPOINT), getproxies()
-    proxy = proxies.get(place.scheme) or proxies.get("all")
-    if proxy and not proxy_bypass(place.hostname or ""):
-        place = urlparse(proxy if "//" in proxy else f"//{proxy}")
-    port = place.port or {"http": 80, "https": 443}.get(place.scheme, 1080)
-    try:
-        socket.create_connection((place.hostname or "", port), timeout=_PATIENCE).close()
-    except (OSError, UnicodeError):
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def _no_waiting_without_network() -> Iterator[bool]:
-    """Without a network the hub's client uses its cache alone, instead of trying for a minute.
-
-    Yields whether there is no network.
-    """
-    was = constants.HF_HUB_OFFLINE
-    no_network = not was and not _hub_answers()
-    constants.HF_HUB_OFFLINE = was or no_network
-    try:
-        yield no_network
-    finally:
-        constants.HF_HUB_OFFLINE = was
-
-
 @contextlib.contextmanager
 def downloading(expected: str) -> Iterator[None]:
     """Turns a failed download into one sentence; `expected` says which file, from and to where.
@@ -104,9 +68,9 @@ def downloading(expected: str) -> Iterator[None]:
         FerBenchError: the network or the disk failed, or what came is damaged or does not fit.
     """
     try:
-        with _no_waiting_without_network() as no_network:
+        with no_waiting_without_network() as no_network:
             yield
-    except (OSError, _HTTP_ERROR, RuntimeError, SafetensorError) as error:
+    except (OSError, HTTP_ERROR, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         reason = f"there is no network: {reason}" if no_network else reason
         raise FerBenchError(

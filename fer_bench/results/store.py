@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_bench.errors import FerBenchError, suggest
+from fer_bench.hubs.address import is_on_hub, parse_repository
 from fer_bench.results.location import (
     discard,
     is_kept,
@@ -34,6 +35,11 @@ RECORD, HISTORY, PREDICTIONS = "record.json", "history.csv", "predictions.parque
 WEIGHTS = "model.safetensors"
 #: Beside them: uint64 hashes of the images that they were trained on or chosen by.
 SEEN = "seen.npy"
+#: All that a run's folder may hold, and a repository of the hub with it.
+RUN_FILES = (
+    RECORD, HISTORY, PREDICTIONS, WEIGHTS, SEEN, "model.json", "exports.json", "latency.json",
+    "robustness.json", "transfer.json",
+)  # fmt: skip
 #: What happened to a run whose record says `running` though no process carries it out.
 ENDED_FROM_OUTSIDE = (
     "its process was ended before it was done: train it again with `--resume` to go on after the "
@@ -160,11 +166,15 @@ class ResultsStore:
     def find(self, name: str) -> StoredRun:
         """A run by its name, by `dataset/name`, by its folder, or the `default` one.
 
+        `hub:ORG/NAME` is one that was pushed to the Hugging Face hub, fetched into the cache.
+
         Raises:
             FerBenchError: no such run (near names suggested), or several of that name.
         """
         if name == DEFAULT:
             return self._default()
+        if is_on_hub(name):
+            return _fetched_run(name)
         folders = self._folders()
         found = [f for f in folders if name in (f.name, f"{f.parent.name}/{f.name}")]
         if len(found) > 1:
@@ -316,6 +326,23 @@ def read_run(folder: Path) -> StoredRun:
         record = record.model_copy(update=changes)
     dataset, name = folder.parent.name, folder.name
     return StoredRun(dataset=dataset, name=name, folder=folder, record=record, problem=problem)
+
+
+def _fetched_run(name: str) -> StoredRun:
+    """A run of the hub, called as its record calls it."""
+    from fer_bench.hubs.huggingface import fetch_files  # its client takes a while to import
+    from fer_bench.hubs.network import endpoint
+
+    folder = fetch_files(parse_repository(name), RUN_FILES, endpoint())
+    if not _holds_record(folder):
+        raise FerBenchError(
+            f"{name} holds no run of FER Bench: expected {RECORD} and {WEIGHTS} there, as "
+            "`python -m fer_bench push` writes them"
+        )
+    run = read_run(folder)
+    if run.record is None:
+        return replace(run, dataset="hub", name=name.partition(":")[2])
+    return replace(run, dataset=run.record.dataset.name, name=run.record.name)
 
 
 def _is_abandoned(folder: Path) -> bool:

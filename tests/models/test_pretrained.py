@@ -325,7 +325,7 @@ def test_without_a_network_the_hub_is_not_asked_again_and_again(
 
     asked: list[object] = []
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("fer_bench.models.pretrained.getproxies", lambda: proxies)
+    monkeypatch.setattr("fer_bench.hubs.network.getproxies", lambda: proxies)
     monkeypatch.setattr("socket.create_connection", unreachable)
     monkeypatch.setattr("time.sleep", asked.append)  # what the hub's client does between tries
     with pytest.raises(FerBenchError, match=r"\(there is no network: .*use --pretraining none"):

@@ -122,7 +122,9 @@ def _print(local: str, shared: str | None, certificate: Certificate | None) -> N
 
 
 def live(
-    run: Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")] = "default",
+    run: Annotated[
+        str, typer.Argument(help="A run's name, its folder, hub:ORG/NAME, or `default`.")
+    ] = "default",
     camera: Annotated[int, typer.Option(min=0, help="The camera's number.")] = 0,
     detector: Annotated[str, typer.Option(help="haar, yunet or mediapipe.")] = "haar",
     mirror: Annotated[bool, typer.Option(help="As in a mirror.")] = True,

@@ -131,7 +131,9 @@ def _print_audit(found: Audit) -> None:
 
 @app.command()
 def labels(
-    run: Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")],
+    run: Annotated[
+        str, typer.Argument(help="A run's name, its folder, hub:ORG/NAME, or `default`.")
+    ],
     data: Data = None,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")],
+    run: Annotated[
+        str, typer.Argument(help="A run's name, its folder, hub:ORG/NAME, or `default`.")
+    ],
     to: Annotated[
         Path,
         typer.Option(

@@ -38,7 +38,9 @@ SHOWN = 20
 
 
 def predict(
-    run: Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")],
+    run: Annotated[
+        str, typer.Argument(help="A run's name, its folder, hub:ORG/NAME, or `default`.")
+    ],
     paths: Annotated[
         list[str],
         typer.Argument(help="Images, videos, folders, globs such as 'a/**/*.jpg', or `camera`."),

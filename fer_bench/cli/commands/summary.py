@@ -36,13 +36,14 @@ def summary(
     """
     from fer_bench.emotions import FER2013
     from fer_bench.errors import FerBenchError
+    from fer_bench.hubs.address import is_on_hub
     from fer_bench.models.build import MODELS
     from fer_bench.models.classifier import ModelRequest
     from fer_bench.models.summary import outline, summarize
 
     if figure is not None and (figure.suffix != ".html" or not figure.absolute().parent.is_dir()):
         raise FerBenchError(f"expected --figure FILE.html in a folder that is there, got {figure}")
-    if model in MODELS or ":" in model:
+    if model in MODELS or (":" in model and not is_on_hub(model)):
         options = parse_options(option or [])
         request = ModelRequest(name=model, emotions=FER2013, mode=as_mode(mode), options=options)
         found = summarize(outline(request))

@@ -27,7 +27,9 @@ from fer_bench.cli.options import (
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")],
+    run: Annotated[
+        str, typer.Argument(help="A run's name, its folder, hub:ORG/NAME, or `default`.")
+    ],
     data: Data = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     tta: Annotated[bool, typer.Option("--tta", help="Average over the recipe's views.")] = False,

@@ -12,7 +12,9 @@ from fer_bench.errors import RunFailed
 
 
 def verify(
-    run: Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")],
+    run: Annotated[
+        str, typer.Argument(help="A run's name, its folder, hub:ORG/NAME, or `default`.")
+    ],
     store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:

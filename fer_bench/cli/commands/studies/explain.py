@@ -33,7 +33,9 @@ FEATURES = "features.csv"
 
 
 def explain(
-    run: Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")],
+    run: Annotated[
+        str, typer.Argument(help="A run's name, its folder, hub:ORG/NAME, or `default`.")
+    ],
     folder: Annotated[Path, typer.Option("--out", help="Folder for the files; made if need be.")],
     data: Data = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fer_bench.results.reports.robustness import RobustnessReport
     from fer_bench.results.reports.transfer import TransferResult
 
-Run = Annotated[str, typer.Argument(help="A run's name, its folder, or `default`.")]
+Run = Annotated[str, typer.Argument(help="A run's name, its folder, hub:ORG/NAME, or `default`.")]
 SplitName = Annotated[str, typer.Option(help="train, val or test.")]
 
 
