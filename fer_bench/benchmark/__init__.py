@@ -6,6 +6,7 @@ from fer_bench.benchmark.runner import Runner, left_unfinished
 from fer_bench.benchmark.scoring import PairedResult, beside_others, score
 from fer_bench.benchmark.stored_runs import EvaluationReport, evaluate_run
 from fer_bench.benchmark.sweep import is_finished, run_sweep
+from fer_bench.benchmark.verification import runs_in, verify_run
 
 __all__ = [
     "EvaluationReport",
@@ -19,7 +20,9 @@ __all__ = [
     "measure_human_line",
     "plan",
     "run_sweep",
+    "runs_in",
     "score",
     "specify",
     "specify_ensemble",
+    "verify_run",
 ]

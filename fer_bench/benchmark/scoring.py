@@ -12,6 +12,7 @@ from fer_bench.environment import capture
 from fer_bench.evaluation.calibration import Calibration, calibrate
 from fer_bench.evaluation.evaluate import Evaluation, measure_answers
 from fer_bench.evaluation.external_predictions import place_in, read_external
+from fer_bench.evaluation.prediction_sets import measure_sets
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import PREDICTIONS, ResultsStore, StoredRun
 from fer_bench.specs.run import ExternalSpec
@@ -65,6 +66,9 @@ def score(
         temperature=calibration.temperature if calibration else None,
         calibrated_ece=calibration.ece if calibration else {},
     )
+    if calibration:
+        sets = measure_sets(record, evaluation.predictions)
+        record = record.model_copy(update={"prediction_sets": sets})
     store.save(record, predictions=evaluation.predictions)
     return record
 

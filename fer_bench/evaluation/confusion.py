@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from fer_bench.errors import FerBenchError
 
 Normalisation = Literal["counts", "true", "predicted"]
+#: How columns of probabilities begin, by the suffix of their metrics.
+PREFIXES = {"": "p_", "_tta": "tta_"}
 
 
 def normalised(confusion: ArrayLike, by: Normalisation) -> NDArray[np.float64]:
@@ -92,14 +94,16 @@ def of_set(predictions: pd.DataFrame, metrics_key: str) -> pd.DataFrame:
 
 
 def scores(
-    predictions: pd.DataFrame, emotions: Sequence[str]
+    predictions: pd.DataFrame, emotions: Sequence[str], suffix: str = ""
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """A predictions table's labels, int64 `(N,)`, and probabilities, float64 `(N, C)`.
+
+    suffix: `_tta` for those with test-time augmentation.
 
     Raises:
         FerBenchError: the table has no column for an emotion.
     """
-    columns = [f"p_{e}" for e in emotions]
+    columns = [PREFIXES[suffix] + e for e in emotions]
     missing = [c for c in columns if c not in predictions]
     if missing:
         raise FerBenchError(

@@ -17,6 +17,7 @@ from fer_bench import distributed
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.evaluation.confusion import PREFIXES
 from fer_bench.evaluation.metrics import align, compute_metrics, require_known
 from fer_bench.evaluation.tta import PLAIN, View, see, views_of
 from fer_bench.models.classifier import Classifier
@@ -42,9 +43,9 @@ class Evaluation:
     metrics: keys are the splits, `test_clean` (where any test image is clean), and the same with
         `_tta` unless the test-time augmentation is `none`.
     predictions: `id, split, label, clean` and one float32 `p_<emotion>` per class, without
-        test-time augmentation. `label` is an index into the model's emotions; `clean` marks test
-        images that stand in no other split. Images of classes unknown to the model are not in it
-        (each metric counts them in `n_left_out`).
+        test-time augmentation; `tta_<emotion>`, with it, unless it is `none`. `label` is an index
+        into the model's emotions; `clean` marks test images that stand in no other split. Images
+        of classes unknown to the model are not in it (each metric counts them in `n_left_out`).
     """
 
     metrics: dict[str, Metrics]
@@ -172,17 +173,19 @@ def _table(
     split: Split,
     indices: NDArray[np.int64],
     labels: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
+    probabilities: Mapping[str, NDArray[np.float64]],
     emotions: Sequence[str],
 ) -> pd.DataFrame:
+    """A split's rows; probabilities: by suffix, as for `_metrics`."""
     columns: dict[str, object] = {
         "id": dataset.ids[indices].astype(object),
         "split": split,
         "label": labels,
         "clean": dataset.clean_test[indices],
     }
-    for number, emotion in enumerate(emotions):
-        columns[f"p_{emotion}"] = probabilities[:, number].astype(np.float32)
+    for suffix, values in probabilities.items():
+        for number, emotion in enumerate(emotions):
+            columns[PREFIXES[suffix] + emotion] = values[:, number].astype(np.float32)
     return pd.DataFrame(columns)
 
 
@@ -232,7 +235,7 @@ def measure_answers(
         kept, labels = align(dataset.labels[indices], dataset.emotions, dataset.emotions)
         given = {"": values[kept]}
         metrics |= _metrics(dataset, split, kept, labels, given, dataset.emotions, seed)
-        tables.append(_table(dataset, split, indices[kept], labels, given[""], dataset.emotions))
+        tables.append(_table(dataset, split, indices[kept], labels, given, dataset.emotions))
     return Evaluation(metrics=metrics, predictions=pd.concat(tables, ignore_index=True))
 
 
@@ -278,5 +281,5 @@ def evaluate(
         if tta != "none":
             probabilities["_tta"] = _mean(found, views_of(tta))
         metrics |= _metrics(dataset, split, kept, labels, probabilities, model.emotions, seed)
-        tables.append(_table(dataset, split, used, labels, found[PLAIN], model.emotions))
+        tables.append(_table(dataset, split, used, labels, probabilities, model.emotions))
     return Evaluation(metrics=metrics, predictions=pd.concat(tables, ignore_index=True))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
 from fer_bench.errors import FerBenchError, suggest
+from fer_bench.results.leaderboard.published import PublishedFigure, about
 from fer_bench.results.leaderboard.rankings import ranking_names
 from fer_bench.results.lineage import starting_run
 from fer_bench.results.record import RunRecord
+from fer_bench.results.reports.human_line import HumanLine, human_line
 from fer_bench.results.reports.latency_files import list_latencies
 from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.results.summary import summary_table
@@ -38,11 +41,15 @@ class Benchmark:
     ranked, others: rows of `summary_table`, best test accuracy first, with the columns `source`,
         the number of each row's record, and `start`, that of the record it went on from, or 0;
         `others` are on drawn faces or on a part of the data.
+    people: FER+'s voters on its test images, where they were measured.
+    published: others' figures on its test images; never ranked.
     """
 
     name: str
     ranked: pd.DataFrame
     others: pd.DataFrame
+    people: HumanLine | None = None
+    published: tuple[PublishedFigure, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +94,7 @@ def collect(store: ResultsStore, dataset: str | None = None) -> Contents:
     names = {run.id: run.require_record().spec.labels.model for run in done}
     benchmarks, sources = _numbered(done)
     return Contents(
-        benchmarks=benchmarks,
+        benchmarks=tuple(_with_references(one, sources, store.roots) for one in benchmarks),
         sources=sources,
         without_result=tuple(_without_result(runs)),
         measured=tuple(
@@ -117,6 +124,14 @@ def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[S
         for name, rows in table.groupby("benchmark", sort=False)
     ]
     return tuple(found), sources
+
+
+def _with_references(one: Benchmark, sources: Sequence[Source], roots: Sequence[Path]) -> Benchmark:
+    """What stands beside its ranking: people, and others' figures on the same test images."""
+    if one.ranked.empty:
+        return one
+    record = sources[int(one.ranked["source"].iloc[0]) - 1].record
+    return replace(one, people=human_line(roots, record), published=tuple(about(record.dataset)))
 
 
 def _without_result(runs: Sequence[StoredRun]) -> list[tuple[str, str, str]]:

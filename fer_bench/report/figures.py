@@ -13,6 +13,7 @@ from fer_bench.evaluation.confusion import normalised, of_set, scores
 from fer_bench.report.contents import Benchmark, Source
 from fer_bench.report.tables import per_class
 from fer_bench.results.leaderboard.five_models import five_models
+from fer_bench.results.leaderboard.published import published_table
 from fer_bench.results.store import PREDICTIONS, ResultsStore
 from fer_bench.studies.latency.tables import (
     FP32_TIME,
@@ -48,8 +49,15 @@ class FigureWriter:
 
 
 def accuracy(one: Benchmark) -> go.Figure:
-    """The best runs as bars with their intervals; two benchmarks may have runs of the same name."""
-    return plots.accuracy_bars(one.ranked.head(MOST_BARS))
+    """The best runs as bars with their intervals, the human line and published figures.
+
+    Two benchmarks may have runs of the same name.
+    """
+    return plots.accuracy_bars(
+        one.ranked.head(MOST_BARS),
+        voters=one.people.label_agreement.value if one.people else None,
+        published=published_table(one.published),
+    )
 
 
 def backbones(one: Benchmark) -> tuple[go.Figure | None, list[int]]:

@@ -12,7 +12,9 @@ from fer_bench.report.contents import Benchmark, Contents, Source
 from fer_bench.report.figures import FigureWriter
 from fer_bench.report.formats import html_text, to_html
 from fer_bench.report.paper import NO_RANKED
+from fer_bench.results.leaderboard.published import shipped_figures
 from fer_bench.results.store import ResultsStore
+from fer_bench.studies.labels.human_line import sentence
 
 STYLE = "report.css"
 #: Nothing may be loaded from anywhere; the scripts and styles that run are those in the file.
@@ -24,6 +26,11 @@ HOW = (
     "stand in train or val, <b>TTA</b> averages over views of an image, <b>ECE</b> is the expected "
     "calibration error over 15 bins (less is better). Runs on drawn faces or on a part of the "
     "images are not ranked. The number before a row leads to the record that its figures come from."
+)
+MARKED = "Diamonds are figures that others published for the same test images, not measured here."
+PUBLISHED = (
+    "<p>As their sources give them, not measured here and never ranked. A split that is not "
+    "stated, a checkpoint chosen on test or an unreproduced figure says so.</p>"
 )
 #: Below the figure of the five.
 BACKBONES = (
@@ -41,6 +48,7 @@ def report_page(store: ResultsStore, contents: Contents) -> str:
     writer = FigureWriter()
     for one in contents.benchmarks:
         body += _benchmark(store, contents, one, writer)
+    body += ["<h2>Published numbers</h2>", PUBLISHED, to_html(tables.published(shipped_figures()))]
     if contents.without_result:
         body += ["<h2>Runs without a result</h2>", to_html(tables.without_result(contents))]
     if contents.sources:
@@ -81,7 +89,9 @@ def _benchmark(
         lines.append(to_html(tables.leaderboard(one.ranked)))
         shown = f"The best {figures.MOST_BARS} runs" if len(one.ranked) > figures.MOST_BARS else ""
         caption = f"{shown or 'Test accuracy'} with 95 % intervals."
-        lines.append(writer.write(figures.accuracy(one), caption))
+        people = f" {html_text(sentence(one.people))}" if one.people else ""
+        marked = f" {MARKED}" if one.published else ""
+        lines.append(writer.write(figures.accuracy(one), f"{caption}{marked}{people}"))
         backbones, _ = figures.backbones(one)
         if backbones is not None:
             lines.append(writer.write(backbones, BACKBONES))

@@ -8,6 +8,7 @@ from fer_bench.report.contents import Benchmark, Contents
 from fer_bench.report.formats import to_markdown
 from fer_bench.report.tables import NOTHING, Table, rate, seeds_words
 from fer_bench.results.leaderboard.five_models import five_models
+from fer_bench.results.leaderboard.rankings import WHOLE_SET
 from fer_bench.results.titles import model_title
 from fer_bench.studies.comparison.seeds import over_seeds
 
@@ -31,10 +32,16 @@ def with_results(text: str, contents: Contents) -> str:
 
 
 def readme_tables(contents: Contents) -> str:
-    """A ranking per benchmark, and the five backbones frozen beside full where both are there."""
+    """A ranking per benchmark, and the five backbones frozen beside full where both are there.
+
+    Runs on a part of their data's emotions stand in the report and on the dashboard.
+    """
     parts = []
     for one in contents.benchmarks:
         if len(one.ranked):
+            record = contents.source(int(one.ranked["source"].iloc[0])).record
+            if len(record.dataset.emotions) < WHOLE_SET:
+                continue
             parts += [f"### {markdown.prose(_heading(one))}", to_markdown(_ranking(one))]
         five = _backbones(one)
         if five is not None:

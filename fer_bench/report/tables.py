@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fer_bench.report.contents import Contents, Source
+from fer_bench.results.leaderboard.published import PublishedFigure
 from fer_bench.results.record import Metrics
 from fer_bench.results.summary import reproduce_command
 from fer_bench.studies.comparison.seeds import over_seeds
@@ -190,6 +191,26 @@ def _ranges(numbers: Sequence[int]) -> str:
         else:
             parts.append([number])
     return ", ".join(str(p[0]) if len(p) == 1 else f"{p[0]}–{p[-1]}" for p in parts)
+
+
+def published(figures: Iterable[PublishedFigure]) -> Table:
+    """Others' figures as their sources give them, the highest first."""
+    header = (
+        "Model", "Data", "Protocol", "System", "TTA", "Pretraining", "Extra data", "Chosen on",
+        "Reproduced", "Note", "Source", "Year", "Published accuracy (%)",
+    )  # fmt: skip
+    cells = tuple(
+        tuple(
+            text or NOTHING
+            for text in (
+                one.model, one.data, one.protocol, one.system, one.tta, one.pretraining,
+                one.extra_data, one.chosen_on, one.reproduced, one.note, one.source, str(one.date),
+                rate(one.accuracy),
+            )
+        )
+        for one in sorted(figures, key=lambda one: (one.data, -one.accuracy))
+    )  # fmt: skip
+    return Table(header=header, rows=cells, texts=len(header) - 2)
 
 
 def without_result(contents: Contents) -> Table:

@@ -147,10 +147,11 @@ def _wrong_predictions(table: pd.DataFrame) -> str | None:
     if not pd.api.types.is_bool_dtype(table["clean"]):
         return "clean is not true or false in every row"
     scores = table[[column for column in table if str(column).startswith("p_")]]
-    if not all(map(pd.api.types.is_float_dtype, scores.dtypes)) or not (
-        scores.ge(0) & scores.le(1)  # neither holds for NaN
-    ).all(axis=None):
-        return "a probability is not a number from 0 to 1"
+    for rates in (scores, table[[c for c in table if str(c).startswith("tta_")]]):
+        if not all(map(pd.api.types.is_float_dtype, rates.dtypes)) or not (
+            rates.ge(0) & rates.le(1)  # neither holds for NaN
+        ).all(axis=None):
+            return "a probability is not a number from 0 to 1"
     labels, last = table["label"], scores.shape[1] - 1
     if not pd.api.types.is_integer_dtype(labels) or not labels.between(0, last).all():
         return "label is not the number of an emotion in every row"

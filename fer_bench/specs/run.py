@@ -202,13 +202,14 @@ class ExternalSpec(DataSpec):
         nobody says.
     """
 
-    external: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@/:+-]{0,79}$")
+    external: str = Field(pattern=r"^[A-Za-z0-9@][A-Za-z0-9 ._@/:+-]{0,79}$")
     answers: Literal["probabilities", "labels"] = "probabilities"
     trained_on: TrainedOn = "unknown"
     version: str = ""
     source: str = Field("", description="where it comes from: a URL, a registry's name")
     licence: str = ""
     preprocessing: str = Field("", description="what was done to the faces before it saw them")
+    training: str = Field("", description="its data and how its checkpoint was chosen, if known")
     title: str = Field("", pattern=r"^[a-z0-9._-]*$", description="part of the run's name")
 
     @property

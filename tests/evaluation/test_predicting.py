@@ -191,7 +191,11 @@ def test_evaluation_is_the_metrics_of_its_predictions() -> None:
 def test_predictions_have_a_row_per_image_and_a_column_per_emotion() -> None:
     model, dataset = make_model(), make_dataset()
     table = evaluate(model, dataset).predictions
-    assert list(table.columns) == ["id", "split", "label", "clean", "p_angry", "p_happy", "p_sad"]
+    plain = ["id", "split", "label", "clean", "p_angry", "p_happy", "p_sad"]
+    assert list(table.columns) == [*plain, "tta_angry", "tta_happy", "tta_sad"]
+    assert list(evaluate(model, dataset, tta="none").predictions.columns) == plain
+    flipped = predict_probabilities(model, dataset.images[20:], tta="flip")
+    assert table.filter(like="tta_").to_numpy() == pytest.approx(flipped, abs=1e-6)
     assert table["id"].tolist() == [f"{i}.png" for i in range(20, 50)]
     assert table["split"].tolist() == ["val"] * 10 + ["test"] * 20
     assert table["label"].tolist() == dataset.labels[20:].tolist()

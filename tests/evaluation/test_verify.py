@@ -11,12 +11,22 @@ import pandas as pd
 from record_fixtures import make_predictions, make_record
 from table_fixtures import table
 
+from fer_bench.emotions import FER2013
+from fer_bench.evaluation.prediction_sets import measure_sets
 from fer_bench.evaluation.verify import verify
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 
 ROOT = Path(__file__).parents[2]
 Pair = tuple[RunRecord, pd.DataFrame]
+
+
+def honest() -> Pair:
+    """A record with prediction sets, and predictions with those of test-time augmentation."""
+    table = make_predictions()
+    table = table.assign(**{f"tta_{e}": table[f"p_{e}"] for e in FER2013})
+    record = make_record()
+    return record.model_copy(update={"prediction_sets": measure_sets(record, table)}), table
 
 
 def problems(record: RunRecord, table: pd.DataFrame) -> list[str]:
@@ -43,6 +53,28 @@ def sharpened(table: pd.DataFrame) -> pd.DataFrame:
 def whole(record: RunRecord, **values: object) -> RunRecord:
     dataset = record.dataset.model_copy(update=values)
     return record.model_copy(update={"dataset": dataset})
+
+
+def with_sets(record: RunRecord, **values: object) -> RunRecord:
+    first, *others = record.prediction_sets
+    changed = first.model_copy(update={"all": first.all.model_copy(update=values)})
+    return record.model_copy(update={"prediction_sets": [changed, *others]})
+
+
+def with_thresholds(record: RunRecord, value: float) -> RunRecord:
+    sets = [
+        one.model_copy(update={"thresholds": dict.fromkeys(one.thresholds, value)})
+        for one in record.prediction_sets
+    ]
+    return record.model_copy(update={"prediction_sets": sets})
+
+
+def limited(record: RunRecord) -> RunRecord:
+    return record.model_copy(update={"spec": record.spec.model_copy(update={"limit": 20})})
+
+
+def without_tta(table: pd.DataFrame) -> pd.DataFrame:
+    return table.drop(columns=[c for c in table if c.startswith("tta_")])
 
 
 TAMPERED: dict[str, tuple[Callable[[RunRecord, pd.DataFrame], Pair], str]] = {
@@ -85,17 +117,39 @@ TAMPERED: dict[str, tuple[Callable[[RunRecord, pd.DataFrame], Pair], str]] = {
         lambda r, t: (r, t[t["split"] == "test"]),
         "splits: no predictions on val",
     ),
+    "accuracy with TTA": (
+        lambda r, t: (with_metric(r, "test_tta", accuracy=0.99), t),
+        "test_tta: accuracy is",
+    ),
+    "TTA's probabilities": (
+        lambda r, t: (r, t.assign(tta_angry=0.0)),
+        "test_tta: ",
+    ),
+    "coverage of sets": (lambda r, t: (with_sets(r, coverage=1.0), t), "coverage of all is"),
+    "size of sets": (lambda r, t: (with_sets(r, mean_size=1.0), t), "mean_size of all is"),
+    "thresholds of sets": (lambda r, t: (with_thresholds(r, 0.5), t), "its thresholds are not"),
+    "emotions exchanged": (
+        lambda r, t: (r, t.rename(columns={"p_angry": "p_fear", "p_fear": "p_angry"})),
+        "emotions: columns p_... are of fear",
+    ),
+    "a part called the whole": (lambda r, t: (limited(r), t), "called comparable"),
 }
 
 
 def test_an_honest_record_agrees() -> None:
-    assert problems(make_record(), make_predictions()) == []
+    assert problems(*honest()) == []
+
+
+def test_what_is_not_stored_is_said_not_to_be_checked() -> None:
+    record, table = honest()
+    notes = [one.note for one in verify(record, without_tta(table)) if one.note]
+    assert notes == ["its predictions are not stored, its metrics not checked"]
 
 
 @table("kind", TAMPERED)
 def test_tampering_is_found(kind: str) -> None:
     tamper, sentence = TAMPERED[kind]
-    found = problems(*tamper(make_record(), make_predictions()))
+    found = problems(*tamper(*honest()))
     assert any(sentence in problem for problem in found), found
 
 

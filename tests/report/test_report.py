@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from functools import cache
 from html.parser import HTMLParser
@@ -19,6 +20,7 @@ from fer_bench.cli import main as cli
 from fer_bench.errors import FerBenchError
 from fer_bench.report import Contents, collect, latex_tables, markdown_tables, report_page
 from fer_bench.report.formats import LATEX, latex_text, one_line
+from fer_bench.results.reports.human_line import HumanLine, Share, save_human_line
 from fer_bench.results.store import ResultsStore, read_run
 from fer_bench.results.summary import reproduce_command
 
@@ -196,6 +198,25 @@ def test_what_is_not_comparable_is_not_ranked(page: str, contents: Contents) -> 
     assert [len(board) - 1 for board in boards] == [3, 1]
     assert "keras-cnn" not in markdown_tables(contents) + latex_tables(contents)
     assert "<p>Because of: limit.</p>" in page
+
+
+def test_people_and_published_figures_stand_beside_the_ranking(root: Path, tmp_path: Path) -> None:
+    """On PrivateTest; told by the data's fingerprint and protocol, and never ranked."""
+    copied = shutil.copytree(root, tmp_path / "results")
+    share = Share(value=0.558, low=0.55, high=0.57)
+    line = HumanLine(
+        fingerprint="ab" * 32, protocol="official", faces=3_573, votes=35_000,
+        label_agreement=share, one_voter=share, best_expected_agreement=0.8, per_emotion={},
+    )  # fmt: skip
+    save_human_line(copied, "fer2013", line)
+    found = collect(ResultsStore(copied))
+    page = report_page(ResultsStore(copied), found)
+    rows = table_with(read(page).tables, "Published accuracy (%)")
+    assert "73.28" in {row["Published accuracy (%)"] for row in rows if row["Model"] == "VGGNet"}
+    assert len(found.benchmarks[0].ranked) == 3
+    assert "one FER+ voter 55.8%" in read(page).scripts
+    assert "label on 55.8 % of 3,573 test faces" in page
+    assert "Diamonds are figures that others published" in page
 
 
 def test_runs_without_a_result_say_why(page: str) -> None:

@@ -55,6 +55,9 @@ def score(
     origin: Annotated[str, typer.Option(help="Where it comes from, such as a URL.")] = "",
     licence: Annotated[str, typer.Option(help="Its licence.")] = "",
     preprocessing: Annotated[str, typer.Option(help="What was done to the faces.")] = "",
+    training: Annotated[
+        str, typer.Option(help="What is known of its training and its checkpoint's choice.")
+    ] = "",
     protocol: Annotated[str, typer.Option(help="official or kaggle (the merged test).")] = (
         "official"
     ),
@@ -95,6 +98,7 @@ def score(
         "source": origin,
         "licence": licence,
         "preprocessing": preprocessing,
+        "training": training,
     }
     spec = validate(ExternalSpec, values, f"the external system {name or predictions.stem!r}")
     dataset = open_source(data_source(data), votes_file, rows_file).load(asked, complete=False)

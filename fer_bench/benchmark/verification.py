@@ -1,0 +1,121 @@
+"""A stored run held against its files, its predictions, its data and its own network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from fer_bench.benchmark.plan import Source
+from fer_bench.data.dataset import FaceDataset
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.confusion import PREFIXES, scores
+from fer_bench.evaluation.evaluate import predict_probabilities
+from fer_bench.evaluation.verify import Check, verify, verify_data
+from fer_bench.inference.classifier import load_run_model
+from fer_bench.results.parse import read_predictions
+from fer_bench.results.store import PREDICTIONS, RECORD, StoredRun, read_run
+
+#: SHA-256 of a submission's files, as `sha256sum` writes them.
+DIGEST = "digest.txt"
+#: How far a probability may be off on another machine, whose sums round otherwise.
+TOLERANCE = 2e-3
+
+
+def digest(run: StoredRun) -> str:
+    """A line `SHA-256  name` for the record and its predictions.
+
+    Raises:
+        FerBenchError: a file that is not there or cannot be read.
+    """
+    lines = []
+    for name in (PREDICTIONS, RECORD):
+        try:
+            lines.append(f"{sha256((run.folder / name).read_bytes()).hexdigest()}  {name}\n")
+        except OSError as error:
+            raise FerBenchError(
+                f"run {run.name} has no readable {name} ({error.strerror}): it needs its record "
+                "and its predictions"
+            ) from None
+    return "".join(lines)
+
+
+def verify_run(run: StoredRun, source: Source | None = None, forward: int = 0) -> list[Check]:
+    """Everything that can be held against a finished run; what does not agree has a `problem`.
+
+    source: its data; without, their labels, splits and fingerprint are taken on trust.
+    forward: of its test images, so many are given to its network again; needs `source` and weights.
+
+    Raises:
+        FerBenchError: a run that is unreadable, not finished or without predictions, data that
+            cannot be read, or no weights here.
+    """
+    record = run.require_record()
+    predictions = read_predictions(run.folder / PREDICTIONS)
+    checks = [*_files(run), *verify(record, predictions)]
+    if source is None:
+        if forward:
+            raise FerBenchError("--forward needs the images: say --data PATH too")
+        return checks
+    dataset = source.load(record.spec, complete=False)
+    checks += verify_data(record, predictions, dataset)
+    if forward:
+        checks.append(_forward(run, dataset, forward))
+    return checks
+
+
+def _files(run: StoredRun) -> Iterator[Check]:
+    record = run.require_record()
+    named = (record.dataset.name, record.name)
+    if (run.dataset, run.name) != named:
+        problem = f"it lies in {run.dataset}/{run.name}, its record says {'/'.join(named)}"
+        yield Check(name="folder", problem=problem)
+    try:
+        claimed = (run.folder / DIGEST).read_text(encoding="ascii")
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError):
+        claimed = ""
+    problem = "" if claimed == digest(run) else f"the files are not those that {DIGEST} was made of"
+    yield Check(name="digest", problem=problem)
+
+
+def _forward(run: StoredRun, dataset: FaceDataset, count: int) -> Check:
+    """The network's own answers to test images spread evenly over its predictions."""
+    record = run.require_record()
+    predictions = read_predictions(run.folder / PREDICTIONS)
+    test = predictions[predictions["split"] == record.spec.test_split]
+    chosen = test.iloc[np.linspace(0, len(test) - 1, min(count, len(test))).astype(int)]
+    row_of = {str(identity): row for row, identity in enumerate(dataset.ids)}
+    rows = np.array([row_of.get(str(one), -1) for one in chosen["id"]], dtype=np.int64)
+    name = f"{len(chosen)} forwarded"
+    if (rows < 0).any():
+        return Check(name=name, problem="some of its images are not among the data")
+    model = load_run_model(run)
+    views = {"": "none"}
+    if any(str(column).startswith(PREFIXES["_tta"]) for column in chosen):
+        views["_tta"] = record.spec.tta
+    for suffix, tta in views.items():
+        found = predict_probabilities(model, dataset.images, rows, tta=tta)
+        off = np.abs(found - scores(chosen, record.dataset.emotions, suffix)[1]).max(axis=1)
+        if (off > TOLERANCE).any():
+            worst = int(off.argmax())
+            return Check(
+                name=name,
+                problem=f"{int((off > TOLERANCE).sum()):,} answers are not its network's; that to "
+                f"{chosen['id'].iloc[worst]:.160} is off by {off[worst]:.3f}",
+            )
+    return Check(name=name)
+
+
+def runs_in(folder: Path) -> list[StoredRun]:
+    """The runs of a results folder, or of one data set's in it; none of a run's own folder."""
+    records = [*folder.glob(f"*/{RECORD}"), *folder.glob(f"*/*/{RECORD}")]
+    folders = sorted(path.parent for path in records)
+    return [
+        read_run(one.resolve())
+        for one in folders
+        if not any(part.startswith(".") for part in one.relative_to(folder).parts)
+    ]

@@ -1,0 +1,198 @@
+"""A stored run against its data, its network and its digest: each kind of tampering is found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from table_fixtures import table
+from test_starting import SYNTHETIC, run, spec_of
+
+from fer_bench.benchmark import runs_in, verify_run
+from fer_bench.benchmark.verification import DIGEST
+from fer_bench.bundles.submission import submission
+from fer_bench.data.dataset import FaceDataset
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.verify import verify_data
+from fer_bench.results.record import RunRecord
+from fer_bench.results.store import PREDICTIONS, RECORD, ResultsStore, StoredRun, read_run
+
+Fer = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
+    return run(tmp_path_factory.mktemp("results"), spec_of())
+
+
+@pytest.fixture
+def stored(trained: StoredRun, tmp_path: Path) -> StoredRun:
+    """A copy to tamper with."""
+    folder = tmp_path / "results" / trained.dataset / trained.name
+    shutil.copytree(trained.folder, folder)
+    return read_run(folder)
+
+
+@pytest.fixture(scope="module")
+def dataset() -> FaceDataset:
+    return SYNTHETIC.load(spec_of())
+
+
+def problems(run: StoredRun, forward: int = 0) -> list[str]:
+    checks = verify_run(run, SYNTHETIC, forward)
+    return [f"{check.name}: {check.problem}" for check in checks if not check.agrees]
+
+
+def test_an_honest_run_agrees_with_its_data_and_its_network(trained: StoredRun) -> None:
+    checks = {check.name for check in verify_run(trained, SYNTHETIC, 5)}
+    assert problems(trained, 5) == []
+    assert {"test_tta", "prediction sets", "data labels", "leak", "5 forwarded"} <= checks
+
+
+def changed_test(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
+    changed = table.copy()
+    first = changed.index[changed["split"] == "test"][0]
+    changed.loc[first, column] = value
+    return changed
+
+
+def swapped_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """Two images of different emotions each get the other's label: the counts stay."""
+    test = table[table["split"] == "test"]
+    first, second = test.drop_duplicates("label").index[:2]
+    changed = table.copy()
+    changed.loc[[first, second], "label"] = table.loc[[second, first], "label"].to_numpy()
+    return changed
+
+
+def moved(record: RunRecord, **values: object) -> RunRecord:
+    return record.model_copy(update={"dataset": record.dataset.model_copy(update=values)})
+
+
+AGAINST_DATA: dict[str, tuple[Callable[..., tuple[RunRecord, pd.DataFrame]], str]] = {
+    "fingerprint": (lambda r, t: (moved(r, fingerprint="0" * 64), t), "data fingerprint: it is"),
+    "sizes": (
+        lambda r, t: (moved(r, split_sizes=r.dataset.split_sizes | {"train": 9}), t),
+        "data sizes: ",
+    ),
+    "an image of elsewhere": (
+        lambda r, t: (r, changed_test(t, "id", "elsewhere.png")),
+        "has no image elsewhere.png",
+    ),
+    "labels exchanged": (lambda r, t: (r, swapped_labels(t)), "data labels: 2 labels are not"),
+    "val called test": (
+        lambda r, t: (r, t.assign(split="test")),
+        "images are not of the split that they stand under",
+    ),
+}
+
+
+@table("kind", AGAINST_DATA)
+def test_tampering_shows_against_the_data(
+    kind: str, trained: StoredRun, dataset: FaceDataset
+) -> None:
+    tamper, sentence = AGAINST_DATA[kind]
+    rows = pd.read_parquet(trained.folder / PREDICTIONS)
+    checks = verify_data(*tamper(trained.require_record(), rows), dataset)
+    found = [f"{check.name}: {check.problem}" for check in checks]
+    assert any(sentence in problem for problem in found), found
+
+
+def test_an_image_of_train_called_clean_is_a_leak(trained: StoredRun, dataset: FaceDataset) -> None:
+    """The data hold a test image a second time in train, and the record hides it."""
+    train, test = dataset.indices("train")[0], dataset.indices("test")[0]
+    hashes = dataset.hashes.copy()
+    hashes[test] = hashes[train]
+    rows = pd.read_parquet(trained.folder / PREDICTIONS)
+    checks = verify_data(trained.require_record(), rows, replace(dataset, hashes=hashes))
+    (leak,) = [check for check in checks if check.name == "leak"]
+    assert leak.problem == "1 images are called clean, though they stand in train or val too"
+
+
+def test_answers_that_its_network_does_not_give_are_found(stored: StoredRun) -> None:
+    """Probabilities and metrics agree with each other, but they are another network's."""
+    rows = pd.read_parquet(stored.folder / PREDICTIONS)
+    columns = [column for column in rows if str(column).startswith("p_")]
+    rows[columns] = np.roll(rows[columns].to_numpy(), 1, axis=1)
+    rows.to_parquet(stored.folder / PREDICTIONS, index=False)
+    assert any("answers are not its network's" in problem for problem in problems(stored, 10))
+
+
+def test_forward_needs_the_data(trained: StoredRun) -> None:
+    with pytest.raises(FerBenchError, match="say --data PATH too"):
+        verify_run(trained, forward=3)
+
+
+def test_a_submission_is_the_same_bytes_each_time_and_verifies_where_it_is_unpacked(
+    trained: StoredRun, tmp_path: Path
+) -> None:
+    packed = submission(trained)
+    assert packed == submission(trained)
+    (tmp_path / "s.zip").write_bytes(packed.content)
+    with zipfile.ZipFile(tmp_path / "s.zip") as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "results")
+    assert names == [f"{trained.id}/{name}" for name in (DIGEST, PREDICTIONS, RECORD)]
+    (unpacked,) = runs_in(tmp_path / "results")
+    assert "digest" in {check.name for check in verify_run(unpacked)}
+    assert problems(unpacked) == []
+
+
+@pytest.mark.parametrize("name", [PREDICTIONS, RECORD])
+def test_a_file_that_is_not_what_was_handed_in_shows(
+    name: str, stored: StoredRun, trained: StoredRun
+) -> None:
+    """The record with one more blank, the predictions compressed otherwise: the same figures."""
+    with zipfile.ZipFile(_written(stored, submission(trained).content)) as archive:
+        (stored.folder / DIGEST).write_bytes(archive.read(f"{trained.id}/{DIGEST}"))
+    assert problems(stored) == []
+    if name == RECORD:
+        (stored.folder / name).write_text((stored.folder / name).read_text() + "\n")
+    else:
+        rows = pd.read_parquet(stored.folder / name)
+        rows.to_parquet(stored.folder / name, index=False, compression="gzip")
+    assert problems(stored) == ["digest: the files are not those that digest.txt was made of"]
+
+
+def _written(stored: StoredRun, content: bytes) -> Path:
+    path = stored.folder.parent.parent.parent / "s.zip"
+    path.write_bytes(content)
+    return path
+
+
+def test_a_record_in_anothers_folder_is_found(stored: StoredRun) -> None:
+    other = stored.folder.rename(stored.folder.with_name("better-run"))
+    assert any("folder: it lies in" in problem for problem in problems(read_run(other)))
+
+
+def test_a_folder_of_runs_is_verified_run_by_run(fer: Fer, stored: StoredRun) -> None:
+    root = stored.folder.parent.parent
+    code, out, _ = fer("verify", root)
+    assert code == 0 and out == f"{stored.id}  agrees\n"
+    second = shutil.copytree(stored.folder, stored.folder.with_name("second"))
+    (second / RECORD).write_text("{}")
+    code, out, err = fer("verify", root, "--json")
+    document = json.loads(out)
+    assert code == 1 and [one["agrees"] for one in document["runs"]] == [True, False]
+    assert "second is unreadable" in err
+
+
+def test_submit_writes_one_file_and_refuses_what_does_not_verify(
+    fer: Fer, stored: StoredRun, tmp_path: Path
+) -> None:
+    root, file = stored.folder.parent.parent, tmp_path / "one.zip"
+    code, out, _ = fer("submit", stored.name, "--results", root, "--out", file, "--json")
+    assert code == 0 and json.loads(out)["sha256"] == submission(stored).sha256
+    record = stored.require_record()
+    lie = record.metrics | {"test": record.metrics["test"].model_copy(update={"accuracy": 1.0})}
+    ResultsStore(root).save(record.model_copy(update={"metrics": lie}))
+    code, _, err = fer("submit", stored.name, "--results", root, "--out", tmp_path / "two.zip")
+    assert code == 1 and "is not packed: test: accuracy is" in err
+    assert not (tmp_path / "two.zip").exists()
