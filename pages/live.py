@@ -215,7 +215,8 @@ def main() -> None:
     picture, figures = st.columns([3, 2], gap="large")
     with picture:
         playing = live.stream(camera, servers)
-        show_ways_without_camera()
+        if not playing:
+            show_ways_without_camera()
     if chosen:
         camera.models.choose(chosen, backend, detector)
     opening = camera.models.is_busy

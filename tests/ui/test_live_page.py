@@ -186,11 +186,11 @@ def test_playing_shows_pace_faces_and_the_last_minute(page: AppTest, video: Vide
     camera = play(page, video)
     feed(camera, lambda: len(camera.session.timeline()) > 1)
     page.run()
-    names = ["Video", "Analyses", "Overlay age", "Detect", "Classify"]
+    names = ["Video", "Analyses", "Age", "Detect", "Classify"]
     assert [metric.label for metric in page.metric] == names
     assert all(any(digit in metric.value for digit in "0123456789") for metric in page.metric)
     assert "**1 face now**" in texts(page)
-    assert "analysed, by compact" in texts(page).replace("\\", "")
+    assert "analysed, by Compact ResNet" in texts(page).replace("\\", "")
     assert page.get("vega_lite_chart")
 
 

@@ -35,7 +35,10 @@
   };
 
   window.ferBenchLive?.();
-  const timer = setInterval(explain, 250);
+  const timer = setInterval(() => {
+    explain();
+    if (inside()) inside().onkeydown = press; // it has the keys once Start was clicked
+  }, 250);
   document.addEventListener("keydown", press);
   window.ferBenchLive = () => {
     clearInterval(timer);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from fer_bench import plots
@@ -9,6 +11,7 @@ from fer_bench.formatting import NBSP, escape, how_many, percent
 from fer_bench.inference.live.session import LiveStats
 from fer_bench.inference.predictor import FacePrediction
 from fer_bench.ui.live.camera import Camera
+from fer_bench.ui.records import titles
 from fer_bench.ui.widgets import empty_state
 
 FACES_LISTED = 6
@@ -55,6 +58,12 @@ def show(camera: Camera, opening: bool) -> None:
     _show_counts(stats)
 
 
+def _titles(runs: Sequence[str]) -> list[str]:
+    """What people call runs that a session knows by their names."""
+    called = {name.partition("/")[2]: title for name, title in titles().items()}
+    return [called.get(run, run) for run in runs]
+
+
 def _milliseconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.0f}{NBSP}ms"
 
@@ -67,7 +76,7 @@ def _show_figures(stats: LiveStats) -> None:
             f"{stats.analyses_per_second:.0f}{NBSP}/s",
             "Frames that the models finished; always the newest one is next.",
         ),
-        "Overlay age": (
+        "Age": (
             _milliseconds(age.p90 if age else None),
             "From the frame that was analysed to the one it is drawn on; nine in ten are younger.",
         ),
@@ -94,7 +103,9 @@ def _show_faces(stats: LiveStats) -> None:
         if len(answers) == 1:
             st.markdown(f"Face {face.track} {_named(face.prediction)}")
             continue
-        lines = zip(stats.models, answers, strict=False)  # while models change, one may be new
+        lines = zip(
+            _titles(stats.models), answers, strict=False
+        )  # while models change, one may be new
         named = "  \n".join(f"{_named(answer)} {escape(model)}" for model, answer in lines)
         st.markdown(f"Face {face.track}  \n{named}")
     if len(stats.faces) > FACES_LISTED:
@@ -102,7 +113,7 @@ def _show_faces(stats: LiveStats) -> None:
 
 
 def _show_counts(stats: LiveStats) -> None:
-    names = " and ".join(escape(name) for name in stats.models)
+    names = " and ".join(map(escape, _titles(stats.models)))
     counts = f"{how_many(stats.frames, 'frame')}, {stats.analysed:,} analysed, by {names}."
     if age := stats.overlay_age_ms:
         counts += f" Median age of an overlay: {_milliseconds(age.p50)}."
@@ -116,7 +127,7 @@ def _show_state(stats: LiveStats, camera: Camera) -> None:
     if camera.models.is_busy:
         words = "Opening the model … you can press Start already."
         if stats.models:
-            names = " and ".join(map(escape, stats.models))
+            names = " and ".join(map(escape, _titles(stats.models)))
             words = f"Opening what you chose; until it is ready, {names} goes on."
         st.info(words, icon=":material/hourglass_top:")
     if not stats.playing or stats.fps > 0:
