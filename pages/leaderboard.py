@@ -1,16 +1,31 @@
 """Leaderboard: every finished run, ranked on the test images by accuracy."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
 from fer_bench import ui
 from fer_bench.formatting import escape, interval, percent
+from fer_bench.report import (
+    REFERENCES,
+    Contents,
+    bibtex,
+    collect,
+    latex_tables,
+    markdown_tables,
+    methods,
+)
+from fer_bench.report.tables import LEADERBOARD
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.studies.comparison.seeds import over_seeds
 from fer_bench.ui import ranking
 from fer_bench.ui.comparison import RUNS_PARAMETER
 from fer_bench.ui.references import show_published
 
+PAPER_COLUMNS = ["run", "accuracy", "interval", "clean", "f1", "ece"]
 INTRODUCTION = (
     "Which model is how accurate? Every checkpoint was chosen on validation images, the test "
     "images were read once, and every accuracy has its 95 % interval. Runs differ in epochs, "
@@ -54,7 +69,53 @@ def main() -> None:
         ranking.show_table(over_seeds(others) if averaged else others, "not-ranked", why=True)
     if not table.empty:
         show_published(table)
+        show_paper()
     ranking.show_without_result()
+
+
+def show_paper() -> None:
+    """The chosen data set's tables, methods and references, made when they are asked for."""
+    with st.expander("For a paper", icon=":material/article:"):
+        columns = st.multiselect(
+            "Columns",
+            list(LEADERBOARD),
+            default=PAPER_COLUMNS,
+            format_func=LEADERBOARD.__getitem__,
+            key="paper-columns",
+        )
+        st.caption(
+            "Tables hold all ranked runs of this data set: the leaderboard with these columns, "
+            "mean ± sd over seeds, recall of each emotion, and the best runs tested two by two."
+        )
+        makers: dict[str, Callable[[Contents], str]] = {
+            "leaderboard.tex": partial(latex_tables, columns=columns),
+            "leaderboard.md": partial(markdown_tables, columns=columns),
+            "methods.txt": methods,
+            REFERENCES: bibtex,
+        }
+        with st.container(horizontal=True, gap="small"):
+            for file, make in makers.items():
+                st.download_button(
+                    file,
+                    partial(written, make, st.session_state["data"]),
+                    file,
+                    key=f"paper-{file}",
+                    icon=":material/download:",
+                    on_click="ignore",
+                )
+        words = f"report --tables paper --columns {','.join(columns)}"
+        st.code(ui.command(words), language="bash", wrap_lines=True)
+
+
+def written(make: Callable[[Contents], str], benchmark: str) -> str:
+    """One file about one benchmark.
+
+    Raises:
+        FerBenchError: the records cannot be read.
+    """
+    found = collect(ui.results_store())
+    chosen = tuple(one for one in found.benchmarks if one.name == benchmark)
+    return make(replace(found, benchmarks=chosen))
 
 
 def show_ranking(ranked: pd.DataFrame) -> None:

@@ -22,10 +22,14 @@ from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A record that numbers come from, and the number that stands for it in the report."""
+    """A record that numbers come from, and the number that stands for it in the report.
+
+    title: what people call it.
+    """
 
     number: int
     run: StoredRun
+    title: str
 
     @property
     def record(self) -> RunRecord:
@@ -112,7 +116,10 @@ def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[S
     table = table.sort_values("test_accuracy", ascending=False, kind="stable")
     table = table.sort_values("comparable", ascending=False, kind="stable")
     table = table.sort_values("_order", kind="stable").drop(columns="_order")
-    sources = tuple(Source(number=n, run=done[p]) for n, p in enumerate(table["place"], start=1))
+    sources = tuple(
+        Source(number=n, run=done[place], title=title)
+        for n, (place, title) in enumerate(zip(table["place"], table["title"], strict=True), 1)
+    )
     numbers = {source.run.folder.resolve(): source.number for source in sources}
     starts = [starting_run(source.run) for source in sources]
     table = table.assign(

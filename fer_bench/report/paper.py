@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
 from fer_bench.markdown import prose
 from fer_bench.report import tables
 from fer_bench.report.contents import Benchmark, Contents, Source
 from fer_bench.report.formats import to_latex, to_markdown
+from fer_bench.report.tables import Table
+from fer_bench.results.parse import read_predictions
+from fer_bench.results.store import PREDICTIONS
+from fer_bench.studies.comparison.compare import compare
 
 HOW = (
     "Accuracy on the test images, with the 95 % bootstrap interval; checkpoints were chosen on "
     "validation images. Clean leaves out test images that also stand in train or val; TTA averages "
     "over views of an image; ECE is the expected calibration error, 15 bins."
 )
+#: Runs that are tested two by two.
+MOST_PAIRED = 4
 NO_RANKED = "No run can be ranked: they are on drawn faces or on a part of the images."
 
 
@@ -20,40 +29,87 @@ def _ranked(contents: Contents) -> list[Benchmark]:
     return [one for one in contents.benchmarks if len(one.ranked)]
 
 
-def markdown_tables(contents: Contents) -> str:
-    """A Markdown document: a table per benchmark, seeds together, and the records behind them."""
+def markdown_tables(contents: Contents, columns: Sequence[str] | None = None) -> str:
+    """A Markdown document: tables per benchmark, and the records behind them.
+
+    columns: of the leaderboards, as `tables.leaderboard` takes them.
+
+    Raises:
+        FerBenchError: an unknown column.
+    """
     parts = ["# Results", prose(HOW)]
     shown = _ranked(contents)
     if not shown:
         parts.append(NO_RANKED)
     for one in shown:
-        parts += [f"## {prose(one.name)}", to_markdown(tables.leaderboard(one.ranked))]
-        if (together := tables.seeds(one.ranked)) is not None:
-            parts += ["### Over seeds", to_markdown(together)]
+        parts.append(f"## {prose(one.name)}")
+        for part in _parts(contents, one, columns):
+            parts += [f"### {prose(part.title)}"] if part.title else []
+            parts.append(to_markdown(part.table))
     if sources := ranked_sources(contents):
         parts += ["## Records", to_markdown(tables.sources(sources, commands=True))]
     return "\n\n".join(parts) + "\n"
 
 
-def latex_tables(contents: Contents) -> str:
+def latex_tables(contents: Contents, columns: Sequence[str] | None = None) -> str:
     """The same as LaTeX tables in booktabs' style, to be read in by `\\input`."""
     parts = [r"% Needs \usepackage{booktabs}. Written by FER Bench: do not edit."]
     shown = _ranked(contents)
     if not shown:
         parts.append(f"% {NO_RANKED}")
     for number, one in enumerate(shown, start=1):
-        caption = f"{one.name}. {HOW}"
-        table = tables.leaderboard(one.ranked)
-        parts.append(to_latex(table, caption=caption, label=f"tab:fer-bench-{number}"))
-        if (together := tables.seeds(one.ranked)) is not None:
-            caption = f"{one.name}: mean and sample standard deviation over seeds."
-            label = f"tab:fer-bench-{number}-seeds"
-            parts.append(to_latex(together, caption=caption, label=label))
+        for part in _parts(contents, one, columns):
+            caption = f"{one.name}: {part.caption}" if part.title else f"{one.name}. {HOW}"
+            label = f"tab:fer-bench-{number}{part.suffix}"
+            parts.append(to_latex(part.table, caption=caption, label=label))
     if sources := ranked_sources(contents):
         table = tables.sources(sources, commands=False)
         caption = "The records behind the numbers: where each comes from."
         parts.append(to_latex(table, caption=caption, label="tab:fer-bench-records"))
     return "\n\n".join(parts) + "\n"
+
+
+class _Part(NamedTuple):
+    """A benchmark's table; the leaderboard itself has no title."""
+
+    table: Table
+    title: str = ""
+    caption: str = ""
+    suffix: str = ""
+
+
+def _parts(contents: Contents, one: Benchmark, columns: Sequence[str] | None) -> Iterator[_Part]:
+    yield _Part(tables.leaderboard(one.ranked, columns))
+    if (together := tables.seeds(one.ranked)) is not None:
+        caption = "mean and sample standard deviation over seeds."
+        yield _Part(together, "Over seeds", caption, "-seeds")
+    found = [contents.source(int(number)) for number in one.ranked["source"]]
+    if tested := [source for source in found if "test" in source.record.metrics]:
+        caption = "recall of each emotion on the test images."
+        yield _Part(tables.per_emotion(tested), "Recall of each emotion", caption, "-emotions")
+    if (pairs := _pairs(found)) is not None:
+        caption = (
+            "differences in accuracy on the same images with 95 % paired bootstrap intervals, "
+            "exact McNemar tests and Holm's correction."
+        )
+        yield _Part(pairs, f"The best {MOST_PAIRED}, two by two", caption, "-pairs")
+
+
+def _pairs(found: Sequence[Source]) -> Table | None:
+    """The best runs that have predictions, tested two by two; None for fewer than two."""
+    answered = [source for source in found if (source.run.folder / PREDICTIONS).exists()]
+    same_data = answered[0].record.dataset.fingerprint if answered else None
+    best = [s for s in answered if s.record.dataset.fingerprint == same_data][:MOST_PAIRED]
+    if len(best) < 2:
+        return None
+    runs = [source.run for source in best]
+    comparison = compare(runs, [read_predictions(run.folder / PREDICTIONS) for run in runs])
+    titles = {source.run.id: source.title for source in best}
+    called = {
+        name: titles[run.id]
+        for name, run in zip(comparison.names, comparison.shared.runs, strict=True)
+    }
+    return tables.pairs(comparison, called)
 
 
 def ranked_sources(contents: Contents) -> list[Source]:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from fer_bench.errors import FerBenchError, suggest
 from fer_bench.report.contents import Contents, Source
 from fer_bench.results.leaderboard.published import PublishedFigure
 from fer_bench.results.record import Metrics
 from fer_bench.results.summary import reproduce_command
+from fer_bench.studies.comparison.compare import Comparison
 from fer_bench.studies.comparison.seeds import over_seeds
 
 NOTHING = "–"
@@ -53,37 +55,100 @@ def _integer(value: float) -> str:
     return NOTHING if pd.isna(value) else f"{value:.0f}"
 
 
-def leaderboard(rows: pd.DataFrame) -> Table:
+#: What a leaderboard can show, in reading order: the option's word and the header.
+LEADERBOARD = {
+    "run": "Run",
+    "model": "Model",
+    "mode": "Mode",
+    "recipe": "Recipe",
+    "pretraining": "Pretraining",
+    "seed": "Seed",
+    "epochs": "Epochs",
+    "input": "Input (px)",
+    "parameters": "Parameters (M)",
+    "accuracy": "Accuracy (%)",
+    "interval": "95 % interval",
+    "clean": "Clean (%)",
+    "tta": "TTA (%)",
+    "f1": "Macro F1 (%)",
+    "ece": "ECE",
+}
+#: Those that are words.
+WORDS = ("run", "model", "mode", "recipe", "pretraining")
+
+
+def leaderboard(rows: pd.DataFrame, columns: Sequence[str] | None = None) -> Table:
     """Runs in the order given: what each is, and how good.
 
-    rows: `Benchmark.ranked` or `Benchmark.others`.
+    rows: `Benchmark.ranked` or `Benchmark.others`. columns: keys of `LEADERBOARD`, all by default.
+
+    Raises:
+        FerBenchError: an unknown column.
     """
-    header = (
-        "Run", "Model", "Mode", "Recipe", "Pretraining", "Seed", "Epochs", "Input (px)",
-        "Parameters (M)", "Accuracy (%)", "95 % interval", "Clean (%)", "TTA (%)", "Macro F1 (%)",
-        "ECE",
-    )  # fmt: skip
+    chosen = list(columns or LEADERBOARD)
+    if unknown := [name for name in chosen if name not in LEADERBOARD]:
+        raise FerBenchError(f"unknown column {unknown[0]!r}: {suggest(unknown[0], LEADERBOARD)}")
+    chosen.sort(key=lambda name: name not in WORDS)
+    cells = (_leaderboard_cells(row) for row in rows.to_dict("records"))
+    return Table(
+        header=tuple(LEADERBOARD[name] for name in chosen),
+        rows=tuple(tuple(row[name] for name in chosen) for row in cells),
+        texts=sum(name in WORDS for name in chosen),
+        sources=tuple(rows["source"]),
+    )
+
+
+def _leaderboard_cells(row: Mapping[Hashable, Any]) -> dict[str, str]:
+    return {
+        "run": str(row["title"]),
+        "model": str(row["model"]),
+        "mode": str(row["mode"]),
+        "recipe": str(row["recipe"]),
+        "pretraining": f"record {row['start']}" if row["start"] else str(row["pretraining"]),
+        "seed": str(row["seed"]),
+        "epochs": _integer(row["epochs"]),
+        "input": _integer(row["input_size"]),
+        "parameters": _millions(row["parameters"]),
+        "accuracy": rate(row["test_accuracy"]),
+        "interval": _interval(row["ci_low"], row["ci_high"]),
+        "clean": rate(row["test_clean_accuracy"]),
+        "tta": rate(row["test_accuracy_tta"]),
+        "f1": rate(row["test_macro_f1"]),
+        "ece": NOTHING if pd.isna(row["ece"]) else f"{row['ece']:.3f}",
+    }
+
+
+def per_emotion(found: Sequence[Source]) -> Table:
+    """Recall of each emotion on the test images by runs of one benchmark."""
+    emotions = found[0].record.dataset.emotions
+    tests = [source.record.metrics["test"].per_class for source in found]
+    return Table(
+        header=("Run", *(f"{emotion.capitalize()} (%)" for emotion in emotions)),
+        rows=tuple(
+            (source.title, *(rate(test[emotion].recall) for emotion in emotions))
+            for source, test in zip(found, tests, strict=True)
+        ),
+        texts=1,
+        sources=tuple(source.number for source in found),
+    )
+
+
+def pairs(comparison: Comparison, called: Mapping[str, str]) -> Table:
+    """Every two runs tested on the same images. called: titles by what the comparison names."""
+    header = ("First", "Second", "Points ahead", "95 % interval", "p", "Holm p", "Told apart")
     cells = tuple(
         (
-            str(row["title"]),
-            str(row["model"]),
-            str(row["mode"]),
-            str(row["recipe"]),
-            f"record {row['start']}" if row["start"] else str(row["pretraining"]),
-            str(row["seed"]),
-            _integer(row["epochs"]),
-            _integer(row["input_size"]),
-            _millions(row["parameters"]),
-            rate(row["test_accuracy"]),
-            _interval(row["ci_low"], row["ci_high"]),
-            rate(row["test_clean_accuracy"]),
-            rate(row["test_accuracy_tta"]),
-            rate(row["test_macro_f1"]),
-            NOTHING if pd.isna(row["ece"]) else f"{row['ece']:.3f}",
+            called[pair.a],
+            called[pair.b],
+            f"{pair.accuracy_difference * 100:+.2f}",
+            " – ".join(f"{end * 100:+.2f}" for end in pair.accuracy_interval),
+            f"{pair.p:.2g}",
+            f"{pair.p_holm:.2g}",
+            "yes" if pair.apart else "no",
         )
-        for row in rows.to_dict("records")
+        for pair in comparison.pairs
     )
-    return Table(header=header, rows=cells, texts=5, sources=tuple(rows["source"]))
+    return Table(header=header, rows=cells, texts=2)
 
 
 def seeds(rows: pd.DataFrame) -> Table | None:

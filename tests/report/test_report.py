@@ -24,6 +24,7 @@ from fer_bench.results.reports.human_line import HumanLine, Share, save_human_li
 from fer_bench.results.store import ResultsStore, read_run
 from fer_bench.results.summary import reproduce_command
 
+PAPER_FILES = ("leaderboard.md", "leaderboard.tex", "methods.txt", "references.bib")
 HOSTILE = '"><img src=x onerror=alert(1)></script><b>|&_%$#{}~^\\--[x]*`'
 
 
@@ -382,7 +383,7 @@ def test_the_command_writes_the_page_and_the_tables(
     code, out, _ = command(capsys, *words, "--json")
     assert code == 0
     assert json.loads(out) == {
-        "files": [str(file), str(tables / "leaderboard.md"), str(tables / "leaderboard.tex")],
+        "files": [str(file), *(str(tables / name) for name in PAPER_FILES)],
         "benchmarks": [
             {
                 "name": "fer2013 · official · 7 emotions · data abababab",

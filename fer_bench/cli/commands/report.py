@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fer_bench.report import Contents
     from fer_bench.results.store import ResultsStore
 
-MARKDOWN, LATEX = "leaderboard.md", "leaderboard.tex"
+MARKDOWN, LATEX, METHODS = "leaderboard.md", "leaderboard.tex", "methods.txt"
 
 
 def report(
@@ -27,7 +27,14 @@ def report(
         str | None, typer.Option(help="Only runs on this data set, such as `fer2013`.")
     ] = None,
     tables: Annotated[
-        Path | None, typer.Option(help=f"Folder for {MARKDOWN} and {LATEX} (booktabs).")
+        Path | None,
+        typer.Option(
+            help=f"Folder for {MARKDOWN}, {LATEX} (booktabs), {METHODS} and BibTeX entries."
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Of the leaderboards in --tables: run,accuracy,interval,f1,…"),
     ] = None,
     figures: Annotated[
         Path | None,
@@ -48,19 +55,25 @@ def report(
     Example: python -m fer_bench report --out report.html --tables paper --figures paper
     """
     from fer_bench.report import (
+        REFERENCES,
+        bibtex,
         collect,
         latex_tables,
         markdown_tables,
+        methods,
         report_page,
         with_results,
     )
 
     contents = collect(store, dataset)
+    chosen = [name.strip() for name in columns.split(",")] if columns else None
     files = {file: report_page(store, contents).encode()}
     if tables is not None:
         files |= {
-            tables / MARKDOWN: markdown_tables(contents).encode(),
-            tables / LATEX: latex_tables(contents).encode(),
+            tables / MARKDOWN: markdown_tables(contents, chosen).encode(),
+            tables / LATEX: latex_tables(contents, chosen).encode(),
+            tables / METHODS: methods(contents).encode(),
+            tables / REFERENCES: bibtex(contents).encode(),
         }
     if figures is not None:
         files |= _figures(store, contents, figures)

@@ -1,0 +1,92 @@
+"""What a paper takes from the records: chosen columns, emotions, pairs, methods and references."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import pytest
+from browser_fixtures import save_runs
+
+from fer_bench.errors import FerBenchError
+from fer_bench.report import Contents, bibtex, collect, latex_tables, markdown_tables, methods
+from fer_bench.report.methods import CITED_FOR_DATA, CITED_FOR_MODELS, REFERENCES
+from fer_bench.results.store import ResultsStore
+
+RUNS = 3
+
+
+@pytest.fixture(scope="module")
+def contents(tmp_path_factory: pytest.TempPathFactory) -> Contents:
+    root = tmp_path_factory.mktemp("paper") / "results"
+    save_runs(root)
+    return collect(ResultsStore(root))
+
+
+def markdown_table(text: str, under: str) -> list[list[str]]:
+    """The cells of the first table below a heading."""
+    lines = text.split(f"{under}\n\n", 1)[1].split("\n\n", 1)[0].splitlines()
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+
+def test_columns_are_those_that_were_chosen_words_first(contents: Contents) -> None:
+    text = markdown_tables(contents, ["accuracy", "interval", "run"])
+    header = next(line for line in text.splitlines() if line.startswith("| \\#"))
+    assert header == "| \\# | Run | Accuracy (%) | 95 % interval |"
+    assert (
+        "Macro F1 (\\%) \\\\" not in latex_tables(contents, ["run", "accuracy"]).split("seeds")[0]
+    )
+
+
+def test_an_unknown_column_is_a_sentence(contents: Contents) -> None:
+    with pytest.raises(FerBenchError, match="unknown column 'acuracy': did you mean 'accuracy'"):
+        markdown_tables(contents, ["acuracy"])
+
+
+def test_each_emotion_has_its_recall(contents: Contents) -> None:
+    header, _, *rows = markdown_table(markdown_tables(contents), "### Recall of each emotion")
+    record = contents.source(1).record
+    assert header[2:] == [f"{emotion.capitalize()} (%)" for emotion in record.dataset.emotions]
+    assert len(rows) == RUNS
+    recalls = [one.recall for one in record.metrics["test"].per_class.values()]
+    assert rows[0][2:] == [f"{recall * 100:.2f}" for recall in recalls]
+
+
+def test_runs_are_tested_two_by_two(contents: Contents) -> None:
+    header, _, *rows = markdown_table(markdown_tables(contents), "### The best 4, two by two")
+    assert header == [
+        "First", "Second", "Points ahead", "95 % interval", "p", "Holm p", "Told apart",
+    ]  # fmt: skip
+    assert len(rows) == RUNS * (RUNS - 1) / 2
+    assert {row[0] for row in rows} <= {
+        contents.source(n).title for n in contents.benchmarks[0].ranked["source"]
+    }
+
+
+def test_the_methods_name_data_training_choice_and_tests(contents: Contents) -> None:
+    text = methods(contents)
+    record = contents.source(1).record
+    for said in (
+        f"{record.dataset.split_sizes['train']:,} training",
+        record.dataset.fingerprint[:12],
+        "all weights are trained by the recipe `finetune-5`",
+        "VGG16: a linear head is trained on frozen features",
+        "2 seeds",
+        "95 % bootstrap intervals",
+        "exact McNemar tests with Holm's correction",
+        f"FER Bench {record.environment.fer_bench}",
+    ):
+        assert said in text
+    assert text.count("\n") == 1
+
+
+def test_references_are_of_what_the_ranked_runs_use(contents: Contents) -> None:
+    assert re.findall(r"^@\w+\{(\w+),", bibtex(contents), re.MULTILINE) == [
+        "ferbench", "goodfellow2013challenges", "he2016deep", "simonyan2015very",
+        "mcnemar1947note", "holm1979simple",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", [*CITED_FOR_DATA.values(), *CITED_FOR_MODELS.values()])
+def test_everything_that_may_be_cited_has_an_entry(key: str) -> None:
+    assert f"{{{key},\n" in (files("fer_bench.report") / REFERENCES).read_text(encoding="utf-8")
