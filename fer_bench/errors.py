@@ -3,7 +3,26 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+#: Packages that only an extra brings, by the name that is imported (pyproject.toml).
+EXTRAS = {
+    "dashboard": ("streamlit", "streamlit_webrtc", "segno"),
+    "serve": (
+        "cryptography",
+        "fastapi",
+        "fastapi_offline",
+        "multipart",
+        "prometheus_client",
+        "python_multipart",
+        "starlette",
+        "uvicorn",
+    ),
+    "fast": ("nncf", "onnx", "onnxruntime", "onnxscript", "openvino"),
+    "explain": ("cleanlab", "pytorch_grad_cam"),
+    "scale": ("mlflow", "ray", "s3fs", "tensorboard", "wandb"),
+}
 
 
 class FerBenchError(Exception):
@@ -18,6 +37,31 @@ class RunFailed(FerBenchError):
     """The work itself failed (not its input): exit code 1."""
 
     exit_code = 1
+
+
+def missing_extra(error: ModuleNotFoundError) -> FerBenchError | None:
+    """What to install where a package is missing that an extra brings; None for any other."""
+    package = (error.name or "").partition(".")[0]
+    for extra, packages in EXTRAS.items():
+        if package in packages:
+            return FerBenchError(
+                f"this needs the package {package}, which is not installed: "
+                f"pip install 'fer-bench[{extra}]'"
+            )
+    return None
+
+
+@contextmanager
+def extra_needed() -> Iterator[None]:
+    """Around the imports of what an extra brings.
+
+    Raises:
+        FerBenchError: it is not installed; says which extra to install.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) or error from None
 
 
 def one_line(text: str) -> str:

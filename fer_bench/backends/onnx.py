@@ -171,7 +171,8 @@ def _require(*packages: str) -> None:
             __import__(package)
         except ImportError as error:
             raise Unavailable(
-                f"{package} is not installed ({error}): pip install {' '.join(packages)}"
+                f"{package} is not installed ({error}): pip install {' '.join(packages)} "
+                "(or 'fer-bench[fast]')"
             ) from error
 
 

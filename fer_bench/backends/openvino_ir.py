@@ -34,7 +34,7 @@ def load_openvino() -> Any:
         import openvino
     except ImportError as error:
         raise Unavailable(
-            f"OpenVINO is not installed ({error}): pip install openvino nncf"
+            f"OpenVINO is not installed ({error}): pip install openvino nncf (or 'fer-bench[fast]')"
         ) from error
     return openvino
 

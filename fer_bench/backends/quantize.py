@@ -48,7 +48,9 @@ def quantise_onnx(onnx: bytes, faces: Tensor, *, attends: bool) -> bytes:
     try:
         import onnx as package
     except ImportError as error:
-        raise Unavailable(f"onnx is not installed ({error}): pip install onnx") from error
+        raise Unavailable(
+            f"onnx is not installed ({error}): pip install onnx (or 'fer-bench[fast]')"
+        ) from error
     from fer_bench.backends.export.metadata import INPUT
 
     model = package.load_from_string(onnx)
@@ -63,7 +65,9 @@ def _quantise(model: Any, items: Sequence[Any], attends: bool) -> Any:
         from nncf.errors import InternalError, UnsupportedModelError, ValidationError
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet
     except ImportError as error:
-        raise Unavailable(f"NNCF is not installed ({error}): pip install nncf") from error
+        raise Unavailable(
+            f"NNCF is not installed ({error}): pip install nncf (or 'fer-bench[fast]')"
+        ) from error
     try:
         with keep_signal_stack(), contextlib.redirect_stdout(io.StringIO()):  # its progress bars
             return nncf.quantize(

@@ -25,7 +25,7 @@ from fer_bench.cli.commands import (
 )
 from fer_bench.cli.commands.evaluation import evaluate, score, verify
 from fer_bench.cli.commands.studies import compare, explain, human_line, latency, robustness
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, missing_extra
 
 #: Commands whose work several processes share; the others are for one.
 SHARED = ("train", "ensemble", "evaluate")
@@ -90,6 +90,11 @@ def main() -> None:
     except FerBenchError as error:
         sys.stderr.write(distributed.sentence(error))
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as missing:
+        if (refusal := missing_extra(missing)) is None:
+            raise
+        sys.stderr.write(distributed.sentence(refusal))
+        sys.exit(refusal.exit_code)
     except BrokenPipeError:
         # The reader (`| head`) has gone: keep Python from complaining when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +46,8 @@ def app(
 
     Example: python -m fer_bench app --lan --https
     """
+    if find_spec("streamlit") is None:
+        raise ModuleNotFoundError("streamlit is not installed", name="streamlit")
     from fer_bench.api.server import listen
     from fer_bench.api.sharing import lan_address, make_certificate, new_token
     from fer_bench.environment import dashboard_folder

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_bench.data.preprocess import to_input
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, extra_needed, suggest
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.files.images import check_image
 from fer_bench.models.classifier import Classifier
@@ -67,8 +67,9 @@ def _explained(
 ) -> NDArray[np.float32]:
     """As `explain`; hooks are left on the model."""
     # Slow to import (it brings matplotlib), and only this function needs it.
-    from pytorch_grad_cam import HiResCAM
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    with extra_needed():
+        from pytorch_grad_cam import HiResCAM
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     # Gradients flow from the pixels, so that frozen weights are explained as well.
     x = to_input(crop[None], model.input_spec).requires_grad_()

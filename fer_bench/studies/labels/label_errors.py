@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, extra_needed
 from fer_bench.evaluation.confusion import of_set, scores
 
 
@@ -27,8 +27,9 @@ def likely_errors(predictions: pd.DataFrame, emotions: Sequence[str]) -> pd.Data
     Raises:
         FerBenchError: no test images, those of one class only, or no column for an emotion.
     """
-    from cleanlab.filter import find_label_issues
-    from cleanlab.rank import get_label_quality_scores
+    with extra_needed():
+        from cleanlab.filter import find_label_issues
+        from cleanlab.rank import get_label_quality_scores
 
     test = of_set(predictions, "test")
     if test.empty:
