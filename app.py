@@ -17,6 +17,7 @@ page = st.navigation(
         "Try it": [
             st.Page("pages/live.py", title="Live", icon=":material/videocam:"),
             st.Page("pages/image.py", title="Try an image", icon=":material/image:"),
+            st.Page("pages/video.py", title="Videos", icon=":material/movie:"),
         ],
         "Results": [
             st.Page("pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),

@@ -31,10 +31,11 @@ from fer_bench.ui.images import upload
 from fer_bench.ui.live import camera as live
 from fer_bench.ui.live import panel
 from fer_bench.ui.live.opening import detector_factory
+from fer_bench.ui.live.recorder import show_recorder
 
 INTRODUCTION = (
     "Your webcam's faces, named while you watch. Frames are analysed where this dashboard runs, "
-    "and kept nowhere."
+    "and kept nowhere unless you record them."
 )
 REFRESH = timedelta(seconds=1)
 #: Where a visit remembers its models.
@@ -225,6 +226,7 @@ def main() -> None:
         st.fragment(panel.show, run_every=refresh)(camera, opening)
     show_settings(camera.session)
     show_downloads(camera.session, playing)
+    show_recorder(camera, playing)
     models.about_models([run for run in runs if run.id in chosen])
     show_picture(chosen, backend, detector)
 

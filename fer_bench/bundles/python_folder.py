@@ -10,6 +10,9 @@ from fer_bench.bundles.contents import MODEL, Contents, detector_settings, licen
 
 #: Files that are the same for every run.
 PROGRAM = ("run.py", "faces.py", "requirements.txt")
+#: FER Bench's own decoder of pictures, which becomes the package `PICTURES` of the folder.
+DECODER = ("pixels.py", "bit_depth.py", "deep_tiff.py", "picture_errors.py")
+PICTURES = "pictures"
 
 
 class PythonBundle:
@@ -19,13 +22,26 @@ class PythonBundle:
         """See `Bundle`."""
         folder, xml = files("fer_bench.bundles") / "python", cascade_xml()
         document = contents.metadata.model_dump(mode="json") | {"detector": detector_settings()}
-        return {name: (folder / name).read_bytes() for name in PROGRAM} | {
-            MODEL: contents.model,
-            "cascade.xml": xml,
-            "README.md": _readme(contents).encode(),
-            "LICENSES.txt": licences(contents, cascade_licence(xml)).encode(),
-            "model.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
-        }
+        return (
+            {name: (folder / name).read_bytes() for name in PROGRAM}
+            | _decoder()
+            | {
+                MODEL: contents.model,
+                "cascade.xml": xml,
+                "README.md": _readme(contents).encode(),
+                "LICENSES.txt": licences(contents, cascade_licence(xml)).encode(),
+                "model.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
+            }
+        )
+
+
+def _decoder() -> dict[str, bytes]:
+    data = files("fer_bench.data.files")
+    sources = {name: (data / name).read_text(encoding="utf-8") for name in DECODER}
+    return {
+        f"{PICTURES}/{name}": text.replace("fer_bench.data.files.", f"{PICTURES}.").encode()
+        for name, text in sources.items()
+    }
 
 
 def _readme(contents: Contents) -> str:
@@ -37,6 +53,7 @@ python run.py --camera 0
 ```
 
 `run.py` finds the faces and names their expressions; `--face` takes pictures that are faces.
+`pictures` is FER Bench's own reading of pictures: upright, over white, 16 bits, TIFF.
 Licences: LICENSES.txt.
 
 {contents.card}"""

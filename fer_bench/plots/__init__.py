@@ -20,7 +20,7 @@ from fer_bench.plots.errors import (
 from fer_bench.plots.explain import feature_scatter
 from fer_bench.plots.labels import agreement_lines, leak_intervals, people_bars
 from fer_bench.plots.latency import latency_bars, stage_bars
-from fer_bench.plots.live import emotion_timeline
+from fer_bench.plots.live import emotion_timeline, person_shares, person_timeline
 from fer_bench.plots.network import training_curve
 from fer_bench.plots.prediction import probability_bars, probability_pie
 from fer_bench.plots.ranking import accuracy_against, accuracy_bars, frozen_and_full, si_unit
@@ -51,6 +51,8 @@ __all__ = [
     "model_colour",
     "people_bars",
     "per_class_bars",
+    "person_shares",
+    "person_timeline",
     "probability_bars",
     "probability_pie",
     "reliability_diagram",

@@ -1,13 +1,14 @@
-"""The chart of a live session."""
+"""The charts of a live session and of a video."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 
 from fer_bench.emotions import COLOURS, FER2013
-from fer_bench.plots.style import MODEL_COLOURS
+from fer_bench.plots.style import ACCENT, MODEL_COLOURS, emotion_colour, finish
 
 #: How much of the past the timeline shows, seconds.
 SHOWN_S = 60
@@ -15,6 +16,8 @@ SHOWN_S = 60
 GAP_S = 1.0
 #: People's lines: colours that are told apart by everybody, and dashes beside them.
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+#: Of the charts with a row per person, pixels.
+ROW_HEIGHT, LEAST_HEIGHT = 44, 130
 
 
 def emotion_timeline(timeline: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -78,3 +81,67 @@ def emotion_timeline(timeline: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, An
             },
         },
     }
+
+
+def person_timeline(spans: pd.DataFrame, at: float | None = None) -> go.Figure:
+    """A row per person of a video and a bar per span, in the colour of its likeliest emotion.
+
+    A click gives the start of its span, seconds.
+
+    spans: `track`, `emotion`, `start_s` and `end_s`, as `inference.files.people.Span` has them.
+    at: where a line stands, seconds.
+    """
+    figure = go.Figure()
+    for emotion, own in spans.groupby("emotion", sort=False):
+        figure.add_bar(
+            orientation="h",
+            name=str(emotion),
+            base=own["start_s"],
+            x=own["end_s"] - own["start_s"],
+            y=own["track"].map(_person),
+            customdata=own[["end_s", "start_s"]],
+            marker={"color": emotion_colour(str(emotion)), "line": {"width": 0}},
+            hovertemplate=(
+                f"%{{y}}: {emotion}<br>%{{customdata[1]:.2f}} to %{{customdata[0]:.2f}} s"
+                "<extra></extra>"
+            ),
+        )
+    finish(figure, height=_height(spans["track"].nunique()), x_title="Time (s)")
+    figure.update_layout(barmode="overlay", bargap=0.25)
+    figure.update_yaxes(autorange="reversed", type="category")
+    if at is not None:
+        figure.add_vline(at, line={"color": ACCENT, "width": 2})
+    return figure
+
+
+def person_shares(spans: pd.DataFrame) -> go.Figure:
+    """A bar per person of a video: over which share of their time each emotion was the likeliest.
+
+    spans: as for `person_timeline`.
+    """
+    seconds = (spans["end_s"] - spans["start_s"]).groupby([spans["track"], spans["emotion"]]).sum()
+    shares = seconds / seconds.groupby("track").transform("sum")
+    figure = go.Figure()
+    for emotion in spans["emotion"].unique():
+        own = shares.xs(emotion, level="emotion")
+        figure.add_bar(
+            orientation="h",
+            name=str(emotion),
+            x=own,
+            y=own.index.map(_person),
+            marker={"color": emotion_colour(str(emotion))},
+            hovertemplate=f"%{{y}}: {emotion} %{{x:.0%}}<extra></extra>",
+        )
+    finish(figure, height=_height(spans["track"].nunique()), x_title="Share of the person's time")
+    figure.update_layout(barmode="stack", bargap=0.25)
+    figure.update_xaxes(tickformat=".0%", range=[0, 1])
+    figure.update_yaxes(autorange="reversed", type="category")
+    return figure
+
+
+def _person(track: int) -> str:
+    return f"Person {track}"
+
+
+def _height(n_people: int) -> int:
+    return LEAST_HEIGHT + ROW_HEIGHT * n_people

@@ -149,6 +149,20 @@ def pick_classifiers(
     return opened
 
 
+def pick_model(choices: Sequence[StoredRun], *, key: str) -> str:
+    """A box to choose one run, the one of the address or the first by default; its `run_id`."""
+    labels = run_labels(choices)
+    names, wanted = list(labels), chosen_run()
+    return st.selectbox(
+        "Model",
+        names,
+        index=names.index(wanted) if wanted in labels else 0,
+        format_func=labels.__getitem__,
+        key=key,
+        help="The share after a name is its test accuracy.",
+    )
+
+
 def about_models(chosen: Sequence[StoredRun]) -> None:
     """A button that opens the model cards of these runs; none where there are none."""
     label = "About this model" if len(chosen) == 1 else "About these models"

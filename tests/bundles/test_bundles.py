@@ -98,6 +98,37 @@ def test_the_program_says_what_predict_says(folder: tuple[Path, Predictor], tmp_
     assert expected.count("no face found") == 1
 
 
+def test_odd_pictures_are_read_as_predict_reads_them(
+    folder: tuple[Path, Predictor], tmp_path: Path
+) -> None:
+    path, predictor = folder
+    face = Image.open(PHOTO).convert("RGB").crop((120, 20, 330, 220))
+    gray = np.asarray(face.convert("L"))
+    turned, exif = face.rotate(90, expand=True), Image.Exif()
+    exif[0x112] = 6
+    xmp = b'<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    clear = face.convert("RGBA")
+    clear.paste((0, 0, 0, 0), (0, 0, 210, 20))
+    turned.save(tmp_path / "exif.jpg", exif=exif)
+    face.save(tmp_path / "xmp.jpg", xmp=xmp)
+    face.convert("CMYK").save(tmp_path / "cmyk.jpg")
+    clear.save(tmp_path / "clear.png")
+    face.convert("P").save(tmp_path / "palette.gif")
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "gray16.png")
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "gray16.tif")
+    Image.fromarray(gray.astype(np.float32) / 255).save(tmp_path / "float.tif")
+    pictures = sorted(tmp_path.iterdir())
+    done = run_program(path, *map(str, pictures))
+    assert done.returncode == 0, done.stderr
+    expected = [
+        line
+        for picture in pictures
+        for line in (f"{picture}:", *said_of(predictor, read_image(picture)))
+    ]
+    assert done.stdout.splitlines() == expected
+    assert len(expected) == 2 * 8
+
+
 def test_faces_need_no_search(folder: tuple[Path, Predictor], tmp_path: Path) -> None:
     path, predictor = folder
     faces = COMPARED.images[:8]
@@ -169,8 +200,10 @@ def test_a_folder_is_written_and_its_network_compared(export: Export, tmp_path: 
     document = json.loads(text)
     assert document["path"] == str(out)
     assert document["agreement"]["top1_agreement"] == 1
-    assert sorted(document["folder_files"]) == sorted(path.name for path in out.iterdir())
-    assert document["folder_bytes"] == sum(path.stat().st_size for path in out.iterdir())
+    written = [path for path in out.rglob("*") if path.is_file()]
+    names = sorted(path.relative_to(out).as_posix() for path in written)
+    assert sorted(document["folder_files"]) == names
+    assert document["folder_bytes"] == sum(path.stat().st_size for path in written)
     assert read_metadata(out / MODEL).run == SECOND_RUN.partition("/")[2]
     assert "Model card" in (out / "README.md").read_text()
 

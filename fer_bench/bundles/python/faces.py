@@ -2,12 +2,15 @@
 
 import json
 import math
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from pictures.pixels import pixels_of
+from PIL import Image
 
 HERE = Path(__file__).parent
 SET = json.loads((HERE / "model.json").read_text(encoding="utf-8"))["detector"]
@@ -17,13 +20,13 @@ CASCADE = cv2.CascadeClassifier(str(HERE / "cascade.xml"))
 def read_image(path: Path) -> np.ndarray:
     """A picture as uint8 (H, W, 3) RGB, upright, over white where it is transparent."""
     try:
-        image = ImageOps.exif_transpose(Image.open(path))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return np.array(image.convert("RGB"))
-    except (OSError, Image.DecompressionBombError) as error:
-        sys.exit(f"{path} cannot be read as a picture ({error})")
+        return pixels_of(path.read_bytes(), colour=True)
+    # What damaged pictures raise in Pillow and OpenCV.
+    except (
+        OSError, EOFError, RuntimeError, SyntaxError, ValueError, TypeError, LookupError,
+        OverflowError, struct.error, zlib.error, Image.DecompressionBombError, cv2.error,
+    ) as error:  # fmt: skip
+        sys.exit(f"{path} cannot be read as a picture ({' '.join(str(error).split())})")
 
 
 def find_faces(image: np.ndarray, is_video: bool = False) -> list[tuple]:

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fer_bench.formatting import how_many
 from fer_bench.inference.files.batch import FileResult
 
 
+class Span(NamedTuple):
+    """A time over which a person was seen with one likeliest emotion, seconds of the video."""
+
+    track: int
+    emotion: str
+    start_s: float
+    end_s: float
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end_s - self.start_s
+
+
 @dataclass(eq=False)
 class _Person:
-    """seconds: by emotion, until the next analysed frame."""
-
     first: float
     last: float
     emotion: str
     frames: int = 0
     changes: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
 
-    def spend(self, seconds: float) -> None:
-        """Adds time with the emotion of now."""
-        self.seconds[self.emotion] = self.seconds.get(self.emotion, 0.0) + seconds
+    def extend(self, end_s: float) -> None:
+        """The person was seen with the emotion of the last span until then."""
+        self.spans[-1] = self.spans[-1]._replace(end_s=end_s)
 
 
 class People:
@@ -40,21 +53,31 @@ class People:
         if self._now is not None:
             self._step = now - self._now
             for person in self._shown:
-                person.spend(self._step)
-        self._now, self._shown = now, []
+                person.extend(now)
+        before, self._now, self._shown = self._shown, now, []
         for track, face in zip(result.tracks, result.faces, strict=True):
             person = self._persons.setdefault(track, _Person(now, now, face.emotion))
-            person.changes += person.emotion != face.emotion
+            has_changed = person.emotion != face.emotion
+            if has_changed or person not in before:
+                person.spans.append(Span(track, face.emotion, now, now))
+            person.changes += has_changed
             person.emotion, person.last = face.emotion, now
             person.frames += 1
             self._shown.append(person)
+
+    def spans(self) -> list[Span]:
+        """When each person showed what, in order of their numbers and of time.
+
+        A frame counts until the next one, the last as long as the one before.
+        """
+        return [span for _, person in sorted(self._persons.items()) for span in self._spans(person)]
 
     def document(self) -> list[dict[str, Any]]:
         """Each person as JSON, in order of their numbers.
 
         `track`, `first_s` and `last_s` (seen at), `frames`, `changes` of emotion from one frame to
-        the next that shows them, and `emotions`: shares of their time, the largest first. A frame
-        counts until the next one, the last as long as the one before.
+        the next that shows them, and `emotions`: shares of their time, the largest first, as
+        `spans` counts it.
         """
         return [
             {
@@ -78,10 +101,16 @@ class People:
             lines.append(f"person {person['track']}, {seen}: {shares}; {changes}")
         return lines
 
+    def _spans(self, person: _Person) -> list[Span]:
+        """Those until now, the end of the last frame if it shows the person."""
+        if person not in self._shown or self._now is None:
+            return person.spans
+        return [*person.spans[:-1], person.spans[-1]._replace(end_s=self._now + self._step)]
+
     def _shares(self, person: _Person) -> dict[str, float]:
-        seconds = dict(person.seconds)
-        if person in self._shown:
-            seconds[person.emotion] = seconds.get(person.emotion, 0.0) + self._step
+        seconds: defaultdict[str, float] = defaultdict(float)
+        for span in self._spans(person):
+            seconds[span.emotion] += span.seconds
         total = sum(seconds.values())
         largest_first = sorted(seconds, key=lambda emotion: -seconds[emotion])
         return {emotion: seconds[emotion] / total for emotion in largest_first}

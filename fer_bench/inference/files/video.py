@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,15 @@ def predict_video(
     batch_size: int = 16,
     copy_to: Path | None = None,
     progress: Progress = silent,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[FileResult]:
     """The faces of every `every`-th frame of a video; at its end, what was not read or written.
 
     Args:
         copy_to: where an annotated copy of all frames goes; frames between two analysed ones show
             the faces of the last.
+        is_cancelled: asked before each frame; once it says so, what was analysed until then is the
+            whole result.
 
     Raises:
         FerBenchError: `every` below 1.
@@ -51,7 +55,10 @@ def predict_video(
         if copy_to is not None:
             emotions = predictor.classifier.emotions
             copy = stack.enter_context(annotated_copy(copy_to, reader, emotions))
-        shots = _shots(reader.frames(copy.add_sound if copy else None), every, copy is not None)
+        frames = takewhile(
+            lambda _: not is_cancelled(), reader.frames(copy.add_sound if copy else None)
+        )
+        shots = _shots(frames, every, copy is not None)
         faces: tuple[FacePrediction, ...] = ()
         tracks: tuple[int, ...] = ()
         # Remembers a face over two analysed frames at least.
@@ -78,7 +85,7 @@ def predict_video(
                 if copy is not None:
                     copy.add(shot.frame, shot.image, faces, tracks)
                 progress("frames", number + 1, max(reader.n_expected, number + 1), {})
-    if reader.problem is not None:
+    if reader.problem is not None and (reader.n_read or not is_cancelled()):
         yield FileResult(path=path, error=reader.problem)
     if copy is not None and copy.problem is not None:
         yield FileResult(path=path, error=copy.problem, unwritten=True)

@@ -144,8 +144,8 @@ class VideoReader:
 
     @property
     def n_expected(self) -> int:
-        """Frames, by the header; 0 where it does not say."""
-        return int(self.pictures.frames)
+        """Frames, by the header or by its length and rate; 0 where it says neither."""
+        return int(self.pictures.frames) or round((self._promised_length or 0) * self.rate)
 
     def frames(self, on_sound: OnSound | None = None) -> Iterator[Frame]:
         """Each frame; the packets of sound between them go to `on_sound`.
@@ -179,6 +179,28 @@ class VideoReader:
                     pixel_aspect=self._pixel_aspect(),
                 )
                 self.n_read += 1
+
+    def image_at(self, time_s: float) -> NDArray[np.uint8]:
+        """As `read_frame`; the reader's `frames` go on from there."""
+        wanted = round(time_s / self.pictures.time_base)
+        shown = None
+        try:
+            self._container.seek(wanted, stream=self.pictures)
+            for raw in self._container.decode(self.pictures):
+                if shown is not None and (raw.pts or 0) > wanted:
+                    break
+                shown = raw
+        except FFmpegError as error:
+            self.note_damage(error)
+        if shown is None:
+            raise FerBenchError(f"{self.path} has no frame at {time_s:.2f} s that can be read")
+        return Frame(
+            number=0,
+            pts=shown.pts or 0,
+            time_base=self.pictures.time_base,
+            raw=shown,
+            pixel_aspect=self._pixel_aspect(),
+        ).image()
 
     def note_damage(self, error: FFmpegError) -> None:
         """Remembers a part that could not be read, for `problem`."""
@@ -241,7 +263,7 @@ class VideoReader:
 
     def _read_length(self) -> Fraction | None:
         """How long the header says that the pictures are, seconds."""
-        counted: Fraction = self.n_expected / self.rate
+        counted = Fraction(self.pictures.frames or 0) / self.rate
         if self.pictures.duration:
             length: Fraction = self.pictures.duration * self.pictures.time_base
             return max(counted, length)
@@ -255,3 +277,15 @@ class VideoReader:
             return is_cut_short(self.path)
         except OSError:  # gone meanwhile
             return False
+
+
+def read_frame(path: Path, time_s: float) -> NDArray[np.uint8]:
+    """What a whole video shows at a time: uint8 `(H, W, 3)` RGB; before its start the first frame.
+
+    Jumps there, so that a frame far into the video is as quick as an early one.
+
+    Raises:
+        FerBenchError: no video, or no frame that can be read there.
+    """
+    with VideoReader(path) as reader:
+        return reader.image_at(time_s)

@@ -66,10 +66,8 @@ class AnnotatedCopy:
                 self._open(drawn)
             height, width = self._size
             if drawn.shape[:2] != self._size:
-                drawn = _fitted(drawn, width, height)
-            even = np.pad(drawn, [(0, height % 2), (0, width % 2), (0, 0)], mode="edge")
-            raw = av.VideoFrame.from_ndarray(even, "rgb24")
-            raw = raw.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+                drawn = fitted(drawn, width, height)
+            raw = as_frame(drawn)
             raw.pts, raw.time_base = frame.pts, frame.time_base
             self._output.mux(self._pictures.encode(raw))
 
@@ -94,19 +92,9 @@ class AnnotatedCopy:
         self._output = av.open(str(temporary.absolute()), "w")
         self._file.callback(self._give_up)
         self._size = height, width = first.shape[:2]
-        name, finest = next(item for item in ENCODERS.items() if _can_encode(item[0]))
-        pictures = self._output.add_stream(name, rate=self._source.rate)
-        pictures.width, pictures.height = width + width % 2, height + height % 2
-        pictures.pix_fmt = "yuv420p"
-        context = pictures.codec_context
-        context.time_base = max(self._source.pictures.time_base, finest)
-        if name == "libx264":
-            context.options = {"preset": "veryfast", "crf": "20"}
-        else:
-            context.bit_rate = 4 * width * height  # generous: this encoder needs it
-        # BT.709, and said so: players guess the colours of what is not marked.
-        context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
-        self._pictures = pictures
+        self._pictures = add_pictures(
+            self._output, width, height, self._source.rate, self._source.pictures.time_base
+        )
         for source in self._source.sound:
             if source.rate and source.channels:  # else its kind never became known
                 self._tracks[source.index] = SoundTrack(source, self._output, self._target.suffix)
@@ -168,14 +156,42 @@ def _encoding(target: Path) -> Iterator[None]:
         ) from None
 
 
-def _fitted(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def add_pictures(output: Any, width: int, height: int, rate: Fraction, clock: Fraction) -> Any:
+    """A new stream of a container for frames made by `as_frame`; sides in pixels.
+
+    clock: seconds that times are counted in.
+    """
+    name, finest = next(item for item in ENCODERS.items() if _can_encode(item[0]))
+    pictures = output.add_stream(name, rate=rate)
+    pictures.width, pictures.height = width + width % 2, height + height % 2
+    pictures.pix_fmt = "yuv420p"
+    context = pictures.codec_context
+    context.time_base = max(clock, finest)
+    if name == "libx264":
+        context.options = {"preset": "veryfast", "crf": "20"}
+    else:
+        context.bit_rate = 4 * width * height  # generous: this encoder needs it
+    # BT.709, and said so: players guess the colours of what is not marked.
+    context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
+    return pictures
+
+
+def as_frame(image: NDArray[np.uint8]) -> Any:
+    """An RGB image as encoders take it: even sides, BT.709."""
+    height, width = image.shape[:2]
+    even = np.pad(image, [(0, height % 2), (0, width % 2), (0, 0)], mode="edge")
+    raw = av.VideoFrame.from_ndarray(even, "rgb24")
+    return raw.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+
+
+def fitted(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """A picture of another size between black bars, its proportions kept."""
     share = min(width / image.shape[1], height / image.shape[0])
     inner = max(1, round(image.shape[1] * share)), max(1, round(image.shape[0] * share))
-    fitted = np.zeros((height, width, 3), np.uint8)
+    whole = np.zeros((height, width, 3), np.uint8)
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-    fitted[top : top + inner[1], left : left + inner[0]] = cv2.resize(image, inner)
-    return fitted
+    whole[top : top + inner[1], left : left + inner[0]] = cv2.resize(image, inner)
+    return whole
 
 
 def _can_encode(name: str) -> bool:

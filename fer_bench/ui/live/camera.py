@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -19,6 +20,7 @@ from streamlit_webrtc.relay import get_global_relay
 
 from fer_bench.config import Config, validate
 from fer_bench.errors import FerBenchError
+from fer_bench.inference.live.recording import Recording
 from fer_bench.inference.live.session import LiveSession
 from fer_bench.settings import Settings
 from fer_bench.ui.live.opening import ModelOpener
@@ -107,11 +109,15 @@ class Camera:
         self.session = LiveSession()
         self.models = ModelOpener(self.session)
         self.problem: str | None = None
+        #: Takes every frame of the camera, as it comes; only where the visitor wants it.
+        self.recording: Recording | None = None
 
     def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame to show for a frame of the camera; the same one where it cannot be read."""
         try:
             image: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+            if (recording := self.recording) is not None:
+                recording.add(image, time.monotonic())
             shown = av.VideoFrame.from_ndarray(self.session.on_frame(image), format="rgb24")
         except (av.FFmpegError, ValueError) as error:
             self.problem = f"a frame of the camera cannot be read: {error}"
@@ -122,7 +128,12 @@ class Camera:
     def on_ended(self) -> None:
         """STOP, a camera that was unplugged, another page, a closed tab, a lost connection."""
         # The session waits for its worker's last frame; the other visitors' video must not.
-        threading.Thread(target=self.session.stop, name="live-stop", daemon=True).start()
+        threading.Thread(target=self._stop, name="live-stop", daemon=True).start()
+
+    def _stop(self) -> None:
+        if (recording := self.recording) is not None:
+            recording.finish()
+        self.session.stop()
 
 
 def camera() -> Camera:

@@ -1,0 +1,136 @@
+"""Videos that a visitor gives: uploads, files of this machine, recordings of page Live."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+import streamlit as st
+
+from fer_bench.errors import FerBenchError
+from fer_bench.formatting import escape, file_size
+from fer_bench.inference.files.batch import VIDEO_SUFFIXES, find_inputs
+from fer_bench.ui.access import may_name_paths
+from fer_bench.ui.widgets import show_error
+
+UPLOAD, PATH, RECORDING = "Upload", "File", "Recording"
+SOURCE, FOLDER = "video-source", "video-folder"
+#: Of an upload, MB; it passes through the server's memory.
+LARGEST_UPLOAD = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """A file to analyse and what the visitor calls it."""
+
+    path: Path
+    name: str
+
+
+class VisitorFolder:
+    """A temporary folder that goes with the visit, or with the server."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="fer-bench-video-"))
+        self._end = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+    def recordings(self) -> list[Path]:
+        """What page Live recorded, newest first."""
+        return sorted(self.path.glob("recording-*.mp4"), reverse=True)
+
+    def new_recording(self) -> Path:
+        """A name for the next one."""
+        return self.path / f"recording-{datetime.now():%Y-%m-%d-%H-%M-%S}.mp4"
+
+    def delete_recordings(self) -> None:
+        """Deletes them for good."""
+        for path in self.recordings():
+            path.unlink(missing_ok=True)
+
+
+def visitor_folder() -> VisitorFolder:
+    """This visitor's; made when it is first asked for."""
+    if FOLDER not in st.session_state:
+        st.session_state[FOLDER] = VisitorFolder()
+    return cast(VisitorFolder, st.session_state[FOLDER])
+
+
+def ask_for_video() -> Video | None:
+    """An upload, a file of this machine or a recording, as the visitor chooses; maybe none yet."""
+    recordings = visitor_folder().recordings()
+    sources = [UPLOAD, *([PATH] if may_name_paths() else []), *([RECORDING] if recordings else [])]
+    if st.session_state.get(SOURCE) not in sources:
+        st.session_state[SOURCE] = sources[0]
+    source = st.segmented_control(
+        "Video", sources, required=True, key=SOURCE, label_visibility="collapsed", width="stretch"
+    )
+    if source == RECORDING:
+        return _ask_for_recording(recordings)
+    return _ask_for_file() if source == PATH else _ask_for_upload()
+
+
+def _ask_for_upload() -> Video | None:
+    given = st.file_uploader(
+        "A video",
+        type=[suffix.removeprefix(".") for suffix in VIDEO_SUFFIXES],
+        key="video-file",
+        max_upload_size=LARGEST_UPLOAD,
+        label_visibility="collapsed",
+    )
+    if given is None:
+        return None
+    path = visitor_folder().path / f"upload-{given.file_id}{Path(given.name).suffix}"
+    if not path.exists():
+        for old in path.parent.glob("upload-*"):
+            old.unlink(missing_ok=True)
+        try:
+            path.write_bytes(given.getbuffer())
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            reason = f"cannot write {path.parent}: {error.strerror}; free some space there"
+            show_error(FerBenchError(reason))
+            return None
+    return Video(path=path, name=given.name)
+
+
+def _ask_for_file() -> Video | None:
+    text = st.text_input(
+        "A video of the machine that runs FER Bench",
+        placeholder="/path/to/clip.mp4",
+        key="video-path",
+    ).strip()
+    if not text:
+        return None
+    try:
+        found = find_inputs([text])
+        if len(found) > 1 or not found[0].is_video:
+            what = f"{len(found):,} files" if len(found) > 1 else "a picture"
+            raise FerBenchError(
+                f"expected one video, {text} is {what}; for those there are the page Try an image "
+                "and `python -m fer_bench predict`"
+            )
+    except FerBenchError as error:
+        show_error(error)
+        return None
+    return Video(path=found[0].path, name=found[0].path.name)
+
+
+def _ask_for_recording(recordings: list[Path]) -> Video:
+    path = st.selectbox(
+        "Recordings of page Live",
+        recordings,
+        format_func=lambda path: f"{path.stem} · {file_size(path)}",
+        key="video-recording",
+    )
+    st.button(
+        "Delete the recordings",
+        icon=":material/delete:",
+        on_click=visitor_folder().delete_recordings,
+    )
+    st.caption(f"They are gone when you leave: `{escape(path.parent)}` is a temporary folder.")
+    return Video(path=path, name=path.name)

@@ -1,0 +1,146 @@
+"""Videos: who shows what, when, and for how long."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from fer_bench import plots, ui
+from fer_bench.errors import FerBenchError
+from fer_bench.formatting import escape
+from fer_bench.ui import models
+from fer_bench.ui.images import upload
+from fer_bench.ui.videos import results
+from fer_bench.ui.videos.job import VideoJob, VideoReport
+from fer_bench.ui.videos.source import Video, ask_for_video
+
+INTRODUCTION = (
+    "Every person of a video and what they show over its time. It is analysed on the machine that "
+    "runs FER Bench; uploads, recordings and results are deleted when you forget them or leave."
+)
+JOB = "video-job"
+EVERY = {1: "every frame", 2: "every 2nd frame", 5: "every 5th frame", 10: "every 10th frame"}
+PERCENT = "%.0f %%"
+COLUMNS: dict[str, ColumnConfig] = {
+    "person": st.column_config.NumberColumn("Person", width="small"),
+    "emotion": st.column_config.TextColumn("Emotion", width="small"),
+    "from": st.column_config.NumberColumn("From", format="%.2f s", width="small"),
+    "to": st.column_config.NumberColumn("To", format="%.2f s", width="small"),
+    "changes": st.column_config.NumberColumn("Changes", width="small"),
+}
+
+
+def forget() -> None:
+    """Deletes the analysis and its files."""
+    if (job := st.session_state.pop(JOB, None)) is not None:
+        job.forget()
+    results.rewind()
+
+
+def start(video: Video, model: str, detector: str, every: int) -> None:
+    """Begins the analysis; a model that cannot be opened shows why."""
+    from fer_bench.inference.detectors.base import make_detector
+    from fer_bench.inference.predictor import Predictor
+
+    try:
+        classifier = models.classifier(model)
+    except FerBenchError as error:
+        ui.show_error(error)
+        return
+    forget()
+    st.session_state[JOB] = VideoJob(
+        video, lambda: Predictor(classifier, make_detector(detector)), every=every
+    )
+    st.rerun()
+
+
+def ask() -> None:
+    """The left column: which video, by which model and how closely."""
+    video = ask_for_video()
+    model = models.pick_model(models.usable_runs(), key="video-model")
+    detector = upload.ask_for_detector()
+    every = st.selectbox("Analyse", list(EVERY), format_func=EVERY.__getitem__, key="video-every")
+    if st.button("Analyse", type="primary", icon=":material/play_arrow:", disabled=video is None):
+        assert video is not None  # nosec B101  # the button is disabled
+        start(video, model, detector, every)
+
+
+@st.fragment(run_every=1.0)
+def show_progress(job: VideoJob) -> None:
+    """A bar with the time left; the page is drawn anew when it is over."""
+    if job.finished:
+        st.rerun()
+    st.progress(job.progress, job.progress_line())
+    st.button("Cancel", icon=":material/cancel:", on_click=job.cancel, disabled=job.is_cancelled)
+
+
+@st.fragment
+def show_time(report: VideoReport) -> None:
+    """The time line, a slider, and the frame there with what its faces show."""
+    figure = plots.person_timeline(report.spans(), at=results.time_now())
+    results.jump(ui.chart(figure, "video-timeline", selectable=True))
+    time_s = results.scrubber(report)
+    left, right = st.columns([3, 2], gap="large")
+    picture = results.picture_at(report, time_s)
+    if picture is not None:
+        left.image(picture, width="stretch", alt=f"The frame at {time_s:.2f} s, its faces boxed")
+    with right:
+        show_table(results.faces_at(report, time_s), report)
+
+
+def show_table(table: object, report: VideoReport) -> None:
+    shares = {
+        emotion: st.column_config.ProgressColumn(
+            emotion.capitalize(), format=PERCENT, min_value=0, max_value=100, width="small"
+        )
+        for emotion in report.emotions
+    }
+    st.dataframe(table, hide_index=True, column_config=COLUMNS | shares, placeholder="–")
+
+
+def show_summary(job: VideoJob) -> None:
+    """What video it was, what went wrong, its figures and its files."""
+    report = job.report
+    st.subheader(results.headline(job))
+    for problem in report.problems:
+        st.error(escape(problem), icon=":material/error:")
+    if sentence := results.verdict(report):
+        st.warning(sentence, icon=":material/face_retouching_off:")
+    if report.frames:
+        ui.tiles(results.figures(report))
+    results.downloads(report, forget)
+
+
+def show_people(report: VideoReport) -> None:
+    """The time line with its scrubber, and each person's shares of time."""
+    show_time(report)
+    st.subheader("Shares of time")
+    ui.chart(plots.person_shares(report.spans()), "video-shares")
+    show_table(results.people_table(report), report)
+
+
+def main() -> None:
+    st.title("Videos")
+    st.markdown(INTRODUCTION)
+    if not models.usable_runs():
+        models.no_models()
+        return
+    job: VideoJob | None = st.session_state.get(JOB)
+    if job is not None and not job.finished:
+        st.subheader(escape(job.report.name))
+        show_progress(job)
+        return
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        ask()
+    with right:
+        if job is None:
+            st.info("Give a video, and its people appear here.", icon=":material/movie:")
+            return
+        show_summary(job)
+    if not job.report.spans().empty:
+        show_people(job.report)
+
+
+ui.within_app()
+main()

@@ -1,0 +1,300 @@
+"""The page Videos as a visitor uses it, with small untrained networks and a clip of one face."""
+
+from __future__ import annotations
+
+import csv
+import re
+import threading
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from fer_bench import plots
+from fer_bench.emotions import COLOURS
+from fer_bench.errors import FerBenchError
+from fer_bench.formatting import NBSP
+from fer_bench.inference.files.video_reader import VideoReader
+from fer_bench.inference.live.recording import Recording
+from fer_bench.inference.predictor import Predictor
+from fer_bench.ui.videos.job import FAULT, VideoJob
+from fer_bench.ui.videos.results import headline
+from fer_bench.ui.videos.source import RECORDING, Video, VisitorFolder
+
+ROOT = Path(__file__).parents[2]
+FACE = Image.open(ROOT / "assets/samples/astronaut.jpg").convert("RGB").crop((100, 0, 400, 300))
+WITHIN_S = 60.0
+#: Seconds between the frames of the clip.
+STEP_S, FRAMES = 0.1, 6
+
+
+def write_clip(path: Path, picture: Image.Image = FACE) -> Path:
+    """The same picture all along."""
+    made = Recording(path)
+    for number in range(FRAMES):
+        made.add(np.asarray(picture), number * STEP_S)
+    made.finish()
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
+
+
+@pytest.fixture(scope="module")
+def models_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("models") / "results"
+    save_models(root)
+    return root
+
+
+@pytest.fixture
+def results(tmp_path: Path, models_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(models_root))
+    monkeypatch.setenv("FER_BENCH_CONFIG", str(tmp_path / "settings.json"))
+    monkeypatch.setenv("FER_BENCH_ALLOW_PATHS", "1")
+    return models_root
+
+
+@pytest.fixture
+def page(results: Path) -> AppTest:
+    return open_page()
+
+
+def open_page() -> AppTest:
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=WITHIN_S).run()
+    at.switch_page("pages/video.py").run()
+    assert not at.exception
+    assert [title.value for title in at.title] == ["Videos"]
+    return at
+
+
+def button(at: AppTest, label: str) -> None:
+    next(one for one in at.button if one.label == label).click()
+
+
+def texts(at: AppTest) -> str:
+    shown = [*at.error, *at.warning, *at.info, *at.markdown, *at.caption, *at.subheader]
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", "\n".join(element.value for element in shown))
+
+
+def analyse(at: AppTest, path: Path) -> VideoJob:
+    """Gives the video by its path, and opens the page again once it is analysed."""
+    at.segmented_control(key="video-source").set_value("File").run()
+    at.text_input(key="video-path").set_value(str(path)).run()
+    button(at, "Analyse")
+    at.run()
+    job: VideoJob = at.session_state["video-job"]
+    job.wait()
+    at.run()
+    assert not at.exception
+    return job
+
+
+# The page
+
+
+def test_without_models_the_page_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(tmp_path))
+    assert "No trained model here" in texts(open_page())
+
+
+def test_a_video_becomes_a_time_line_shares_and_files(page: AppTest, clip: Path) -> None:
+    assert "Give a video, and its people appear here." in texts(page)
+    job = analyse(page, clip)
+    values = {metric.label: metric.value for metric in page.metric}
+    assert values == {
+        "Length": "0.5 s",
+        "Persons": "1",
+        "Frames analysed": "6",
+        "Without a face": f"0.0{NBSP}%",
+    }
+    assert len(page.get("plotly_chart")) == 2
+    at_the_time, people = page.dataframe
+    assert list(at_the_time.value["person"]) == [1]
+    shown = people.value.iloc[0]
+    assert (shown["from"], shown["to"]) == pytest.approx((0.0, 0.5))
+    assert shown[list(job.report.emotions)].sum() == pytest.approx(100)
+    labels = [one.label for one in page.get("download_button")]
+    assert labels == ["Download CSV", "Download annotated video"]
+    rows = list(csv.DictReader(StringIO(job.report.table.read_text())))
+    assert [row["path"] for row in rows] == ["clip.mp4"] * 6
+    with VideoReader(job.report.copy) as copy:
+        assert len(list(copy.frames())) == 6
+
+
+def test_the_scrubber_shows_another_frame(page: AppTest, clip: Path) -> None:
+    job = analyse(page, clip)
+    page.slider(key="video-time").set_value(0.3).run()
+    assert not page.exception
+    assert job.report.frame_at(page.slider(key="video-time").value).frame == 3
+    assert len(page.get("image")) == 1
+
+
+def test_another_model_and_fewer_frames(page: AppTest, clip: Path) -> None:
+    page.selectbox(key="video-model").select(SECOND_RUN)
+    page.selectbox(key="video-every").select(5)
+    job = analyse(page, clip)
+    assert [frame.frame for frame in job.report.frames] == [0, 5]
+
+
+def test_the_run_of_the_address_is_the_model(results: Path) -> None:
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=WITHIN_S)
+    at.query_params["run"] = SECOND_RUN
+    at.run()
+    at.switch_page("pages/video.py").run()
+    assert at.selectbox(key="video-model").value == SECOND_RUN
+
+
+def test_forgetting_deletes_what_was_made(page: AppTest, clip: Path) -> None:
+    folder = analyse(page, clip).report.copy.parent
+    button(page, "Forget")
+    page.run()
+    assert "Give a video" in texts(page)
+    assert not folder.exists()
+
+
+def test_a_video_of_nobody_says_so(page: AppTest, tmp_path: Path) -> None:
+    analyse(page, write_clip(tmp_path / "wall.mp4", Image.new("RGB", (300, 300), "gray")))
+    assert "No face found in 6 frames of wall.mp4." in texts(page)
+    assert not page.get("plotly_chart")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("gone.mp4", None, "gone.mp4: no such file"),
+        ("photo.png", b"\x89PNG\r\n\x1a\n", "expected one video, {path} is a picture"),
+    ],
+    ids=["missing", "a picture"],
+)
+def test_a_path_to_no_video_is_one_sentence(
+    name: str, content: bytes | None, sentence: str, page: AppTest, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    page.segmented_control(key="video-source").set_value("File").run()
+    page.text_input(key="video-path").set_value(str(path)).run()
+    assert not page.exception
+    (error,) = page.error
+    said = texts(page)
+    assert sentence.format(path=path) in said or "no such" in said.lower(), error.value
+    assert next(one for one in page.button if one.label == "Analyse").disabled
+
+
+def test_a_damaged_video_is_one_sentence_under_its_own_name(page: AppTest, tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(300))
+    analyse(page, tmp_path / "clip.mp4")
+    (error,) = page.error
+    assert re.sub(r"\\", "", error.value).startswith("clip.mp4 cannot be opened as a video")
+
+
+def test_visitors_from_elsewhere_name_no_files(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_BENCH_ALLOW_PATHS", "0")
+    assert open_page().segmented_control(key="video-source").options == ["Upload"]
+
+
+def test_recordings_of_live_are_offered_and_deleted(page: AppTest) -> None:
+    folder: VisitorFolder = page.session_state["video-folder"]
+    write_clip(folder.new_recording())
+    page.run()
+    page.segmented_control(key="video-source").set_value(RECORDING).run()
+    assert page.selectbox(key="video-recording").options[0].startswith("recording-")
+    button(page, "Delete the recordings")
+    page.run()
+    assert not page.exception
+    assert folder.recordings() == []
+    assert RECORDING not in page.segmented_control(key="video-source").options
+
+
+# The analysis in its thread
+
+
+@pytest.fixture
+def predictor(results: Path) -> Callable[[], Predictor]:
+    from fer_bench.inference.load import load
+
+    return lambda: load(DEFAULT_RUN, results=results)
+
+
+def test_cancelled_it_keeps_what_was_analysed(
+    clip: Path, predictor: Callable[[], Predictor]
+) -> None:
+    opened, may_go_on = threading.Event(), threading.Event()
+
+    def held() -> Predictor:
+        opened.set()
+        may_go_on.wait(WITHIN_S)
+        return predictor()
+
+    job = VideoJob(Video(path=clip, name="clip.mp4"), held)
+    opened.wait(WITHIN_S)
+    assert not job.finished
+    assert job.progress_line() == "Opening the video …"
+    job.cancel()
+    may_go_on.set()
+    job.wait()
+    assert job.is_cancelled
+    assert job.report.problems == []
+    assert headline(job) == "clip\\.mp4, cancelled: what was analysed until then"
+
+
+def test_progress_ends_at_the_last_frame(clip: Path, predictor: Callable[[], Predictor]) -> None:
+    job = VideoJob(Video(path=clip, name="clip.mp4"), predictor)
+    job.wait()
+    assert job.progress == 1.0
+    assert job.progress_line() == "6 of 6 frames, 0 s left"
+
+
+def test_a_model_that_fails_is_one_sentence(clip: Path) -> None:
+    def fail() -> Predictor:
+        raise FerBenchError("there is no such detector")
+
+    job = VideoJob(Video(path=clip, name="clip.mp4"), fail)
+    job.wait()
+    assert job.report.problems == ["there is no such detector"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_leaves_a_sentence_and_a_finished_job(clip: Path) -> None:
+    def fail() -> Predictor:
+        raise ZeroDivisionError
+
+    job = VideoJob(Video(path=clip, name="clip.mp4"), fail)
+    job.wait()
+    assert job.finished
+    assert job.report.problems == [FAULT]
+
+
+# Its figures
+
+SPANS = pd.DataFrame(
+    [(1, "happy", 0.0, 3.0), (1, "sad", 3.0, 4.0), (2, "happy", 1.0, 2.0)],
+    columns=["track", "emotion", "start_s", "end_s"],
+)
+
+
+def test_the_time_line_has_a_bar_per_span_in_the_emotions_colour() -> None:
+    happy, sad = plots.person_timeline(SPANS, at=1.5).data
+    assert (list(happy.base), list(happy.x)) == ([0.0, 1.0], [3.0, 1.0])
+    assert (list(sad.base), list(sad.x), list(sad.y)) == ([3.0], [1.0], ["Person 1"])
+    assert happy.marker.color == COLOURS["happy"]
+    assert [list(data) for data in happy.customdata] == [[3.0, 0.0], [2.0, 1.0]]
+
+
+def test_shares_add_up_to_each_persons_time() -> None:
+    happy, sad = plots.person_shares(SPANS).data
+    assert dict(zip(happy.y, happy.x, strict=True)) == {"Person 1": 0.75, "Person 2": 1.0}
+    assert dict(zip(sad.y, sad.x, strict=True)) == {"Person 1": 0.25}
