@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, how_many, percent
 from fer_bench.inference.files.video_reader import read_frame
-from fer_bench.results.headline import Tile
+from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.ui.images.faces import safe_stem
 from fer_bench.ui.videos.job import VideoJob, VideoReport
 from fer_bench.ui.widgets import show_error

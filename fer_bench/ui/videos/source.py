@@ -14,7 +14,7 @@ import streamlit as st
 
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, file_size
-from fer_bench.inference.files.batch import VIDEO_SUFFIXES, find_inputs
+from fer_bench.inference.files.inputs import VIDEO_SUFFIXES, find_inputs
 from fer_bench.ui.access import may_name_paths
 from fer_bench.ui.widgets import show_error
 
@@ -107,7 +107,7 @@ def _ask_for_file() -> Video | None:
     if not text:
         return None
     try:
-        found = find_inputs([text])
+        found = find_inputs([text]).files
         if len(found) > 1 or not found[0].is_video:
             what = f"{len(found):,} files" if len(found) > 1 else "a picture"
             raise FerBenchError(
