@@ -28,6 +28,7 @@ from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors import yunet
 from fer_bench.inference.detectors.network_file import YUNET
+from fer_bench.inference.files.video_reader import VideoReader
 from fer_bench.inference.live.session import LiveSettings
 from fer_bench.plots import emotion_timeline
 from fer_bench.ui.images import upload
@@ -386,3 +387,37 @@ def test_servers_that_make_no_sense_are_a_sentence(
     page.run()
     assert sentence in page.error[0].value.replace("\\", "")
     assert not video.given
+
+
+def test_a_recording_is_asked_for_kept_and_opened_in_videos(page: AppTest, video: Video) -> None:
+    labels = [toggle.label for toggle in page.toggle]
+    assert "Record" not in labels  # without a camera
+    camera = play(page, video)
+    page.run()
+    assert camera.recording is None
+    page.toggle(key="live-record").set_value(True).run()
+    assert camera.recording is not None
+    camera.on_frame(av.VideoFrame.from_ndarray(FACE, format="rgb24"))
+    page.toggle(key="live-record").set_value(False).run()
+    assert not page.exception
+    (recording,) = page.session_state["video-folder"].recordings()
+    with VideoReader(recording) as reader:
+        (frame,) = reader.frames()
+    assert frame.image().shape == FACE.shape
+    next(one for one in page.button if one.label == "Open in Videos").click().run()
+    assert [title.value for title in page.title] == ["Videos"]
+    assert page.selectbox(key="video-recording").value == recording
+
+
+def test_stopping_the_camera_ends_its_recording(page: AppTest, video: Video) -> None:
+    camera = play(page, video)
+    page.run()
+    page.toggle(key="live-record").set_value(True).run()
+    camera.on_frame(av.VideoFrame.from_ndarray(FACE, format="rgb24"))
+    video.playing = False
+    page.run()
+    assert camera.recording is None
+    assert "1 recording" in texts(page)
+    next(one for one in page.button if one.label == "Delete").click().run()
+    assert page.session_state["video-folder"].recordings() == []
+    assert "1 recording" not in texts(page)

@@ -11,17 +11,16 @@ from fer_bench.ui.videos.source import RECORDING, SOURCE, visitor_folder
 
 
 def show_recorder(camera: Camera, playing: bool) -> None:
-    """A switch that records, and the way to what was recorded."""
-    wanted = st.toggle(
+    """While the camera runs a switch that records; and the way to what was recorded."""
+    wanted = playing and st.toggle(
         "Record",
         key="live-record",
-        disabled=not playing,
         help=f"At most {LONGEST_S / 60:.0f} minutes, into a temporary folder of the machine that "
         "runs FER Bench. Delete it when you like; it is deleted when you leave.",
     )
-    if wanted and playing and camera.recording is None:
+    if wanted and camera.recording is None:
         camera.recording = Recording(visitor_folder().new_recording())
-    elif camera.recording is not None and not (wanted and playing):
+    elif camera.recording is not None and not wanted:
         _finish(camera)
     if camera.recording is not None and camera.recording.is_on:
         st.badge("Recording", icon=":material/fiber_manual_record:", color="red")
