@@ -62,6 +62,7 @@ def detector_settings() -> dict[str, object]:
         "step": haar.STEP,
         "fine_step": haar.FINE_STEP,
         "agreeing": {effort.value: number for effort, number in haar.AGREEING.items()},
+        "doubtful": haar.DOUBTFUL,
         "crop_side": haar.CROP_SIDE,
         "border": haar.BORDER,
         "light_share": haar.LIGHT_SHARE,

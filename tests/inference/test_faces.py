@@ -240,6 +240,20 @@ def test_haar_finds_a_face_on_any_background(
         assert [iou(face.box, box) > 0.6 for face in found] == [True]
 
 
+@table("border", [64, 256, 384])
+@table("colour", [255, 128, 0, (0, 177, 64), (250, 245, 225)])
+def test_haar_finds_one_face_in_a_framed_photo(
+    haar: HaarDetector, border: int, colour: object
+) -> None:
+    side = 512 + 2 * border
+    image = np.zeros((side, side, 3), np.uint8) + np.asarray(colour, np.uint8)
+    image[border : border + 512, border : border + 512] = face_fixtures.astronaut()
+    left, top, width, height = face_fixtures.FACE
+    box = (left + border, top + border, width, height)
+    for found in (haar.detect(image), haar.detect_frame(image)):
+        assert [iou(face.box, box) > 0.6 for face in found] == [True]
+
+
 @pytest.mark.parametrize(("size", "side"), [((4032, 3024), 100), ((6000, 4000), 130)])
 def test_haar_finds_everybody_in_a_group_photo(
     haar: HaarDetector, size: tuple[int, int], side: int

@@ -37,7 +37,7 @@ def find_faces(image: np.ndarray, is_video: bool = False) -> list[tuple]:
     height, width = image.shape[:2]
     longer = max(height, width)
     side = min(max(longer / 2, SET["shortest_shrunk"]), SET["longest_shrunk"])
-    found = look(image, side, "quick")
+    found = look(image, side, "frame" if is_video else "quick")
     if not is_video and longer > SET["coarse_side"]:
         found += look(image, SET["fine_side"], "fine")
     if not is_video and not found:
@@ -83,15 +83,17 @@ def upright_faces(image: np.ndarray, effort: str) -> list[tuple[int, int, int, i
     is_crop = max(gray.shape) <= SET["crop_side"]
     border = round(max(gray.shape) * SET["border"]) if is_crop else 0
     gray = cv2.copyMakeBorder(gray, *(border,) * 4, borderType=cv2.BORDER_REPLICATE)
+    is_fine = is_crop or effort not in ("frame", "quick")
     found = []
     for light in LIGHTS if effort == "thorough" else LIGHTS[:1]:
         boxes, agreeing = CASCADE.detectMultiScale2(
             light(gray),
-            scaleFactor=SET["step"] if effort == "quick" and not is_crop else SET["fine_step"],
+            scaleFactor=SET["fine_step" if is_fine else "step"],
             minNeighbors=SET["agreeing"][effort],
             minSize=(SET["min_face"],) * 2,
         )
         found += zip(agreeing, (box.tolist() for box in np.asarray(boxes, int)))
+    found = [face for face in found if face[0] > SET["doubtful"]] or found
     best_first = sorted(found, key=lambda pair: -pair[0])
     return [(x - border, y - border, w, h) for _, (x, y, w, h) in best_first]
 

@@ -22,22 +22,22 @@ export class HaarDetector {
   // image's pixels, largest first. turn: degrees, clockwise, that the head is turned by.
   detectFrame(image) {
     const { small, factor } = this.#shrunk(image);
-    return this.#merged(scaled(this.#look(small, "quick"), factor));
+    return this.#merged(scaled(this.#look(small, "frame"), factor));
   }
 
   // Faces of a photo, small ones too and, where none is upright, turned ones.
   detect(image) {
     const set = this.settings;
-    let found = this.detectFrame(image);
+    const { small: quick, factor: share } = this.#shrunk(image);
+    let found = scaled(this.#look(quick, "quick"), share);
     if (Math.max(image.width, image.height) > set.coarse_side) {
       const { small, factor } = shrunkTo(image, set.fine_side);
       found = [...found, ...scaled(this.#look(small, "fine"), factor)];
     }
     if (!found.length) {
-      const { small, factor } = this.#shrunk(image);
-      found = scaled(this.#look(small, "thorough"), factor);
+      found = scaled(this.#look(quick, "thorough"), share);
       if (!found.length) {
-        found = scaled(set.turns.flatMap((degrees) => this.#turned(small, degrees)), factor);
+        found = scaled(set.turns.flatMap((degrees) => this.#turned(quick, degrees)), share);
       }
     }
     return this.#merged(found);
@@ -57,12 +57,14 @@ export class HaarDetector {
     const isCrop = longer <= set.crop_side;
     const border = isCrop ? roundHalfEven(longer * set.border) : 0;
     gray = withBorder(gray, border);
-    const found = (effort === "thorough" ? LIGHTS : LIGHTS.slice(0, 1)).flatMap((light) =>
+    let found = (effort === "thorough" ? LIGHTS : LIGHTS.slice(0, 1)).flatMap((light) =>
       this.cascade.detect(light(gray, set.light_share), {
-        scaleFactor: effort === "quick" && !isCrop ? set.step : set.fine_step,
+        scaleFactor: ["frame", "quick"].includes(effort) && !isCrop ? set.step : set.fine_step,
         minNeighbors: set.agreeing[effort],
         minSize: set.min_face,
       }));
+    const sure = found.filter((face) => face.agreeing > set.doubtful);
+    if (sure.length) found = sure;
     found.sort((a, b) => b.agreeing - a.agreeing);
     return found.map(({ x, y, width, height }) =>
       ({ x: x - border, y: y - border, width, height, turn: 0 }));

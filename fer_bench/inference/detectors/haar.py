@@ -22,12 +22,14 @@ from fer_bench.inference.detectors.search import Effort, search_frame, search_st
 CASCADE = "haarcascade_frontalface_alt2.xml"
 #: Smallest face that is looked for, pixels of the shrunk image; the small ones take the time.
 MIN_FACE = 28
+#: Boxes that agree on a doubtful face, which counts where no surer one is: on light surroundings a
+#: face may have no more, in a busy room anything.
+DOUBTFUL = 2
 #: From one size of face to the next: in a frame, and in a still or a crop of a face. In one thread
 #: the small step takes twice as long.
 STEP, FINE_STEP = 1.25, 1.15
-#: Boxes that must agree on a face, besides the first. Of a quick look's faces with two boxes nearly
-#: all are faces, on light surroundings above all; where copies are looked at they are not.
-AGREEING = {Effort.QUICK: 1, Effort.FINE: 3, Effort.THOROUGH: 3, Effort.TURNED: 6}
+#: Boxes that must agree on a face, besides the first.
+AGREEING = {Effort.FRAME: 1, Effort.QUICK: 2, Effort.FINE: 3, Effort.THOROUGH: 3, Effort.TURNED: 6}
 #: An image with no side longer than this is taken for a crop of a face. The cascade wants to see
 #: something around one: with the edges repeated by `BORDER` of the side and the fine step it finds
 #: 132 of 200 images of FER2013, without either 25.
@@ -68,7 +70,7 @@ class HaarDetector:
         return search_frame(self, image)
 
     def look(self, image: NDArray[np.uint8], effort: Effort) -> list[DetectedFace]:
-        """See `Looks`; without `Effort.QUICK`, or on a crop of a face, by small steps."""
+        """See `Looks`; in a fine look and on a crop of a face by small steps."""
         gray = np.asarray(
             cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image, np.uint8
         )
@@ -79,7 +81,7 @@ class HaarDetector:
             gray = np.asarray(
                 cv2.copyMakeBorder(gray, *edges, borderType=cv2.BORDER_REPLICATE), np.uint8
             )
-        quick = effort is Effort.QUICK
+        quick = effort in (Effort.FRAME, Effort.QUICK)
         found: list[tuple[int, Box]] = []
         for light in LIGHTS if effort is Effort.THOROUGH else LIGHTS[:1]:
             boxes, agreeing = self._cascade.detectMultiScale2(
@@ -92,6 +94,7 @@ class HaarDetector:
                 (int(votes), (int(x) - border, int(y) - border, int(w), int(h)))
                 for (x, y, w, h), votes in zip(boxes, agreeing, strict=True)
             ]
+        found = [face for face in found if face[0] > DOUBTFUL] or found
         best_first = sorted(found, key=lambda pair: -pair[0])
         return [DetectedFace(box=box) for _, box in best_first]
 

@@ -30,11 +30,12 @@ TURNS = (30, -30, 60, -60, 90, -90, 180)
 
 
 class Effort(Enum):
-    """How to look: at a video's frame, a large still, where nothing was found, at a turned copy.
+    """How to look: at a video's frame, a still, a large one, where nobody is, at a turned copy.
 
     The more copies are looked at, the surer a detector should be, or false boxes add up.
     """
 
+    FRAME = "frame"
     QUICK = "quick"
     FINE = "fine"
     THOROUGH = "thorough"
@@ -52,17 +53,17 @@ class Looks(Protocol):
 def search_frame(detector: Looks, image: NDArray[np.uint8]) -> list[DetectedFace]:
     """One quick look at an image shrunk to half its size, for video: largest first."""
     small, factor = shrunk(image)
-    return _merged(_scaled(detector.look(small, Effort.QUICK), factor))
+    return _merged(_scaled(detector.look(small, Effort.FRAME), factor))
 
 
 def search_still(detector: Looks, image: NDArray[np.uint8]) -> list[DetectedFace]:
     """Every size of face in a still and, where there is none, every turn: largest first."""
-    found = search_frame(detector, image)
+    small, factor = shrunk(image)
+    found = _scaled(detector.look(small, Effort.QUICK), factor)
     if max(image.shape[:2]) > COARSE_SIDE:
-        fine, factor = shrunk_to(image, FINE_SIDE)
-        found += _scaled(detector.look(fine, Effort.FINE), factor)
+        fine, fine_factor = shrunk_to(image, FINE_SIDE)
+        found += _scaled(detector.look(fine, Effort.FINE), fine_factor)
     if not found:
-        small, factor = shrunk(image)
         found = _scaled(detector.look(small, Effort.THOROUGH), factor)
         for degrees in () if found else TURNS:
             found += _scaled(_turned(detector, small, degrees), factor)
