@@ -19,15 +19,21 @@ HERE = Path(__file__).parent
 SLOW = (
     "api/test_api_load.py",
     "api/test_api_schema.py",
+    "backends/test_backends.py",
     "backends/test_disk_full.py",
     "backends/test_export.py",
     "backends/test_export_cli.py",
     "backends/test_export_tflite.py",
+    "benchmark/test_ensembles.py",
     "benchmark/test_ray_sweep.py",
     "benchmark/test_trackers.py",
     "browser",
     "bundles",
+    "cli/test_latency_command.py",
     "cli/test_serve_command.py",
+    "data/test_data_large.py",
+    "inference/test_video_kinds.py",
+    "models/test_lora.py",
     "models/test_published_weights.py",
     "processes",
     "project/test_contributing.py",
@@ -35,6 +41,9 @@ SLOW = (
     "project/test_packaging.py",
     "project/test_train_throughput.py",
     "results/test_remote_results.py",
+    "results/test_reports_at_once.py",
+    "studies/test_latency.py",
+    "training/test_distillation.py",
 )
 #: Damaged inputs of every kind: `pytest -m fuzz`.
 FUZZ = ("fuzz",)
