@@ -51,6 +51,7 @@ from fer_bench.specs.recipe import Augmentation, load_recipe
 from fer_bench.specs.run import RunSpec
 from fer_bench.training.augment import ERASED_AREA, ERASED_ASPECT
 from fer_bench.training.finetune import finetune
+from fer_bench.training.job import TrainingJob
 from fer_bench.types import InputSpec
 
 MODELS = ("resnet18@224", "resnet18@48", "compact_resnet")
@@ -165,7 +166,7 @@ def our_training(spec: RunSpec, data: FaceDataset, device: str) -> TrainingInfo:
     """One epoch as `train` runs it; its images per second leave validation out."""
     model = build_model(request_for(spec, data))
     with tempfile.TemporaryDirectory() as scratch:
-        return finetune(model, data, spec, work_dir=Path(scratch), device=device).info
+        return finetune(TrainingJob(model, data, spec, Path(scratch), device=device)).info
 
 
 def rate(epoch: Callable[[], float], n: int, least: float) -> float:

@@ -46,6 +46,7 @@ from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
 from fer_bench.training.checkpoint import has_checkpoint
 from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen
+from fer_bench.training.job import TrainingJob
 from fer_bench.training.outcome import TrainingOutcome
 from fer_bench.types import SPLITS, Dtype, Progress, silent
 
@@ -258,29 +259,14 @@ class Runner:
             return _untrained(self.device)
         with distributed.raise_together():
             spec = _with_precision(spec, self.precision)
+        job = TrainingJob(
+            model, dataset, spec, work_dir, self.progress, self.device, resume=self.resume
+        )
         if spec.mode == "frozen":
-            return train_frozen(
-                model,
-                dataset,
-                spec,
-                work_dir=work_dir,
-                progress=self.progress,
-                device=self.device,
-                extractor=self.extractor,
-                resume=self.resume,
-            )
+            return train_frozen(job, self.extractor)
         with distributed.raise_together():
             teachers = load_teachers(self.store, spec, dataset)
-        return finetune(
-            model,
-            dataset,
-            spec,
-            work_dir=work_dir,
-            teachers=teachers,
-            progress=self.progress,
-            device=self.device,
-            resume=self.resume,
-        )
+        return finetune(job, teachers)
 
 
 def scratch_folder(store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> Path:

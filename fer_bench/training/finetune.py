@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,18 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fer_bench import distributed
-from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.preprocess import normalise, resize, to_unit
 from fer_bench.errors import RunFailed
 from fer_bench.evaluation.evaluate import predict_probabilities
 from fer_bench.models.classifier import Classifier
 from fer_bench.results.record import TrainingInfo
-from fer_bench.specs.recipe import Recipe
-from fer_bench.specs.run import RunSpec
 from fer_bench.training.augment import augment, mix
 from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
 from fer_bench.training.degrade import degrade
 from fer_bench.training.distillation import Teachers
+from fer_bench.training.job import TrainingJob
 from fer_bench.training.loss import Loss, make_loss, soft_targets
 from fer_bench.training.outcome import TrainingOutcome
 from fer_bench.training.parallel import (
@@ -37,24 +34,14 @@ from fer_bench.training.parallel import (
 )
 from fer_bench.training.precision import autocast, choose_precision, layout, settled_precision
 from fer_bench.training.state import TrainingState, seed_epoch
-from fer_bench.types import Precision, Progress, silent
+from fer_bench.types import Precision
 
 #: Steps between two looks at the loss.
 REPORT_STEPS = 20
 
 
-def finetune(
-    model: Classifier,
-    dataset: FaceDataset,
-    spec: RunSpec,
-    *,
-    work_dir: Path,
-    teachers: Sequence[Classifier] = (),
-    progress: Progress = silent,
-    device: str = "cpu",
-    resume: bool = False,
-) -> TrainingOutcome:
-    """Trains `model` in place on the train split and leaves it with the kept epoch's weights.
+def finetune(job: TrainingJob, teachers: Sequence[Classifier] = ()) -> TrainingOutcome:
+    """Trains the model in place on the train split and leaves it with the kept epoch's weights.
 
     The kept epoch is the best on `spec.selection_split` (or the last, as the recipe says); the
     test split is not read. After each epoch everything goes to a checkpoint in `work_dir`; with
@@ -70,28 +57,29 @@ def finetune(
         RunFailed: the loss is not finite, or a checkpoint cannot be written.
         FerBenchError: too few training images, or a damaged checkpoint to resume from.
     """
-    recipe = spec.recipe
-    train = dataset.indices("train")
+    model, recipe, device, train = job.model, job.recipe, job.device, job.train
     with distributed.raise_together():
         require_enough(len(train), recipe.batch_size)
-    saved = distributed.on_main(lambda: load_checkpoint(work_dir) if resume else None)
+    saved = distributed.on_main(lambda: load_checkpoint(job.work_dir) if job.resume else None)
     model.to(device)
 
     def measured() -> tuple[Precision, str]:
-        x = resize(_faces(dataset, train[: recipe.batch_size], model, device), model.input_spec)
+        x = resize(_faces(job, train[: recipe.batch_size]), model.input_spec)
         x, ahead = normalise(x, model.input_spec), recipe.epochs * len(train)
         return choose_precision(recipe, model, x, device, images=ahead)
 
-    precision, reason = distributed.on_main(lambda: settled_precision(work_dir, resume, measured))
+    precision, reason = distributed.on_main(
+        lambda: settled_precision(job.work_dir, job.resume, measured)
+    )
     layout(model, precision)
     with sync_batch_norm(model, device):
         steps = max(len(train) // recipe.batch_size, 1)
-        state = TrainingState(model, recipe, spec.model, steps, device, precision)
+        state = TrainingState(model, recipe, job.spec.model, steps, device, precision)
         with distributed.raise_together():
             if saved:
                 state.restore(saved)
             taught = Teachers(teachers, recipe.distillation, model.input_spec, device, precision)
-        _train(state, dataset, spec, taught, work_dir, progress, device)
+        _train(job, state, taught)
     info = TrainingInfo(
         epochs_run=state.epoch,
         best_epoch=state.best_epoch,
@@ -108,49 +96,37 @@ def finetune(
     return TrainingOutcome(history=pd.DataFrame(state.history), info=info)
 
 
-def _train(
-    state: TrainingState[Classifier],
-    dataset: FaceDataset,
-    spec: RunSpec,
-    teachers: Teachers,
-    work_dir: Path,
-    progress: Progress,
-    device: str,
-) -> None:
+def _train(job: TrainingJob, state: TrainingState[Classifier], teachers: Teachers) -> None:
     """The epochs that are left, and the kept one's weights into the model."""
-    recipe = spec.recipe
-    train, val = dataset.indices("train"), dataset.indices(spec.selection_split)
-    loss = make_loss(recipe, dataset.class_counts("train"), device, spec.votes)
-    targets = torch.from_numpy(soft_targets(dataset)).to(device)
+    recipe, val = job.recipe, job.val
+    loss = make_loss(recipe, job.dataset.class_counts("train"), job.device, job.spec.votes)
+    targets = torch.from_numpy(soft_targets(job.dataset)).to(job.device)
     while state.epoch < recipe.epochs and not state.out_of_patience():
         started = time.perf_counter()
-        row = _train_epoch(state, dataset, targets, train, spec, loss, teachers, progress)
+        row = _train_epoch(job, state, targets, loss, teachers)
         average_statistics(state.model, state.kept)
-        val_accuracy, val_loss = _validate(state, dataset, val, device)
+        val_accuracy, val_loss = _validate(job, state, val)
         seconds = time.perf_counter() - started
         row |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": seconds}
         state.finish_epoch(row)
-        distributed.on_main(lambda: save_checkpoint(work_dir, state.checkpoint()))
-        progress("epochs", state.epoch, recipe.epochs, row)
+        distributed.on_main(lambda: save_checkpoint(job.work_dir, state.checkpoint()))
+        job.progress("epochs", state.epoch, recipe.epochs, row)
     state.keep_best()
 
 
 def _train_epoch(
+    job: TrainingJob,
     state: TrainingState[Classifier],
-    dataset: FaceDataset,
     targets: Tensor,
-    train: NDArray[np.int64],
-    spec: RunSpec,
     loss_of: Loss,
     teachers: Teachers,
-    progress: Progress,
 ) -> dict[str, float]:
     """One pass over the train split; returns the epoch's row of the history, without val."""
-    recipe, model, epoch = spec.recipe, state.model, state.epoch + 1
+    recipe, epoch, train = job.recipe, state.epoch + 1, job.train
     device = targets.device.type
-    generator = seed_epoch(spec.seed, epoch)
+    generator = seed_epoch(job.spec.seed, epoch)
     order = train[torch.randperm(len(train), generator=generator).numpy()]
-    generator = rank_generator(spec.seed, epoch, generator)
+    generator = rank_generator(job.spec.seed, epoch, generator)
     state.network.train()
     # On the device: reading a number from a GPU makes it wait for the step, so few steps do.
     total_loss = torch.zeros((), dtype=torch.float64, device=device)
@@ -158,7 +134,7 @@ def _train_epoch(
     seen, started = 0, time.perf_counter()
     for step, batch in enumerate(_batches(order, recipe.batch_size), 1):
         rows, weight = shard_batch(batch)
-        x, whole, y = _training_batch(dataset, targets, rows, model, recipe, generator)
+        x, whole, y = _training_batch(job, targets, rows, generator)
         if state.precision == "bf16":
             x = x.contiguous(memory_format=torch.channels_last)
         with autocast(device, state.precision):
@@ -172,7 +148,7 @@ def _train_epoch(
             _require_finite(total_loss, epoch)
             speed = seen / (time.perf_counter() - started)
             stage = f"epoch {epoch}/{recipe.epochs}"
-            progress(stage, step, state.steps_per_epoch, {"images_per_second": speed})
+            job.progress(stage, step, state.steps_per_epoch, {"images_per_second": speed})
     return {
         "epoch": epoch,
         "train_loss": float(distributed.total(total_loss)) / seen,
@@ -191,39 +167,35 @@ def _batches(order: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]
         yield order[start : start + size]
 
 
-def _faces(dataset: FaceDataset, rows: NDArray[np.int64], model: Classifier, device: str) -> Tensor:
-    faces = torch.as_tensor(dataset.images[rows]).to(device)
-    return to_unit(faces, model.input_spec.channels)
+def _faces(job: TrainingJob, rows: NDArray[np.int64]) -> Tensor:
+    faces = torch.as_tensor(job.dataset.images[rows]).to(job.device)
+    return to_unit(faces, job.model.input_spec.channels)
 
 
 def _training_batch(
-    dataset: FaceDataset,
-    targets: Tensor,
-    rows: NDArray[np.int64],
-    model: Classifier,
-    recipe: Recipe,
-    generator: torch.Generator,
+    job: TrainingJob, targets: Tensor, rows: NDArray[np.int64], generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Model input `(B, C, S, S)`, the same before it was degraded, for teachers, and soft targets.
 
     Moved and lit at the faces' own, smaller size. All on the device of `targets`.
     """
-    faces = _faces(dataset, rows, model, targets.device.type)
-    x = resize(augment(faces, recipe.augmentation, generator), model.input_spec)
+    recipe, spec = job.recipe, job.model.input_spec
+    faces = _faces(job, rows)
+    x = resize(augment(faces, recipe.augmentation, generator), spec)
     x, y = mix(x, targets[rows], mixup=recipe.mixup, cutmix=recipe.cutmix, generator=generator)
-    whole = normalise(x, model.input_spec)
+    whole = normalise(x, spec)
     degraded = degrade(x, recipe.augmentation, generator)
-    return (whole if degraded is x else normalise(degraded, model.input_spec)), whole, y
+    return (whole if degraded is x else normalise(degraded, spec)), whole, y
 
 
 def _validate(
-    state: TrainingState[Classifier], dataset: FaceDataset, rows: NDArray[np.int64], device: str
+    job: TrainingJob, state: TrainingState[Classifier], rows: NDArray[np.int64]
 ) -> tuple[float, float]:
     """Accuracy and log loss of the weights that would be kept, on `rows`."""
     probabilities = predict_probabilities(
-        state.kept, dataset.images, rows, device=device, precision=state.precision
+        state.kept, job.dataset.images, rows, device=job.device, precision=state.precision
     )
-    labels = dataset.labels[rows]
+    labels = job.dataset.labels[rows]
     of_truth = np.clip(probabilities[np.arange(len(rows)), labels], 1e-12, 1)
     return float((probabilities.argmax(1) == labels).mean()), float(-np.log(of_truth).mean())
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -43,10 +42,10 @@ from fer_bench.results.record import TrainingInfo
 from fer_bench.specs.recipe import Augmentation, Recipe
 from fer_bench.specs.run import RunSpec
 from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
+from fer_bench.training.job import TrainingJob
 from fer_bench.training.loss import Loss, make_loss, soft_targets
 from fer_bench.training.outcome import TrainingOutcome
 from fer_bench.training.state import TrainingState, seed_epoch
-from fer_bench.types import Progress, silent
 
 #: Faces on which extractors are compared, and on which int8 is calibrated.
 SAMPLE_SIZE = 64
@@ -66,18 +65,8 @@ class CachedSplits:
     val_labels: Tensor
 
 
-def train_frozen(
-    model: Classifier,
-    dataset: FaceDataset,
-    spec: RunSpec,
-    *,
-    work_dir: Path,
-    progress: Progress = silent,
-    device: str = "cpu",
-    extractor: str = "auto",
-    resume: bool = False,
-) -> TrainingOutcome:
-    """Trains `model.head` in place on cached features and leaves it with the kept epoch's weights.
+def train_frozen(job: TrainingJob, extractor: str = "auto") -> TrainingOutcome:
+    """Trains the head in place on cached features and leaves it with the kept epoch's weights.
 
     With flips in the recipe each image draws its view, original or mirrored, every epoch. The
     test split is not read. After each epoch the head's state goes to a checkpoint in `work_dir`;
@@ -94,17 +83,16 @@ def train_frozen(
             that cannot run here, a damaged checkpoint, or a cache that cannot be written.
         RunFailed: features or loss are not finite, or a checkpoint cannot be written.
     """
-    recipe, started = spec.recipe, time.perf_counter()
+    model, recipe, started = job.model, job.recipe, time.perf_counter()
     with distributed.raise_together():
         _refuse_other_augmentation(recipe)
-    model.to(device).eval()
-    chosen, reason = _extractor(model, dataset, recipe, extractor, device)
-    features = split_features(model, dataset, spec, chosen, progress)
+    model.to(job.device).eval()
+    chosen, reason = _extractor(job, extractor)
+    features = split_features(job, chosen)
     extraction_seconds = time.perf_counter() - started
 
     def train_head() -> tuple[dict[str, Tensor], list[dict[str, float]], int, tuple[float, float]]:
-        data = load_splits(features, dataset, spec, device)
-        state = _train_head(model, data, dataset, spec, work_dir, progress, device, resume)
+        state = _train_head(job, load_splits(job, features))
         return state.best, state.history, state.best_epoch, state.rate.momentum
 
     best, history, best_epoch, momentum = distributed.on_main(train_head)
@@ -116,8 +104,8 @@ def train_frozen(
         epochs_run=len(history),
         best_epoch=best_epoch,
         seconds=seconds,
-        images_per_second=len(dataset.indices("train")) * len(history) / seconds,
-        device=device,
+        images_per_second=len(job.train) * len(history) / seconds,
+        device=job.device,
         precision=chosen.name.partition("-")[2],
         precision_reason=reason,
         stopped_early=len(history) < recipe.epochs,
@@ -129,26 +117,17 @@ def train_frozen(
     return TrainingOutcome(history=pd.DataFrame(history), info=info)
 
 
-def _train_head(
-    model: Classifier,
-    data: CachedSplits,
-    dataset: FaceDataset,
-    spec: RunSpec,
-    work_dir: Path,
-    progress: Progress,
-    device: str,
-    resume: bool,
-) -> TrainingState[nn.Module]:
+def _train_head(job: TrainingJob, data: CachedSplits) -> TrainingState[nn.Module]:
     """The epochs that are left, and a checkpoint after each."""
-    recipe = spec.recipe
-    state = head_state(model, spec, len(data.x), device)
-    if resume and (saved := load_checkpoint(work_dir)):
+    recipe, spec = job.recipe, job.spec
+    state = head_state(job.model, spec, len(data.x), job.device)
+    if job.resume and (saved := load_checkpoint(job.work_dir)):
         state.restore(saved)
-    loss = make_loss(recipe, dataset.class_counts("train"), device, spec.votes)
+    loss = make_loss(recipe, job.dataset.class_counts("train"), job.device, spec.votes)
     while state.epoch < recipe.epochs and not state.out_of_patience():
         state.finish_epoch(train_epoch(state, data, spec.seed, loss))
-        save_checkpoint(work_dir, state.checkpoint())
-        progress("epochs", state.epoch, recipe.epochs, state.history[-1])
+        save_checkpoint(job.work_dir, state.checkpoint())
+        job.progress("epochs", state.epoch, recipe.epochs, state.history[-1])
     return state
 
 
@@ -172,11 +151,10 @@ def sample_input(model: Classifier, dataset: FaceDataset, device: str = "cpu") -
     return to_input(faces, model.input_spec)
 
 
-def _extractor(
-    model: Classifier, dataset: FaceDataset, recipe: Recipe, name: str, device: str
-) -> tuple[NamedExtractor, str]:
+def _extractor(job: TrainingJob, name: str) -> tuple[NamedExtractor, str]:
     """The extractor to use, and why; chosen on the main process for all."""
-    sample = sample_input(model, dataset, device)
+    model, recipe, device = job.model, job.recipe, job.device
+    sample = sample_input(model, job.dataset, device)
     measured: list[Extractor | None] = []
 
     def choose() -> tuple[str, str]:
@@ -184,7 +162,7 @@ def _extractor(
             check_extractor(name)
             return name, "set by the user"
         views = 2 if recipe.augmentation.flip else 1
-        ahead = views * len(dataset.indices("train"))
+        ahead = views * len(job.train)
         found, reason, made = _choice(model, sample, recipe, device, images=ahead)
         check_extractor(found)
         measured.append(made)
@@ -222,35 +200,27 @@ def _choice(
     return name, reason, None
 
 
-def split_features(
-    model: Classifier,
-    dataset: FaceDataset,
-    spec: RunSpec,
-    extractor: NamedExtractor,
-    progress: Progress,
-) -> Features:
+def split_features(job: TrainingJob, extractor: NamedExtractor) -> Features:
     """Features of train and of the selection split, as `extract_features` gives them."""
     return extract_features(
-        model,
-        dataset,
-        splits=dict.fromkeys(("train", spec.selection_split)),
+        job.model,
+        job.dataset,
+        splits=dict.fromkeys(("train", job.spec.selection_split)),
         extractor=extractor,
         cache_dir=feature_cache(),
-        mirrored=MIRRORED if spec.recipe.augmentation.flip else (),
-        progress=progress,
+        mirrored=MIRRORED if job.recipe.augmentation.flip else (),
+        progress=job.progress,
     )
 
 
-def load_splits(
-    features: Features, dataset: FaceDataset, spec: RunSpec, device: str
-) -> CachedSplits:
+def load_splits(job: TrainingJob, features: Features) -> CachedSplits:
     """Features and targets of train and of the selection split, on the training device."""
-    train, val = dataset.indices("train"), dataset.indices(spec.selection_split)
+    dataset, device = job.dataset, job.device
     return CachedSplits(
         x=torch.tensor(features["train"], device=device),
-        y=torch.tensor(soft_targets(dataset)[train], device=device),
-        val_x=torch.tensor(features[spec.selection_split][:, 0], device=device),
-        val_labels=torch.tensor(dataset.labels[val], device=device),
+        y=torch.tensor(soft_targets(dataset)[job.train], device=device),
+        val_x=torch.tensor(features[job.spec.selection_split][:, 0], device=device),
+        val_labels=torch.tensor(dataset.labels[job.val], device=device),
     )
 
 

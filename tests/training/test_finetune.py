@@ -16,6 +16,7 @@ from fer_bench.specs.run import RunSpec
 from fer_bench.training import precision
 from fer_bench.training.checkpoint import FILE, load_checkpoint, save_checkpoint
 from fer_bench.training.finetune import finetune
+from fer_bench.training.job import TrainingJob
 from fer_bench.training.precision import choose_precision, settled_precision
 
 DATASET = load_dataset("synthetic")
@@ -73,12 +74,16 @@ def kill_after(epoch: int):
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path, changes):
     spec = spec_for(recipe(**changes))
     whole = fresh(spec)
-    outcome = finetune(whole, DATASET, spec, work_dir=tmp_path / "whole")
+    outcome = finetune(TrainingJob(whole, DATASET, spec, work_dir=tmp_path / "whole"))
 
     with pytest.raises(Killed):
-        finetune(fresh(spec), DATASET, spec, work_dir=tmp_path / "killed", progress=kill_after(2))
+        finetune(
+            TrainingJob(
+                fresh(spec), DATASET, spec, work_dir=tmp_path / "killed", progress=kill_after(2)
+            )
+        )
     resumed = fresh(spec)
-    again = finetune(resumed, DATASET, spec, work_dir=tmp_path / "killed", resume=True)
+    again = finetune(TrainingJob(resumed, DATASET, spec, work_dir=tmp_path / "killed", resume=True))
 
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
@@ -88,7 +93,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path, changes):
 
 def test_it_learns_drawn_faces(tmp_path):
     spec = spec_for(recipe(augmentation={}), model="resnet18")
-    outcome = finetune(fresh(spec), DATASET, spec, work_dir=tmp_path)
+    outcome = finetune(TrainingJob(fresh(spec), DATASET, spec, work_dir=tmp_path))
     assert outcome.history["train_accuracy"].iloc[-1] > 0.3  # chance is 0.14
     assert outcome.history["train_loss"].is_monotonic_decreasing
 
@@ -96,7 +101,7 @@ def test_it_learns_drawn_faces(tmp_path):
 @pytest.mark.parametrize("checkpoint", ["best", "last"])
 def test_the_kept_epoch_is_the_best_on_val_or_the_last(tmp_path, checkpoint):
     spec = spec_for(recipe(epochs=4, checkpoint=checkpoint))
-    outcome = finetune(fresh(spec), DATASET, spec, work_dir=tmp_path)
+    outcome = finetune(TrainingJob(fresh(spec), DATASET, spec, work_dir=tmp_path))
     accuracies = list(outcome.history["val_accuracy"])
     expected = accuracies.index(max(accuracies)) + 1 if checkpoint == "best" else 4
     assert outcome.info.best_epoch == expected
@@ -116,7 +121,7 @@ def test_the_test_split_is_never_read(tmp_path):
     dataset = load_dataset("synthetic")
     object.__setattr__(dataset, "images", watched)
     spec = spec_for(recipe(epochs=1))
-    finetune(fresh(spec), dataset, spec, work_dir=tmp_path)
+    finetune(TrainingJob(fresh(spec), dataset, spec, work_dir=tmp_path))
     assert watched.seen.isdisjoint(DATASET.indices("test").tolist())
     assert watched.seen.issuperset(DATASET.indices("val").tolist())
 
@@ -125,7 +130,7 @@ def test_early_stopping_ends_the_run(tmp_path):
     # A vanishing rate leaves val accuracy where it was: nothing improves after epoch 1.
     changes = {"epochs": 9, "early_stopping": 2, "optimizer": {"name": "sgd", "lr": 1e-12}}
     spec = spec_for(recipe(**changes), model="vit_b_16")
-    outcome = finetune(fresh(spec), DATASET, spec, work_dir=tmp_path)
+    outcome = finetune(TrainingJob(fresh(spec), DATASET, spec, work_dir=tmp_path))
     assert (outcome.info.epochs_run, outcome.info.best_epoch) == (3, 1)
     assert outcome.info.stopped_early
 
@@ -133,7 +138,7 @@ def test_early_stopping_ends_the_run(tmp_path):
 def test_early_stopping_watches_val_even_if_the_last_epoch_is_kept(tmp_path):
     changes = {"epochs": 9, "early_stopping": 2, "optimizer": {"name": "sgd", "lr": 1e-12}}
     spec = spec_for(recipe(**changes, checkpoint="last"), model="vit_b_16")
-    outcome = finetune(fresh(spec), DATASET, spec, work_dir=tmp_path)
+    outcome = finetune(TrainingJob(fresh(spec), DATASET, spec, work_dir=tmp_path))
     assert (outcome.info.epochs_run, outcome.info.best_epoch) == (3, 3)
 
 
@@ -141,7 +146,7 @@ def test_lora_changes_few_weights_and_full_all(tmp_path):
     spec = spec_for(recipe(epochs=1), mode="lora", model="vit_b_16")
     model = fresh(spec)
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
-    finetune(model, DATASET, spec, work_dir=tmp_path)
+    finetune(TrainingJob(model, DATASET, spec, work_dir=tmp_path))
     changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
     assert changed == {n for n, p in model.named_parameters() if p.requires_grad}
     assert all("lora" in n or n.startswith("head") for n in changed)
@@ -152,7 +157,7 @@ def test_a_diverging_loss_is_a_clear_failure(tmp_path):
     with pytest.raises(
         RunFailed, match=r"the loss became (nan|inf) in epoch 1: lower the learning"
     ):
-        finetune(fresh(spec), DATASET, spec, work_dir=tmp_path)
+        finetune(TrainingJob(fresh(spec), DATASET, spec, work_dir=tmp_path))
 
 
 def test_a_damaged_checkpoint_says_what_to_do(tmp_path):

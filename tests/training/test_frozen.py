@@ -19,6 +19,7 @@ from fer_bench.models.classifier import Classifier
 from fer_bench.specs.recipe import Augmentation, Optimizer, Recipe, Schedule
 from fer_bench.specs.run import RunSpec
 from fer_bench.training.frozen import train_frozen
+from fer_bench.training.job import TrainingJob
 from fer_bench.training.outcome import TrainingOutcome
 
 
@@ -55,8 +56,8 @@ def timeless(outcome: TrainingOutcome) -> pd.DataFrame:
 
 def train(folder: Path, spec: RunSpec, **rest: Any) -> tuple[Classifier, TrainingOutcome]:
     model = tiny_classifier(dropout=0.2)
-    rest = {"extractor": "torch-fp32", **rest}
-    return model, train_frozen(model, tiny_dataset(), spec, work_dir=folder, **rest)
+    extractor = rest.pop("extractor", "torch-fp32")
+    return model, train_frozen(TrainingJob(model, tiny_dataset(), spec, folder, **rest), extractor)
 
 
 def test_the_head_learns_and_the_backbone_stays(tmp_path: Path) -> None:
@@ -171,9 +172,9 @@ def test_a_flipping_run_learns_from_both_views(tmp_path: Path) -> None:
 def test_the_test_split_is_never_read(tmp_path: Path) -> None:
     spec = make_spec()
     first = tiny_classifier()
-    train_frozen(first, tiny_dataset(), spec, work_dir=tmp_path / "a", extractor="torch-fp32")
+    train_frozen(TrainingJob(first, tiny_dataset(), spec, tmp_path / "a"), "torch-fp32")
     second, without = tiny_classifier(), without_test(tiny_dataset())
-    train_frozen(second, without, spec, work_dir=tmp_path / "b", extractor="torch-fp32")
+    train_frozen(TrainingJob(second, without, spec, tmp_path / "b"), "torch-fp32")
     assert without.split_sizes()["test"] == 0
     assert_same(weights(first), weights(second))
 
@@ -221,4 +222,4 @@ def test_a_loss_that_is_not_finite_fails_the_run(tmp_path: Path) -> None:
     model = tiny_classifier()
     nn.init.constant_(model.head[1].weight, torch.inf)  # type: ignore[index]
     with pytest.raises(RunFailed, match="the loss became nan in epoch 1"):
-        train_frozen(model, tiny_dataset(), make_spec(), work_dir=tmp_path, extractor="torch-fp32")
+        train_frozen(TrainingJob(model, tiny_dataset(), make_spec(), tmp_path), "torch-fp32")

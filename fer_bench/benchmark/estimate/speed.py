@@ -22,6 +22,7 @@ from fer_bench.models.lora import merge_lora
 from fer_bench.specs.recipe import Schedule
 from fer_bench.specs.run import RunSpec
 from fer_bench.training.finetune import finetune
+from fer_bench.training.job import TrainingJob
 from fer_bench.types import SPLITS, Mode
 
 #: Images in a measured training step on a CPU, where larger ones gain nothing, and steps on a GPU.
@@ -54,13 +55,8 @@ def measure(spec: RunSpec, side: int, device: str) -> Rates:
     mode: Mode = "lora" if spec.mode == "lora" else "full"
     model = build_model(replace(request_for(spec, dataset), mode=mode, pretraining="none"))
     with tempfile.TemporaryDirectory() as scratch:
-        outcome = finetune(
-            model,
-            dataset,
-            spec.model_copy(update=kept),
-            work_dir=Path(scratch),
-            device=device,
-        )
+        changed_spec = spec.model_copy(update=kept)
+        outcome = finetune(TrainingJob(model, dataset, changed_spec, Path(scratch), device=device))
     if spec.mode == "lora":
         merge_lora(model)
     training = outcome.info.images_per_second

@@ -1,0 +1,48 @@
+"""What a training is given: what is trained, on what, how, and where its state is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_bench.data.dataset import FaceDataset
+from fer_bench.models.classifier import Classifier
+from fer_bench.specs.recipe import Recipe
+from fer_bench.specs.run import RunSpec
+from fer_bench.types import Progress, silent
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One training, the same for a whole network and for a head on cached features.
+
+    model: trained in place.
+    work_dir: keeps the checkpoint of the last finished epoch.
+    resume: goes on from that checkpoint, if there is one.
+    """
+
+    model: Classifier
+    dataset: FaceDataset
+    spec: RunSpec
+    work_dir: Path
+    progress: Progress = silent
+    device: str = "cpu"
+    resume: bool = False
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is trained."""
+        return self.spec.recipe
+
+    @property
+    def train(self) -> NDArray[np.int64]:
+        """Indices `(n,)` of the images that are learnt from."""
+        return self.dataset.indices("train")
+
+    @property
+    def val(self) -> NDArray[np.int64]:
+        """Indices `(m,)` of the images that the kept epoch is chosen by."""
+        return self.dataset.indices(self.spec.selection_split)
