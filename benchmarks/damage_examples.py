@@ -23,13 +23,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_bench.backends.export.metadata import ExportMetadata, describe
 from fer_bench.data.readers.ferplus import VOTE_COLUMNS
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FER2013
 from fer_bench.environment import capture
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
+from fer_bench.models.export_metadata import ExportMetadata, describe
 from fer_bench.models.weights import model_files
 from fer_bench.results.reports.exports import Export, ExportedFile, ExportsFile
 from fer_bench.results.reports.latency import Fidelity
@@ -245,7 +245,7 @@ def onnx_file() -> bytes:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    from fer_bench.backends.onnx import set_metadata
+    from fer_bench.models.external.onnx_graph import add_metadata
 
     spec = metadata().input_spec
     shape = (spec.channels, spec.size, spec.size)
@@ -263,7 +263,7 @@ def onnx_file() -> bytes:
     opsets = [helper.make_opsetid("", 17)]
     proto = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     onnx.checker.check_model(proto)
-    set_metadata(proto, metadata())
+    add_metadata(proto, metadata())
     return bytes(proto.SerializeToString())
 
 

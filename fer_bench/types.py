@@ -22,7 +22,8 @@ EmotionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z _-]{0,39}$")]
 Dtype = Literal["float32", "float16"]
 #: Weights of red, green and blue in gray: ITU-R 601-2 luma, as in Pillow's `convert("L")`.
 LUMA = (0.299, 0.587, 0.114)
-Interpolation = Literal["bilinear", "bicubic"]
+#: `-8bit`: whole gray levels after each pass, as torchvision and transformers resize pictures.
+Interpolation = Literal["bilinear", "bicubic", "bilinear-8bit", "bicubic-8bit"]
 
 
 class Progress(Protocol):

@@ -13,11 +13,19 @@ import torch
 from torch import Tensor
 
 from fer_bench.backends.base import Forward, Unavailable, first_line
-from fer_bench.backends.export.metadata import INPUT, OUTPUT, ExportMetadata, describe
 from fer_bench.backends.quantize import has_attention, quantise_onnx
 from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier
-from fer_bench.results.reports.exports import ExportPrecision
+from fer_bench.models.export_metadata import (
+    INPUT,
+    OUTPUT,
+    ExportMetadata,
+    ExportPrecision,
+    describe,
+)
+from fer_bench.models.external.onnx_graph import add_metadata
+from fer_bench.models.external.onnx_network import OnnxNetwork
+from fer_bench.models.external.onnx_network import open_session as start_session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -65,6 +73,12 @@ def to_onnx(model: Classifier, metadata: ExportMetadata | None = None) -> bytes:
     _require("onnx", "onnxscript")
     from google.protobuf.message import EncodeError
 
+    if isinstance(model.backbone, OnnxNetwork):
+        import onnx
+
+        file = onnx.load_from_string(model.backbone.content)
+        add_metadata(file, metadata or describe(model))
+        return bytes(file.SerializeToString())
     spec = model.input_spec
     sample = torch.zeros(2, spec.channels, spec.size, spec.size)
     try:
@@ -82,7 +96,7 @@ def to_onnx(model: Classifier, metadata: ExportMetadata | None = None) -> bytes:
         assert program is not None  # nosec B101  # it is, with dynamo
         proto = program.model_proto
         _forget_origin(proto)
-        set_metadata(proto, metadata or describe(model))
+        add_metadata(proto, metadata or describe(model))
         return bytes(proto.SerializeToString())
     except torch.onnx.OnnxExporterError as error:
         line = first_line(error.__cause__ or error)
@@ -92,14 +106,6 @@ def to_onnx(model: Classifier, metadata: ExportMetadata | None = None) -> bytes:
             f"{model.request.name} cannot be converted to ONNX: it is larger than the 2 GB that "
             "one file may hold"
         ) from error
-
-
-def set_metadata(proto: Any, metadata: ExportMetadata) -> None:
-    """Writes the metadata into an `onnx.ModelProto`, in place of what it had."""
-    del proto.metadata_props[:]
-    for key, value in metadata.as_strings().items():
-        proto.metadata_props.add(key=key, value=value)
-    proto.doc_string = metadata.preprocessing
 
 
 def read_metadata(path: Path) -> ExportMetadata:
@@ -135,21 +141,12 @@ def open_session(onnx: bytes | Path, threads: int) -> onnxruntime.InferenceSessi
         Unavailable: ONNX Runtime is not installed, or cannot run this network.
     """
     _require("onnxruntime")
-    import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
     if isinstance(onnx, Path):
         read_metadata(onnx)
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.inter_op_num_threads = 1
-    # Its idle threads would otherwise wait busily for a while, on the cores of who runs next.
-    settings.add_session_config_entry("session.force_spinning_stop", "1")
-    settings.log_severity_level = 3  # errors; its warnings are about its own optimisations
     try:
-        return onnxruntime.InferenceSession(
-            onnx if isinstance(onnx, bytes) else str(onnx), settings, ["CPUExecutionProvider"]
-        )
+        return start_session(onnx if isinstance(onnx, bytes) else str(onnx), threads)
     except (
         failures.Fail,
         failures.InvalidArgument,

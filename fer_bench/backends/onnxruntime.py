@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from fer_bench.backends.base import Forward, first_line
-from fer_bench.backends.export.metadata import INPUT
 from fer_bench.backends.onnx import open_session
 from fer_bench.backends.prepared import PreparedModel
 from fer_bench.backends.quantize import has_attention, quantise_onnx
+from fer_bench.errors import RunFailed
+from fer_bench.models.external.onnx_network import run
 
 
 def fp32(candidate: PreparedModel) -> Forward:
@@ -27,15 +27,12 @@ def int8(candidate: PreparedModel) -> Forward:
 
 
 def _forward(onnx: bytes, threads: int) -> Forward:
-    from onnxruntime.capi import onnxruntime_pybind11_state as failures
-
     session = open_session(onnx, threads)
 
     def forward(x: Tensor) -> Tensor:
         try:
-            found = session.run(None, {INPUT: x.contiguous().numpy()})
-        except (failures.Fail, failures.RuntimeException) as error:  # such as want of memory
+            return run(session, x)
+        except RunFailed as error:  # such as want of memory
             raise RuntimeError(first_line(error)) from error
-        return torch.from_numpy(found[0])
 
     return forward

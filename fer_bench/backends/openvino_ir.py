@@ -90,6 +90,23 @@ def convert(module: nn.Module, sample: Tensor) -> Any:
         raise Unavailable(f"OpenVINO cannot convert it: {last}") from error
 
 
+def convert_onnx(content: bytes) -> Any:
+    """An `openvino.Model` of an ONNX file.
+
+    Raises:
+        Unavailable: OpenVINO cannot read it, or it takes one face at a time.
+    """
+    core = load_openvino().Core()
+    try:
+        model = core.read_model(content)
+    except RuntimeError as error:
+        last = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise Unavailable(f"OpenVINO cannot convert it: {last}") from error
+    if model.input(0).partial_shape[0].is_static:
+        raise Unavailable("the ONNX file takes one face at a time, OpenVINO is given several")
+    return model
+
+
 def compile_for_cpu(model: Any, *, hint: str, bf16: bool, threads: int) -> Any:
     """An `openvino.CompiledModel`.
 

@@ -24,13 +24,14 @@ from fer_bench.backends.cache import (
     load_int8,
 )
 from fer_bench.backends.onnx import to_onnx
-from fer_bench.backends.openvino_ir import convert
+from fer_bench.backends.openvino_ir import convert, convert_onnx
 from fer_bench.backends.quantize import has_attention, quantise_openvino
 from fer_bench.data.preprocess import to_input
 from fer_bench.data.synthetic import draw_face
 from fer_bench.emotions import FER2013
 from fer_bench.environment import capture
 from fer_bench.models.classifier import Classifier
+from fer_bench.models.external.onnx_network import OnnxNetwork
 from fer_bench.models.fingerprint import fingerprint
 
 #: Drawn faces of each emotion that back ends are compared on where no others were given.
@@ -95,7 +96,10 @@ class PreparedModel:
             return kept
         spec = self.model.input_spec
         shape = (spec.channels, spec.size, spec.size)
-        converted = convert(self.model, torch.zeros(2, *shape))
+        if isinstance(self.model.backbone, OnnxNetwork):
+            converted = convert_onnx(self.onnx)
+        else:
+            converted = convert(self.model, torch.zeros(2, *shape))
         converted.reshape([-1, *shape])
         keep_fp32(key, converted)
         return converted

@@ -12,21 +12,28 @@ from torch import Tensor, nn
 from fer_bench.backends.base import Forward, Unavailable, first_line, torch_threads
 from fer_bench.backends.openvino_ir import require_bf16
 from fer_bench.backends.prepared import PreparedModel
+from fer_bench.models.external.onnx_network import OnnxNetwork, holds_onnx
+
+NO_MODULES = "the network is an ONNX file, which PyTorch does not compute"
 
 
 def eager(candidate: PreparedModel) -> Forward:
     """The model as it is, in fp32: what all others are compared with."""
+    if isinstance(candidate.model.backbone, OnnxNetwork):
+        raise Unavailable(NO_MODULES)
     return _forward(candidate, candidate.model, torch.float32, torch.contiguous_format)
 
 
 def channels_last(candidate: PreparedModel) -> Forward:
     """fp32 with the channels of a pixel side by side in memory."""
+    _require_modules(candidate)
     network = copy.deepcopy(candidate.model).to(memory_format=torch.channels_last)
     return _forward(candidate, network, torch.float32, torch.channels_last)
 
 
 def bf16(candidate: PreparedModel) -> Forward:
     """Weights and activations in bf16, channels last."""
+    _require_modules(candidate)
     require_bf16(candidate.device.type)
     network = _in_bf16(candidate.model)
     return _forward(candidate, network, torch.bfloat16, torch.channels_last)
@@ -34,13 +41,21 @@ def bf16(candidate: PreparedModel) -> Forward:
 
 def compiled(candidate: PreparedModel) -> Forward:
     """fp32 through torch.compile."""
+    _require_modules(candidate)
     return _compiled(candidate, candidate.model, torch.float32)
 
 
 def compiled_bf16(candidate: PreparedModel) -> Forward:
     """bf16 through torch.compile."""
+    _require_modules(candidate)
     require_bf16(candidate.device.type)
     return _compiled(candidate, _in_bf16(candidate.model), torch.bfloat16)
+
+
+def _require_modules(candidate: PreparedModel) -> None:
+    """Raises Unavailable for a network that is not all of PyTorch's modules."""
+    if holds_onnx(candidate.model):
+        raise Unavailable(NO_MODULES)
 
 
 def _in_bf16(model: nn.Module) -> nn.Module:

@@ -51,7 +51,7 @@ def quantise_onnx(onnx: bytes, faces: Tensor, *, attends: bool) -> bytes:
         raise Unavailable(
             f"onnx is not installed ({error}): pip install onnx (or 'fer-bench[fast]')"
         ) from error
-    from fer_bench.backends.export.metadata import INPUT
+    from fer_bench.models.export_metadata import INPUT
 
     model = package.load_from_string(onnx)
     quantised = _quantise(model, [{INPUT: face[None].numpy()} for face in faces.cpu()], attends)

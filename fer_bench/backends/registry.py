@@ -41,6 +41,14 @@ BACKENDS = Registry(
 )
 
 
+def reference_of(model: Classifier) -> str:
+    """The back end that a network's others are compared with: PyTorch's, or ONNX Runtime's own."""
+    from fer_bench.models.external.onnx_network import OnnxNetwork
+    from fer_bench.results.reports.latency import REFERENCE
+
+    return "onnxruntime-fp32" if isinstance(model.backbone, OnnxNetwork) else REFERENCE
+
+
 def precision_of(name: str) -> Precision:
     """What a back end of this name computes in; int8 ones compute some layers in bf16 or fp32."""
     last = name.rpartition("-")[2]

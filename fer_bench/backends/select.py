@@ -13,10 +13,10 @@ from fer_bench.backends.base import Backend, Forward, Unavailable, one_by_one
 from fer_bench.backends.cache import SCHEMA, Choice, load_choice, save_choice
 from fer_bench.backends.fidelity import compare, why_unfaithful
 from fer_bench.backends.prepared import PreparedModel
+from fer_bench.backends.registry import reference_of
 from fer_bench.backends.timing import interleaved
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError
-from fer_bench.results.reports.latency import REFERENCE
 
 #: Opens a back end by its name. Raises FerBenchError where it is unknown or cannot run the model.
 Open = Callable[[str, PreparedModel], Backend]
@@ -61,14 +61,15 @@ def choose(candidate: PreparedModel, open_one: Open, seconds: float = 1.5) -> Ba
 
 def measure(candidate: PreparedModel, open_one: Open, seconds: float) -> Backend:
     """The fastest faithful back end, measured now; one face at a time, as in live use."""
-    reference = open_one(REFERENCE, candidate)
+    own = reference_of(candidate.model)
+    reference = open_one(own, candidate)
     expected = one_by_one(reference.forward, candidate.checking)
     others, left_out = _faithful(candidate, open_one, expected, CANDIDATES)
     if not any(name.startswith("openvino") for name in others):
         more, without = _faithful(candidate, open_one, expected, SUBSTITUTES)
         others |= more
         left_out |= without
-    racers = {REFERENCE: reference, **others}
+    racers = {**others, own: reference}
     face = candidate.checking[:1]
     calls = {name: _call(backend.forward, face) for name, backend in racers.items()}
     # The best of all calls: what others do on this machine can only add to it.

@@ -1,5 +1,6 @@
 """From a specification to runs, and from a stored run back to its numbers."""
 
+from fer_bench.benchmark.external import ExternalReport, evaluate_external
 from fer_bench.benchmark.human_line import measure_human_line
 from fer_bench.benchmark.plan import Source, plan, specify, specify_ensemble
 from fer_bench.benchmark.runner import Runner, left_unfinished
@@ -10,10 +11,12 @@ from fer_bench.benchmark.verification import runs_in, verify_run
 
 __all__ = [
     "EvaluationReport",
+    "ExternalReport",
     "PairedResult",
     "Runner",
     "Source",
     "beside_others",
+    "evaluate_external",
     "evaluate_run",
     "is_finished",
     "left_unfinished",

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.backends.export.export import check_target, export_model
-from fer_bench.backends.export.metadata import describe
 from fer_bench.backends.export.verify import Faces
 from fer_bench.benchmark.plan import Source
 from fer_bench.data.cache import pixel_hashes
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import align
 from fer_bench.inference.classifier import load_run_model
+from fer_bench.models.export_metadata import describe
+from fer_bench.results.reports.exports import EXPORTS, Export, add_export
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.exports import EXPORTS, Export, add_export
 from fer_bench.results.store import ResultsStore

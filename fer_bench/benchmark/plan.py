@@ -13,7 +13,7 @@ from fer_bench.data.load import load_dataset
 from fer_bench.emotions import emotion_set
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.tta import tta_of
-from fer_bench.models.build import find_builder
+from fer_bench.models.build import find_builder, is_external
 from fer_bench.models.classifier import Option
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.recipe import Recipe, load_recipe
@@ -102,6 +102,11 @@ def specify(
         FerBenchError: an unknown model, recipe or emotion, a recipe that is not for the mode, or a
             number out of range.
     """
+    if is_external(model):
+        raise FerBenchError(
+            f"{model:.80} was trained elsewhere and is evaluated as it is: say `evaluate --model "
+            f"{model:.80} --data DATA`, or train a model of `list models`"
+        )
     find_builder(model)
     chosen = load_recipe(recipe)
     if mode != "zero-shot" and mode not in chosen.modes:

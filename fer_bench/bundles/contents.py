@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fer_bench.backends.export.metadata import ExportMetadata
 from fer_bench.inference.detectors import base, haar, search
+from fer_bench.models.export_metadata import ExportMetadata
 
 #: The network's name in every bundle.
 MODEL = "model.onnx"

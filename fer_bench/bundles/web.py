@@ -12,11 +12,11 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 import fer_bench
-from fer_bench.backends.export.metadata import INPUT, OUTPUT
 from fer_bench.bundles.cascade import cascade_document, cascade_licence, cascade_xml
 from fer_bench.bundles.contents import MODEL, Contents, detector_settings, licences
 from fer_bench.bundles.runtime import BACKENDS, RUNTIME, integrity, read_runtime
 from fer_bench.emotions import COLOURS
+from fer_bench.models.export_metadata import INPUT, OUTPUT
 
 #: Files of the page that are the same for every run.
 PAGE_FILES = (

@@ -36,13 +36,25 @@ def resize(x: Tensor, spec: InputSpec) -> Tensor:
     size = (spec.size, spec.size)
     if x.shape[-2:] == size:
         return x
-    if spec.interpolation == "bilinear":
+    kind, _, eight_bits = spec.interpolation.partition("-")
+    if eight_bits:
+        return _resize_levels(x, size, kind)
+    if kind == "bilinear":
         return F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
     for height in (x.shape[-2], spec.size):
         x = F.interpolate(
             x, size=(height, spec.size), mode="bicubic", antialias=True, align_corners=False
         ).clamp_(0, 1)
     return x.mul_(255).round_().div_(255)
+
+
+def _resize_levels(x: Tensor, size: tuple[int, int], kind: str) -> Tensor:
+    """As torchvision resizes 8-bit pictures, bit for bit on a CPU; elsewhere rounded at the end."""
+    levels = x.mul(255).round_().clamp_(0, 255)
+    if x.device.type == "cpu":
+        levels = levels.to(torch.uint8)
+    levels = F.interpolate(levels, size=size, mode=kind, antialias=True, align_corners=False)
+    return levels.float().round_().clamp_(0, 255).div_(255)
 
 
 def normalise(x: Tensor, spec: InputSpec, out: Tensor | None = None) -> Tensor:

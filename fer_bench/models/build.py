@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.registry import Entry, Registry
 
 if TYPE_CHECKING:
-    from fer_bench.models.classifier import Builder, Classifier, ModelRequest
+    from fer_bench.models.classifier import Builder, Classifier, ModelRequest, Option
+    from fer_bench.models.external.model import ExternalKind, ExternalModel
 
 _TORCHVISION = "fer_bench.models.zoo.torchvision:build"
 
@@ -47,6 +49,57 @@ PREFIXES = Registry(
 )
 
 
+#: What stands before the colon of a model that was trained elsewhere and is evaluated as it is.
+EXTERNAL = Registry(
+    "model source",
+    {
+        "onnx": Entry(
+            "fer_bench.models.external.onnx_file:OnnxFile", "onnx:FILE, any ONNX classifier"
+        ),
+        "hf": Entry(
+            "fer_bench.models.external.hugging_face:HuggingFaceModel",
+            "hf:ID or hf:FOLDER, an image classifier of transformers",
+        ),
+        "torchscript": Entry(
+            "fer_bench.models.external.torch_files:TorchScriptFile",
+            "torchscript:FILE, a program saved with torch.jit.save",
+        ),
+        "pt2": Entry(
+            "fer_bench.models.external.torch_files:ExportedProgramFile",
+            "pt2:FILE, a program saved with torch.export.save",
+        ),
+    },
+)
+
+
+def is_external(name: str) -> bool:
+    """Whether a model's name is one of a network that was trained elsewhere."""
+    return name.partition(":")[0] in EXTERNAL and ":" in name
+
+
+def open_external(name: str, options: Mapping[str, Option]) -> ExternalModel:
+    """A network that was trained elsewhere, by its name, such as `onnx:model.onnx`.
+
+    options: what it does not say itself; see `models.external.options.ExternalOptions`.
+
+    Raises:
+        FerBenchError: no such prefix or model (near ones are named), or one that is unclear; says
+            which option makes it clear.
+    """
+    prefix, _, place = name.partition(":")
+    if not is_external(name):
+        if name in MODELS or prefix in PREFIXES:
+            raise FerBenchError(
+                f"{name:.80} has no classifier of its own: train it with `train --model {name:.80}`"
+            )
+        known = [f"{one}:{'ID' if one == 'hf' else 'FILE'}" for one in EXTERNAL]
+        raise FerBenchError(f"unknown model {name!r:.80}: {suggest(name, known)}")
+    if not place:
+        raise FerBenchError(f"{name!r} names no model: expected {EXTERNAL.entry(prefix).summary}")
+    kind: ExternalKind = EXTERNAL.load(prefix)()
+    return kind.open(place, options)
+
+
 def find_builder(name: str) -> Builder:
     """The builder behind a model's name, with or without a prefix.
 
@@ -55,12 +108,20 @@ def find_builder(name: str) -> Builder:
     """
     builder: Builder
     prefix, colon, rest = name.partition(":")
+    if is_external(name):
+        kind: ExternalKind = EXTERNAL.load(prefix)()
+        return kind.rebuild
     if not colon:
-        known = [*MODELS, *(f"{p}:NAME" for p in PREFIXES)]
+        known = [*MODELS, *(f"{p}:NAME" for p in (*PREFIXES, *EXTERNAL))]
         if name not in MODELS:
             raise FerBenchError(f"unknown model {name!r:.80}: {suggest(name, known)}")
         builder = MODELS.load(name)
         return builder
+    if prefix not in PREFIXES:
+        known = [f"{p}:NAME" for p in (*PREFIXES, *EXTERNAL)]
+        raise FerBenchError(
+            f"unknown model source {prefix!r:.80}: {suggest(f'{prefix}:NAME', known)}"
+        )
     builder = PREFIXES.load(prefix)
     if not rest:
         raise FerBenchError(f"{name!r} names no model: expected {PREFIXES.entry(prefix).summary}")

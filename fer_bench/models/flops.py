@@ -9,22 +9,27 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from fer_bench.models.classifier import Classifier
+from fer_bench.models.external.onnx_network import OnnxNetwork, holds_onnx
 
 
 def count_parameters(model: Classifier) -> tuple[int, int]:
     """Numbers of all parameters and of those that train."""
     parameters = list(model.parameters())
+    inside = sum(m.parameters_inside for m in model.modules() if isinstance(m, OnnxNetwork))
     return (
-        sum(p.numel() for p in parameters),
+        sum(p.numel() for p in parameters) + inside,
         sum(p.numel() for p in parameters if p.requires_grad),
     )
 
 
-def count_flops(model: Classifier) -> int:
+def count_flops(model: Classifier) -> int | None:
     """Operations of one forward pass on one image, a multiply and an add counted as two.
 
-    Runs the model once on zeros, on its own device; on the meta device that costs nothing.
+    Runs the model once on zeros, on its own device; on the meta device that costs nothing. None
+    where an ONNX file is in it, whose operations PyTorch does not see.
     """
+    if holds_onnx(model):
+        return None
     spec = model.input_spec
     device = next(model.parameters()).device
     image = torch.zeros(1, spec.channels, spec.size, spec.size, device=device)

@@ -61,8 +61,12 @@ def kind_of(pretraining: str) -> Kind:
 
 
 @contextlib.contextmanager
-def downloading(expected: str) -> Iterator[None]:
+def downloading(
+    expected: str, otherwise: str = "put the file there yourself, or use --pretraining none"
+) -> Iterator[None]:
     """Turns a failed download into one sentence; `expected` says which file, from and to where.
+
+    otherwise: what to do without a network.
 
     Raises:
         FerBenchError: the network or the disk failed, or what came is damaged or does not fit.
@@ -75,7 +79,7 @@ def downloading(expected: str) -> Iterator[None]:
         reason = f"there is no network: {reason}" if no_network else reason
         raise FerBenchError(
             f"could not get the pretrained weights: expected {expected} ({reason}); connect to "
-            "the network, put the file there yourself, or use --pretraining none"
+            f"the network, {otherwise}"
         ) from None
 
 

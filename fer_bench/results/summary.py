@@ -178,6 +178,20 @@ def _measured_words(record: RunRecord, spec: RunSpec) -> list[str]:
     return ["--precision", record.training.precision] if spec.recipe.precision == "auto" else []
 
 
+def _external_words(spec: ExternalSpec, data: list[str]) -> list[str]:
+    words = ["evaluate", "--model", spec.model] if spec.model else ["score", "PREDICTIONS"]
+    words += [*data, "--name", spec.external]
+    words += ["--protocol", spec.protocol, "--trained-on", spec.trained_on]
+    if not spec.model:
+        return words
+    for key, value in spec.model_options.items():
+        words += ["--option", f"{key}={value}"]
+    if spec.emotions:
+        words += ["--emotions", ",".join(spec.emotions)]
+    words += ["--votes", spec.votes] if spec.votes else []
+    return [*words, "--limit", str(spec.limit)] if spec.limit else words
+
+
 def reproduce_command(record: RunRecord) -> str:
     """The command line that runs this record's spec again, on data that the user has."""
     spec, data = record.spec, ["--data", record.dataset.source]
@@ -186,9 +200,7 @@ def reproduce_command(record: RunRecord) -> str:
         words += ["--tta", spec.tta, *(["--title", spec.title] if spec.title else [])]
         return shlex.join(["python", "-m", "fer_bench", *words])
     if isinstance(spec, ExternalSpec):
-        words = ["score", "PREDICTIONS", *data, "--name", spec.external]
-        words += ["--protocol", spec.protocol, "--trained-on", spec.trained_on]
-        return shlex.join(["python", "-m", "fer_bench", *words])
+        return shlex.join(["python", "-m", "fer_bench", *_external_words(spec, data)])
     words = ["train", "--model", spec.model, "--mode", spec.mode]
     words += _recipe_words(spec, f"results/{record.dataset.name}/{record.name}/record.json")
     words += [*data, "--protocol", spec.protocol]

@@ -196,6 +196,8 @@ class EnsembleSpec(DataSpec):
 class ExternalSpec(DataSpec):
     """A system that FER Bench did not train: what it is, and what is known of its training.
 
+    Its answers were handed in (`score`), or its network was run here (`evaluate --model`).
+
     external: its name, as tables show it. answers: whether it gave a probability per emotion, or
         one emotion per image, which has no calibration.
     trained_on: whether these test images were trained on (`in-sample`), were not (`held-out`), or
@@ -211,6 +213,10 @@ class ExternalSpec(DataSpec):
     preprocessing: str = Field("", description="what was done to the faces before it saw them")
     training: str = Field("", description="its data and how its checkpoint was chosen, if known")
     title: str = Field("", pattern=r"^[a-z0-9._-]*$", description="part of the run's name")
+    model: str = Field("", description="such as `onnx:FILE`, where its network was run here")
+    model_options: dict[str, int | float | str | bool] = Field(
+        default_factory=dict, description="what the network does not say itself"
+    )
 
     @property
     def tta(self) -> TestTimeAugmentation:

@@ -23,7 +23,6 @@ from robustness_fixtures import make_robustness, make_transfer
 from benchmarks import damage_examples as examples
 from fer_bench import settings
 from fer_bench.backends.export import export as exporting
-from fer_bench.backends.export.metadata import describe
 from fer_bench.backends.export.verify import Faces
 from fer_bench.backends.onnx import OnnxFile
 from fer_bench.data.load import read_source
@@ -32,6 +31,7 @@ from fer_bench.features.cache import write_whole
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.history import History
 from fer_bench.inference.files.writers import AnnotatedImages, Csv, FileReport, JsonLines
+from fer_bench.models.export_metadata import describe
 from fer_bench.results.reports.exports import ExportsFile, add_export
 from fer_bench.results.reports.latency_files import add_report
 from fer_bench.results.reports.robustness import add_robustness

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 import fer_bench
 from fer_bench.backends.base import Unavailable
 from fer_bench.backends.export.export import FORMATS, check_target, export_model
-from fer_bench.backends.export.metadata import describe
 from fer_bench.backends.onnx import open_session, read_metadata
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.ensemble import EnsembleMember, make_ensemble
+from fer_bench.models.export_metadata import describe
 
 FILES = {"onnx": "model.onnx", "openvino": "model.xml"}
 ROOT = Path(fer_bench.__file__).parents[2]

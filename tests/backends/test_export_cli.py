@@ -18,7 +18,6 @@ from PIL import Image
 from record_fixtures import make_record
 
 from fer_bench.backends.export.export import export_model
-from fer_bench.backends.export.metadata import describe
 from fer_bench.backends.export.verify import Faces
 from fer_bench.backends.onnx import read_metadata
 from fer_bench.benchmark import Source
@@ -32,6 +31,7 @@ from fer_bench.inference.detectors.base import make_detector
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
+from fer_bench.models.export_metadata import describe
 from fer_bench.results.reports.exports import Export, add_export, read_exports
 from fer_bench.results.store import DEFAULT, ResultsStore
 

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from property_fixtures import few, read_or_refused, replaced, values
 
 from benchmarks import damage_examples as examples
-from fer_bench.backends.export.metadata import ExportMetadata
 from fer_bench.backends.onnx import read_metadata
 from fer_bench.config import load_yaml
 from fer_bench.data.load import load_source
@@ -25,6 +24,7 @@ from fer_bench.data.readers.fer2013_rows import read_row_table
 from fer_bench.data.readers.ferplus import read_votes
 from fer_bench.emotions import COLOURS
 from fer_bench.inference.files.images import decode_image
+from fer_bench.models.export_metadata import ExportMetadata
 from fer_bench.models.pretrained import read_local
 from fer_bench.models.weights import load_model
 from fer_bench.specs.recipe import Recipe, load_recipe

@@ -12,13 +12,13 @@ from typing import Protocol
 from torch import Tensor
 
 from fer_bench.backends.base import Forward, Unavailable
-from fer_bench.backends.export.metadata import ExportMetadata
 from fer_bench.backends.export.verify import Faces, compare_file
 from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.classifier import Classifier
+from fer_bench.models.export_metadata import ExportMetadata, ExportPrecision
 from fer_bench.registry import Entry, Registry
-from fer_bench.results.reports.exports import Calibration, Export, ExportedFile, ExportPrecision
+from fer_bench.results.reports.exports import Calibration, Export, ExportedFile
 from fer_bench.storage import write_atomically
 from fer_bench.types import Progress, silent
 

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from fer_bench.backends.base import Forward, first_line
-from fer_bench.backends.export.metadata import INPUT, OUTPUT, ExportMetadata
 from fer_bench.backends.openvino_ir import compile_for_cpu, load_openvino
 from fer_bench.backends.prepared import PreparedModel
 from fer_bench.backends.quantize import has_attention, quantise_openvino
 from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier
-from fer_bench.results.reports.exports import ExportPrecision
+from fer_bench.models.export_metadata import INPUT, OUTPUT, ExportMetadata, ExportPrecision
 
 #: Where the metadata stand in the .xml file: `net/rt_info/fer_bench`.
 SECTION = "fer_bench"

@@ -19,10 +19,9 @@ import torch
 from torch import Tensor
 
 from fer_bench.backends.base import Forward, Unavailable, first_line
-from fer_bench.backends.export.metadata import ExportMetadata
 from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier
-from fer_bench.results.reports.exports import ExportPrecision
+from fer_bench.models.export_metadata import ExportMetadata, ExportPrecision
 
 METADATA_FILE = "fer_bench.json"
 #: Metadata take less than 2 KB; more is not ours.

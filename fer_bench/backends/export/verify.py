@@ -14,7 +14,8 @@ from fer_bench.backends.fidelity import COSINE, TOP1, compare
 from fer_bench.data.preprocess import to_input
 from fer_bench.errors import RunFailed
 from fer_bench.models.classifier import Classifier
-from fer_bench.results.reports.exports import Accuracies, ExportPrecision
+from fer_bench.models.export_metadata import ExportPrecision
+from fer_bench.results.reports.exports import Accuracies
 from fer_bench.results.reports.latency import Fidelity
 from fer_bench.types import Progress, silent
 

@@ -117,7 +117,7 @@ def _network(
     return Network(
         parameters=parameters,
         trainable=trainable,
-        flops=flops,
+        flops=flops or 0,
         features=built.feature_size,
         side=spec.size,
         channels=spec.channels,

@@ -142,7 +142,7 @@ def to_input(crop: np.ndarray, spec: dict) -> np.ndarray:
     values = crop.astype(np.float32) / 255
     if spec["channels"] == 1:
         values = values @ np.array([[0.299], [0.587], [0.114]], np.float32)
-    square = resize(values, spec["size"], spec["interpolation"] == "bicubic")
+    square = resize(values, spec["size"], spec["interpolation"].startswith("bicubic"))
     return np.float32((square - spec["mean"]) / spec["std"]).transpose(2, 0, 1)
 
 

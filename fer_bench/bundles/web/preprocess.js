@@ -71,7 +71,7 @@ function grayPlane({ width, height, data }) {
 // each pass, and the result are whole gray levels.
 function resized(values, width, height, { size, interpolation }) {
   if (width === size && height === size) return values;
-  const isBicubic = interpolation === "bicubic";
+  const isBicubic = interpolation.startsWith("bicubic");
   const pass = (plane, from, count) => {
     const out = resizeRows(plane, from, count, resizeTable(from, size, isBicubic));
     return isBicubic ? out.map((value) => Math.min(Math.max(value, 0), 1)) : out;

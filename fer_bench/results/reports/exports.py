@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
+from fer_bench.models.export_metadata import ExportPrecision
 from fer_bench.results.documents import Document, read_document, sole_use, write_document
 from fer_bench.results.record import Part
 from fer_bench.results.reports.latency import Fidelity
 
 EXPORTS, EXPORTS_VERSION = "exports.json", 1
-ExportPrecision = Literal["fp32", "int8"]
 
 
 class ExportedFile(Part):

@@ -40,12 +40,12 @@ class Faces:
     source: str
 
 
-def faces_of(dataset: FaceDataset, flops: int) -> Faces:
+def faces_of(dataset: FaceDataset, flops: int | None) -> Faces:
     """Faces of the training split to calibrate on, and others to compare on.
 
     Those are of the validation split, or of the test split where there is no other.
 
-    flops: of the network, per face; a large one is compared on fewer faces.
+    flops: of the network, per face; one that is large, or not known, is compared on fewer faces.
 
     Raises:
         FerBenchError: no training split, or nothing beside it.
@@ -59,7 +59,7 @@ def faces_of(dataset: FaceDataset, flops: int) -> Faces:
         )
     return Faces(
         calibration=_draw(dataset, "train", CALIBRATING),
-        compared=_draw(dataset, other, min(max(COMPARING // max(flops, 1), FEWEST), MOST)),
+        compared=_draw(dataset, other, min(max(COMPARING // (flops or COMPARING), FEWEST), MOST)),
         source=dataset.name,
     )
 

@@ -13,14 +13,13 @@ from torch import Tensor
 
 from fer_bench.backends.base import Backend, Forward, first_line, one_by_one, torch_threads
 from fer_bench.backends.fidelity import compare, why_unfaithful
-from fer_bench.backends.registry import AUTO, open_backend, precision_of
+from fer_bench.backends.registry import AUTO, open_backend, precision_of, reference_of
 from fer_bench.backends.timing import interleaved
 from fer_bench.data.preprocess import to_input
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError
 from fer_bench.models.flops import count_parameters
 from fer_bench.results.reports.latency import (
-    REFERENCE,
     Fidelity,
     LatencyReport,
     Measurement,
@@ -109,6 +108,7 @@ class _Meter:
     def __init__(self, network: Network, plan: Plan, faces: Faces, progress: Progress) -> None:
         self.network, self.plan, self.faces, self.progress = network, plan, faces, progress
         self._input = to_input(faces.compared, network.model.input_spec)
+        self._reference = reference_of(network.model)
         self._agreements: dict[str, Fidelity] = {}  # they do not depend on the threads
 
     def round(self, threads: int) -> _Round:
@@ -133,7 +133,7 @@ class _Meter:
             stages = [
                 measure_stages(self.network.model, backend, self.plan.seconds)
                 for name, backend in backends.items()
-                if name in (best, REFERENCE)
+                if name in (best, self._reference)
             ]
         return _Round(threads=threads, chosen=chosen, gemm=gemm, measurements=rows, stages=stages)
 
@@ -164,7 +164,8 @@ class _Meter:
     @cached_property
     def _expected(self) -> Tensor:
         """Eager fp32's logits."""
-        return one_by_one(self._opened(REFERENCE, torch.get_num_threads()).forward, self._input)
+        reference = self._opened(self._reference, torch.get_num_threads())
+        return one_by_one(reference.forward, self._input)
 
     def _rows(
         self,
@@ -225,7 +226,8 @@ class _Meter:
             except FAILURES as error:
                 notes.append(f"no peak memory: {first_line(error)}")
         peak = gemm.get(f"{precision}@{threads}")
-        rate = self.network.flops * size / milliseconds.median / 1e6  # GFLOP/s
+        flops = self.network.flops
+        rate = flops * size / milliseconds.median / 1e6 if flops else None  # GFLOP/s
         return Measurement(
             backend=name,
             precision=precision,
@@ -234,7 +236,7 @@ class _Meter:
             milliseconds=milliseconds,
             open_seconds=backend.open_seconds,
             peak_memory_mib=memory,
-            share_of_peak=rate / peak if peak else None,
+            share_of_peak=rate / peak if peak and rate else None,
             agreement=self._agreements[name],
             note="; ".join(notes),
         )

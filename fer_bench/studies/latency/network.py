@@ -12,7 +12,7 @@ import torch
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.inference.classifier import load_run_model
-from fer_bench.models.build import MODELS, PREFIXES, build_model
+from fer_bench.models.build import MODELS, PREFIXES, build_model, is_external
 from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.ensemble import EnsembleMember, make_ensemble
 from fer_bench.models.flops import count_flops
@@ -41,7 +41,7 @@ class Network:
 
     name: the run's, or the network's as `network_name` makes it.
     size_mib: of its weights as they are stored.
-    flops: per face, a multiply and an add counted as two.
+    flops: per face, a multiply and an add counted as two; None for an ONNX file.
     folder: where its reports are kept.
     record: the run's; None for a network that is no run.
     """
@@ -50,7 +50,7 @@ class Network:
     model: Classifier
     weights: Weights
     size_mib: float
-    flops: int
+    flops: int | None
     folder: Path
     place: Place
     record: RunRecord | None = None
@@ -89,6 +89,11 @@ def find_network(
             flops=count_flops(model),
             folder=folder,
             place=Place(request=request),
+        )
+    if is_external(name):
+        raise FerBenchError(
+            f"{name:.80} is no run yet: make it one with `evaluate --model {name:.80}`, and name "
+            "that run"
         )
     run = _find_run(store, name)
     if options or pretraining != "none":

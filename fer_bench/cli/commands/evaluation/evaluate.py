@@ -1,12 +1,13 @@
-"""`evaluate`: a stored model on any data."""
+"""`evaluate`: a stored model, or one from elsewhere, on any data."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import out, print_json, progress_bars
+from fer_bench.cli.console import err, out, print_json, progress_bars
 from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
@@ -19,17 +20,35 @@ from fer_bench.cli.options import (
     RowsFile,
     TtaViews,
     VotesFile,
+    as_protocol,
     as_split,
+    as_votes,
     choose_device,
     data_source,
     open_source,
+    parse_options,
 )
+from fer_bench.errors import FerBenchError
+
+if TYPE_CHECKING:
+    from fer_bench.benchmark import Source
+    from fer_bench.models.classifier import Option
+    from fer_bench.results.record import Metrics
+    from fer_bench.results.store import ResultsStore
 
 
 def evaluate(
     run: Annotated[
-        str, typer.Argument(help="A run's name, its folder, hub:ORG/NAME, or `default`.")
-    ],
+        str | None,
+        typer.Argument(help="A run's name, its folder, hub:ORG/NAME, `default`; or say --model."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A network from elsewhere, as it is: onnx:FILE, hf:ID, hf:FOLDER, "
+            "torchscript:FILE or pt2:FILE. Its record is stored like a run's."
+        ),
+    ] = None,
     data: Data = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     tta: Annotated[bool, typer.Option("--tta", help="Average over the recipe's views.")] = False,
@@ -38,19 +57,73 @@ def evaluate(
     rows_file: RowsFile = None,
     classes: Classes = None,
     limit: LimitOfSplit = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="With --model: its outputs' emotions in order, a,b,…; - is none."),
+    ] = None,
+    input_size: Annotated[int | None, typer.Option(help="Side of its input, pixels.")] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Subtracted from its values: m or m,m,m.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Divided by afterwards: s or s,s,s.")] = None,
+    colour: Annotated[str | None, typer.Option(help="Of its input: rgb, bgr or gray.")] = None,
+    layout: Annotated[str | None, typer.Option(help="Of its input: nchw or nhwc.")] = None,
+    value_range: Annotated[
+        str | None, typer.Option(help="Its values before mean and std: 0,1 or 0,255 or -1,1.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="More of it: output=NAME, outputs=logits, interpolation=bicubic."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What its record is called.")] = "",
+    trained_on: Annotated[
+        str, typer.Option(help="Are the test images in its training: in-sample, held-out, unknown.")
+    ] = "unknown",
+    licence: Annotated[str, typer.Option(help="Its licence.")] = "",
+    protocol: Annotated[str, typer.Option(help="With --model: official or kaggle.")] = "official",
+    votes: Annotated[str | None, typer.Option(help="With --model: FER+ labels by a rule.")] = None,
+    emotions: Annotated[
+        str | None, typer.Option(help="With --model: class subset happy,sad,…")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace the record of this name.")] = False,
     store: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure a stored run's model on a split of some data.
+    """Measure a stored run's model, or a network from elsewhere, on a split of some data.
 
     Images of classes that the model does not know are left out and counted.
 
     Example: python -m fer_bench evaluate default --data fer2013.zip --json
+
+    Example: python -m fer_bench evaluate --model onnx:model.onnx --data fer2013.zip
     """
+    if (run is None) == (model is None):
+        raise FerBenchError("expected a run, or --model such as onnx:FILE, and not both")
+    if model is not None:
+        if split != "test" or tta or tta_views:
+            raise FerBenchError(
+                "a network from elsewhere is measured on val and test as it is: leave --split and "
+                "--tta out; its run takes them afterwards"
+            )
+        given = {
+            "labels": labels, "input_size": input_size, "mean": mean, "std": std,
+            "colour": colour, "layout": layout, "value_range": value_range,
+        }  # fmt: skip
+        options = parse_options(option or []) | {k: v for k, v in given.items() if v is not None}
+        about = {
+            "external": name, "trained_on": trained_on, "licence": licence, "limit": limit,
+            "protocol": as_protocol(protocol), "votes": as_votes(votes), "emotions": emotions,
+        }  # fmt: skip
+        source = open_source(data_source(data), votes_file, rows_file, classes)
+        _evaluate_external(
+            model, source, options, about, store, choose_device(device), force, as_json
+        )
+        return
+    assert run is not None  # nosec B101  # one of the two is given
     with quick_imports():
         from fer_bench.benchmark import evaluate_run
-        from fer_bench.formatting import images_measured, three_decimals
+        from fer_bench.formatting import images_measured
 
     with progress_bars() as progress:
         report = evaluate_run(
@@ -67,20 +140,61 @@ def evaluate(
     found = report.metrics
     clean = report.clean.accuracy if report.clean else None
     if as_json:
-        document: dict[str, object] = {
-            "run": report.run,
-            "split": report.split,
-            "limit": limit,
-        }
-        document |= found.model_dump(mode="json")
+        about_run = {"run": report.run, "split": report.split, "limit": limit}
+        document = about_run | found.model_dump(mode="json")
         document |= {"accuracy_clean": clean, "emotions": report.emotions, "tta": report.tta}
         print_json(document)
         return
+    counted = images_measured(found.n, report.limit)
+    _print(f"{report.run} on {report.split}: {counted}", found, clean)
+
+
+def _evaluate_external(
+    model: str,
+    source: Source,
+    options: dict[str, Option],
+    about: Mapping[str, object],
+    store: ResultsStore,
+    device: str,
+    force: bool,
+    as_json: bool,
+) -> None:
+    with quick_imports():
+        from fer_bench.benchmark import evaluate_external
+
+    with progress_bars() as progress:
+        report = evaluate_external(
+            store,
+            model,
+            source,
+            options=options,
+            about=about,
+            device=device,
+            force=force,
+            progress=progress,
+        )
+    record = report.record
+    test, clean = record.metrics["test"], record.metrics.get("test_clean")
+    clean_accuracy = clean.accuracy if clean else None
+    run = f"{record.dataset.name}/{record.name}"
+    for note in report.notes:
+        err.print(f"{model}: {note}", markup=False)
+    for reason in record.not_comparable_because:
+        err.print(f"note: it stands in no ranking: {reason}", markup=False)
+    if as_json:
+        document: dict[str, object] = {"run": run, "split": "test", "notes": report.notes}
+        document |= test.model_dump(mode="json")
+        document |= {"accuracy_clean": clean_accuracy, "emotions": record.dataset.emotions}
+        print_json(document | {"record": record.model_dump(mode="json")})
+        return
+    _print(f"{run} on test: {test.n:,} images", test, clean_accuracy)
+
+
+def _print(title: str, found: Metrics, clean: float | None) -> None:
+    from fer_bench.formatting import three_decimals
+
     low, high = found.accuracy_ci95
-    out.print(
-        f"{report.run} on {report.split}: {images_measured(found.n, report.limit)}, "
-        f"{found.n_left_out:,} left out"
-    )
+    out.print(f"{title}, {found.n_left_out:,} left out", markup=False)
     out.print(f"accuracy          {found.accuracy:.2%}  (95 %: {low:.2%} to {high:.2%})")
     if clean is not None:
         out.print(f"on clean images   {clean:.2%}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
@@ -11,11 +12,11 @@ import fer_bench
 from fer_bench.config import Config
 from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier
-from fer_bench.results.reports.exports import ExportPrecision
 from fer_bench.types import LUMA, InputSpec
 
 #: Names of the one input, float32 `(B, channels, size, size)`, and the one output, `(B, C)`.
 INPUT, OUTPUT = "faces", "logits"
+ExportPrecision = Literal["fp32", "int8"]
 
 
 class ExportMetadata(Config):

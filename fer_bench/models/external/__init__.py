@@ -1,0 +1,1 @@
+"""Networks that were trained elsewhere and are evaluated as they are."""

@@ -1,0 +1,43 @@
+"""A model's files on Hugging Face's hub, in its cache, or in a folder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+
+from fer_bench.errors import FerBenchError
+from fer_bench.models.pretrained import downloading, hub_cache
+
+#: What is downloaded: descriptions, tokenizers and safe weights; neither pickles nor code.
+WANTED = ("*.json", "*.safetensors", "*.txt", "*.model")
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFiles:
+    """Where a model's files are; `version` is the repository's commit, empty for a folder."""
+
+    folder: Path
+    version: str = ""
+
+
+def files_of(place: str) -> ModelFiles:
+    """The files of a repository, downloaded where the cache lacks them, or of a folder.
+
+    Raises:
+        FerBenchError: no such folder, or a repository that is neither there nor in the cache.
+    """
+    folder = Path(place).expanduser()
+    if folder.is_dir():
+        return ModelFiles(folder=folder)
+    if place.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(place):
+        raise FerBenchError(
+            f"there is no folder {place!r:.160}: expected one, or a hub id (organisation/name)"
+        )
+    with downloading(hub_cache(place), "name a folder that holds it"):
+        # The user names the repository, of which only data are taken.
+        found = Path(snapshot_download(place, allow_patterns=list(WANTED)))  # nosec B615
+    return ModelFiles(folder=found, version=found.name)
