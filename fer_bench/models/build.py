@@ -93,7 +93,8 @@ def open_external(name: str, options: Mapping[str, Option]) -> ExternalModel:
                 f"{name:.80} has no classifier of its own: train it with `train --model {name:.80}`"
             )
         known = [f"{one}:{'ID' if one == 'hf' else 'FILE'}" for one in EXTERNAL]
-        raise FerBenchError(f"unknown model {name!r:.80}: {suggest(name, known)}")
+        hint = suggest(f"{prefix}:FILE", known)
+        raise FerBenchError(f"unknown model {name!r:.80}: {hint}")
     if not place:
         raise FerBenchError(f"{name!r} names no model: expected {EXTERNAL.entry(prefix).summary}")
     kind: ExternalKind = EXTERNAL.load(prefix)()

@@ -108,10 +108,7 @@ class HuggingFaceModel:
             request = ModelRequest(
                 name=name,
                 emotions=emotions,
-                architecture={
-                    "config": json.loads(config.to_json_string(use_diff=False)),
-                    "crop": prepared.crop,
-                },
+                architecture={"config": _described(config), "crop": prepared.crop},
             )
             return _classifier(backbone, columns, request, prepared.spec, files.version).eval()
 
@@ -146,6 +143,13 @@ class HuggingFaceModel:
         )
         columns = tuple(range(len(request.emotions)))  # the stored tensors have the true ones
         return _classifier(backbone, columns, request, nothing, "")
+
+
+def _described(config: Any) -> dict[str, Any]:
+    """A configuration to build the network by, whatever a later version's defaults are."""
+    values: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
+    values.pop("loss_type", None)  # of training; None is warned about
+    return values
 
 
 def _classifier(

@@ -23,6 +23,7 @@ from fer_bench.cli.options import (
     as_protocol,
     as_split,
     as_votes,
+    choose,
     choose_device,
     data_source,
     open_source,
@@ -101,6 +102,8 @@ def evaluate(
     if (run is None) == (model is None):
         raise FerBenchError("expected a run, or --model such as onnx:FILE, and not both")
     if model is not None:
+        from fer_bench.specs.run import TrainedOn
+
         if split != "test" or tta or tta_views:
             raise FerBenchError(
                 "a network from elsewhere is measured on val and test as it is: leave --split and "
@@ -112,7 +115,7 @@ def evaluate(
         }  # fmt: skip
         options = parse_options(option or []) | {k: v for k, v in given.items() if v is not None}
         about = {
-            "external": name, "trained_on": trained_on, "licence": licence, "limit": limit,
+            "external": name, "trained_on": choose("trained-on", trained_on, TrainedOn), "licence": licence, "limit": limit,
             "protocol": as_protocol(protocol), "votes": as_votes(votes), "emotions": emotions,
         }  # fmt: skip
         source = open_source(data_source(data), votes_file, rows_file, classes)
