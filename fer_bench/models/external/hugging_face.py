@@ -28,8 +28,8 @@ from fer_bench.types import InputSpec, Provenance
 
 #: Pillow's numbers of the ways to resize that are ours, too.
 RESAMPLING = {2: "bilinear-8bit", 3: "bicubic-8bit"}
-#: How far, in gray levels, our preprocessing may be from the processor's own.
-LEVELS = 0.1
+#: How far, in gray levels, ours may be from the processor: Pillow and torchvision differ by one.
+LEVELS = 1.5
 #: What libraries make of files that describe no network.
 FAILURES = (
     OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError,

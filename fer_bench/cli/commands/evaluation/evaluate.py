@@ -115,8 +115,9 @@ def evaluate(
         }  # fmt: skip
         options = parse_options(option or []) | {k: v for k, v in given.items() if v is not None}
         about = {
-            "external": name, "trained_on": choose("trained-on", trained_on, TrainedOn), "licence": licence, "limit": limit,
-            "protocol": as_protocol(protocol), "votes": as_votes(votes), "emotions": emotions,
+            "external": name, "trained_on": choose("trained-on", trained_on, TrainedOn),
+            "licence": licence, "limit": limit, "protocol": as_protocol(protocol),
+            "votes": as_votes(votes), "emotions": emotions,
         }  # fmt: skip
         source = open_source(data_source(data), votes_file, rows_file, classes)
         _evaluate_external(
