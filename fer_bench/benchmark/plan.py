@@ -95,6 +95,7 @@ def specify(
     image_size: int | None = None,
     tta_views: int | None = None,
     teachers: tuple[str, ...] = (),
+    prompts: dict[str, tuple[str, ...]] | None = None,
 ) -> RunSpec:
     """One run's specification, with what its recipe implies filled in.
 
@@ -138,6 +139,7 @@ def specify(
         "image_size": image_size,
         "tta_views": tta_views,
         "teachers": teachers,
+        "prompts": prompts or {},
     }
     return validate(RunSpec, values, f"a run of {model}")
 

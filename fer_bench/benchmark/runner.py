@@ -336,6 +336,7 @@ def request_for(spec: RunSpec, dataset: FaceDataset) -> ModelRequest:
         options=dict(spec.model_options),
         head=spec.recipe.head,
         head_dropout=spec.recipe.head_dropout,
+        prompts=dict(spec.prompts),
     )
 
 

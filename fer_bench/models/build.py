@@ -44,7 +44,10 @@ PREFIXES = Registry(
     "model source",
     {
         "timm": Entry("fer_bench.models.zoo.timm:build", "timm:NAME, any image model of timm"),
-        "clip": Entry("fer_bench.models.zoo.clip:build", "clip:HF_ID, any CLIP on Hugging Face"),
+        "clip": Entry(
+            "fer_bench.models.zoo.clip:build",
+            "clip:HF_ID, any CLIP, SigLIP or other model of an image and a text tower",
+        ),
     },
 )
 

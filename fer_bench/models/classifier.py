@@ -23,6 +23,7 @@ class ModelRequest:
     head, head_dropout: hidden widths between features and logits (usually none).
     architecture: the network's own configuration where its name alone does not tell it
         (`clip:...`); the builder fills it in, so that a saved model opens without the hub.
+    prompts: zero-shot's texts by emotion; empty for the built-in ones.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ModelRequest:
     head: tuple[int, ...] = ()
     head_dropout: float = 0.0
     architecture: dict[str, Any] = field(default_factory=dict)
+    prompts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Classifier(nn.Module):

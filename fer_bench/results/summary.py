@@ -214,6 +214,8 @@ def reproduce_command(record: RunRecord) -> str:
         words += ["--option", f"{key}={text}"]
     for teacher in spec.teachers:
         words += ["--teacher", teacher]
+    if spec.prompts:
+        words += ["--prompts", f"results/{record.dataset.name}/{record.name}/record.json"]
     overrides = {
         "--val-share": spec.val_share,
         "--image-size": spec.image_size,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -105,6 +107,18 @@ class RunSpec(DataSpec):
     teachers: tuple[str, ...] = Field(
         (), description="runs whose answers are learned too, as the recipe's `distillation` says"
     )
+    prompts: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="zero-shot's texts by emotion, where they are one's own"
+    )
+
+    @model_validator(mode="after")
+    def _only_zero_shot_reads(self) -> Self:
+        if self.prompts and self.mode != "zero-shot":
+            raise ValueError(
+                f"only the mode zero-shot reads prompts, not {self.mode}: leave them out or choose "
+                "--mode zero-shot"
+            )
+        return self
 
     @model_validator(mode="after")
     def _can_be_taught(self) -> Self:
@@ -151,6 +165,8 @@ class RunSpec(DataSpec):
         parts += [_option_word(key, value) for key, value in self.model_options.items() if value]
         if self.teachers:
             parts.append(f"taught-by-{len(self.teachers)}")
+        if self.prompts:
+            parts.append(f"prompts-{_digest(self.prompts)}")
         return "-".join([*parts, *self._data_words(), f"s{self.seed}"]).lower()
 
 
@@ -239,6 +255,11 @@ def _require_different(runs: tuple[str, ...]) -> None:
     twice = sorted({name for name in runs if runs.count(name) > 1})
     if twice:
         raise ValueError(f"run {twice[0]} is listed twice: name each run once")
+
+
+def _digest(prompts: dict[str, tuple[str, ...]]) -> str:
+    """Tells runs with other prompts apart."""
+    return hashlib.sha256(json.dumps(prompts, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def _option_word(key: str, value: int | float | str | bool) -> str:

@@ -73,6 +73,10 @@ def train(
     teacher: Annotated[
         list[str] | None, typer.Option(help="A finished run to learn from too; repeatable.")
     ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help="Zero-shot's texts: lines `emotion: text`, or YAML; averaged."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.")] = None,
     limit: Limit = None,
@@ -112,6 +116,7 @@ def train(
     with quick_imports():
         from fer_bench import distributed
         from fer_bench.benchmark import Runner, specify
+        from fer_bench.models.prompts import load_prompts
 
     trackers = as_trackers(track)
     device = choose_device(device)
@@ -132,6 +137,7 @@ def train(
             image_size=image_size,
             tta_views=tta_views,
             teachers=tuple(store.find(name).name for name in teacher or ()),
+            prompts=load_prompts(prompts) if prompts else None,
         )
         err.print("reading the data")
         dataset = open_source(data_source(data), votes_file, rows_file, classes).load(spec)

@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from huggingface_hub.errors import StrictDataclassError
-from numpy.typing import NDArray
-from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from fer_bench.config import validate
 from fer_bench.errors import FerBenchError, one_line
 from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.external.hub import files_of
+from fer_bench.models.external.image_processor import FAILURES, read_preprocessing
 from fer_bench.models.external.model import ExternalModel, portable_name, read_labels
 from fer_bench.models.external.options import ExternalOptions
 from fer_bench.models.external.probing import require_outputs
 from fer_bench.types import InputSpec, Provenance
-
-#: Pillow's numbers of the ways to resize that are ours, too.
-RESAMPLING = {2: "bilinear-8bit", 3: "bicubic-8bit"}
-#: How far, in gray levels, ours may be from the processor: Pillow and torchvision differ by one.
-LEVELS = 1.5
-#: What libraries make of files that describe no network.
-FAILURES = (
-    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError,
-    SafetensorError, StrictDataclassError,
-)  # fmt: skip
 
 
 class TransformersNetwork(nn.Module):
@@ -71,14 +55,6 @@ class ChosenOutputs(nn.Module):
         return outputs[:, self.columns]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Preprocessing:
-    """An image processor's, in our terms; `crop` as in `TransformersNetwork`."""
-
-    spec: InputSpec
-    crop: int | None
-
-
 class HuggingFaceModel:
     """The `models.external.model.ExternalKind` hf."""
 
@@ -93,7 +69,7 @@ class HuggingFaceModel:
         files = files_of(place)
         config = _config(files.folder, place)
         net = _network(files.folder, config, place)
-        prepared = _preprocessing(files.folder, place)
+        prepared = read_preprocessing(files.folder, f"hf:{place}")
         backbone = TransformersNetwork(config, prepared.crop, net).eval()
         with torch.no_grad():
             values = require_outputs(backbone, prepared.spec, place)
@@ -226,108 +202,3 @@ def _network(folder: Path, config: Any, place: str) -> Any:
             f"shape (first: {wrong[0]:.120}); choose a model that was trained to classify"
         )
     return net
-
-
-def _preprocessing(folder: Path, place: str) -> _Preprocessing:
-    """The image processor in our terms, compared with itself on a picture.
-
-    Raises:
-        FerBenchError: none is there, or it does something else.
-    """
-    from transformers import AutoImageProcessor
-
-    try:
-        processor = AutoImageProcessor.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except FAILURES as error:
-        raise FerBenchError(
-            f"hf:{place} does not say how it wants its faces: expected preprocessor_config.json, "
-            f"as its image processor's save_pretrained writes it ({one_line(str(error)):.120})"
-        ) from None
-    values = processor.to_dict()
-    found = _in_our_terms(values)
-    if found is None or not _agrees(processor, found):
-        raise FerBenchError(
-            f"the image processor of hf:{place} ({type(processor).__name__}) prepares faces in a "
-            "way that FER Bench does not have: expected a square size, bilinear or bicubic, a "
-            "crop of the middle, values between black and white, mean and std of 3 channels; "
-            "export the model to ONNX and name that file"
-        )
-    return found
-
-
-def _in_our_terms(values: Mapping[str, Any]) -> _Preprocessing | None:
-    """None where a value is none that we know."""
-    size, crop = _side(values.get("size")), None
-    if values.get("do_center_crop"):
-        crop = _side(values.get("crop_size"))
-        if crop is None:
-            return None
-    if not values.get("do_resize", True):
-        size = None
-    edge = values.get("crop_pct")
-    if size and edge and size < 384:  # ConvNeXt: the short side is larger, and its middle is taken
-        size, crop = int(size / edge), size
-    interpolation = RESAMPLING.get(int(values.get("resample", 2)))
-    if size is None or interpolation is None or (crop or 0) > size:
-        return None
-    factor = float(values.get("rescale_factor", 1 / 255)) * 255 if values.get("do_rescale") else 255
-    mean, std = _three(0.0), _three(1.0)
-    if values.get("do_normalize"):
-        mean, std = (_three(values.get(f"image_{what}")) for what in ("mean", "std"))
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        return None
-    spec = InputSpec(
-        size=size,
-        channels=3,
-        mean=tuple(m / factor for m in mean),
-        std=tuple(s / factor for s in std),
-        interpolation=interpolation,
-    )
-    return _Preprocessing(spec=spec, crop=crop if crop != size else None)
-
-
-def _three(values: Any) -> tuple[float, ...]:
-    if isinstance(values, (int, float)):
-        values = [values] * 3
-    return tuple(float(v) for v in values) if isinstance(values, (list, tuple)) else ()
-
-
-def _side(size: Any) -> int | None:
-    """The side of a square, as processors write it in several ways."""
-    if isinstance(size, int):
-        return size
-    if not isinstance(size, Mapping):
-        return None
-    sides = [size.get(k) for k in ("height", "width")]
-    if sides[0] is None:
-        sides = [size.get("shortest_edge")] * 2
-    return sides[0] if isinstance(sides[0], int) and sides[0] == sides[1] else None
-
-
-def _agrees(processor: Any, found: _Preprocessing) -> bool:
-    """Whether our preprocessing gives what the processor gives, of a drawn picture."""
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    try:
-        theirs = processor(images=Image.fromarray(picture), return_tensors="pt")["pixel_values"]
-    except FAILURES:
-        return False
-    ours = _prepared(picture, found.spec)
-    if found.crop is not None:
-        edge = (ours.shape[-1] - found.crop) // 2
-        ours = ours[..., edge : edge + found.crop, edge : edge + found.crop]
-    if theirs.shape != ours.shape:
-        return False
-    return bool((theirs - ours).abs().max() * max(found.spec.std) * 255 < LEVELS)
-
-
-def _prepared(picture: NDArray[np.uint8], spec: InputSpec) -> Tensor:
-    """As `data.preprocess.to_input`, which lies above this, prepares one RGB picture."""
-    levels = torch.from_numpy(picture).permute(2, 0, 1)[None]
-    kind = spec.interpolation.partition("-")[0]
-    resized = F.interpolate(
-        levels, size=(spec.size, spec.size), mode=kind, antialias=True, align_corners=False
-    )
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (spec.mean, spec.std))
-    return (resized.float() / 255 - mean) / std

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from huggingface_hub import constants, try_to_load_from_cache
 from torch import Tensor, nn
 from transformers import (
@@ -32,6 +31,9 @@ from fer_bench.models.pretrained import (
     load_weights,
     read_local,
 )
+from fer_bench.models.prompts import prompts_for
+from fer_bench.models.zoo import two_towers
+from fer_bench.models.zoo.two_towers import cosine_head
 from fer_bench.types import InputSpec, Provenance
 
 REFERENCE = "clip_vit_b_32"
@@ -49,19 +51,6 @@ _UNUSED = (
 #: Files of a model's folder that say how it wants its images.
 _PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
 _POSITIONS = "vision_model.embeddings.position_embedding.weight"
-
-#: Averaged per emotion, as CLIP's authors do.
-TEMPLATES = (
-    "a photo of a person with a {} expression",
-    "a photo of a {} face",
-    "a close-up photo of the face of a {} person",
-)
-ADJECTIVES = {
-    "disgust": "disgusted",
-    "fear": "fearful",
-    "surprise": "surprised",
-    "contempt": "contemptuous",
-}
 
 
 class VisionTower(nn.Module):
@@ -114,10 +103,7 @@ def _config(source: str) -> Any:
     Raises:
         FerBenchError: it is no CLIP.
     """
-    try:
-        config = AutoConfig.from_pretrained(source, revision=_revision(source))
-    except ValueError:
-        raise FerBenchError(f"{source} is no Hugging Face model: expected a CLIP") from None
+    config = _any_config(source)
     if config.model_type != "clip":
         raise FerBenchError(
             f"{source} is a model of type {config.model_type}: expected a CLIP (type clip)"
@@ -127,31 +113,46 @@ def _config(source: str) -> Any:
     return config
 
 
+def _any_config(source: str) -> Any:
+    """Raises FerBenchError for what is no model of transformers."""
+    try:
+        return AutoConfig.from_pretrained(
+            source, revision=_revision(source), trust_remote_code=False
+        )
+    except ValueError:
+        raise FerBenchError(f"{source} is no Hugging Face model: expected a CLIP") from None
+
+
+def _is_relative(request: ModelRequest, source: str | None) -> bool:
+    """Whether `clip:ID` names another model of two towers, such as a SigLIP."""
+    if request.architecture or request.name == REFERENCE:
+        return "towers" in request.architecture
+    hub_id = source or request.name.removeprefix(PREFIX)
+    with downloading(f"the configuration of {hub_id} ({_place(hub_id)})"):
+        return bool(_any_config(hub_id).model_type != "clip")
+
+
 def _place(source: str) -> str:
     return str(Path(source).expanduser()) if Path(source).exists() else hub_cache(source)
 
 
-def text_head(clip: CLIPModel, source: str, emotions: tuple[str, ...]) -> CosineHead:
+def text_head(clip: CLIPModel, source: str, request: ModelRequest) -> CosineHead:
     """A head whose rows are the emotions' prompts, embedded, averaged and scaled.
 
     Raises:
-        FerBenchError: the tokenizer cannot be had.
+        FerBenchError: the tokenizer cannot be had, or an emotion has no prompt.
     """
     with downloading(f"the tokenizer of {source} ({_place(source)})"):
         tokenizer = CLIPTokenizer.from_pretrained(source, revision=_revision(source))
-    words = [ADJECTIVES.get(emotion, emotion) for emotion in emotions]
-    prompts = [template.format(word) for word in words for template in TEMPLATES]
-    tokens = tokenizer(prompts, padding=True, return_tensors="pt")
-    with torch.no_grad():
-        text = clip.text_model(
-            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
-        )
-        embeddings = F.normalize(clip.text_projection(text.pooler_output), dim=-1)
-        per_emotion = embeddings.view(len(words), len(TEMPLATES), -1).mean(1)
-        weight = F.normalize(per_emotion, dim=-1) * clip.logit_scale.exp()
-        head = CosineHead(weight.shape[1], len(words))
-        head.linear.weight.copy_(weight)
-    return head
+    rows = []
+    for prompts in prompts_for(request.emotions, request.prompts):
+        tokens = tokenizer(list(prompts), padding=True, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            text = clip.text_model(
+                input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+            )
+            rows.append(clip.text_projection(text.pooler_output))
+    return cosine_head(rows, clip.logit_scale.detach().exp())
 
 
 def _source(request: ModelRequest, tiny: bool) -> str | None:
@@ -243,6 +244,8 @@ def _state(clip: CLIPModel | None, request: ModelRequest) -> tuple[State | None,
 def build(request: ModelRequest) -> Classifier:
     """`clip_vit_b_32` or `clip:HF_ID`; features are the projected image embeddings.
 
+    Of its relatives, such as SigLIP, see `zoo.two_towers`.
+
     Its `imagenet` (the default of specs) and `openai` both mean its own published weights: CLIP
     was never trained on ImageNet. The provenance names the weights that were loaded.
 
@@ -253,6 +256,8 @@ def build(request: ModelRequest) -> Classifier:
     options = read_options(ArchitectureOptions if reference else SizeOptions, request)
     tiny = isinstance(options, ArchitectureOptions) and options.tiny
     source = _source(request, tiny)
+    if _is_relative(request, source):
+        return two_towers.build(request)
     clip = _open_clip(source) if source is not None else None
     config = clip.config.vision_config if clip is not None else _own_config(request, tiny)
     config = _resized(config, options.input_size, request.name)
@@ -288,7 +293,7 @@ def _zero_shot_head(
         FerBenchError: the starting weights hold no text tower.
     """
     if clip is not None and source is not None:
-        return text_head(clip, source, request.emotions)
+        return text_head(clip, source, request)
     if request.pretraining != "none":
         raise FerBenchError(
             f"zero-shot needs CLIP's text tower and tokenizer: expected a hub id or a folder saved "

@@ -1,0 +1,252 @@
+"""CLIP's relatives: zero-shot and frozen answers are those of transformers itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sentencepiece
+import torch
+from external_fixtures import COLOUR, lay_in_hub_cache
+from huggingface_hub import constants
+from model_fixtures import save_network
+from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    AutoModel,
+    AutoProcessor,
+    PreTrainedTokenizerFast,
+    Siglip2Config,
+    Siglip2ImageProcessor,
+    Siglip2Model,
+    Siglip2Processor,
+    SiglipConfig,
+    SiglipImageProcessor,
+    SiglipModel,
+    SiglipProcessor,
+    SiglipTokenizer,
+)
+
+from fer_bench.emotions import FER2013
+from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.evaluate import predict_probabilities
+from fer_bench.models.build import build_model
+from fer_bench.models.classifier import Classifier, ModelRequest
+from fer_bench.models.prompts import TEMPLATES, load_prompts, prompts_for
+from fer_bench.models.weights import load_model
+
+WORDS = sorted({word for texts in prompts_for(FER2013, {}) for t in texts for word in t.split()})
+TOWER = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+}
+TEXT = TOWER | {"vocab_size": 64, "max_position_embeddings": 24, "projection_size": 32}
+
+
+def by_words(place: Path) -> PreTrainedTokenizerFast:
+    """A tokenizer that knows the words of the built-in prompts, in tokenizer.json as Gemma's."""
+    vocabulary = {word: number for number, word in enumerate(["<pad>", "<unk>", *WORDS])}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        model_input_names=["input_ids"],
+    )
+
+
+def by_pieces(place: Path) -> SiglipTokenizer:
+    """SigLIP's own tokenizer, of a tiny SentencePiece model."""
+    place.mkdir(parents=True, exist_ok=True)
+    lines = [text for texts in prompts_for(FER2013, {}) for text in texts] * 4
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_prefix=str(place / "spiece"), vocab_size=60,
+        hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    return SiglipTokenizer(str(place / "spiece.model"), model_max_length=24)
+
+
+def save_siglip(place: Path, tokenizer: Callable[[Path], Any] = by_pieces) -> Path:
+    torch.manual_seed(0)
+    vision = TOWER | {"image_size": 32, "patch_size": 8}
+    SiglipModel(SiglipConfig(text_config=TEXT, vision_config=vision)).save_pretrained(place)
+    SiglipProcessor(
+        SiglipImageProcessor(size={"height": 32, "width": 32}), tokenizer(place)
+    ).save_pretrained(place)
+    return place
+
+
+def save_siglip2(place: Path) -> Path:
+    """With free sides: its image tower takes patches."""
+    torch.manual_seed(0)
+    vision = TOWER | {"patch_size": 8, "num_patches": 16}
+    Siglip2Model(Siglip2Config(text_config=TEXT, vision_config=vision)).save_pretrained(place)
+    Siglip2Processor(
+        Siglip2ImageProcessor(patch_size=8, max_num_patches=16), by_words(place)
+    ).save_pretrained(place)
+    return place
+
+
+KINDS: dict[str, Callable[[Path], Path]] = {
+    "siglip": save_siglip,
+    "siglip2, fixed side": lambda place: save_siglip(place, by_words),
+    "siglip2, free sides": save_siglip2,
+}
+
+
+def zero_shot(place: object, prompts: dict[str, tuple[str, ...]] | None = None) -> Classifier:
+    return build_model(
+        ModelRequest(
+            name=f"clip:{place}",
+            emotions=FER2013,
+            mode="zero-shot",
+            pretraining="imagenet",
+            prompts=prompts or {},
+        )
+    )
+
+
+def theirs(place: Path, texts: list[str]) -> Any:
+    """What transformers itself gives for `COLOUR` and texts."""
+    processor = AutoProcessor.from_pretrained(place)
+    patches = {"patch_size": 8, "max_num_patches": 16}  # its own are the published models'
+    inputs = processor(
+        text=texts,
+        images=[Image.fromarray(image) for image in COLOUR],
+        padding="max_length",
+        max_length=TEXT["max_position_embeddings"],
+        truncation=True,
+        return_tensors="pt",
+        **(patches if isinstance(processor, Siglip2Processor) else {}),
+    )
+    with torch.no_grad():
+        return AutoModel.from_pretrained(place).eval()(**inputs)
+
+
+ONE_EACH = {emotion: (f"a {emotion} face",) for emotion in FER2013}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_zero_shot_answers_as_transformers(kind: str, tmp_path: Path) -> None:
+    place = KINDS[kind](tmp_path / "theirs")
+    model = zero_shot(place, ONE_EACH)
+    logits = theirs(place, [texts[0] for texts in ONE_EACH.values()]).logits_per_image
+    expected = logits.double().softmax(1).numpy()  # the bias is the same for all
+    found = predict_probabilities(model, COLOUR)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    assert found.std(1).min() > 1e-5
+    save_network(model, tmp_path / "run")
+    loaded = load_model(tmp_path / "run")
+    np.testing.assert_array_equal(predict_probabilities(loaded, COLOUR), found)
+
+
+def test_several_prompts_are_averaged_as_directions(tmp_path: Path) -> None:
+    place = save_siglip(tmp_path / "theirs")
+    texts = [TEMPLATES[0].format("happy"), "a face", "happy"]
+    model = zero_shot(place, ONE_EACH | {"happy": tuple(texts)})
+    embedded = theirs(place, texts).text_embeds
+    mean = torch.nn.functional.normalize(embedded.mean(0), dim=-1)
+    row = model.head.linear.weight[FER2013.index("happy")]
+    torch.testing.assert_close(row / row.norm(), mean, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_its_features_are_the_image_embeddings(kind: str, tmp_path: Path) -> None:
+    place = KINDS[kind](tmp_path / "theirs")
+    model = build_model(
+        ModelRequest(name=f"clip:{place}", emotions=FER2013, mode="frozen", pretraining="imagenet")
+    )
+    assert [n for n, p in model.named_parameters() if p.requires_grad] == [
+        "head.weight", "head.bias",
+    ]  # fmt: skip
+    from fer_bench.data.preprocess import to_input
+
+    with torch.no_grad():
+        features = model.features(to_input(COLOUR, model.input_spec))
+    expected = theirs(place, ["a face"]).image_embeds
+    torch.testing.assert_close(
+        torch.nn.functional.normalize(features, dim=-1), expected, atol=1e-5, rtol=1e-4
+    )
+
+
+def test_it_comes_from_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = save_siglip(tmp_path / "theirs")
+    lay_in_hub_cache(place, tmp_path / "hub", "someone/siglip")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    model = zero_shot("someone/siglip")
+    assert model.provenance.weights == "someone/siglip"
+    np.testing.assert_array_equal(
+        predict_probabilities(model, COLOUR), predict_probabilities(zero_shot(place), COLOUR)
+    )
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        ("model.safetensors", "has no model.safetensors"),
+        ("preprocessor_config.json", "does not say how it wants its faces"),
+        ("spiece.model", "has no tokenizer"),
+    ],
+)
+def test_what_is_not_whole_is_refused(missing: str, sentence: str, tmp_path: Path) -> None:
+    place = save_siglip(tmp_path / "theirs")
+    for file in place.iterdir():
+        also = missing == "preprocessor_config.json" and file.name == "processor_config.json"
+        tokens = missing == "spiece.model" and "token" in file.name
+        if file.name == missing or also or tokens:
+            file.unlink()
+    with pytest.raises(FerBenchError, match=sentence):
+        zero_shot(place)
+
+
+PROMPT_FILES = {
+    "p.yaml": "Anger: an angry face\nhappy: [a smile, joy]\n",
+    "p.txt": "# mine\nAnger: an angry face\n\nhappy: a smile\nhappiness: joy\n",
+    "record.json": json.dumps(
+        {"spec": {"prompts": {"angry": ["an angry face"], "happy": ["a smile", "joy"]}}}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(PROMPT_FILES))
+def test_prompts_come_from_a_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(PROMPT_FILES[name])
+    found = load_prompts(tmp_path / name)
+    assert found == {"angry": ("an angry face",), "happy": ("a smile", "joy")}
+    assert prompts_for(("happy", "angry"), found) == [("a smile", "joy"), ("an angry face",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("p.txt", "happy\n", "line 1: expected `emotion: text`, got 'happy'"),
+        ("p.txt", "", "holds no prompts"),
+        ("p.txt", "hapy: a smile\n", "unknown emotion 'hapy'.*'happy'"),
+        ("p.yaml", "happy: ''\n", "empty text for happy"),
+        ("p.yaml", "- happy\n", "p.yaml"),
+        ("p.yaml", "happy: [1, {}]\n", "p.yaml"),
+        ("p.json", "{}", "expected the record of a run"),
+        ("none.txt", None, "cannot read"),
+    ],
+)
+def test_prompts_that_are_none_are_refused(
+    name: str, content: str | None, sentence: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(FerBenchError, match=sentence):
+        load_prompts(tmp_path / name)
+
+
+def test_every_emotion_needs_a_prompt(tmp_path: Path) -> None:
+    with pytest.raises(FerBenchError, match="no text for angry, disgust, fear"):
+        zero_shot(save_siglip(tmp_path / "theirs"), {"happy": ("a smile",)})
