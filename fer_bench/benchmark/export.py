@@ -16,7 +16,6 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import align
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.models.export_metadata import describe
-from fer_bench.results.reports.exports import EXPORTS, Export, add_export
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.exports import EXPORTS, Export, add_export
 from fer_bench.results.store import ResultsStore

@@ -15,6 +15,7 @@ from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.export_metadata import OUTPUT, ExportMetadata
 from fer_bench.models.external.model import ExternalModel, portable_name, read_labels
 from fer_bench.models.external.onnx_graph import (
+    NEEDS,
     Ends,
     adapted,
     add_metadata,
@@ -194,8 +195,10 @@ def session_of(content: bytes, source: str) -> Any:
     Raises:
         FerBenchError: ONNX Runtime cannot open it.
     """
-    from onnxruntime.capi import onnxruntime_pybind11_state as failures
-
+    try:
+        from onnxruntime.capi import onnxruntime_pybind11_state as failures
+    except ImportError as error:
+        raise FerBenchError(f"onnxruntime is not installed ({error}): {NEEDS}") from None
     try:
         return open_session(content, torch.get_num_threads())
     except (

@@ -20,7 +20,7 @@ from fer_bench.models.external.onnx_input import FLOAT, UINT8, GraphInput, Input
 TINY = 1e-12
 #: Begins the names that are ours.
 OURS = "fer_bench_"
-NEEDS = "pip install onnx onnxruntime"
+NEEDS = "pip install onnx onnxruntime (or 'fer-bench[fast]')"
 
 
 @dataclass(frozen=True, kw_only=True)

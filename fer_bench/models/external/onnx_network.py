@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fer_bench.errors import RunFailed
+from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.export_metadata import INPUT
 
 
@@ -65,10 +65,16 @@ def open_session(content: bytes | str, threads: int) -> Any:
     """An `onnxruntime.InferenceSession` on the CPU, of a file's bytes or of its path.
 
     Raises:
-        its own errors, for a file that it cannot open.
+        FerBenchError: it is not installed.
+        its own errors: a file that it cannot open.
     """
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise FerBenchError(
+            f"onnxruntime is not installed ({error}): pip install onnxruntime (or "
+            "'fer-bench[fast]')"
+        ) from None
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
