@@ -42,6 +42,18 @@ def _allowed_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[s
     return list(model.model_fields)
 
 
+def meanings(model: type[BaseModel]) -> dict[str, str]:
+    """What each setting means, by its key; of nested configs by `outer.inner`."""
+    found: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            nested = meanings(field.annotation)
+            found |= {f"{name}.{key}": meaning for key, meaning in nested.items()}
+        elif field.description:
+            found[name] = field.description
+    return found
+
+
 def validate(model: type[AnyConfig], values: Any, where: str) -> AnyConfig:
     """`values` as a config; the first problem becomes one sentence that names `where`.
 

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 #: Keeps a number and its unit on one line.
 NBSP = "\N{NO-BREAK SPACE}"
+#: Parts of settings' keys that are no words.
+SPELT = {
+    "cpu": "CPU", "ece": "ECE", "ema": "EMA", "gib": "GiB", "gpu": "GPU", "jpeg": "JPEG",
+    "lr": "learning rate", "n": "number", "tta": "TTA",
+}  # fmt: skip
 #: A cell that starts so is a formula to Excel, LibreOffice and Google Sheets (OWASP).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -35,8 +40,17 @@ def interval(low: float | None, high: float | None) -> str:
     return f"{low * 100:.1f} – {high * 100:.1f}{NBSP}%"
 
 
+def setting_name(key: str) -> str:
+    """A setting's key in words: `optimizer.lr` as `Optimizer: learning rate`."""
+    parts = [" ".join(SPELT.get(word, word) for word in part.split("_")) for part in key.split(".")]
+    words = ": ".join(parts)
+    return words[:1].upper() + words[1:]
+
+
 def setting(value: object) -> str:
     """A setting's value in words: six digits, lists with commas, a dash for nothing."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(setting, value)) or "–"
     if isinstance(value, float):

@@ -100,3 +100,16 @@ def remember_data_source(source: str) -> None:
         raise FerBenchError(
             f"cannot remember the data's place in {file}: {error}; set FER_BENCH_DATA instead"
         ) from None
+
+
+def forget_data_source() -> None:
+    """Lets go of the data's place; the data stay where they are.
+
+    Raises:
+        FerBenchError: the settings cannot be written.
+    """
+    file = Settings().config
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise FerBenchError(f"cannot forget the data's place in {file}: {error}") from None

@@ -10,6 +10,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation import calibration, prediction_sets, selective
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.formatting import as_percents, escape, interval, percent
+from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.leaderboard.rankings import ranking_key
 from fer_bench.results.record import RunRecord
@@ -40,7 +41,7 @@ SET_COLUMNS = {
 CLASS_COLUMNS = {
     "emotion": EMOTION,
     "images": number("Images", "localized", "Of this emotion"),
-    "ece": number("ECE", "%.3f", "Of the emotion's own probability"),
+    "ece": number("ECE", "%.3f", TERMS["classwise ece"]),
     "share": number("Share", PERCENT, "Its images of all images"),
     "mean_probability": number("Mean p", PERCENT, "Above its share: it is named too readily"),
     "answers": number("Answers", "localized", "That name it"),
@@ -55,7 +56,7 @@ ANSWERED_COLUMNS = {
 }
 AURC_COLUMNS = {
     "run": st.column_config.TextColumn("Run"),
-    "aurc": number("AURC", "%.4f", "Area under the risk-coverage curve; less is better"),
+    "aurc": number("AURC", "%.4f", TERMS["aurc"]),
 }
 
 
@@ -89,15 +90,13 @@ def show_summary(plain: selective.Scores, scaled: selective.Scores, emotions: li
                 name="ECE",
                 value=f"{after.ece:.3f}",
                 below=f"as trained {before.ece:.3f}",
-                explanation="expected calibration error: mean distance between confidence and "
-                "accuracy over 15 equal-width bins, by their images",
+                explanation=TERMS["ece"],
             ),
             Tile(
                 name="Classwise ECE",
                 value=f"{after.classwise_ece:.3f}",
                 below=f"as trained {before.classwise_ece:.3f}",
-                explanation="the same for each emotion's own probability over all images, mean "
-                "over emotions (Kull et al. 2019; Nixon et al. 2019: static calibration error)",
+                explanation=TERMS["classwise ece"],
             ),
         ]
     )
@@ -107,7 +106,7 @@ def show_reliability(shown: selective.Scores, emotions: list[str], key: str) -> 
     labels, probabilities = shown
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Reliability")
+        st.header("Reliability")
         of = st.selectbox("Probability of", [ANSWER, *emotions], key="reliability-of")
         if of == ANSWER:
             table = calibration.reliability(labels, probabilities)
@@ -124,7 +123,7 @@ def show_reliability(shown: selective.Scores, emotions: list[str], key: str) -> 
             )
         ui.chart(figure, f"reliability-{key}")
     with right:
-        st.subheader("Each emotion")
+        st.header("Each emotion")
         classes = calibration.classwise_errors(labels, probabilities, emotions)
         st.dataframe(
             as_percents(classes, ["share", "mean_probability"]),
@@ -174,7 +173,7 @@ def show_curves(
 def show_selective(
     run: StoredRun, stored: list[StoredRun], chosen: str, scaled: selective.Scores
 ) -> None:
-    st.subheader("Answering only when sure")
+    st.header("Answering only when sure")
     st.caption(
         "Confidence is the largest probability after the temperature, the one that Live, Try an "
         "image and `predict` show."
@@ -221,7 +220,7 @@ def answered_tiles(answered: selective.Accepted, where: str = "") -> list[Tile]:
 
 def show_promise(predictions: pd.DataFrame, record: RunRecord) -> None:
     """A threshold chosen on the selection split, and what it gives on test."""
-    st.subheader("Which threshold keeps a promise?")
+    st.header("Which threshold keeps a promise?")
     selection, test = record.spec.selection_split, record.spec.test_split
     if of_set(predictions, selection).empty or of_set(predictions, test).empty:
         st.info(f"This needs stored predictions on {selection} and on {test}.")
@@ -249,7 +248,7 @@ def show_promise(predictions: pd.DataFrame, record: RunRecord) -> None:
 
 def show_sets(predictions: pd.DataFrame, record: RunRecord) -> None:
     """Sets of emotions that hold the true one as often as asked."""
-    st.subheader("How many emotions hold the true one?")
+    st.header("How many emotions hold the true one?")
     needed = (record.spec.selection_split, record.spec.test_split)
     if any(of_set(predictions, split).empty for split in needed):
         st.info("Prediction sets need stored predictions on the validation and the test images.")
@@ -298,7 +297,12 @@ def show_run(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None
     show_temperature(record, temperature)
     with st.container(horizontal=True, gap="medium"):
         chosen = st.segmented_control(
-            "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.__getitem__
+            "Images",
+            sets,
+            default=sets[0],
+            required=True,
+            format_func=ui.SET_NAMES.__getitem__,
+            help=explain("clean"),
         )
         view = st.segmented_control(
             "Probabilities",

@@ -11,6 +11,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import as_percents, escape, how_many, interval, percent
+from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.store import StoredRun
 from fer_bench.studies.comparison import tables, verdicts
 from fer_bench.studies.comparison.compare import Comparison
@@ -137,7 +138,7 @@ def show_runs(comparison: Comparison) -> None:
 
 
 def show_experiments(comparison: Comparison) -> None:
-    st.subheader("Over seeds")
+    st.header("Over seeds")
     experiments = tables.experiment_table(comparison)
     show_table(experiments, EXPERIMENT_COLUMNS, "experiments")
     pairs = tables.experiment_pair_table(comparison)
@@ -153,13 +154,13 @@ def show_pairs(comparison: Comparison) -> None:
     table = tables.pair_table(comparison)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader("Differences")
+        st.header("Differences")
         ui.chart(plots.difference_forest(table), "forest")
         st.caption(
             "Filled: accuracies that the test tells apart; macro F1 whose interval has no 0."
         )
     with right:
-        st.subheader("Same answer")
+        st.header("Same answer")
         matrix = tables.agreement_matrix(comparison).rename(
             index=comparison.letters, columns=comparison.letters
         )
@@ -173,7 +174,7 @@ def show_pairs(comparison: Comparison) -> None:
 
 
 def show_classes(comparison: Comparison) -> None:
-    st.subheader("Per emotion")
+    st.header("Per emotion")
     metric = st.segmented_control(
         "Metric",
         list(CLASS_METRICS),
@@ -203,7 +204,7 @@ def show_curves(comparison: Comparison) -> None:
             histories[label], models[label] = history, run.require_record().spec.labels.model
     if not histories:
         return
-    st.subheader("Training")
+    st.header("Training")
     for place, quantity in zip(st.columns(2, gap="large"), QUANTITIES, strict=True):
         with place:
             figure = plots.validation_curves(histories, models, quantity)
@@ -229,7 +230,7 @@ def answer_columns(letters: list[str]) -> dict[str, ColumnConfig]:
 
 
 def show_disagreements(comparison: Comparison) -> None:
-    st.subheader("Images that two runs do not name alike, surest answer first")
+    st.header("Images that two runs do not name alike, surest answer first")
     letters = comparison.letters
     pair = comparison.pairs[0]
     if len(comparison.pairs) > 1:
@@ -270,7 +271,12 @@ def show_comparison(runs: list[StoredRun]) -> None:
         st.info("These runs' records have no metrics on the same images.")
         return
     images = st.segmented_control(
-        "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.__getitem__
+        "Images",
+        sets,
+        default=sets[0],
+        required=True,
+        format_func=ui.SET_NAMES.__getitem__,
+        help=explain("clean"),
     )
     comparison = compared(runs, images)
     show_verdict(comparison)

@@ -14,6 +14,7 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.gallery import ImagesById, class_counts, enlarged, samples
 from fer_bench.formatting import escape
+from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import DatasetInfo
 from fer_bench.specs.run import Protocol
@@ -34,10 +35,10 @@ ALL_GROUPS, CONFLICTING = "All groups", "Label conflicts"
 def show_balance(counts: Mapping[str, Mapping[str, int]], key: str) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader("Class balance")
+        st.header("Class balance")
         ui.chart(plots.class_balance(counts), f"balance-{key}")
     with right:
-        st.subheader("Images")
+        st.header("Images")
         table = pd.DataFrame(counts).rename_axis("emotion").reset_index()
         st.dataframe(
             table,
@@ -61,7 +62,7 @@ def show_sizes(sizes: Mapping[str, int], clean_test: int, left_out: int) -> None
             Tile(
                 name="Clean test",
                 value=f"{clean_test:,}",
-                explanation="test images that occur neither in train nor in val",
+                explanation=TERMS["clean"],
             ),
             Tile(
                 name="Left out",
@@ -96,7 +97,7 @@ def show_records() -> None:
 
 
 def show_samples(dataset: FaceDataset) -> None:
-    st.subheader("Samples")
+    st.header("Samples")
     for emotion in dataset.emotions:
         images = samples(dataset, emotion, SAMPLES)
         if images:
@@ -174,7 +175,7 @@ def show_rows(title: str, rows: Sequence[tuple[object, ...]], columns: list[str]
 
 
 def show_audit(source: str, dataset: FaceDataset) -> None:
-    st.subheader("Duplicates and leaks")
+    st.header("Duplicates and leaks")
     if st.button("Audit the images", icon=":material/troubleshoot:"):
         st.session_state["audited"] = source
     if st.session_state.get("audited") != source:
@@ -192,7 +193,12 @@ def show_audit(source: str, dataset: FaceDataset) -> None:
 
 def show_images(source: str) -> None:
     protocol = st.segmented_control(
-        "Splits", list(PROTOCOLS), default="official", required=True, key="protocol"
+        "Splits",
+        list(PROTOCOLS),
+        default="official",
+        required=True,
+        key="protocol",
+        help=explain(*PROTOCOLS),
     )
     st.caption(f"Train / val / test: {PROTOCOLS[protocol]}.")
     dataset = ui.load_data(source, protocol, None, None)

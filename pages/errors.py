@@ -9,10 +9,14 @@ from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation import confusion
 from fer_bench.evaluation.calibration import reliability
+from fer_bench.evaluation.gallery import ImagesById
 from fer_bench.formatting import as_percents, how_many, percent
+from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.leaderboard.headline import headline
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
+from fer_bench.ui.explain import FACE_PARAMETER
+from fer_bench.ui.images.upload import try_image
 
 NORMALISATIONS: dict[confusion.Normalisation, str] = {
     "true": "Share of true",
@@ -49,7 +53,7 @@ def show_confusion(record: RunRecord, metrics: Metrics) -> None:
     emotions = record.dataset.emotions
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader("Confusion")
+        st.header("Confusion")
         by = st.segmented_control(
             "Normalisation",
             list(NORMALISATIONS),
@@ -69,7 +73,7 @@ def show_confusion(record: RunRecord, metrics: Metrics) -> None:
             st.session_state["gallery-answers"] = "Right" if true == predicted else "Wrong"
         st.session_state["confusion-cell"] = clicked
     with right:
-        st.subheader("Most confused pairs")
+        st.header("Most confused pairs")
         pairs = confusion.confused_pairs(metrics.confusion, emotions)
         if pairs.empty:
             st.info("No mistakes on these images.")
@@ -79,7 +83,7 @@ def show_confusion(record: RunRecord, metrics: Metrics) -> None:
 
 
 def show_report(metrics: Metrics) -> None:
-    st.subheader("Report")
+    st.header("Report")
     rows = [{"emotion": e, **m.model_dump()} for e, m in metrics.per_class.items()]
     macro = {
         "emotion": "macro average",
@@ -105,10 +109,10 @@ def show_curves(predictions: pd.DataFrame, record: RunRecord, metrics: Metrics) 
     labels, probabilities = confusion.scores(predictions, emotions)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("ROC, each emotion against the rest")
+        st.header("ROC, each emotion against the rest")
         ui.chart(plots.roc_curves(confusion.roc_table(labels, probabilities, emotions)), "roc")
     with right:
-        st.subheader("Reliability")
+        st.header("Reliability")
         bins = reliability(labels, probabilities)
         ui.chart(plots.reliability_diagram(bins, metrics.ece), "reliability")
 
@@ -135,8 +139,8 @@ def caption(row: Any) -> str:
     return f"{names}  \n{percent(row.confidence)}"
 
 
-def show_gallery(predictions: pd.DataFrame, record: RunRecord) -> None:
-    st.subheader("Images, most confident first")
+def show_gallery(run: StoredRun, predictions: pd.DataFrame, record: RunRecord) -> None:
+    st.header("Images, most confident first")
     answers = filtered(
         confusion.answers(predictions, record.dataset.emotions), record.dataset.emotions
     )
@@ -149,6 +153,7 @@ def show_gallery(predictions: pd.DataFrame, record: RunRecord) -> None:
     rows: list[Any] = list(answers.head(size).itertuples())
     shown = [(row.id, caption(row)) for row in rows]
     ui.show_pictures(shown, record, "gallery-data")
+    look_closer(run, record, rows)
     with st.expander(f"Table of {how_many(len(answers), 'image')}"):
         st.dataframe(
             as_percents(answers, ["confidence"]),
@@ -158,6 +163,28 @@ def show_gallery(predictions: pd.DataFrame, record: RunRecord) -> None:
             width="stretch",
         )
         ui.download_csv(answers, "answers.csv", "answers-csv")
+
+
+def look_closer(run: StoredRun, record: RunRecord, rows: list[Any]) -> None:
+    """From one of the pictures shown to why it was answered so, or to other models."""
+    dataset = ui.dataset_of(record)
+    if dataset is None or not rows:
+        return
+    shown = {row.id: f"{row.true} → {row.predicted}, {percent(row.confidence)}" for row in rows}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "A closer look at",
+            list(shown),
+            format_func=lambda name: f"{shown[name]}: {name}",
+            key="closer",
+        )
+        if run.has_weights and st.button("Why?", icon=":material/psychology:", key="why"):
+            parameters = {ui.RUN_PARAMETER: run.id, FACE_PARAMETER: chosen}
+            st.switch_page("pages/explain.py", query_params=parameters)
+        if st.button("Try it on other models", icon=":material/image:", key="try"):
+            images = ImagesById(dataset)
+            if chosen in images:
+                try_image(f"{chosen}.png", images[chosen])
 
 
 def main() -> None:
@@ -175,7 +202,12 @@ def main() -> None:
         st.info("This run's record holds no metrics on val or test.")
         return
     chosen = st.segmented_control(
-        "Images", sets, default=sets[0], required=True, format_func=ui.SET_NAMES.__getitem__
+        "Images",
+        sets,
+        default=sets[0],
+        required=True,
+        format_func=ui.SET_NAMES.__getitem__,
+        help=explain("clean"),
     )
     metrics = record.metrics[chosen]
     ui.tiles(headline(metrics, clean=None, tta=record.metrics.get(f"{chosen}_tta")))
@@ -201,7 +233,7 @@ def show_predictions(run: StoredRun, record: RunRecord, chosen: str) -> None:
         st.info("This run's predictions hold none of these images.")
         return
     show_curves(predictions, record, record.metrics[chosen])
-    show_gallery(predictions, record)
+    show_gallery(run, predictions, record)
 
 
 ui.within_app()

@@ -14,7 +14,7 @@ from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.ui import models
-from fer_bench.ui.explain import Subject, computed, heat_pictures
+from fer_bench.ui.explain import FACE_PARAMETER, Subject, computed, heat_pictures
 
 INTRODUCTION = (
     "Where a network looks in a face, which training images it finds most like one, and how it "
@@ -65,11 +65,15 @@ def filtered(run: StoredRun, subject: Subject) -> pd.DataFrame:
         return pd.DataFrame()
     emotions = subject.record.dataset.emotions
     answers = confusion.answers(confusion.of_set(predictions, "test"), emotions)
+    face = answers[answers["id"] == st.query_params.get(FACE_PARAMETER)]
+    first = "Right" if face["correct"].any() else "Wrong"
     kind, emotion = st.columns(2)
     right = kind.segmented_control(
-        "Answers", ["Wrong", "Right"], default="Wrong", required=True, key="explain-answers"
+        "Answers", ["Wrong", "Right"], default=first, required=True, key="explain-answers"
     )
     wanted = emotion.selectbox("True emotion", [ANY, *emotions], key="explain-emotion")
+    if not face.empty:  # first, whatever its confidence
+        answers = pd.concat([face, answers.drop(face.index)])
     keep = (answers["correct"] == (right == "Right")) & answers["id"].map(
         subject.images.__contains__
     )
@@ -147,6 +151,9 @@ def show_one_face(run: StoredRun, subject: Subject) -> None:
         return
     faces: list[Any] = list(answers.head(MOST_FACES).itertuples())
     shown = {row.id: row for row in faces}
+    wanted = st.query_params.get(FACE_PARAMETER)
+    if wanted in shown:
+        st.session_state.setdefault("explain-face", wanted)
     chosen = st.selectbox(
         f"Face, the most confident of {how_many(len(answers), 'image')} first",
         list(shown),
@@ -178,7 +185,7 @@ def show_neighbours(subject: Subject, row: Any) -> None:
     """The training images that the network finds most like a face."""
     from fer_bench.studies.explain.neighbours import TrainingFaces, share_of
 
-    st.subheader("Nearest training images")
+    st.header("Nearest training images")
     k = st.segmented_control(
         "Neighbours", NEIGHBOURS, default=NEIGHBOURS[1], required=True, key="explain-k"
     )
@@ -267,8 +274,9 @@ def show(run: StoredRun, record: RunRecord) -> None:
             "This run learnt from FER+'s votes. The gallery has their labels; the mean heat maps, "
             "neighbours and feature map have those of the data at hand."
         )
+    first = ONE_FACE if FACE_PARAMETER in st.query_params else GALLERY
     view = st.segmented_control(
-        "View", VIEWS, default=GALLERY, required=True, label_visibility="collapsed", wrap=True
+        "View", VIEWS, default=first, required=True, label_visibility="collapsed", wrap=True
     )
     if view == GALLERY:
         show_gallery(run, subject)

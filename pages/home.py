@@ -36,7 +36,7 @@ DOORS = (
 def show_doors() -> None:
     for place, (title, what, page, icon, label) in zip(st.columns(3), DOORS, strict=True):
         with place.container(border=True, height="stretch"):
-            st.subheader(title)
+            st.header(title)
             st.markdown(what)
             st.page_link(page, label=label, icon=icon)
 
@@ -46,7 +46,7 @@ def show_five(ranked: pd.DataFrame) -> None:
     five = five_models(ranked)
     if five.empty:
         return
-    st.subheader("The five backbones")
+    st.header("The five backbones")
     clicked = ui.chart(
         plots.frozen_and_full(five),
         "five-models",

@@ -128,7 +128,7 @@ def pick_face(result: Result, treatment: Treatment, classifiers: Classifiers) ->
 
 def show_face(result: Result, treatment: Treatment, classifiers: Classifiers) -> None:
     """What every model makes of one face, side by side."""
-    st.subheader("The face" if result.n_faces == 1 else f"The {result.n_faces} faces")
+    st.header("The face" if result.n_faces == 1 else f"The {result.n_faces} faces")
     number = pick_face(result, treatment, classifiers)
     looked_at = {}
     if len(classifiers) == 1:
@@ -185,7 +185,7 @@ def show_table(results: Sequence[Result], treatment: Treatment, classifiers: Cla
     """Every face of every picture, and the files to take away."""
     emotions = {run: classifier.emotions for run, classifier in classifiers.items()}
     table = faces.face_table(results, emotions)
-    st.subheader("All faces")
+    st.header("All faces")
     st.caption(faces.count_line(results))
     shown = as_percents(table, ["score", *(c for c in table.columns if c.startswith("p_"))])
     st.dataframe(
@@ -237,7 +237,7 @@ def download_images(
 def show_gallery(results: Sequence[Result], treatment: Treatment, classifiers: Classifiers) -> None:
     """Every readable picture, small, with what its largest face shows."""
     run, classifier = next(iter(classifiers.items()))
-    st.subheader("All pictures")
+    st.header("All pictures")
     ui.gallery(
         [
             (faces.thumbnail(result, treatment, run, classifier.emotions), faces.verdict(result))

@@ -10,6 +10,7 @@ from fer_bench import plots, settings, ui
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import of_set
 from fer_bench.formatting import as_percents, escape, how_many, interval, percent
+from fer_bench.results.leaderboard.glossary import TERMS
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.leaderboard.rankings import ranking_key
 from fer_bench.results.record import RunRecord
@@ -69,7 +70,9 @@ PEOPLE_COLUMNS = {
 LEAK_COLUMNS = {
     "run": st.column_config.TextColumn("Run", width=290, pinned=True),
     "whole_accuracy": st.column_config.NumberColumn("Whole test", format=PERCENT),
-    "clean_accuracy": st.column_config.NumberColumn("Clean test", format=PERCENT),
+    "clean_accuracy": st.column_config.NumberColumn(
+        "Clean test", format=PERCENT, help=TERMS["clean"]
+    ),
     "leaked_accuracy": st.column_config.NumberColumn("Leaked alone", format=PERCENT),
     "leaked_n": st.column_config.NumberColumn("Leaked images", format="localized"),
     "worth": st.column_config.NumberColumn(

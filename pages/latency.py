@@ -148,7 +148,7 @@ def show_remarks(title: str, said: pd.DataFrame) -> None:
 
 
 def show_stages(table: pd.DataFrame) -> None:
-    st.subheader("A frame from the camera to its emotions")
+    st.header("A frame from the camera to its emotions")
     if table.empty:
         st.info("No whole frame was timed with these threads.")
         return
@@ -180,10 +180,10 @@ def show_details(here: list[MeasuredNetwork]) -> None:
     report = by_name[st.selectbox("Network", list(by_name), key="details-network")]
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Network")
+        st.header("Network")
         ui.value_table(network_settings(report))
     with right:
-        st.subheader("Machine")
+        st.header("Machine")
         ui.value_table(machine_settings(report))
 
 

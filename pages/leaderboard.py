@@ -19,6 +19,7 @@ from fer_bench.report import (
     methods,
 )
 from fer_bench.report.tables import LEADERBOARD
+from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.studies.comparison.seeds import over_seeds
 from fer_bench.ui import ranking
@@ -36,7 +37,7 @@ INTRODUCTION = (
 
 def main() -> None:
     st.title("Leaderboard")
-    st.markdown(INTRODUCTION)
+    st.markdown(INTRODUCTION, help=explain("official", "kaggle", "clean", "tta", "ece"))
     if not ui.runs():
         ui.no_results()
         return
@@ -65,7 +66,7 @@ def main() -> None:
     else:
         show_ranking(over_seeds(ranked) if averaged else ranked)
     if show_all:
-        st.subheader("Not ranked")
+        st.header("Not ranked")
         ranking.show_table(over_seeds(others) if averaged else others, "not-ranked", why=True)
     if not table.empty:
         show_published(table)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from io import BytesIO
 from typing import Any
 
 import streamlit as st
-from PIL import Image
 
 from fer_bench import ui
 from fer_bench.backends.registry import AUTO, BACKENDS
@@ -17,7 +15,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, safe_csv
 from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, DETECTORS
 from fer_bench.inference.drawing.faces import annotate
-from fer_bench.inference.files.images import decode_image
+from fer_bench.inference.files.images import decode_image, encode_png
 from fer_bench.inference.live.session import (
     MAX_SMOOTHING,
     MOST_MODELS,
@@ -132,9 +130,7 @@ def png(session: LiveSession) -> bytes:
     shown = session.snapshot()
     if shown is None:
         raise FerBenchError("there is no picture yet: start the camera first")
-    file = BytesIO()
-    Image.fromarray(shown).save(file, "PNG")
-    return file.getvalue()
+    return encode_png(shown)
 
 
 def show_downloads(session: LiveSession, playing: bool) -> None:

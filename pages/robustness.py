@@ -42,7 +42,9 @@ SUMMARY = {
     ),
     "ci_low": st.column_config.NumberColumn("from", format=PERCENT, help="95 % interval"),
     "ci_high": st.column_config.NumberColumn("to", format=PERCENT, help="95 % interval"),
-    "clean_accuracy": st.column_config.NumberColumn("Clean", format=PERCENT),
+    "clean_accuracy": st.column_config.NumberColumn(
+        "Clean", format=PERCENT, help="The same images as they are, without any corruption"
+    ),
     "relative_drop": st.column_config.NumberColumn(
         "Drop", format=PERCENT, help="Share of the clean accuracy that is lost"
     ),
@@ -88,7 +90,7 @@ def pick_runs(group: Sequence[Measured]) -> list[Measured]:
 
 
 def show_ranking(group: Sequence[Measured]) -> None:
-    st.subheader("Mean corruption accuracy")
+    st.header("Mean corruption accuracy")
     table = summary(group)
     ui.chart(plots.robustness_bars(table), "robustness-bars")
     with st.expander(f"Table of {how_many(len(table), 'run')}"):
@@ -103,7 +105,7 @@ def show_ranking(group: Sequence[Measured]) -> None:
 
 
 def show_curves(chosen: Sequence[Measured]) -> None:
-    st.subheader("Accuracy by severity")
+    st.header("Accuracy by severity")
     names = [MEAN, *corruptions_of(chosen[0].report)]
     corruption = st.selectbox("Corruption", names, key="corruption")
     table = curves(chosen, corruption)
@@ -112,7 +114,7 @@ def show_curves(chosen: Sequence[Measured]) -> None:
 
 
 def show_heat_map(chosen: Sequence[Measured]) -> None:
-    st.subheader("Corruption × severity")
+    st.header("Corruption × severity")
     by_name = {one.name: one.report for one in chosen}
     report = by_name[st.selectbox("Run", list(by_name), key="heat-map-run")]
     table = severity_table(report)
@@ -147,7 +149,7 @@ def show_tiles(one: Measured) -> None:
 
 
 def show_faces() -> None:
-    st.subheader("What the corruptions look like")
+    st.header("What the corruptions look like")
     try:
         face = pick_face()
     except FerBenchError as error:
@@ -197,7 +199,7 @@ def show_transfer(found: Found) -> None:
             ui.command(TRANSFER_WORDS),
         )
         return
-    st.subheader("Trained on × tested on")
+    st.header("Trained on × tested on")
     st.caption(
         "Accuracy over the classes that run and data have in common. “own” marks data that the "
         "run was trained on; whether two data sets share single images is not looked into."

@@ -6,15 +6,18 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
+from fer_bench.config import meanings
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import as_percents, escape, file_size
+from fer_bench.formatting import as_percents, escape, file_size, setting, setting_name
+from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.leaderboard.headline import Tile, headline
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.latency import LatencyReport
 from fer_bench.results.reports.latency_files import read_latency
 from fer_bench.results.store import StoredRun
-from fer_bench.results.summary import reproduce_command, three_digits
+from fer_bench.results.summary import differences, reproduce_command, three_digits
 from fer_bench.results.usage import usages
+from fer_bench.specs.recipe import Recipe
 from fer_bench.specs.run import RunSpec
 from fer_bench.studies.latency.budget import speed_of
 from fer_bench.types import QUANTITIES
@@ -55,7 +58,7 @@ def show_latency(run: StoredRun) -> None:
         return
     if not file.reports:
         return
-    st.subheader("Latency")
+    st.header("Latency")
     ui.tiles([fastest_tile(report) for report in file.reports])
     st.page_link(
         "pages/latency.py",
@@ -130,7 +133,7 @@ def show_uses(run: StoredRun, record: RunRecord) -> None:
 
 
 def show_members(run: StoredRun, record: RunRecord) -> None:
-    st.subheader("Members")
+    st.header("Members")
     table = pd.DataFrame([member.model_dump() for member in record.members])
     table["link"] = [f"run?run={quote(f'{run.dataset}/{name}')}" for name in table["run"]]
     st.dataframe(
@@ -143,22 +146,48 @@ def show_members(run: StoredRun, record: RunRecord) -> None:
     )
 
 
+def show_differences(run: StoredRun, record: RunRecord) -> None:
+    """The settings in which another run differs from this one."""
+    called = ui.titles()
+    others = [one for one in ui.runs() if one.record and one.id != run.id]
+    chosen = st.selectbox(
+        "What differs from",
+        others,
+        index=None,
+        format_func=lambda one: called.get(one.id, one.id),
+        placeholder="another run",
+        key="differs-from",
+    )
+    if chosen is None:
+        return
+    table = differences(record, chosen.require_record())
+    if table.empty:
+        st.info("The two have the same settings; only what they gave differs.")
+        return
+    table["setting"] = table["setting"].map(setting_name)
+    for column in ("this", "other"):
+        table[column] = table[column].map(setting)
+    names = {"setting": "Setting", "this": "This run", "other": called.get(chosen.id, chosen.id)}
+    st.dataframe(table, column_config=names, hide_index=True, width="stretch")
+
+
 def show_settings(run: StoredRun, record: RunRecord) -> None:
+    show_differences(run, record)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Run")
+        st.header("Run")
         ui.value_table(record.spec.model_dump(mode="json", exclude={"recipe", "ensemble"}))
         if record.model:
-            st.subheader("Model")
+            st.header("Model")
             ui.value_table(record.model.model_dump(mode="json"))
     with right:
         if record.members:
             show_members(run, record)
         if isinstance(record.spec, RunSpec):
-            st.subheader("Recipe")
-            ui.value_table(record.spec.recipe.model_dump(mode="json"))
+            st.header("Recipe")
+            ui.value_table(record.spec.recipe.model_dump(mode="json"), meanings(Recipe))
         if record.temperature is not None:
-            st.subheader("Calibration")
+            st.header("Calibration")
             ui.value_table(
                 record.model_dump(mode="json", include={"temperature", "calibrated_ece"})
             )
@@ -177,7 +206,7 @@ def show_environment(record: RunRecord) -> None:
     with right:
         ui.value_table(record.environment.packages)
         if record.training:
-            st.subheader("Training")
+            st.header("Training")
             ui.value_table(record.training.model_dump(mode="json"))
 
 
@@ -200,7 +229,7 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
     words = [*labels, record.dataset.name, record.dataset.protocol]
     if isinstance(record.spec, RunSpec):  # an ensemble is drawn from no seed
         words.append(f"seed {seed}")
-    st.caption(escape(" · ".join(words)))
+    st.caption(escape(" · ".join(words)), help=explain(record.dataset.protocol, "clean"))
     if record.error:
         st.error(escape(record.error), icon=":material/error:")
     if record.status in ("running", "interrupted"):
@@ -238,7 +267,7 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
     with tabs["Files"]:
         show_files(run)
     show_latency(run)
-    st.subheader("Reproduce")
+    st.header("Reproduce")
     st.code(reproduce_command(record), language="bash", wrap_lines=True)
 
 

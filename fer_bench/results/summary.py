@@ -58,6 +58,26 @@ def _identity(run: StoredRun, record: RunRecord) -> dict[str, object]:
     }
 
 
+def differences(one: RunRecord, other: RunRecord) -> pd.DataFrame:
+    """The settings in which two runs differ: `setting`, its key, `this` and `other`."""
+    import pandas as pd
+
+    mine, theirs = _settings(one), _settings(other)
+    keys = [key for key in dict.fromkeys([*mine, *theirs]) if mine.get(key) != theirs.get(key)]
+    rows = [(key, mine.get(key), theirs.get(key)) for key in keys]
+    return pd.DataFrame(rows, columns=["setting", "this", "other"], dtype=object)
+
+
+def _settings(record: RunRecord) -> dict[str, object]:
+    """What was chosen for a run, by `outer.inner`; not what came out, nor words about it."""
+    import pandas as pd
+
+    values = record.spec.model_dump(mode="json", exclude={"recipe": {"description", "modes"}})
+    data = record.dataset
+    values["data"] = {"name": data.name, "fingerprint": data.fingerprint[:12]}
+    return {str(key): value for key, value in pd.json_normalize(values).iloc[0].items()}
+
+
 def mark_own(table: pd.DataFrame) -> pd.DataFrame:
     """`summary_table` whose titles say which runs are of the first of several folders."""
     marks = table["own"].map({True: " (yours)", False: ""}).astype(object)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from fer_bench import settings
 from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.readers.registry import DATASETS
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape
 from fer_bench.results.record import RunRecord
@@ -33,21 +35,46 @@ def ask_for_data(key: str) -> None:
             f"runs it sets {escape('FER_BENCH_DATA')}, or {escape(VARIABLE)}=1 to allow it."
         )
         return
+    known = settings.data_source()
     with st.form(key):
         place = st.text_input(
             "Where your data set lies",
-            value=settings.data_source() or "",
+            value=known or "",
             placeholder="/path/to/fer2013.zip",
-            help="Kaggle's FER2013 zip or folder, fer2013.csv, or a folder of images by emotion. "
-            "It stays on this machine; FER_BENCH_DATA sets it too.",
+            help="It stays on this machine; FER_BENCH_DATA sets it too.",
         )
-        if st.form_submit_button("Remember", icon=":material/folder_open:") and place.strip():
+        if st.form_submit_button("Connect", icon=":material/folder_open:") and place.strip():
             try:
+                if Path(place.strip()).expanduser().exists():
+                    require_data(place.strip())
                 settings.remember_data_source(place.strip())
             except FerBenchError as error:
                 show_error(error)
                 return
             st.rerun()
+    if known:
+        st.button(
+            "Forget this data set",
+            icon=":material/link_off:",
+            key=f"{key}-forget",
+            on_click=settings.forget_data_source,
+            help="The files stay where they are; FER Bench no longer looks there.",
+        )
+    with st.expander("What FER Bench reads"):
+        names = {name: DATASETS.entry(name).summary for name in DATASETS}
+        st.markdown("\n".join(f"- **{name}**: {escape(what)}" for name, what in names.items()))
+
+
+@st.cache_data(max_entries=8, show_spinner="Looking at the data …")
+def require_data(place: str) -> None:
+    """Refuses what is no data set.
+
+    Raises:
+        FerBenchError: nothing there, or nothing that FER Bench reads.
+    """
+    from fer_bench.data.load import read_source
+
+    read_source(place)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the images …")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # torch loads only when there is a model to open
 #: Runs whose results stay in memory; the disk keeps what took long.
 MOST_SUBJECTS = 4
 HEAT_SIDE = 144
+#: The image of the address that page Explain looks at closely.
+FACE_PARAMETER = "face"
 
 T = TypeVar("T")
 

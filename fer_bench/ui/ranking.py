@@ -10,6 +10,7 @@ import streamlit as st
 
 from fer_bench import plots
 from fer_bench.formatting import as_percents, escape, how_many, interval
+from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.rankings import ranking_names
 from fer_bench.studies.latency.tables import (
     FP32_TIME,
@@ -59,20 +60,18 @@ COLUMNS = {
     "recipe": st.column_config.TextColumn("Recipe", width=110),
     "pretraining": st.column_config.TextColumn("Pretraining", width="small"),
     "test_clean_accuracy": st.column_config.NumberColumn(
-        "Clean", format=PERCENT, help="Without test images that also occur in train or val"
+        "Clean", format=PERCENT, help=TERMS["clean"]
     ),
     "test_accuracy_tta": st.column_config.NumberColumn(
-        "With TTA", format=PERCENT, help="Test-time augmentation: several views averaged"
+        "With TTA", format=PERCENT, help=TERMS["tta"]
     ),
     "test_macro_f1": st.column_config.NumberColumn(
-        "Macro F1", format=PERCENT, help="Mean of the emotions' F1"
+        "Macro F1", format=PERCENT, help=TERMS["macro f1"]
     ),
     "test_balanced_accuracy": st.column_config.NumberColumn(
-        "Balanced", format=PERCENT, help="Mean of the emotions' recall"
+        "Balanced", format=PERCENT, help=TERMS["balanced"]
     ),
-    "ece": st.column_config.NumberColumn(
-        "ECE", format="%.3f", help="Expected calibration error; less is better"
-    ),
+    "ece": st.column_config.NumberColumn("ECE", format="%.3f", help=TERMS["ece"]),
     "parameters": st.column_config.NumberColumn("Parameters", format="compact"),
     "input_size": st.column_config.NumberColumn("Input", format="%d px"),
     "train_seconds": st.column_config.NumberColumn("Training", format="%d s"),
@@ -98,7 +97,9 @@ def chosen_benchmark(runs_table: pd.DataFrame) -> pd.DataFrame:
     """The runs of one data set, protocol and label set, which the reader chooses."""
     benchmarks = _benchmarks(runs_table)
     names = _most_runs_first(benchmarks, runs_table["comparable"])
-    chosen = st.selectbox("Data set", names, key="data", bind="query-params")
+    chosen = st.selectbox(
+        "Data set", names, key="data", bind="query-params", help=explain("official", "kaggle")
+    )
     of_chosen: pd.DataFrame = runs_table.loc[benchmarks == chosen]
     return of_chosen
 
@@ -203,7 +204,7 @@ def show_charts(ranked: pd.DataFrame) -> None:
     """Accuracy, and accuracy against cost."""
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Accuracy")
+        st.header("Accuracy")
         if len(ranked) > MOST_BARS:
             st.caption(f"The best {MOST_BARS} of {len(ranked):,} runs.")
         clicked = chart(
@@ -217,7 +218,7 @@ def show_charts(ranked: pd.DataFrame) -> None:
             open_run(clicked)
         show_people(ranked)
     with right:
-        st.subheader("Accuracy against cost")
+        st.header("Accuracy against cost")
         _show_cost(ranked)
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from fer_bench import plots
 from fer_bench.formatting import as_percents, escape
+from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.published import about, published_table, shipped_figures
 from fer_bench.studies.labels.human_line import sentence
 from fer_bench.ui.records import human_line, record_of
@@ -17,9 +18,11 @@ COLUMNS = {
     "model": st.column_config.TextColumn("Model", width=220, pinned=True),
     "accuracy": st.column_config.NumberColumn("Accuracy", format="%.1f %%"),
     "data": st.column_config.TextColumn("Data"),
-    "protocol": st.column_config.TextColumn("Protocol", help="Empty: not stated"),
+    "protocol": st.column_config.TextColumn(
+        "Protocol", help=f"Empty: not stated  \n{explain('official', 'kaggle')}"
+    ),
     "system": st.column_config.TextColumn("System"),
-    "tta": st.column_config.TextColumn("TTA"),
+    "tta": st.column_config.TextColumn("TTA", help=TERMS["tta"]),
     "pretraining": st.column_config.TextColumn("Pretraining"),
     "extra_data": st.column_config.TextColumn("Extra data"),
     "chosen_on": st.column_config.TextColumn("Checkpoint chosen on"),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from fer_bench import plots
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import escape, safe_csv, setting
+from fer_bench.formatting import escape, safe_csv, setting, setting_name
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
 from fer_bench.ui.records import command
@@ -136,8 +136,15 @@ def download_csv(frame: pd.DataFrame, file_name: str, key: str) -> None:
     )
 
 
-def value_table(values: Mapping[str, object]) -> None:
-    """Names and values as a two-column table; nested mappings as `outer.inner`."""
+def value_table(values: Mapping[str, object], meanings: Mapping[str, str] | None = None) -> None:
+    """Names and values as a table in words; nested mappings as `outer.inner`.
+
+    meanings: what settings mean, by their keys; a third column.
+    """
     flat = pd.json_normalize(dict(values)).astype(object).iloc[0] if values else pd.Series()
-    rows = pd.DataFrame({"Setting": flat.index, "Value": [setting(v) for v in flat]})
+    rows = pd.DataFrame(
+        {"Setting": map(setting_name, flat.index), "Value": [setting(v) for v in flat]}
+    )
+    if meanings:
+        rows["Meaning"] = [meanings.get(key, "") for key in flat.index]
     st.dataframe(rows, hide_index=True, width="stretch", height="content")

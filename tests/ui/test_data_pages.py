@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from data_fixtures import csv_row, csv_rows, face, kaggle_files, write_csv, zipped
-from page_fixtures import BEST, mixed, open_page, results, texts, tiles
+from page_fixtures import BEST, mixed, open_page, plain, results, texts, tiles
 from record_fixtures import make_metrics, make_predictions, make_record
 
 from fer_bench import ui
@@ -177,3 +177,22 @@ def test_the_environment_names_the_data(results: Path, monkeypatch: pytest.Monke
     assert "FER_BENCH_DATA says that the data lie at /no/such/faces.zip." in texts(app)
     assert "the data source '/no/such/faces.zip' does not exist" in texts(app)
     assert not app.text_input
+
+
+def test_what_is_no_data_set_is_refused_and_a_connected_one_can_be_forgotten(
+    mixed: Path, tmp_path: Path
+) -> None:
+    app = open_page("dataset")
+    app.segmented_control(key="source").set_value("My data").run()
+    readme = tmp_path / "README.md"
+    readme.write_text("# nothing")
+    app.text_input[0].input(str(readme))
+    app.button[0].click().run()
+    assert "README.md" in plain(app.error[0].value)
+    assert not (tmp_path / "settings.json").exists()
+    app.text_input[0].input("synthetic")
+    app.button[0].click().run()
+    assert (tmp_path / "settings.json").exists()
+    app.button(key="dataset-data-forget").click().run()
+    assert not (tmp_path / "settings.json").exists()
+    assert not app.exception

@@ -63,7 +63,7 @@ def upload(app: AppTest, *files: tuple[str, bytes]) -> None:
 
 def texts(app: AppTest) -> str:
     """Everything readable on the page, without Markdown's backslashes."""
-    elements = [*app.markdown, *app.caption, *app.info, *app.error, *app.warning, *app.subheader]
+    elements = [*app.markdown, *app.caption, *app.info, *app.error, *app.warning, *app.header]
     return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", "\n".join(e.value for e in elements))
 
 
@@ -364,3 +364,15 @@ def test_the_figures_keep_the_emotions_order_and_colours() -> None:
     colours = (COLOURS["sad"], COLOURS["happy"], plots.emotion_colour("<b>"))
     assert bars.data[0].marker.color == ring.data[0].marker.colors == colours
     assert ring.layout.annotations[0].text == "<b>happy</b><br>70%"
+
+
+def test_each_emotion_has_a_drawn_sample_and_adjustments_go_with_the_picture(trained: Path) -> None:
+    app = open_page()
+    app.slider(key="brightness").set_value(40).run()
+    app.pills(key="image-sample").set_value("sad").run()
+    assert not app.exception
+    assert app.slider(key="brightness").value == 0
+    assert app.selectbox(key="image-detector").value == "whole"
+    assert "Drawn by FER Bench" in texts(app)
+    app.pills(key="image-sample").set_value("photograph").run()
+    assert app.selectbox(key="image-detector").value == "haar"

@@ -70,7 +70,7 @@ def test_home_opens_three_doors_and_names_the_best_run(mixed: Path) -> None:
     app = AppTest.from_file(APP, default_timeout=30).run()
     assert not app.exception
     assert [title.value for title in app.title] == ["FER Bench"]
-    assert [heading.value for heading in app.subheader] == [
+    assert [heading.value for heading in app.header] == [
         "Smile at your camera", "Choose a model", "Bring your data", "The five backbones",
     ]  # fmt: skip
     assert "Best on fer2013: ResNet18, fine-tuned, 5 epochs, 6" in texts(app).replace("*", "")
@@ -78,7 +78,7 @@ def test_home_opens_three_doors_and_names_the_best_run(mixed: Path) -> None:
 
 def test_home_without_results_keeps_its_doors_and_says_what_to_do(results: Path) -> None:
     app = AppTest.from_file(APP, default_timeout=30).run()
-    assert [heading.value for heading in app.subheader][:3] == [
+    assert [heading.value for heading in app.header][:3] == [
         "Smile at your camera", "Choose a model", "Bring your data",
     ]  # fmt: skip
     assert "No runs yet" in texts(app)
@@ -294,9 +294,21 @@ def test_an_ensemble_shows_its_members_and_no_seed(mixed: Path) -> None:
         ["run?run=fer2013/b", 25.0, 1.25],
     ]
     settings = [row for frame in app.dataframe for row in frame.value.values.tolist()]
-    assert ["temperature", "1.5"] in settings
+    assert ["Temperature", "1.5"] in settings
 
 
 def test_no_file_of_ui_hides_a_function_of_its_name() -> None:
     files = {module.name for module in pkgutil.iter_modules(ui.__path__)}
     assert files.isdisjoint(ui.__all__)
+
+
+def test_settings_are_in_words_and_what_another_run_differs_in_is_named(mixed: Path) -> None:
+    app = open_page("run", run=BEST)
+    tables = [frame.value for frame in app.dataframe]
+    recipe = next(table for table in tables if "Meaning" in table)
+    assert "Optimizer: learning rate" in list(recipe["Setting"])
+    assert dict(zip(recipe["Setting"], recipe["Meaning"], strict=True))["Mixup"].startswith("Beta")
+    app.selectbox(key="differs-from").select_index(1).run()
+    assert not app.exception
+    table = next(frame.value for frame in app.dataframe if "this" in frame.value)
+    assert "Seed" in list(table["setting"]) or "Model" in list(table["setting"])

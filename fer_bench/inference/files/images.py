@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import warnings
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,13 @@ def check_image(image: NDArray[np.uint8]) -> None:
             "expected an image as uint8 array of shape (H, W) gray or (H, W, 3) RGB, got "
             f"{image.dtype} of shape {image.shape}: convert it first"
         )
+
+
+def encode_png(image: NDArray[np.uint8]) -> bytes:
+    """A PNG file's content of an image, uint8 `(H, W)` gray or `(H, W, 3)` RGB."""
+    content = BytesIO()
+    Image.fromarray(image).save(content, "PNG")
+    return content.getvalue()
 
 
 def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fer_bench.formatting import interval, percent, three_decimals
+from fer_bench.results.leaderboard.glossary import TERMS
 from fer_bench.results.record import Metrics
 
 
@@ -33,23 +34,23 @@ def headline(metrics: Metrics, *, clean: Metrics | None, tta: Metrics | None) ->
     if clean:
         shown.append(_accuracy("Clean test", clean, f"{clean.n:,} images not seen in training"))
     if tta:
-        shown.append(_accuracy("With TTA", tta, "test-time augmentation: several views averaged"))
+        shown.append(_accuracy("With TTA", tta, TERMS["tta"]))
     return [
         *shown,
-        Tile(name="Macro F1", value=percent(metrics.macro_f1), explanation="mean over emotions"),
+        Tile(name="Macro F1", value=percent(metrics.macro_f1), explanation=TERMS["macro f1"]),
         Tile(
             name="Balanced",
             value=percent(metrics.balanced_accuracy),
-            explanation="balanced accuracy: mean recall over emotions",
+            explanation=TERMS["balanced"],
         ),
         Tile(
             name="ROC-AUC",
             value=three_decimals(metrics.roc_auc),
-            explanation="each emotion against the rest, mean",
+            explanation=TERMS["roc-auc"],
         ),
         Tile(
             name="ECE",
             value=three_decimals(metrics.ece),
-            explanation="expected calibration error, 15 bins; less is better",
+            explanation=TERMS["ece"],
         ),
     ]

@@ -11,8 +11,10 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from fer_bench.emotions import FER2013
 from fer_bench.environment import dashboard_folder
 from fer_bench.errors import FerBenchError
+from fer_bench.inference.detectors.base import DEFAULT_DETECTOR
 from fer_bench.ui.models import weights_changed
 from fer_bench.ui.widgets import show_error
 
@@ -22,7 +24,13 @@ if TYPE_CHECKING:  # torch loads only when a picture is analysed
     from fer_bench.inference.predictor import Analysis
 
 SAMPLE_FILE = dashboard_folder() / "assets" / "samples" / "astronaut.jpg"
-SAMPLE, UPLOAD, CAMERA = "Sample", "Upload", "Camera"
+SAMPLE, UPLOAD, CAMERA, GIVEN = "Sample", "Upload", "Camera", "From Errors"
+#: The sample that is a photograph; the others are drawn, one an emotion.
+PHOTOGRAPH = "photograph"
+#: Side of a drawn sample, pixels.
+DRAWN_SIDE = 192
+#: Where a visit keeps the picture that another page sent here.
+GIVEN_KEY = "image-given"
 #: More pictures than this at once are a job for `python -m fer_bench predict`.
 MOST_PICTURES = 200
 MOST_MODELS = 3
@@ -80,20 +88,44 @@ class Result:
         return max((len(analysis.faces) for analysis in self.analyses.values()), default=0)
 
 
+def try_image(name: str, image: NDArray[np.uint8]) -> None:
+    """Leaves for Try an image with a face of a data set, taken whole."""
+    from fer_bench.inference.files.images import encode_png
+
+    st.session_state[GIVEN_KEY] = Picture(name=name, key=f"given {name}", data=encode_png(image))
+    st.session_state["image-source"] = GIVEN
+    st.session_state["image-detector"] = "whole"
+    st.switch_page("pages/image.py")
+
+
 def ask_for_pictures() -> list[Picture]:
-    """The sample, uploads or a snapshot, whichever the visitor chooses; maybe none yet."""
+    """A sample, uploads or a snapshot, whichever the visitor chooses; maybe none yet.
+
+    The adjustments go back to nothing with every other picture.
+    """
+    pictures = _asked_pictures()
+    keys = [picture.key for picture in pictures]
+    if st.session_state.get("adjusted-for") != keys:
+        st.session_state["adjusted-for"] = keys
+        reset_adjustment()
+    return pictures
+
+
+def _asked_pictures() -> list[Picture]:
+    sources = [SAMPLE, UPLOAD, CAMERA, *([GIVEN] if GIVEN_KEY in st.session_state else [])]
+    st.session_state.setdefault("image-source", SAMPLE)
     source = st.segmented_control(
         "Picture",
-        [SAMPLE, UPLOAD, CAMERA],
-        default=SAMPLE,
+        sources,
         required=True,
         label_visibility="collapsed",
         key="image-source",
         width="stretch",
     )
     if source == SAMPLE:
-        st.caption("Eileen Collins, photographed by NASA; public domain.")
-        return [Picture(name=SAMPLE_FILE.name, key=SAMPLE, data=SAMPLE_FILE.read_bytes())]
+        return [_ask_for_sample()]
+    if source == GIVEN:
+        return [st.session_state[GIVEN_KEY]]
     if source == CAMERA:
         taken = st.camera_input("Snapshot", label_visibility="collapsed", key="image-camera")
         if taken is None:
@@ -112,6 +144,38 @@ def ask_for_pictures() -> list[Picture]:
         Picture(name=file.name, key=file.file_id, data=file.getvalue())
         for file in files[:MOST_PICTURES]
     ]
+
+
+def _ask_for_sample() -> Picture:
+    """The photograph, or a drawn face that shows an emotion."""
+    chosen = st.pills(
+        "Sample",
+        [PHOTOGRAPH, *FER2013],
+        default=PHOTOGRAPH,
+        required=True,
+        label_visibility="collapsed",
+        key="image-sample",
+        on_change=_suit_detector,
+    )
+    if chosen == PHOTOGRAPH:
+        st.caption("Eileen Collins, photographed by NASA; public domain.")
+        return Picture(name=SAMPLE_FILE.name, key=SAMPLE, data=SAMPLE_FILE.read_bytes())
+    st.caption("Drawn by FER Bench, taken as a face as it is: networks know photographs better.")
+    return Picture(name=f"drawn-{chosen}.png", key=f"drawn {chosen}", data=_drawn(chosen))
+
+
+@st.cache_data(show_spinner=False)
+def _drawn(emotion: str) -> bytes:
+    from fer_bench.data.synthetic import draw_face
+    from fer_bench.inference.files.images import encode_png
+
+    return encode_png(draw_face(emotion, size=DRAWN_SIDE, rng=np.random.default_rng(1)))
+
+
+def _suit_detector() -> None:
+    """Drawn faces are taken whole; the photograph's is found."""
+    drawn = st.session_state["image-sample"] != PHOTOGRAPH
+    st.session_state["image-detector"] = "whole" if drawn else DEFAULT_DETECTOR
 
 
 def ask_for_adjustment() -> Adjustment:
