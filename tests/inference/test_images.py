@@ -19,6 +19,7 @@ from table_fixtures import table
 
 from fer_bench.data.files import pixels
 from fer_bench.data.files.decode import decode, peek
+from fer_bench.data.files.picture_errors import UnsupportedKind
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.files import images
 from fer_bench.inference.files.images import IMAGE_SUFFIXES, decode_image, load_picture, read_image
@@ -431,6 +432,66 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "large.png": (png_header(10_000, 6_000), "has 10000x6000 pixels: expected .* make it smaller"),
     "lying.png": (png_header(300, 200), "is damaged or cut off"),
 }
+
+
+def odd_tiff(
+    bits: int,
+    samples: int = 1,
+    photometric: int = 1,
+    *,
+    compression: int = 1,
+    numbers: int = 1,
+    subsampling: tuple[int, int] | None = None,
+) -> bytes:
+    """A whole TIFF of 48 x 32 zeros of any kind."""
+    share = 2 if subsampling == (2, 2) else 1
+    strip = bytes(SIZE[0] * SIZE[1] * samples * bits // 8 // share)
+    tags = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
+    tags[256], tags[257], tags[258], tags[259] = *SIZE, (bits,) * samples, compression
+    tags[262], tags[277], tags[278], tags[339] = photometric, samples, SIZE[1], (numbers,) * samples
+    if subsampling:
+        tags[530] = subsampling
+    tags[279], tags[273] = len(strip), 0
+    return b"II*\0" + struct.pack("<I", 8) + tags.tobytes(8) + strip
+
+
+def jpeg_of(frame: int, bits: int) -> bytes:
+    """A JPEG whose header names another start of frame and other bits."""
+    at = JPEG_NOISE.index(b"\xff\xc0")
+    return JPEG_NOISE[:at] + bytes([0xFF, frame, 0, 17, bits]) + JPEG_NOISE[at + 5 :]
+
+
+UNREAD_KINDS = {
+    "half.tif": (odd_tiff(16, numbers=3), "a TIFF of 1 x 16-bit floating-point numbers"),
+    "twelve.tif": (odd_tiff(12), "a TIFF of 1 x 12-bit unsigned numbers"),
+    "signed8.tif": (odd_tiff(8, numbers=2), "a TIFF of 1 x 8-bit signed numbers"),
+    "five.tif": (odd_tiff(8, 5, 2), "a TIFF of 5 x 8-bit RGB"),
+    "two.tif": (odd_tiff(8, 2), "a TIFF of 2 x 8-bit gray"),
+    "lab16.tif": (odd_tiff(16, 3, 8), "a TIFF of 3 x 16-bit CIELab"),
+    "sensor.tif": (odd_tiff(16, 1, 32803), "a TIFF of 1 x 16-bit raw sensor"),
+    "palette16.tif": (odd_tiff(16, 1, 3), "a TIFF of 1 x 16-bit palette"),
+    "mask.tif": (odd_tiff(1, 1, 4), "a TIFF of 1 x 1-bit mask"),
+    "ycbcr.tif": (
+        odd_tiff(8, 3, 6, subsampling=(2, 2)), "a TIFF of 3 x 8-bit subsampled YCbCr",
+    ),
+    "jpeg2000.tif": (odd_tiff(8, 3, 2, compression=34712), "RGB in compression 34712"),
+    "lerc.tif": (odd_tiff(8, compression=34887), "gray in compression 34887"),
+    "twelve.jpg": (jpeg_of(0xC1, 12), "a JPEG of 12 bits"),
+    "lossless.jpg": (jpeg_of(0xC3, 8), "a lossless JPEG of 8 bits"),
+    "hierarchical.jpg": (jpeg_of(0xC5, 8), "a hierarchical JPEG of 8 bits"),
+    "jpeg-ls.jpg": (jpeg_of(0xF7, 8), "a JPEG-LS of 8 bits"),
+}  # fmt: skip
+
+
+@table("name", UNREAD_KINDS)
+def test_a_whole_picture_of_a_kind_that_is_not_read_is_not_called_damaged(name: str) -> None:
+    data, kind = UNREAD_KINDS[name]
+    with pytest.raises(
+        FerBenchError, match=rf"{name} is a picture of an unsupported kind, .*{kind}"
+    ):
+        decode_image(data, name)
+    with pytest.raises(UnsupportedKind, match=kind):
+        decode(data, colour=False)
 
 
 @table("name", REFUSED)

@@ -27,20 +27,23 @@ STRIPS_AND_TILES = ((273, 279), (324, 325))
 ALIKE_IN_PLANES = (259, 274, 278, 317)
 #: TIFF's numbers for how samples are stored.
 SAMPLE_FORMATS = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+#: Those of 8 bits that Pillow takes for unsigned ones.
+READ_WRONG = (2, 5, 6)
 
 
 def is_deep_tiff(data: bytes) -> bool:
-    """Whether it is a TIFF, gray or RGB, of more than 8 bits a sample.
+    """Whether it is a TIFF, gray or RGB, of more than 8 bits a sample, or of negative numbers.
 
     Raises:
         UnidentifiedImageError: its tags cannot be read, as the file is damaged or cut off.
     """
     if not data.startswith(TIFF_STARTS):
         return False
-    tags = _tags(data)
+    tags = read_tags(data)
     photometric = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
-    deep = max(_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1))) > 8
-    return deep and photometric in (None, *DEEP_PHOTOMETRIC)
+    deep = max(read_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1))) > 8
+    odd = max(read_numbers(tags.get(TiffImagePlugin.SAMPLEFORMAT, 1))) in READ_WRONG
+    return (deep or odd) and photometric in (None, *DEEP_PHOTOMETRIC)
 
 
 def decode_deep_tiff(data: bytes) -> NDArray[np.uint8]:
@@ -50,18 +53,18 @@ def decode_deep_tiff(data: bytes) -> NDArray[np.uint8]:
         UnsupportedKind, TooLarge: it is not read.
         ValueError: its pixels are cut off.
     """
-    tags = _tags(data)
-    width, height = (_numbers(tags.get(tag, 0))[0] for tag in WIDTH_AND_HEIGHT)
+    tags = read_tags(data)
+    width, height = (read_numbers(tags.get(tag, 0))[0] for tag in WIDTH_AND_HEIGHT)
     require_size((width, height))
-    samples = _numbers(tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1))[0]
-    bits = max(_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1)))
-    stored = max(_numbers(tags.get(TiffImagePlugin.SAMPLEFORMAT, 1)))
+    samples = read_numbers(tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1))[0]
+    bits = max(read_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1)))
+    stored = max(read_numbers(tags.get(TiffImagePlugin.SAMPLEFORMAT, 1)))
     inverted = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == MIN_IS_WHITE
     kind = f"a TIFF of {samples} x {bits}-bit {SAMPLE_FORMATS.get(stored, 'untyped')} numbers"
     known = (bits, stored) == (16, 1) or ((bits, stored) in ((32, 3), (64, 3)) and not inverted)
     if not known or samples not in (1, 3, 4):
         raise UnsupportedKind(kind)
-    _require_strips(tags, len(data))
+    require_strips(tags, len(data))
     if tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == PLANAR and samples > 1:
         planes = [_by_opencv(_plane(data, tags, i, samples, kind), kind) for i in range(samples)]
         values = np.dstack([*planes[2::-1], *planes[3:]])  # as OpenCV orders colours
@@ -79,7 +82,7 @@ def is_min_white(image: Image.Image) -> bool:
 def require_readable(image: Image.Image) -> None:
     """Raises UnsupportedKind for Pillow's image of a TIFF that Pillow itself reads wrong."""
     tags = getattr(image, "tag_v2", {})
-    deep = max(_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1))) > 8
+    deep = max(read_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1))) > 8
     if deep and tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == PLANAR:
         raise UnsupportedKind("a deep planar TIFF, which Pillow reads wrong (give its path)")
 
@@ -93,7 +96,7 @@ def _by_opencv(data: bytes, kind: str) -> NDArray[np.generic]:
 
 def _plane(data: bytes, tags: dict[int, object], index: int, samples: int, kind: str) -> bytes:
     """One colour of a planar TIFF as a gray TIFF: OpenCV takes the first for all of them."""
-    starts, sizes = (_numbers(tags.get(tag, ())) for tag in STRIPS_AND_TILES[0])
+    starts, sizes = (read_numbers(tags.get(tag, ())) for tag in STRIPS_AND_TILES[0])
     count = len(starts) // samples
     if not count or data[2:4] in BIG_TIFF:
         raise UnsupportedKind(f"{kind}, a plane a colour")
@@ -103,8 +106,8 @@ def _plane(data: bytes, tags: dict[int, object], index: int, samples: int, kind:
     for tag in (*WIDTH_AND_HEIGHT, *ALIKE_IN_PLANES):
         if tag in tags:
             one[tag] = tags[tag]
-    one[TiffImagePlugin.BITSPERSAMPLE] = _numbers(tags[TiffImagePlugin.BITSPERSAMPLE])[0]
-    one[TiffImagePlugin.SAMPLEFORMAT] = _numbers(tags.get(TiffImagePlugin.SAMPLEFORMAT, 1))[0]
+    one[TiffImagePlugin.BITSPERSAMPLE] = read_numbers(tags[TiffImagePlugin.BITSPERSAMPLE])[0]
+    one[TiffImagePlugin.SAMPLEFORMAT] = read_numbers(tags.get(TiffImagePlugin.SAMPLEFORMAT, 1))[0]
     one[TiffImagePlugin.SAMPLESPERPIXEL] = one[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = 1
     one[STRIPS_AND_TILES[0][1]] = tuple(map(len, strips))
     # Pillow counts them from the end of the tags.
@@ -114,19 +117,21 @@ def _plane(data: bytes, tags: dict[int, object], index: int, samples: int, kind:
     return data[:4] + first + one.tobytes(8) + b"".join(strips)
 
 
-def _require_strips(tags: dict[int, object], length: int) -> None:
+def require_strips(tags: dict[int, object], length: int) -> None:
     """OpenCV leaves pixels that are cut off black.
 
     Raises:
         ValueError: strips or tiles that lie behind the file's end.
     """
     for starts, sizes in STRIPS_AND_TILES:
-        pairs = zip(_numbers(tags.get(starts, ())), _numbers(tags.get(sizes, ())), strict=False)
+        pairs = zip(
+            read_numbers(tags.get(starts, ())), read_numbers(tags.get(sizes, ())), strict=False
+        )
         if any(start + size > length for start, size in pairs):
             raise ValueError("its pixels are cut off")
 
 
-def _tags(data: bytes) -> dict[int, object]:
+def read_tags(data: bytes) -> dict[int, object]:
     """The tags of a TIFF's first page.
 
     Raises:
@@ -143,6 +148,6 @@ def _tags(data: bytes) -> dict[int, object]:
         raise UnidentifiedImageError("its tags cannot be read") from error
 
 
-def _numbers(value: object) -> tuple[int, ...]:
+def read_numbers(value: object) -> tuple[int, ...]:
     """A tag's value or values as whole numbers."""
     return tuple(int(v) for v in value) if isinstance(value, tuple) else (int(str(value)),)

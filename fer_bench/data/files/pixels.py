@@ -8,6 +8,8 @@ Colour profiles are not applied.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import cv2
@@ -23,7 +25,8 @@ from fer_bench.data.files.deep_tiff import (
     require_readable,
 )
 from fer_bench.data.files.jpeg import decode_jpeg
-from fer_bench.data.files.picture_errors import UnsupportedKind, require_size
+from fer_bench.data.files.picture_errors import TooLarge, UnsupportedKind, require_size
+from fer_bench.data.files.unread_kinds import unread_kind
 
 #: Pillow's formats that are opened; others run programs (EPS) or are no pictures (MPEG, HDF5).
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF")
@@ -71,6 +74,19 @@ def open_picture(data: bytes) -> Image.Image:
     return image
 
 
+@contextmanager
+def _kinds_named(data: bytes) -> Iterator[None]:
+    """Turns the decoder's complaint about a whole file into UnsupportedKind."""
+    try:
+        yield
+    except (UnsupportedKind, TooLarge):
+        raise
+    except (OSError, SyntaxError, ValueError) as error:
+        if kind := unread_kind(data):
+            raise UnsupportedKind(kind) from error
+        raise
+
+
 def _forget_other_orientations(image: Image.Image) -> None:
     for key in OTHER_ORIENTATIONS:
         image.info.pop(key, None)
@@ -82,14 +98,16 @@ def header(data: bytes) -> tuple[tuple[int, int], bool]:
     Raises:
         one of `DECODE_ERRORS`: no picture, one of more than `MAX_PIXELS`, or an unsupported kind.
     """
-    if _is_deep(data):
-        shape = _deep_pixels(data).shape
-        return (shape[1], shape[0]), len(shape) == 3
-    with open_picture(data) as image:
-        require_size(image.size)
-        turned = image.format != "TIFF" and _orientation(image, data) >= 5  # TIFF's is upright
-        size = (image.height, image.width) if turned else image.size
-        return size, image.mode not in GRAY_MODES
+    with _kinds_named(data):
+        if _is_deep(data):
+            shape = _deep_pixels(data).shape
+            return (shape[1], shape[0]), len(shape) == 3
+        with open_picture(data) as image:
+            require_size(image.size)
+            # Pillow turns a TIFF itself.
+            turned = image.format != "TIFF" and _orientation(image, data) >= 5
+            size = (image.height, image.width) if turned else image.size
+            return size, image.mode not in GRAY_MODES
 
 
 def pixels_of(data: bytes, *, colour: bool) -> NDArray[np.uint8]:
@@ -98,6 +116,11 @@ def pixels_of(data: bytes, *, colour: bool) -> NDArray[np.uint8]:
     Raises:
         one of `DECODE_ERRORS`: no whole picture, too large, or an unsupported kind.
     """
+    with _kinds_named(data):
+        return _pixels_of(data, colour)
+
+
+def _pixels_of(data: bytes, colour: bool) -> NDArray[np.uint8]:
     if _is_deep(data):
         return _as_asked(_deep_pixels(data), colour)
     with open_picture(data) as image:
