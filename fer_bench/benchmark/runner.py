@@ -258,7 +258,7 @@ class Runner:
         if spec.mode == "zero-shot":
             return _untrained(self.device)
         with distributed.raise_together():
-            spec = _with_precision(spec, self.precision)
+            spec = with_precision(spec, self.precision)
         job = TrainingJob(
             model, dataset, spec, work_dir, self.progress, self.device, resume=self.resume
         )
@@ -282,8 +282,12 @@ def left_unfinished(
     return not at_work and has_checkpoint(scratch_folder(store, spec, dataset))
 
 
-def _with_precision(spec: RunSpec, precision: str) -> RunSpec:
-    """The specification to train by; the recorded one leaves open what was chosen outside it."""
+def with_precision(spec: RunSpec, precision: str) -> RunSpec:
+    """The specification to train by; the recorded one leaves open what was chosen outside it.
+
+    Raises:
+        FerBenchError: its recipe says another precision.
+    """
     if precision in ("auto", spec.recipe.precision):
         return spec
     if spec.recipe.precision != "auto":

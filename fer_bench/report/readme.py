@@ -81,7 +81,7 @@ def _backbones(one: Benchmark) -> Table | None:
     recipe = five.loc[five["mode"] == "full", "recipe"].iloc[0]
     accuracy = {
         (row["model"], row["mode"]): f"{rate(row['test_accuracy'])} "
-        f"({_between(row['ci_low'], row['ci_high'])})"
+        f"({_between(row['ci_low'], row['ci_high'])}){_features_in(row['extractor'])}"
         for row in five.to_dict("records")
     }
     cells = tuple(
@@ -90,10 +90,15 @@ def _backbones(one: Benchmark) -> Table | None:
     )
     header = (
         "Backbone, accuracy (%)",
-        f"Frozen, {learned}" if learned != "frozen" else "Frozen",
+        f"Frozen, {learned} and their precision" if learned != "frozen" else "Frozen",
         f"Full, {recipe}",
     )
     return Table(header=header, rows=cells, texts=1)
+
+
+def _features_in(extractor: object) -> str:
+    """`, int8`: what a frozen run's features were computed in; which is fastest differs."""
+    return f", {extractor.partition('-')[2]}" if isinstance(extractor, str) and extractor else ""
 
 
 def _between(low: float, high: float) -> str:

@@ -30,7 +30,8 @@ COLUMNS = (
     "flops",
     "test_accuracy", "ci_low", "ci_high", "test_accuracy_tta", "test_clean_accuracy",
     "test_macro_f1", "test_balanced_accuracy", "roc_auc", "ece", "val_accuracy",
-    "train_seconds", "epochs", "budget", "device", "hardware", "can_be_tried", "finished_at", "own",
+    "train_seconds", "epochs", "budget", "device", "extractor", "hardware", "can_be_tried",
+    "finished_at", "own",
 )  # fmt: skip
 
 
@@ -119,6 +120,7 @@ def _cost(record: RunRecord) -> dict[str, object]:
             "train_seconds": training.seconds,
             "epochs": training.epochs_run,
             "device": training.device,
+            "extractor": training.extractor,
             "hardware": record.hardware,
             "budget": training_flops(record),
         }

@@ -1,6 +1,7 @@
 """The command line as its users meet it: exit codes, JSON on stdout, sentences on stderr."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ from record_fixtures import make_record
 from fer_bench.cli.commands.train import report
 from fer_bench.cli.options import DEFAULT_RESULTS
 from fer_bench.environment import dashboard_folder
+from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore, open_results
+from fer_bench.results.summary import reproduce_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -252,3 +255,47 @@ def test_a_recipe_with_an_unknown_key_names_the_near_one(fer, tmp_path):
     code, _, err = fer(*words)
     assert code == 2
     assert "unknown key 'label_smothing'; did you mean 'label_smoothing'" in one_line(err)
+
+
+PINNED = """
+name: pinned
+data: synthetic
+pretraining: none
+runs:
+  - {models: clip_vit_b_32, modes: full, recipes: finetune-5, epochs: 1,
+     model_options: {tiny: true}}
+  - {models: clip_vit_b_32, modes: frozen, recipes: frozen-20, epochs: 1,
+     model_options: {tiny: true}}
+"""
+
+
+def test_what_a_stopwatch_chooses_is_pinned_for_a_benchmark_and_by_each_records_command(
+    fer, tmp_path, any_precision
+):
+    spec = tmp_path / "pinned.yaml"
+    spec.write_text(PINNED)
+    words = ["run", spec, "--precision", "bf16", "--extractor", "torch-bf16", "--json"]
+    code, out, err = fer(*words, "--results", tmp_path / "a")
+    assert code == 0, err
+    for document in json.loads(out):
+        record = RunRecord.model_validate(document)
+        chosen = record.training.extractor or record.training.precision
+        assert chosen in ("torch-bf16", "bf16")
+        again = shlex.split(reproduce_command(record))[3:]
+        assert again[-2:] in (["--precision", "bf16"], ["--extractor", "torch-bf16"])
+        code, out, err = fer(*again, "--results", tmp_path / "b", "--json")
+        assert code == 0, err
+        (second,) = json.loads(out)
+        assert second["metrics"] == document["metrics"]
+
+
+def test_a_precision_that_a_benchmarks_recipe_contradicts_is_refused_before_any_run(fer, tmp_path):
+    recipe = tmp_path / "fixed.yaml"
+    recipe.write_text(
+        "{name: fixed, epochs: 1, precision: fp32, optimizer: {name: adam, lr: 0.01}}"
+    )
+    spec = tmp_path / "pinned.yaml"
+    spec.write_text(PINNED.replace("recipes: finetune-5", f"recipes: {recipe}"))
+    code, _, err = fer("run", spec, "--precision", "bf16", "--results", tmp_path / "results")
+    assert code == 2 and "says precision fp32, got --precision bf16" in err
+    assert not (tmp_path / "results").exists()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.commands.train import Weights, report
+from fer_bench.cli.commands.train import Precision, Weights, report
 from fer_bench.cli.console import err, interruptible, progress_bars
 from fer_bench.cli.estimate_table import (
     DryRun,
@@ -30,6 +30,7 @@ from fer_bench.cli.options import (
     Track,
     VotesFile,
     as_dtype,
+    as_precision,
     as_trackers,
     choose_device,
     data_source,
@@ -41,7 +42,7 @@ from fer_bench.errors import FerBenchError, RunFailed
 if TYPE_CHECKING:
     from fer_bench.benchmark import Source
     from fer_bench.benchmark.cluster.ray_cluster import Cluster
-    from fer_bench.specs.run import EnsembleSpec, RunSpec
+    from fer_bench.specs.run import EnsembleSpec
 
 
 def run(
@@ -54,6 +55,7 @@ def run(
     limit: Limit = None,
     store: Results = DEFAULT_RESULTS,
     device: Device = "auto",
+    precision: Precision = "auto",
     extractor: Annotated[str, typer.Option(help="Back end of frozen features.")] = "auto",
     weights: Weights = "float32",
     track: Track = None,
@@ -92,13 +94,19 @@ def run(
     """
     from fer_bench.benchmark import Runner, plan, run_sweep
     from fer_bench.benchmark.cluster.ray_sweep import run_sweep_on_ray
+    from fer_bench.benchmark.runner import with_precision
     from fer_bench.config import load_yaml
+    from fer_bench.specs.run import RunSpec
     from fer_bench.specs.sweep import Sweep
 
     trackers = as_trackers(track)
     cluster = None if dry_run else _cluster(ray, workers, cpus_per_run, gpus_per_run)
     sweep = load_yaml(Sweep, spec)
     specs = plan(sweep, only, limit)
+    chosen = as_precision(precision)
+    for one in specs:
+        if isinstance(one, RunSpec):  # said before anything is read
+            with_precision(one, chosen)
 
     def open_data() -> Source:
         return open_source(data_source(data, sweep.data), votes_file, rows_file, classes)
@@ -126,6 +134,7 @@ def run(
     runner = Runner(
         store=store,
         device=choose_device(device) if cluster is None else device,
+        precision=chosen,
         extractor=extractor,
         weights=as_dtype(weights),
         trackers=trackers,

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from fer_bench.specs.run import EnsembleSpec, RunSpec
 
 RESUME = "the same command with --resume goes on after the last finished epoch"
+Precision = Annotated[
+    str, typer.Option(help="`fp32` or `bf16`, where the recipe says auto; `auto` measures.")
+]
 Weights = Annotated[
     str,
     typer.Option(help="How trained weights are kept: float32, float16 (half the file) or none."),
@@ -93,9 +96,7 @@ def train(
     tta_views: TtaViews = None,
     store: Results = DEFAULT_RESULTS,
     device: Device = "auto",
-    precision: Annotated[
-        str, typer.Option(help="`fp32` or `bf16`, where the recipe says auto; `auto` measures.")
-    ] = "auto",
+    precision: Precision = "auto",
     extractor: Annotated[str, typer.Option(help="Back end of frozen features.")] = "auto",
     weights: Weights = "float32",
     resume: Annotated[bool, typer.Option(help="Go on after the last finished epoch.")] = False,
