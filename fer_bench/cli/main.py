@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -25,10 +26,12 @@ from fer_bench.cli.commands import (
 )
 from fer_bench.cli.commands.evaluation import evaluate, score, verify
 from fer_bench.cli.commands.studies import compare, explain, human_line, latency, robustness
-from fer_bench.errors import FerBenchError, missing_extra
+from fer_bench.errors import FerBenchError, RunFailed, missing_extra
 
 #: Commands whose work several processes share; the others are for one.
 SHARED = ("train", "ensemble", "evaluate")
+#: How a full disk, a used-up quota and a limit on file sizes show.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="fer_bench",
@@ -99,3 +102,11 @@ def main() -> None:
         # The reader (`| head`) has gone: keep Python from complaining when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        # Any file may be the one that the disk has no room for, a library's scratch file, too.
+        if error.errno not in FULL:
+            raise
+        where = f" for {error.filename}" if error.filename else ""
+        failed = RunFailed(f"{error.strerror}{where}: free some space and run the command again")
+        sys.stderr.write(distributed.sentence(failed))
+        sys.exit(failed.exit_code)

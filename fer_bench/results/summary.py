@@ -120,7 +120,7 @@ def _cost(record: RunRecord) -> dict[str, object]:
             "train_seconds": training.seconds,
             "epochs": training.epochs_run,
             "device": training.device,
-            "extractor": training.extractor,
+            "extractor": training.extractor or "",
             "hardware": record.hardware,
             "budget": training_flops(record),
         }

@@ -5,6 +5,7 @@ The system itself refuses: a process may write files of so many bytes and no mor
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Callable, Iterator
@@ -23,8 +24,10 @@ from robustness_fixtures import make_robustness, make_transfer
 from benchmarks import damage_examples as examples
 from fer_bench import settings
 from fer_bench.backends.export import export as exporting
+from fer_bench.backends.export.openvino import OpenVinoFiles
 from fer_bench.backends.export.verify import Faces
 from fer_bench.backends.onnx import OnnxFile
+from fer_bench.cli import main
 from fer_bench.data.load import read_source
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.features.cache import write_whole
@@ -246,3 +249,26 @@ def test_a_command_whose_output_does_not_fit_leaves_none(
     assert "File too large" in err
     assert "Traceback" not in err
     assert contents(tmp_path) == before
+
+
+def test_a_network_that_openvino_has_no_room_for_says_where() -> None:
+    model = examples.tiny_network()
+    with full_after(100), pytest.raises(FerBenchError) as caught:
+        OpenVinoFiles().convert(model, describe(model, run="one"), None)
+    assert str(caught.value).startswith("OpenVINO cannot write the network to ")
+    assert "no space left on device; free some, or set TMPDIR" in str(caught.value)
+
+
+def test_whatever_file_a_full_disk_refuses_it_is_one_sentence(
+    fer: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "scratch.bin")
+
+    monkeypatch.setattr(main, "app", refuse)
+    code, out, err = fer("results")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: No space left on device for scratch.bin: free some space and run the command "
+        "again\n"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -530,6 +531,20 @@ def test_a_place_that_cannot_be_written_is_one_sentence(predict, tmp_path) -> No
         code, out, err = predict("a.png", "--detector", "whole", *words)
         assert (code, out) == (1, "")
         assert f"error: cannot write {words[1]}" in err
+
+
+@pytest.mark.parametrize("room", [0, 2000])
+def test_a_video_that_the_disk_has_no_room_for_leaves_nothing(predict, tmp_path, room) -> None:
+    put_clip(tmp_path / "v.avi", n=7)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        code, _, err = predict("v.avi", "--detector", "whole", "--video", "copy.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 1
+    assert "error: cannot write copy.mp4: File too large: free some space" in err
+    assert files_in(tmp_path) == ["v.avi"]
 
 
 LONG = "n" * 248 + ".gif"

@@ -44,9 +44,10 @@ class OpenVinoFiles:
             path = Path(folder) / "model.xml"
             try:
                 load_openvino().save_model(network, path, compress_to_fp16=False)
-            except RuntimeError as error:  # such as a disk that is full
+            except RuntimeError as error:  # OpenVINO does not say why
                 raise FerBenchError(
-                    f"OpenVINO cannot write the network: {first_line(error)}"
+                    f"OpenVINO cannot write the network to {folder} ({first_line(error)}): there "
+                    "may be no space left on device; free some, or set TMPDIR to another folder"
                 ) from error
             return {suffix: path.with_suffix(suffix).read_bytes() for suffix in self.suffixes}
 
