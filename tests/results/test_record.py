@@ -144,7 +144,7 @@ def test_summary_has_the_same_columns_and_types_with_and_without_runs() -> None:
     full = summary_table([stored(make_record()), unreadable, stored(make_record(status="failed"))])
     assert (len(empty), len(full)) == (0, 2)
     numbers = full.select_dtypes(["number", "bool", "datetimetz"]).dtypes
-    assert len(numbers) == 21
+    assert len(numbers) == 22
     assert empty.dtypes[numbers.index].to_dict() == numbers.to_dict()
 
 
