@@ -132,7 +132,8 @@ def side(name: str, folder: Path, workers: int, cache: Path) -> dict[str, float]
         time.sleep(0.05)
     if started.returncode or started.stdout is None:
         raise RunFailed(f"the process of {name} ended with exit code {started.returncode}")
-    return json.loads(started.stdout.read()) | {"peak_mib": peak}
+    measured: dict[str, float] = json.loads(started.stdout.read())
+    return measured | {"peak_mib": peak}
 
 
 def _together(process: int) -> float:

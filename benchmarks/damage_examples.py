@@ -28,7 +28,7 @@ from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FER2013
 from fer_bench.environment import capture
 from fer_bench.models.build import build_model
-from fer_bench.models.classifier import Classifier, ModelRequest
+from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.export_metadata import ExportMetadata, describe
 from fer_bench.models.weights import model_files
 from fer_bench.results.reports.exports import Export, ExportedFile, ExportsFile
@@ -47,7 +47,7 @@ SHIPPED = ROOT / "results" / "fer2013" / "compact_resnet-full-strong-40ep-scratc
 RUN = "results/fer2013/a-run"
 DRAWN = read_synthetic(n_per_class=5, seed=0)
 #: How Pillow is asked for a picture: name, mode, arguments.
-PICTURES = (
+PICTURES: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("a.jpg", "RGB", {}), ("b.png", "L", {}), ("c.png", "RGBA", {}), ("d.webp", "RGB", {}),
     ("e.gif", "P", {}), ("f.bmp", "RGB", {}), ("g.tif", "RGB", {}), ("h.ppm", "RGB", {}),
     ("i.jpg", "L", {"progressive": True}), ("j.tif", "I;16", {}), ("k.jp2", "RGB", {}),
@@ -228,7 +228,7 @@ def documents() -> list[dict[str, bytes]]:
 def tiny_network() -> Classifier:
     """A network of a few kilobytes, untrained."""
     torch.manual_seed(0)
-    options = {"tiny": True}
+    options: dict[str, Option] = {"tiny": True}
     return build_model(ModelRequest(name="clip_vit_b_32", emotions=FER2013, options=options)).eval()
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from benchmarks import damage_examples as examples
+from fer_bench.backends.export.openvino import OpenVinoFiles
+from fer_bench.backends.onnx import OnnxFile
 from fer_bench.benchmark import plan, specify
 from fer_bench.cli.main import app
 from fer_bench.config import load_yaml
@@ -165,19 +167,15 @@ def read_documents(folder: Path) -> None:
 
 @torch.inference_mode()
 def read_onnx(folder: Path) -> None:
-    from fer_bench.backends.onnx import OnnxFile
-
     _read_export(OnnxFile(), folder / "model.onnx")
 
 
 @torch.inference_mode()
 def read_openvino(folder: Path) -> None:
-    from fer_bench.backends.export.openvino import OpenVinoFiles
-
     _read_export(OpenVinoFiles(), folder / "model.xml")
 
 
-def _read_export(format: object, path: Path) -> None:
+def _read_export(format: OnnxFile | OpenVinoFiles, path: Path) -> None:
     spec = format.read_metadata(path).input_spec
     format.open(path)(torch.zeros(1, spec.channels, spec.size, spec.size))
 

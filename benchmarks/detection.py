@@ -88,8 +88,10 @@ class EqualisedHaar:
             minSize=(haar.MIN_FACE, haar.MIN_FACE),
         )
         best_first = sorted(zip(agreeing, found, strict=True), key=lambda pair: -pair[0])
-        boxes = [DetectedFace(box=tuple(map(int, box))).scaled(1 / factor) for _, box in best_first]
-        return without_overlaps(boxes)
+        faces = [
+            DetectedFace(box=(int(x), int(y), int(w), int(h))) for _, (x, y, w, h) in best_first
+        ]
+        return without_overlaps([face.scaled(1 / factor) for face in faces])
 
 
 def plain(*colour: int) -> NDArray[np.uint8]:

@@ -20,12 +20,14 @@ import json
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import load_dataset
@@ -39,6 +41,7 @@ from fer_bench.specs.recipe import load_recipe
 from fer_bench.specs.run import RunSpec
 from fer_bench.training.frozen import CachedSplits, head_state, sample_input, train_epoch
 from fer_bench.training.loss import make_loss, soft_targets
+from fer_bench.types import Split
 
 MODELS = ("resnet18", "clip_vit_b_32")
 THREADS = 2
@@ -85,6 +88,10 @@ def full_size_head_epoch(model: Classifier, spec: RunSpec) -> float:
     return train_epoch(state, data, 0, make_loss(spec.recipe, {}))["seconds"]
 
 
+def _same(extractor: Extractor) -> Extractor:
+    return extractor
+
+
 def test_accuracy(
     model: Classifier, spec: RunSpec, data: FaceDataset, train_with: Extractor, eager: Extractor
 ) -> float:
@@ -93,9 +100,10 @@ def test_accuracy(
     Eager fp32 features are the same in every epoch, so they are computed once for both sides.
     """
     with tempfile.TemporaryDirectory() as folder:
-        found = {}
-        for split, run in (("train", train_with), ("test", eager)):
-            named = NamedExtractor(name="measured", make=lambda run=run: run)
+        found: dict[Split, NDArray[np.float32]] = {}
+        sides: tuple[tuple[Split, Extractor], ...] = (("train", train_with), ("test", eager))
+        for split, run in sides:
+            named = NamedExtractor(name="measured", make=partial(_same, run))
             found |= extract_features(
                 model, data, splits=(split,), extractor=named, cache_dir=Path(folder)
             )

@@ -9,6 +9,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -251,7 +252,7 @@ def weights(name: str) -> Iterator[tuple[str, Files]]:
         torch.save(value, buffer, _use_new_zipfile_serialization=False)
         yield f"{name} holds {number}, old", {name: buffer.getvalue()}
     for protocol in (0, 2, 5):
-        yield f"a pickle {protocol}", {name: pickle.dumps({"a": examples.Path("x")}, protocol)}
+        yield f"a pickle {protocol}", {name: pickle.dumps({"a": Path("x")}, protocol)}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02}q\0.")

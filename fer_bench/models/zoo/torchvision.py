@@ -32,7 +32,7 @@ def _resnet18(size: int, tiny: bool) -> tuple[nn.Module, int]:
     return net, width
 
 
-class _Vgg16(tv.VGG):
+class _Vgg16(tv.VGG):  # type: ignore[misc]  # torchvision has no types
     """VGG-16 whose training is a third faster where its last map has one pixel, as at 48 px.
 
     `avgpool` copies that pixel to 7×7, so fc1 sees one value 49 times: the sum of its weights over
@@ -41,13 +41,16 @@ class _Vgg16(tv.VGG):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         maps = self.features(x)
-        fc1 = self.classifier[0]
+        classifier: nn.Sequential = self.classifier
+        fc1 = classifier[0]
         # Another layer than torch's own, such as LoRA's, has more to say than its weight.
         if not self.training or maps.shape[2:] != (1, 1) or type(fc1) is not nn.Linear:
-            return self.classifier(torch.flatten(self.avgpool(maps), 1))
+            whole: torch.Tensor = classifier(torch.flatten(self.avgpool(maps), 1))
+            return whole
         copies = fc1.in_features // maps.shape[1]
-        weight = fc1.weight.unflatten(1, (maps.shape[1], copies)).sum(2)
-        return self.classifier[1:](F.linear(maps.flatten(1), weight, fc1.bias))
+        weight = fc1.weight.reshape(-1, maps.shape[1], copies).sum(2)
+        summed: torch.Tensor = classifier[1:](F.linear(maps.flatten(1), weight, fc1.bias))
+        return summed
 
 
 def _vgg16(size: int, tiny: bool) -> tuple[nn.Module, int]:
