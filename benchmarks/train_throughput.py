@@ -226,7 +226,7 @@ def measure(model: str, data: FaceDataset, asked: argparse.Namespace) -> dict[st
         "their_images_per_s": round(middle["theirs"], 1),
         "our_images_per_s": round(middle["ours"], 1),
         "ratio": round(middle["ours"] / middle["theirs"], 2),
-        "training_gflop_per_image": round(3 * count_flops(network) / 1e9, 2),
+        "training_gflop_per_image": round(3 * (count_flops(network) or 0) / 1e9, 2),
     }
 
 
