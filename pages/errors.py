@@ -168,7 +168,11 @@ def show_gallery(run: StoredRun, predictions: pd.DataFrame, record: RunRecord) -
 def look_closer(run: StoredRun, record: RunRecord, rows: list[Any]) -> None:
     """From one of the pictures shown to why it was answered so, or to other models."""
     dataset = ui.dataset_of(record)
-    if dataset is None or not rows:
+    if dataset is None:
+        return
+    images = ImagesById(dataset)
+    rows = [row for row in rows if row.id in images]
+    if not rows:
         return
     shown = {row.id: f"{row.true} → {row.predicted}, {percent(row.confidence)}" for row in rows}
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -182,9 +186,7 @@ def look_closer(run: StoredRun, record: RunRecord, rows: list[Any]) -> None:
             parameters = {ui.RUN_PARAMETER: run.id, FACE_PARAMETER: chosen}
             st.switch_page("pages/explain.py", query_params=parameters)
         if st.button("Try it on other models", icon=":material/image:", key="try"):
-            images = ImagesById(dataset)
-            if chosen in images:
-                try_image(f"{chosen}.png", images[chosen])
+            try_image(f"{chosen}.png", images[chosen])
 
 
 def main() -> None:

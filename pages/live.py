@@ -162,6 +162,7 @@ def show_ways_without_camera() -> None:
     with st.container(horizontal=True, gap="medium"):
         st.caption("No camera?")
         st.page_link("pages/image.py", label="Try an image", icon=":material/image:")
+        st.page_link("pages/video.py", label="Try a clip", icon=":material/movie:")
 
 
 def show_picture(runs: Sequence[str], backend: str, detector: str) -> None:

@@ -6,10 +6,12 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -24,6 +26,9 @@ from rich.table import Table
 
 from fer_bench import distributed
 from fer_bench.errors import RunFailed
+
+if TYPE_CHECKING:
+    from fer_bench.results.store import ResultsStore
 
 #: Columns; no table of ours needs as many.
 WIDEST = 1000
@@ -55,17 +60,28 @@ def print_table(console: Console, table: Table) -> None:
 
 
 class ConsoleProgress:
-    """Draws a `fer_bench.types.Progress`: a bar for the stage at work, a line per epoch."""
+    """Draws a `fer_bench.types.Progress`: a bar for the stage at work, a line per epoch.
 
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
+    An epoch's line ends with the time left of the whole training, by that epoch's own time.
+    """
+
+    def __init__(self, bars: Progress, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bars, self._clock = bars, clock
         self._stage = ""
         self._task: TaskID | None = None
+        self._epoch_began: float | None = None
 
     def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        now = self._clock()
         if stage == "epochs":
-            self._bars.console.print(f"epoch {done}/{total}  {_epoch_line(figures)}")
+            line = f"epoch {done}/{total}  {_epoch_line(figures)}"
+            if self._epoch_began is not None and done < total:
+                line += f"  {_left((now - self._epoch_began) * (total - done))} left"
+            self._bars.console.print(line, markup=False)
+            self._epoch_began = None
             return
+        if self._epoch_began is None:
+            self._epoch_began = now
         if stage != self._stage or self._task is None:
             if self._task is not None:
                 self._bars.remove_task(self._task)
@@ -73,6 +89,23 @@ class ConsoleProgress:
         speed = figures.get("images_per_second")
         text = f"{speed:,.0f} images/s" if speed else ""
         self._bars.update(self._task, completed=done, total=total, speed=text)
+
+
+def _left(seconds: float) -> str:
+    """`40 s`, `12 min`, `3 h 20 min`."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def say_next(words: str, store: ResultsStore) -> None:
+    """What to do after a command, as a line to copy, on stderr."""
+    from fer_bench.results.store import DEFAULT_ROOT
+    from fer_bench.results.usage import fer_bench_command
+
+    place = None if store.roots == (Path(DEFAULT_ROOT),) else store.place
+    err.print(f"next: {fer_bench_command(words, place)}", markup=False)
 
 
 def _epoch_line(figures: Mapping[str, float]) -> str:

@@ -103,13 +103,14 @@ def frozen_and_full(table: pd.DataFrame) -> go.Figure:
         customdata.
     """
     figure = go.Figure()
+    names = _with_accuracies(table)
     for mode, (name, strength, pattern) in MODE_BARS.items():
         shown = table[table["mode"] == mode]
         accuracy = shown["test_accuracy"]
         if mode == "frozen" and len(shown) and (shown["pretraining"] == "none").all():
             name = RANDOM_FEATURES
         figure.add_bar(
-            x=shown["model"].map(model_title),
+            x=shown["model"].map(names),
             y=accuracy,
             name=name,
             marker={
@@ -125,9 +126,6 @@ def frozen_and_full(table: pd.DataFrame) -> go.Figure:
                 "color": GRAY,
                 "thickness": 1.5,
             },
-            text=[f"{value:.0%}" for value in accuracy],
-            textposition="inside",
-            insidetextanchor="start",
             customdata=np.column_stack(
                 [shown["title"].map(label), shown["dataset"] + "/" + shown["run"]]
             ),
@@ -137,6 +135,16 @@ def frozen_and_full(table: pd.DataFrame) -> go.Figure:
     figure.update_layout(barmode="group")
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return figure
+
+
+def _with_accuracies(table: pd.DataFrame) -> dict[str, str]:
+    """Each model's title and, below it, its accuracies: `ResNet18`, `35 % → 52 %`."""
+    names = {}
+    for model in table["model"].unique():
+        own = table[table["model"] == model].set_index("mode")["test_accuracy"]
+        values = [f"{own[mode]:.0%}" for mode in MODE_BARS if mode in own]
+        names[model] = f"{model_title(model)}<br>{' → '.join(values)}"
+    return names
 
 
 def _add_published(figure: go.Figure, published: pd.DataFrame) -> None:

@@ -24,7 +24,15 @@ MODE_BAR_REMOVED = [
     "zoom2d", "pan2d", "select2d", "lasso2d",
     "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d",
 ]  # fmt: skip
-TEXT_COLOURS = {"light": "#1c2024", "dark": "#e8eaef"}
+#: The light theme's primary colour, for grounds under white words.
+PRIMARY = "#3e56c4"
+TEXT_COLOURS = {"light": "#0f1216", "dark": "#e8eaef"}
+
+
+def set_colours() -> None:
+    """White words stand on a ground that is dark enough (4.5 : 1), in the dark theme too."""
+    grounds = '[data-baseweb="tag"], button[kind="primary"], button[kind="primaryFormSubmit"]'
+    st.html(f"<style>{grounds} {{ background-color: {PRIMARY} !important; }}</style>")
 
 
 def show_error(error: FerBenchError) -> None:

@@ -196,3 +196,12 @@ def test_what_is_no_data_set_is_refused_and_a_connected_one_can_be_forgotten(
     app.button(key="dataset-data-forget").click().run()
     assert not (tmp_path / "settings.json").exists()
     assert not app.exception
+
+
+def test_an_image_of_errors_leads_to_other_models(results: Path) -> None:
+    save_drawn_run(results)
+    app = open_page("errors")
+    assert app.selectbox(key="closer").options
+    app.button(key="try").click().run()
+    assert not app.exception
+    assert app.session_state["image-given"].name.endswith(".png")

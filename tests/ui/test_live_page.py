@@ -261,7 +261,10 @@ def test_after_stop_the_figures_go(page: AppTest, video: Video) -> None:
 
 
 def test_without_a_camera_the_page_leads_to_pictures(page: AppTest) -> None:
-    assert [link.proto.label for link in page.get("page_link")][-1:] == ["Try an image"]
+    assert [link.proto.label for link in page.get("page_link")][-2:] == [
+        "Try an image",
+        "Try a clip",
+    ]
     assert "NotAllowedError" not in texts(page)  # said when it happens
 
 

@@ -94,6 +94,7 @@ def report(
         return
     for path, content in files.items():
         out.print(f"{path}  {len(content) / 1e3:,.0f} kB", markup=False)
+    err.print(f"next: open {file} in a browser", markup=False)
 
 
 def _figures(store: ResultsStore, contents: Contents, folder: Path) -> dict[Path, bytes]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json, progress_bars
+from fer_bench.cli.console import err, out, print_json, progress_bars, say_next
 from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
@@ -192,6 +192,7 @@ def _evaluate_external(
         print_json(document | {"record": record.model_dump(mode="json")})
         return
     _print(f"{run} on test: {test.n:,} images", test, clean_accuracy)
+    say_next("results --sort accuracy", store)
 
 
 def _print(title: str, found: Metrics, clean: float | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json
+from fer_bench.cli.console import err, out, print_json, say_next
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, suggest
 
@@ -54,6 +54,7 @@ def compare(
         err.print(f"note: {remark}", markup=False)
     if csv is not None:
         err.print(f"images that are not named alike: {csv}", markup=False)
+    say_next("report --out report.html --tables paper", store)
 
 
 def _images(split: str) -> ImageSet:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_bench.backends.registry import BACKENDS
-from fer_bench.cli.console import err, out, print_json, print_table, progress_bars
+from fer_bench.cli.console import err, out, print_json, print_table, progress_bars, say_next
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Json,
@@ -107,6 +107,7 @@ def latency(
         return
     _print(network.name, report)
     err.print(f"in {network.folder / LATENCY}", markup=False)
+    say_next(f"latency {name} --threads 1,2 --batch 1,8", store)
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json, progress_bars
+from fer_bench.cli.console import err, out, print_json, progress_bars, say_next
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Classes,
@@ -80,6 +80,7 @@ def robustness(
         return
     _print_report(found.name, report)
     err.print(f"in {place}", markup=False)
+    say_next(f"transfer {run} --data YOUR_DATA", store)
 
 
 def _print_report(name: str, report: RobustnessReport) -> None:
