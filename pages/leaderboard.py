@@ -64,12 +64,15 @@ def main() -> None:
             icon=":material/info:",
         )
     else:
-        show_ranking(over_seeds(ranked) if averaged else ranked)
+        measured, published = st.tabs(["Measured here", "Published numbers"])
+        with measured:
+            show_ranking(over_seeds(ranked) if averaged else ranked)
+        with published:
+            show_published(ranked)
     if show_all:
         st.header("Not ranked")
         ranking.show_table(over_seeds(others) if averaged else others, "not-ranked", why=True)
     if not table.empty:
-        show_published(table)
         show_paper()
     ranking.show_without_result()
 

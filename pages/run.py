@@ -18,7 +18,7 @@ from fer_bench.results.store import StoredRun
 from fer_bench.results.summary import differences, reproduce_command, three_digits
 from fer_bench.results.usage import usages
 from fer_bench.specs.recipe import Recipe
-from fer_bench.specs.run import RunSpec
+from fer_bench.specs.run import ExternalSpec, RunSpec
 from fer_bench.studies.latency.budget import speed_of
 from fer_bench.types import QUANTITIES
 
@@ -28,6 +28,8 @@ TRY_PAGES = (
     ("pages/live.py", "Try it live", ":material/videocam:"),
     ("pages/image.py", "Try it on an image", ":material/image:"),
 )
+#: How a record says it, and how the page does.
+TRAINED_ON = {"in-sample": "yes", "held-out": "no", "unknown": "not known"}
 PERCENT = "%.1f %%"
 PER_CLASS_COLUMNS = {
     "emotion": st.column_config.TextColumn("Emotion"),
@@ -116,6 +118,13 @@ def show_classes(record: RunRecord) -> None:
 
 def show_uses(run: StoredRun, record: RunRecord) -> None:
     """Ways to use the run, its name filled in; without weights, how to get them."""
+    if isinstance(record.spec, ExternalSpec):
+        st.info(
+            "FER Bench did not run this system: only its answers are stored, so it cannot be tried "
+            "here. The command below scores answers like these.",
+            icon=":material/info:",
+        )
+        return
     if not run.has_weights:
         st.info(
             "This run's weights are not here, so it cannot be tried. The command below trains it "
@@ -223,6 +232,20 @@ def show_files(run: StoredRun) -> None:
             )
 
 
+def show_external(spec: ExternalSpec) -> None:
+    """What is known of a system that FER Bench did not run; nothing is made up."""
+    known = {
+        "Source": spec.source,
+        "Licence": spec.licence,
+        "Training": spec.training,
+        "Preprocessing": spec.preprocessing,
+    }
+    lines = [f"**{name}:** {escape(text or 'not said')}" for name, text in known.items()]
+    st.markdown(
+        "  \n".join([f"**Trained on these test images:** {TRAINED_ON[spec.trained_on]}", *lines])
+    )
+
+
 def show_record(run: StoredRun, record: RunRecord) -> None:
     ui.badges(record)
     *labels, seed = record.spec.labels
@@ -230,6 +253,8 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
     if isinstance(record.spec, RunSpec):  # an ensemble is drawn from no seed
         words.append(f"seed {seed}")
     st.caption(escape(" · ".join(words)), help=explain(record.dataset.protocol, "clean"))
+    if isinstance(record.spec, ExternalSpec):
+        show_external(record.spec)
     if record.error:
         st.error(escape(record.error), icon=":material/error:")
     if record.status in ("running", "interrupted"):
@@ -244,15 +269,17 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
             icon=":material/grid_on:",
             query_params={ui.RUN_PARAMETER: run.id},
         )
-    names = ["Curves", "Settings", "Data", "Environment", "Files"]
-    if record.metrics:
-        names[1:1] = ["Classes", "Use"]
+    external = isinstance(record.spec, ExternalSpec)
+    names = [] if external else ["Curves"]
+    names += ["Classes", "Use"] if record.metrics else []
+    names += ["Settings", "Data", "Environment", "Files"]
     tabs = dict(zip(names, st.tabs(names), strict=True))
-    with tabs["Curves"]:
-        if record.status == "running":
-            st.fragment(show_curves, run_every=REFRESH)(run, record)
-        else:
-            show_curves(run, record)
+    if not external:
+        with tabs["Curves"]:
+            if record.status == "running":
+                st.fragment(show_curves, run_every=REFRESH)(run, record)
+            else:
+                show_curves(run, record)
     if record.metrics:
         with tabs["Classes"]:
             show_classes(record)

@@ -172,6 +172,7 @@ def _add_voters(figure: go.Figure, voters: float) -> None:
         line={"color": GRAY, "dash": "dash", "width": 1.5},
         annotation={
             "text": f"one FER+ voter {voters:.1%}",
+            "xanchor": "right",  # on a narrow screen there is no room to the right
             "yanchor": "bottom",
             "yref": "paper",
             "y": 1,

@@ -54,19 +54,20 @@ def show_people(ranked: pd.DataFrame) -> None:
 def show_published(table: pd.DataFrame) -> None:
     """Figures of others on the same test images, and all others that we know of."""
     here = about(record_of(table.iloc[0]).dataset)
-    everything = published_table(shipped_figures())
-    with st.expander("Published numbers", icon=":material/menu_book:"):
-        st.caption(
-            "As their sources give them, not measured here, never part of the ranking: "
-            f"{len(here)} on these test images, {len(everything)} in all. A split that is not "
-            "stated, a checkpoint chosen on test or an unreproduced figure says so."
-        )
-        st.dataframe(
-            as_percents(everything, ["accuracy"]),
-            column_config=COLUMNS,
-            column_order=list(COLUMNS),
-            hide_index=True,
-            width="stretch",
-            placeholder="–",
-        )
-        download_csv(everything, "published.csv", "published-csv")
+    others = [one for one in shipped_figures() if one not in here]
+    everything = published_table([*here, *others]).replace("", None)
+    st.caption(
+        "As their sources give them, not measured here, never part of the ranking: "
+        f"{len(here)} on these test images, {len(everything)} in all. A split that is not "
+        "stated, a checkpoint chosen on test or an unreproduced figure says so."
+    )
+    st.dataframe(
+        as_percents(everything, ["accuracy"]),
+        column_config=COLUMNS,
+        column_order=list(COLUMNS),
+        hide_index=True,
+        width="stretch",
+        placeholder="–",
+        alt=f"{len(everything)} published accuracies with their sources",
+    )
+    download_csv(everything, "published.csv", "published-csv")
