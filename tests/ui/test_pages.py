@@ -19,13 +19,14 @@ from page_fixtures import (
     texts,
     tiles,
 )
-from record_fixtures import make_recipe, make_record
+from record_fixtures import make_predictions, make_recipe, make_record
 from streamlit.testing.v1 import AppTest
 
 from fer_bench import ui
 from fer_bench.emotions import EXPRESSIO, FERPLUS
 from fer_bench.results.locks import run_lock
 from fer_bench.results.store import ResultsStore
+from fer_bench.specs.run import ExternalSpec
 
 __all__ = ["mixed", "results"]  # fixtures
 
@@ -208,7 +209,32 @@ def test_a_new_record_appears_without_a_restart(mixed: Path) -> None:
     assert app.dataframe[0].value["model"].iloc[0] == "emotionlens"
 
 
+def test_published_numbers_have_a_tab_of_their_own_and_no_rank(mixed: Path) -> None:
+    """Those on the same test images first; the ranking holds none of them."""
+    app = open_page("leaderboard")
+    assert [tab.label for tab in app.tabs][:2] == ["Measured here", "Published numbers"]
+    ranked, published = app.tabs[0].dataframe[0].value, app.tabs[1].dataframe[0].value
+    assert published["model"].iloc[0] == "ResMaskingNet and six other CNNs"
+    assert published["accuracy"].iloc[0] == pytest.approx(76.82)
+    assert not set(published["model"]) & set(ranked["model"])
+    assert published["source"].str.startswith("https://").all()
+
+
 # --- run ---------------------------------------------------------------------------------------
+
+
+def test_the_run_page_says_what_is_known_of_an_external_system(mixed: Path) -> None:
+    spec = ExternalSpec(external="theirs", source="https://example.org/x", licence="MIT")
+    record = make_record(name=spec.name).model_copy(
+        update={"spec": spec, "model": None, "training": None}
+    )
+    ResultsStore(mixed).save(record, predictions=make_predictions())
+    app = open_page("run", f"fer2013/{spec.name}")
+    said = texts(app)
+    assert "**Trained on these test images:** not known" in said
+    assert "**Source:** https://example.org/x" in said and "**Training:** not said" in said
+    assert "FER Bench did not run this system" in said
+    assert "Curves" not in [tab.label for tab in app.tabs]
 
 
 def test_the_run_page_opens_on_the_best_run(mixed: Path) -> None:
