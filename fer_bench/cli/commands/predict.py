@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -131,24 +132,51 @@ def predict(
 
 def fetch(
     what: Annotated[
-        str, typer.Argument(help="The network (230 KB) of a face detector: yunet or mediapipe.")
+        str,
+        typer.Argument(
+            help="`yunet`, the face detector's network (230 KB), or `fer2013`, the data set."
+        ),
     ],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="For fer2013: another data set of Kaggle, as OWNER/NAME."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Download what FER Bench can use but does not come with; checked by its SHA-256.
+    """Download what FER Bench can use but does not come with.
 
-    Example: python -m fer_bench fetch yunet
+    YuNet's network is checked by its SHA-256. FER2013 comes through Kaggle's client (`pip install
+    kagglehub`) into its own cache; the data set's terms apply.
+
+    Example: python -m fer_bench fetch fer2013
     """
-    from fer_bench.inference.detectors.network_file import NETWORK_FILES
+    if source is not None and what != "fer2013":
+        raise FerBenchError("--from is for fer2013: leave it out")
+    if what == "yunet":
+        from fer_bench.inference.detectors.yunet import fetch_yunet
 
-    if what not in NETWORK_FILES:
-        raise FerBenchError(f"unknown thing to fetch {what!r}: {suggest(what, NETWORK_FILES)}")
-    with progress_bars() as progress:
-        file = NETWORK_FILES[what].fetch(progress)
-    if as_json:
-        print_json({"name": what, "file": str(file)})
+        with progress_bars() as progress:
+            place = fetch_yunet(progress)
+    elif what == "fer2013":
+        place = _fetch_fer2013(source)
     else:
-        sys.stdout.write(f"{file}\n")
+        known = suggest(what, ["fer2013", "yunet"])
+        raise FerBenchError(f"unknown thing to fetch {what!r}: {known}")
+    if as_json:
+        print_json({"name": what, "file": str(place)})
+    else:
+        sys.stdout.write(f"{place}\n")
+
+
+def _fetch_fer2013(handle: str | None) -> Path:
+    """The folder of what came; says how to use it."""
+    from fer_bench.data.load import recognise
+    from fer_bench.hubs.kaggle import FER2013, fetch_dataset
+
+    place = fetch_dataset(handle or FER2013)
+    kind = recognise(place)  # raises where it is no data set at all
+    err.print(f"read as {kind}; use it with --data {shlex.quote(str(place))}", markup=False)
+    return place
 
 
 def _is_camera(word: str) -> bool:
