@@ -1,24 +1,131 @@
-"""The quickstart notebook runs from top to bottom on drawn faces."""
+"""The notebooks are what their sources say, and run from top to bottom on drawn faces."""
 
+from __future__ import annotations
+
+import re
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
+from nbformat import NotebookNode
 
-ROOT = Path(__file__).parents[2]
+from fer_bench.results.store import ResultsStore
+from scripts.write_notebooks import NOTEBOOKS, ROOT, names, notebook_text, repository
+
+#: Seven emotions: guessing is right this often.
+CHANCE = 1 / 7
+#: Figures that each notebook draws.
+FIGURES = {
+    "quickstart": 3,
+    "five_models": 2,
+    "data_exploration": 1,
+    "evaluation": 2,
+    "inference": 1,
+    "model_experiments": 2,
+}
 
 
-def test_the_quickstart_runs(tmp_path, monkeypatch):
+def test_there_is_a_notebook_for_each_source() -> None:
+    assert names() == sorted(FIGURES)
+    assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == names()
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_the_committed_notebook_is_that_of_its_source(name: str) -> None:
+    text = (NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
+    assert text == notebook_text(name), "run `python -m scripts.write_notebooks`"
+    cells = nbformat.reads(text, as_version=4).cells
+    assert not any(cell.get("outputs") for cell in cells)
+    place = f"{repository().removeprefix('https://github.com/')}/blob/main/notebooks/{name}.ipynb"
+    assert f"(https://colab.research.google.com/github/{place})" in cells[0].source
+    assert f"(https://kaggle.com/kernels/welcome?src=https://github.com/{place})" in cells[0].source
+    assert f'REPOSITORY = "{repository()}"' in cells[1].source
+
+
+@pytest.fixture
+def execute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs a notebook in an empty folder; gives what it printed, and its figures are counted."""
     monkeypatch.setenv("FER_BENCH_DATA", "synthetic")
-    monkeypatch.setenv("FER_BENCH_RESULTS", str(tmp_path))
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    notebook = nbformat.read(ROOT / "notebooks" / "quickstart.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=200).execute()
 
-    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
-    text = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
+    def run(name: str, folder: Path = tmp_path) -> str:
+        notebook = nbformat.reads(notebook_text(name), as_version=4)
+        resources = {"metadata": {"path": str(folder)}}
+        NotebookClient(notebook, timeout=280, resources=resources).execute()
+        outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+        drawn = [o for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
+        assert len(drawn) == FIGURES[name]
+        return printed(outputs)
+
+    return run
+
+
+def printed(outputs: list[NotebookNode]) -> str:
+    """What cells wrote on standard output."""
+    return "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
+
+
+def accuracies(folder: Path, mode: str = "full") -> list[float]:
+    """Test accuracies of the runs of a mode."""
+    records = [run.require_record() for run in ResultsStore(folder).runs()]
+    return [r.metrics["test"].accuracy for r in records if r.spec.mode == mode]
+
+
+def test_the_quickstart_runs(execute, tmp_path: Path) -> None:
+    text = execute("quickstart")
     assert "synthetic" in text
     assert text.count("(95 %: ") == 2
-    figures = [o for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
-    assert len(figures) == 3
-    assert len(list(tmp_path.glob("synthetic/*/record.json"))) == 2
+    assert len(accuracies(tmp_path / "results", "frozen")) == 1
+    (full,) = accuracies(tmp_path / "results")
+    assert full > 4 * CHANCE
+
+
+def test_the_five_models_end_in_a_results_folder(execute, tmp_path: Path) -> None:
+    text = execute("five_models")
+    assert len(accuracies(tmp_path / "results", "frozen")) == 5
+    full = accuracies(tmp_path / "results")
+    assert len(full) == 5
+    assert min(full) > 1.5 * CHANCE
+    assert max(full) > 4 * CHANCE
+    assert (tmp_path / "results.zip").is_file()
+    assert re.search(r"results\.zip \d", text)
+
+
+def test_the_data_are_explored(execute) -> None:
+    text = execute("data_exploration")
+    assert "280 images, 280 distinct" in text
+    assert "held-out images that stand in train: 0" in text
+
+
+def test_a_run_is_evaluated(execute, tmp_path: Path) -> None:
+    text = execute("evaluation")
+    (accuracy,) = accuracies(tmp_path / "results")
+    assert accuracy > 4 * CHANCE
+    agreeing, all_of_them = map(int, re.search(r"(\d+) of (\d+) figures agree", text).groups())
+    assert agreeing == all_of_them > 10
+
+
+def test_pictures_are_named(execute) -> None:
+    text = execute("inference", ROOT / "notebooks")
+    assert re.search(r"happy \d+%", text)
+
+
+def test_an_experiment_ends_in_a_verdict(execute, tmp_path: Path) -> None:
+    text = execute("model_experiments")
+    assert text.count("seed ") == 4
+    assert min(accuracies(tmp_path / "results")) > 3 * CHANCE
+
+
+def test_without_data_the_notebook_says_what_to_do_and_goes_on(
+    execute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("FER_BENCH_DATA")
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "kagglehub.py").write_text("raise ImportError('not here')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{blocked}:{ROOT}")
+    text = execute("data_exploration")
+    assert "`pip install kagglehub`, or download https://www.kaggle.com/datasets/" in text
+    assert "drawn faces" in text
