@@ -27,6 +27,10 @@ app:
 card:
     python -m scripts.write_model_card
 
+# notebooks/*.ipynb from their sources
+notebooks:
+    python -m scripts.write_notebooks
+
 # The README's pictures
 screenshots:
     python -m scripts.take_screenshots

@@ -68,7 +68,7 @@ def paper_figures(store: ResultsStore, contents: Contents, command: str) -> list
             found += [
                 PaperFigure(
                     name=f"{stem}-{kind}",
-                    figure=_for_paper(figure),
+                    figure=for_paper(figure),
                     facts=_facts(title, contents, one, runs, command),
                 )
                 for kind, title, figure, runs in _of_benchmark(store, contents, one)
@@ -121,7 +121,7 @@ def _facts(
     return {key: one_line(text) for key, text in facts.items()}
 
 
-def _for_paper(figure: go.Figure) -> go.Figure:
+def for_paper(figure: go.Figure) -> go.Figure:
     """On white, in dark letters of a size that a column of a paper has."""
     figure.update_layout(
         width=COLUMN_PX,

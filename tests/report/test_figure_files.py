@@ -22,6 +22,7 @@ from fer_bench.report.figure_files import (
     stamp_png,
     stamp_svg,
 )
+from fer_bench.report.run_figures import run_figures
 from fer_bench.results.store import ResultsStore, read_run
 from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.recipe import load_recipe
@@ -119,3 +120,35 @@ def test_without_a_browser_the_figures_are_pages_and_a_sentence_says_so(
     page = (folder / "1-fer2013-official-7-emotions-f1.html").read_text(encoding="utf-8")
     assert f'<meta name="Run" content="fer2013/{BEST}">' in page
     assert not re.search(r"<script[^>]* src=", page)
+
+
+def test_a_runs_own_figures_lie_beside_it(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fer: Callable[..., tuple[int, str, str]],
+) -> None:
+    store = ResultsStore(root)
+    run = store.find(f"fer2013/{BEST}")
+    drawn = {one.name: one for one in run_figures(store, run)}
+    assert list(drawn) == ["accuracy-curve", "loss-curve", "confusion", "f1"]
+    curve = drawn["accuracy-curve"].figure.data[1]
+    assert list(curve.y) == store.history(run)["val_accuracy"].tolist()
+    assert drawn["confusion"].facts["Run"] == run.id
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "no-browser"))
+    code, out, err = fer("results", "--figures", run.id, "--results", root, "--json")
+    assert code == 0
+    assert "no Chrome or Chromium was found" in err
+    files = [Path(path) for path in json.loads(out)["files"]]
+    assert {path.parent for path in files} == {run.folder / "figures"}
+    assert all(path.is_file() for path in files)
+    assert [one.id for one in store.runs() if "figures" in one.id] == []
+
+
+def test_a_run_that_is_not_finished_has_no_figures(
+    tmp_path: Path, fer: Callable[..., tuple[int, str, str]]
+) -> None:
+    name = ResultsStore(tmp_path).save(make_record(status="failed")).name
+    code, _, err = fer("results", "--figures", name, "--results", tmp_path)
+    assert code == 2
+    assert "is failed: only a finished run has figures" in err

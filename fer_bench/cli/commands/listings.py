@@ -14,7 +14,7 @@ from fer_bench.errors import FerBenchError, suggest
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fer_bench.results.store import StoredRun
+    from fer_bench.results.store import ResultsStore, StoredRun
 
 list_app = typer.Typer(help="What there is to choose from.", no_args_is_help=True)
 
@@ -108,12 +108,21 @@ def results(
     default: Annotated[
         str | None, typer.Option(help="First make this run the one that `default` stands for.")
     ] = None,
+    figures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Draw this run's curves and confusion matrix: SVG and PNG files in its folder.",
+        ),
+    ] = None,
     store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """The stored runs, one line each, by what they are measured on; the comparable ones first.
 
     Example: python -m fer_bench results --sort date
+
+    Example: python -m fer_bench results --figures default
     """
     from fer_bench.errors import FerBenchError, suggest
 
@@ -124,6 +133,9 @@ def results(
         chosen = store.find(default)
         store.mark_default(chosen)
         err.print(f"`default` now stands for {chosen.id}", markup=False)
+    if figures is not None:
+        _draw(store, figures, as_json)
+        return
     runs = store.runs()
     if not runs:
         err.print(
@@ -151,6 +163,31 @@ def results(
             out.print(_line(row), markup=False)
     for name, problem in unreadable.items():
         out.print(f"\nunreadable: {name}: {problem}", markup=False)
+
+
+def _draw(store: ResultsStore, name: str, as_json: bool) -> None:
+    """Writes a run's figures below its folder; says on stderr where they could not be images."""
+    from fer_bench.report.figure_files import figure_files
+    from fer_bench.report.run_figures import FOLDER, run_figures
+    from fer_bench.storage import write_atomically
+
+    run = store.find(name)
+    folder = run.folder / FOLDER
+    files, remark = figure_files(run_figures(store, run), folder)
+    if remark:
+        err.print(remark, markup=False)
+    try:
+        folder.mkdir(exist_ok=True)
+        write_atomically(files)
+    except OSError as error:
+        raise FerBenchError(
+            f"cannot write {folder}: {error.strerror or error}; free some space, or copy the run "
+            "to a place that can be written"
+        ) from None
+    if as_json:
+        print_json({"run": run.id, "files": list(map(str, files))})
+    for path in () if as_json else files:
+        out.print(str(path), markup=False)
 
 
 def _ranked(runs: Sequence[StoredRun], column: str) -> pd.DataFrame:
