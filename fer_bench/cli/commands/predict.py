@@ -134,7 +134,8 @@ def fetch(
     what: Annotated[
         str,
         typer.Argument(
-            help="`yunet`, the face detector's network (230 KB), or `fer2013`, the data set."
+            help="The network (230 KB) of a face detector, yunet or mediapipe; or the data set "
+            "fer2013."
         ),
     ],
     source: Annotated[
@@ -145,22 +146,22 @@ def fetch(
 ) -> None:
     """Download what FER Bench can use but does not come with.
 
-    YuNet's network is checked by its SHA-256. FER2013 comes through Kaggle's client (`pip install
+    Networks are checked by their SHA-256. FER2013 comes through Kaggle's client (`pip install
     kagglehub`) into its own cache; the data set's terms apply.
 
     Example: python -m fer_bench fetch fer2013
     """
+    from fer_bench.inference.detectors.network_file import NETWORK_FILES
+
     if source is not None and what != "fer2013":
         raise FerBenchError("--from is for fer2013: leave it out")
-    if what == "yunet":
-        from fer_bench.inference.detectors.yunet import fetch_yunet
-
-        with progress_bars() as progress:
-            place = fetch_yunet(progress)
-    elif what == "fer2013":
+    if what == "fer2013":
         place = _fetch_fer2013(source)
+    elif what in NETWORK_FILES:
+        with progress_bars() as progress:
+            place = NETWORK_FILES[what].fetch(progress)
     else:
-        known = suggest(what, ["fer2013", "yunet"])
+        known = suggest(what, [*NETWORK_FILES, "fer2013"])
         raise FerBenchError(f"unknown thing to fetch {what!r}: {known}")
     if as_json:
         print_json({"name": what, "file": str(place)})
