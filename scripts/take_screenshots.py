@@ -24,6 +24,7 @@ from benchmarks.live_visitor import LiveVisitor
 
 #: Those of the README.
 PAGES = (
+    "home",
     "leaderboard",
     "run",
     "compare",
@@ -62,7 +63,7 @@ def take(page: Page, address: str, file: Path, *, whole: bool) -> None:
 
 def address_of(page: str, run: str | None) -> str:
     query = f"?run={quote(run, safe='')}" if run and page in ("run", "errors") else ""
-    return "" if page == "leaderboard" else f"{page}{query}"
+    return "" if page == "home" else f"{page}{query}"
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -30,9 +31,13 @@ TEXT_COLOURS = {"light": "#0f1216", "dark": "#e8eaef"}
 
 
 def set_colours() -> None:
-    """White words stand on a ground that is dark enough (4.5 : 1), in the dark theme too."""
+    """Words keep 4.5 : 1 where the theme cannot say so: on coloured grounds, and in code."""
     grounds = '[data-baseweb="tag"], button[kind="primary"], button[kind="primaryFormSubmit"]'
-    st.html(f"<style>{grounds} {{ background-color: {PRIMARY} !important; }}</style>")
+    rules = (
+        f"{grounds} {{ background-color: {PRIMARY} !important; }}",
+        'code, [data-testid="stCode"] span { color: inherit !important; }',
+    )
+    st.html(f"<style>{' '.join(rules)}</style>")
 
 
 def show_error(error: FerBenchError) -> None:
@@ -128,7 +133,8 @@ def gallery(pictures: Sequence[tuple[Image.Image | bytes, str | None]], width: i
     """Pictures, or the content of their files, with captions (Markdown) in rows that wrap."""
     with st.container(horizontal=True, gap="small"):
         for picture, caption in pictures:
-            st.image(picture, caption=caption, width=width)
+            words = re.sub(r"[*\\]|  \n", " ", caption or "a face of the data set").strip()
+            st.image(picture, caption=caption, width=width, alt=words)
 
 
 def download_csv(frame: pd.DataFrame, file_name: str, key: str) -> None:
