@@ -26,6 +26,8 @@ SLOW = (
     "backends/test_export_tflite.py",
     "benchmark/test_ensembles.py",
     "benchmark/test_ray_sweep.py",
+    "benchmark/test_seen_images.py",
+    "benchmark/test_starting.py",
     "benchmark/test_trackers.py",
     "browser",
     "bundles",

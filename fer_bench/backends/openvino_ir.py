@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -11,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from fer_bench.backends.base import Unavailable
-from fer_bench.backends.signal_stack import keep_signal_stack
 
 
 def refuse_telemetry() -> None:
@@ -126,3 +128,34 @@ def compile_for_cpu(model: Any, *, hint: str, bf16: bool, threads: int) -> Any:
             return load_openvino().compile_model(model, "CPU", settings)
     except RuntimeError as error:
         raise Unavailable(f"OpenVINO cannot run it: {error}") from error
+
+
+class _Stack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_ = (
+        ("address", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("size", ctypes.c_size_t),
+    )
+
+
+@contextmanager
+def keep_signal_stack() -> Iterator[None]:
+    """The thread leaves the block with the alternate signal stack that it came with.
+
+    Every OpenVINO core that loads its CPU plugin (2026.4) sets one of its own and puts back the one
+    before when it is deleted. Two that do not end in reverse order leave a freed one behind, and
+    the next Ctrl-C or SIGTERM kills the process: Python's handlers run on that stack. So nothing of
+    OpenVINO or NNCF that loads the plugin runs outside of such a block. What is deleted later finds
+    another stack than its own and leaves it alone.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    libc, before = ctypes.CDLL(None), _Stack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(before), None)

@@ -16,8 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from fer_bench.backends.base import Unavailable, first_line
-from fer_bench.backends.openvino_ir import refuse_telemetry
-from fer_bench.backends.signal_stack import keep_signal_stack
+from fer_bench.backends.openvino_ir import keep_signal_stack, refuse_telemetry
 
 
 def has_attention(module: nn.Module) -> bool:

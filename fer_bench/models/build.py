@@ -163,7 +163,7 @@ def build_model(request: ModelRequest) -> Classifier:
         FerBenchError: an unknown model or option, a mode that the model does not have, or
             starting weights that cannot be had.
     """
-    from fer_bench.models.modes import apply_mode
+    from fer_bench.models.classifier import apply_mode
 
     builder = find_builder(request.name)
     if request.mode == "zero-shot":

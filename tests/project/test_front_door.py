@@ -104,6 +104,7 @@ def train_a_little(results: Path, *, force: bool = False) -> StoredRun:
     )
 
 
+@pytest.mark.slow
 def test_a_network_is_read_once_and_again_when_it_was_trained_anew(tmp_path: Path) -> None:
     run = train_a_little(tmp_path)
     name = run.id
