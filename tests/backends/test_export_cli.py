@@ -19,14 +19,15 @@ from record_fixtures import make_record
 
 from fer_bench.backends.export.export import export_model
 from fer_bench.backends.export.verify import Faces
-from fer_bench.backends.onnx import read_metadata
+from fer_bench.backends.onnx import read_metadata, to_onnx
 from fer_bench.benchmark import Source
 from fer_bench.benchmark.export import calibration_faces, comparison_faces
 from fer_bench.cli import main as cli
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.classifier import open_classifier
+from fer_bench.evaluation.evaluate import predict_probabilities
+from fer_bench.inference.classifier import load_run_model, open_classifier
 from fer_bench.inference.detectors.base import make_detector
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.build import build_model
@@ -314,3 +315,22 @@ def test_the_guide_shows_the_example_that_is_tested() -> None:
     script = (ROOT / "scripts/onnx_example.py").read_text(encoding="utf-8").split('"""\n\n', 1)[1]
     guide = (ROOT / "docs/guides/serving.md").read_text(encoding="utf-8")
     assert f"```python\n{script}```" in guide
+
+
+def test_an_export_evaluated_as_a_network_from_elsewhere_answers_as_its_run(
+    fer: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """The shipped default as ONNX is the run itself: every face gets the same emotion."""
+    file = tmp_path / "default.onnx"
+    run = ResultsStore(ROOT / "results").find(DEFAULT)
+    file.write_bytes(to_onnx(load_run_model(run)))
+    code, _, err = fer(
+        "evaluate", "--model", f"onnx:{file}", "--data", "synthetic", "--limit", 40,
+        "--results", tmp_path / "results",
+    )  # fmt: skip
+    assert code == 0 and "labels and preprocessing are its own" in err
+    (stored,) = ResultsStore(tmp_path / "results").runs()
+    faces = read_synthetic(n_per_class=5, seed=3).images
+    found, expected = (predict_probabilities(load_run_model(one), faces) for one in (stored, run))
+    assert (found.argmax(1) == expected.argmax(1)).all()
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.prompts import TEMPLATES, load_prompts, prompts_for
 from fer_bench.models.weights import load_model
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.summary import reproduce_command
 
 WORDS = sorted({word for texts in prompts_for(FER2013, {}) for t in texts for word in t.split()})
 TOWER = {
@@ -250,3 +253,24 @@ def test_prompts_that_are_none_are_refused(
 def test_every_emotion_needs_a_prompt(tmp_path: Path) -> None:
     with pytest.raises(FerBenchError, match="no text for angry, disgust, fear"):
         zero_shot(save_siglip(tmp_path / "theirs"), {"happy": ("a smile",)})
+
+
+def test_a_record_keeps_its_prompts_and_its_command_takes_them_from_there(
+    fer: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_siglip(tmp_path / "theirs")
+    texts = "".join(f"{emotion}: {texts[0]}\n" for emotion, texts in ONE_EACH.items())
+    (tmp_path / "p.txt").write_text(texts)
+    words = ("train", "--model", "clip:theirs", "--mode", "zero-shot", "--data", "synthetic:0")
+    assert fer(*words, "--limit", 7, "--prompts", "p.txt")[0] == 0
+    (first,) = ResultsStore(tmp_path / "results").runs()
+    again = shlex.split(reproduce_command(first.require_record()))[3:]
+    assert fer(*again, "--results", "again")[0] == 0
+    (second,) = ResultsStore(tmp_path / "again").runs()
+    assert second.require_record().metrics == first.require_record().metrics
+    assert second.name == first.name and "-prompts-" in first.name
+    code, _, err = fer(
+        *words[:3], "--mode", "frozen", "--recipe", "frozen-20", "--prompts", "p.txt"
+    )
+    assert code == 2 and "only the mode zero-shot reads prompts" in err
