@@ -300,6 +300,21 @@ def test_videos_are_known_by_how_they_begin(tmp_path, monkeypatch, name) -> None
     assert found == {f"in/{name}": True, "in/b.png": False}
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("photo", "PNG"), ("a.jpg_large", "JPEG"), ("b.mp4", "JPEG"), ("c.bin", "WEBP"), ("d", "GIF")],
+)
+def test_pictures_are_known_by_how_they_begin(tmp_path, monkeypatch, name, kind) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    Image.open(PHOTO).save(tmp_path / "in" / name, kind)
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    (tmp_path / "in" / "camera.raw").write_bytes(b"II*\0" + bytes(100))
+    found = find_inputs(["in"])
+    assert [(str(one.path), one.is_video) for one in found.files] == [(f"in/{name}", False)]
+    assert "(camera.raw, notes.txt)" in found.passed_over[0]
+
+
 def test_globs_as_text_find_the_same_as_the_shell(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     put_faces(tmp_path / "in", "a.png b.png sub/c.png sub/d.jpg .e.png")

@@ -305,6 +305,27 @@ def test_whole_files_are_not_called_cut_short(tmp_path, rate, name, codec, sound
     assert times == evenly(12, rate)
 
 
+def test_frames_that_theora_repeats_are_shown_again() -> None:
+    """Four of the file's five packets have no bytes: the picture stays."""
+    times, _, problem = read(Path(__file__).parents[1] / "fixtures" / "repeated_frames.ogv")
+    assert problem is None
+    assert times == evenly(5, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "shape"),
+    [
+        ("c.m2v", "mpeg2video", "mpeg2video"),
+        ("c.m4v", "mpeg4", "m4v"),
+        ("c.h264", "libx264", "h264"),
+    ],
+)
+def test_pictures_without_a_container_begin_at_0(tmp_path, name, codec, shape) -> None:
+    times, _, problem = read(write(tmp_path / name, codec=codec, shape=shape))
+    assert problem is None
+    assert times == evenly(40)
+
+
 @pytest.mark.parametrize(
     ("name", "codec"),
     [("c.flv", "flv"), ("c.mkv", "libx264"), ("c.avi", "mpeg4"), ("c.wmv", "wmv2")],

@@ -21,6 +21,8 @@ MOST_NAMED = 3
 VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".wmv", ".flv",
     ".3gp", ".mts", ".m2t", ".ts", ".vob", ".3g2", ".ogv", ".qt", ".asf", ".mpe", ".m2v", ".f4v",
+    ".m1v", ".mpv", ".dv", ".mxf", ".divx", ".ogm", ".trp", ".rm", ".rmvb", ".mjpg", ".mjpeg",
+    ".h264", ".264", ".hevc", ".265", ".y4m", ".nut",
 )  # fmt: skip
 #: So much is read of a file; three packets of an MPEG transport stream fit in.
 START_BYTES = 1024
@@ -36,6 +38,10 @@ STARTS = (
     b"OggS",
     bytes.fromhex("3026b2758e66cf11"),  # ASF: WMV
 )
+#: Starts of pictures. Not of TIFFs: cameras' raw files, next to their JPEGs, begin alike.
+PICTURE_STARTS = (
+    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"\0\0\0\x0cjP  ",
+)  # fmt: skip
 #: Lengths of a packet of a transport stream, and where its mark stands: TS, then M2TS and MTS.
 PACKETS = ((188, 0), (192, 4))
 
@@ -54,7 +60,9 @@ class Input:
     @property
     def is_video(self) -> bool:
         """Whether it begins as a video does; where it begins as neither, by its name."""
-        return begins_as_video(self.path) or self.path.suffix.lower() in VIDEO_SUFFIXES
+        start = _start_of(self.path)
+        by_name = self.path.suffix.lower() in VIDEO_SUFFIXES
+        return _begins_as_video(start) or (by_name and not _begins_as_picture(start))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +92,7 @@ def find_inputs(words: Sequence[str], *, leave_out: Sequence[Path] = ()) -> Inpu
 
     Args:
         words: files of any kind; folders (all images and videos in them and their subfolders, by
-            name, hidden ones skipped); or globs such as `photos/**/*.jpg`.
+            name or how they begin, hidden ones skipped); or globs such as `photos/**/*.jpg`.
         leave_out: files and folders that searches pass over: the output of an earlier call.
 
     Raises:
@@ -171,7 +179,10 @@ def _globbed(pattern: str) -> _Matches:
 
 def _is_media(folder: Path, name: str) -> bool:
     known = name.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
-    return known or begins_as_video(folder / name)
+    if known:
+        return True
+    start = _start_of(folder / name)
+    return _begins_as_video(start) or _begins_as_picture(start)
 
 
 def _not_there(path: Path, error: OSError) -> str:
@@ -184,13 +195,22 @@ def _not_there(path: Path, error: OSError) -> str:
     return f"cannot read {str(path)!r}: {error.strerror}: {hint if near else 'check the path'}"
 
 
-def begins_as_video(path: Path) -> bool:
-    """Whether a file begins as a video's container does; False where it cannot be read."""
+def _start_of(path: Path) -> bytes:
+    """A file's first bytes; none where it cannot be read."""
     try:
         with path.open("rb") as file:
-            start = file.read(START_BYTES)
+            return file.read(START_BYTES)
     except OSError:
-        return False
+        return b""
+
+
+def _begins_as_picture(start: bytes) -> bool:
+    if start[4:8] == b"ftyp":
+        return start[8:12] in PICTURE_BRANDS
+    return start.startswith(PICTURE_STARTS) or start[:4] + start[8:12] == b"RIFFWEBP"
+
+
+def _begins_as_video(start: bytes) -> bool:
     if start[4:8] in BOXES:
         return start[8:12] not in PICTURE_BRANDS
     if start[:4] == b"RIFF":

@@ -33,6 +33,8 @@ ORDERED_BY_DTS = ("avi",)
 
 #: Takes an `av.Packet` of sound.
 OnSound = Callable[[Any], None]
+#: The codec whose packets without bytes show the last frame again.
+REPEATING = "theora"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,8 @@ class VideoReader:
         self._length = Fraction(0)
         self._decoding_times: list[int] = []
         self._is_timed = False  # a packet had a time of presentation
+        self._origin = 0  # what is taken off all times, where the container knows no start
+        self._shown: Any = None  # the last frame
         try:  # an absolute path, and only files: no name or playlist leads to the network
             self._container = av.open(
                 str(path.absolute()),
@@ -120,7 +124,9 @@ class VideoReader:
                 f"{path} has no video stream that can be read: expected a file with moving pictures"
             )
         self.pictures = pictures[0]
-        self.pictures.thread_type = "AUTO"
+        # Theora's repeated frames need the last one at once.
+        self._repeats = self.pictures.codec_context.name == REPEATING
+        self.pictures.thread_type = "SLICE" if self._repeats else "AUTO"
         self.sound = [stream for stream in streams.audio if stream.codec_context is not None]
         self._first_aspect = self.pictures.codec_context.sample_aspect_ratio
         self._promised_length = self._read_length()
@@ -165,7 +171,7 @@ class VideoReader:
                     on_sound(packet)
                     continue
                 self._note_decoding_time(packet)
-                decoded = packet.decode()
+                decoded = self._decoded(packet)
             except FFmpegError as error:
                 self.note_damage(error)
                 continue
@@ -179,6 +185,18 @@ class VideoReader:
                     pixel_aspect=self._pixel_aspect(),
                 )
                 self.n_read += 1
+
+    def _decoded(self, packet: Any) -> list[Any]:
+        """A packet's frames; one without bytes is Theora's way to show the last one again."""
+        is_empty = not packet.size and packet.pts is not None
+        if not is_empty:
+            frames = packet.decode()
+            self._shown = frames[-1] if frames else self._shown
+            return list(frames)
+        if self._shown is None or not self._repeats:
+            return []
+        self._shown.pts = packet.pts
+        return [self._shown]
 
     def image_at(self, time_s: float) -> NDArray[np.uint8]:
         """As `read_frame`; the reader's `frames` go on from there."""
@@ -230,6 +248,9 @@ class VideoReader:
         pts = raw.pts
         if pts is None and self._decoding_times:
             pts = heapq.heappop(self._decoding_times)
+        if last is None and pts is not None and self.pictures.start_time is None:
+            self._origin = int(pts)
+        pts = None if pts is None else pts - self._origin
         step = raw.duration or max(round(1 / self.rate / Fraction(self.pictures.time_base)), 1)
         if last is None:
             now = max(int(pts or 0), 0)
