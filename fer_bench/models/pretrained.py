@@ -123,25 +123,42 @@ def read_local(place: str) -> State:
             "(.safetensors, or a state dict saved with torch.save); pickled models are refused, "
             "and a broken download is mended by deleting the file"
         ) from None
-    loaded = _unwrapped(loaded)
-    if not isinstance(loaded, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()
-    ):
+    loaded = _unwrapped(loaded, path)
+    if not _is_state(loaded):
         raise FerBenchError(
             f"{path} holds no state dict: expected names mapped to tensors, alone or in a "
-            f"checkpoint under {', '.join(_WRAPPERS)}"
+            f"checkpoint, such as under {', '.join(_WRAPPERS)}"
         )
-    return loaded
+    state: State = loaded
+    return state
 
 
-def _unwrapped(loaded: Any) -> Any:
-    """What a checkpoint holds under the usual names of a state dict, however deep."""
-    while isinstance(loaded, dict):
+def _unwrapped(loaded: Any, path: Path) -> Any:
+    """A checkpoint's state dict: under the usual names, however deep, or the only one there is.
+
+    Raises:
+        FerBenchError: several under other names, such as a teacher's and a student's.
+    """
+    while isinstance(loaded, dict) and not _is_state(loaded):
         inside = [loaded[name] for name in _WRAPPERS if isinstance(loaded.get(name), dict)]
+        if not inside:
+            named = {name: value for name, value in loaded.items() if value and _is_state(value)}
+            if len(named) > 1:
+                raise FerBenchError(
+                    f"{path} holds {len(named)} state dicts ({', '.join(map(str, named))}) and "
+                    "nothing says which is meant: save that one alone"
+                )
+            inside = list(named.values())
         if not inside:
             break
         loaded = inside[0]
     return loaded
+
+
+def _is_state(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in value.items()
+    )
 
 
 def starting_state(

@@ -171,7 +171,7 @@ def test_a_local_state_dict_fills_the_backbone(name: str, tmp_path: Path) -> Non
         assert started.provenance.weights == "local file"
 
 
-WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
+WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "model_ema", "teacher", "params")
 
 
 @table("prefix", ["", "module.", "_orig_mod.", "model.", "module.backbone."])
@@ -203,6 +203,17 @@ def test_two_networks_in_one_file_are_not_guessed_between(tmp_path: Path) -> Non
     torch.save(both, tmp_path / "w.pth")
     with pytest.raises(FerBenchError, match=r"hold 2 networks .* student\. and teacher\."):
         start_from(tmp_path / "w.pth")
+
+
+def test_nor_are_a_teacher_and_a_student_of_one_checkpoint(tmp_path: Path) -> None:
+    state = small("resnet18").backbone.state_dict()
+    torch.save({"student": state, "teacher": state, "epoch": 3}, tmp_path / "w.pth")
+    with pytest.raises(
+        FerBenchError, match=r"holds 2 state dicts \(student, teacher\) and nothing"
+    ):
+        start_from(tmp_path / "w.pth")
+    torch.save({"model": state, "model_ema": {}, "ema": state}, tmp_path / "w.pth")
+    start_from(tmp_path / "w.pth")  # the usual name is the one that is meant
 
 
 def test_a_checkpoint_without_weights_says_where_they_are_looked_for(tmp_path: Path) -> None:
