@@ -118,7 +118,7 @@ def show_classes(record: RunRecord) -> None:
 
 def show_uses(run: StoredRun, record: RunRecord) -> None:
     """Ways to use the run, its name filled in; without weights, how to get them."""
-    if isinstance(record.spec, ExternalSpec):
+    if isinstance(record.spec, ExternalSpec) and not record.spec.model:
         st.info(
             "FER Bench did not run this system: only its answers are stored, so it cannot be tried "
             "here. The command below scores answers like these.",

@@ -21,6 +21,8 @@ from fer_bench.types import SPLITS, Split
 ID, LABEL = "id", "label"
 #: Columns of a file that say nothing about an emotion.
 IGNORED = ("split",)
+#: How far float32 may round beyond 0 and 1.
+ROUNDING = 1e-6
 #: Names of splits that a file may answer.
 ANSWERED: tuple[Split, ...] = ("val", "test")
 
@@ -73,10 +75,16 @@ def read_external(path: Path, emotions: Sequence[str]) -> ExternalPredictions:
         return ExternalPredictions(
             ids=ids, probabilities=np.eye(len(emotions))[answer], answers="labels"
         )
+    if LABEL in columns:
+        others = ", ".join(column for column in columns if column != LABEL)
+        raise FerBenchError(
+            f"{path} has a column `{LABEL}` and others ({others:.120}): expected the label alone, "
+            "or the probabilities alone; remove what is not needed"
+        )
     named = _by_emotion(path, columns, emotions)
     numbers = np.stack([_numbers(path, table[named[e]], ids) for e in emotions], axis=1)
     _require_probabilities(path, numbers, ids)
-    return ExternalPredictions(ids=ids, probabilities=numbers, answers="probabilities")
+    return ExternalPredictions(ids=ids, probabilities=numbers.clip(0, 1), answers="probabilities")
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -85,11 +93,14 @@ def _read(path: Path) -> pd.DataFrame:
         raise FerBenchError(f"expected predictions as .csv or .parquet, got {path.name!r}")
     try:
         if kind == ".csv":  # ids such as 007 stay as they are written
+            _require_commas(path)
             table = pd.read_csv(path, dtype={ID: str, LABEL: str}, keep_default_na=False)
         else:
             table = pd.read_parquet(path)
     except OSError as error:
         raise FerBenchError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise FerBenchError(f"cannot read {path}: it is no UTF-8 text; save it as that") from None
     except (ValueError, pa.ArrowException) as error:  # pandas' parser errors are ValueErrors
         raise FerBenchError(f"cannot read {path}: {one_line(str(error)):.200}") from None
     table.columns = [str(column).strip() for column in table.columns]
@@ -98,6 +109,19 @@ def _read(path: Path) -> pd.DataFrame:
     if table.empty:
         raise FerBenchError(f"{path} holds no predictions: expected a row per image")
     return table
+
+
+def _require_commas(path: Path) -> None:
+    """Semicolons and tabs are what spreadsheets write in many countries, with decimal commas."""
+    with path.open(encoding="utf-8-sig") as file:
+        header = file.readline(10_000)
+    if "," in header:
+        return
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if separator in header:
+            raise FerBenchError(
+                f"{path} separates its columns by {name}: expected commas, and points in numbers"
+            )
 
 
 def _ids(path: Path, column: pd.Series[str]) -> NDArray[np.object_]:
@@ -120,9 +144,10 @@ def _emotion(path: Path, what: str, name: str, emotions: Sequence[str]) -> str:
     try:
         emotion = canonical(name)
     except FerBenchError:
+        number = " (data sets number emotions differently)" if name.isdecimal() else ""
         raise FerBenchError(
             f"{path}: {what} {name!r:.80} is no emotion: expected {', '.join(emotions)}, or an "
-            "alias of one; rename it"
+            f"alias of one{number}; rename it"
         ) from None
     if emotion not in emotions:
         raise FerBenchError(
@@ -135,7 +160,7 @@ def _emotion(path: Path, what: str, name: str, emotions: Sequence[str]) -> str:
 def _labels(
     path: Path, column: pd.Series[str], ids: NDArray[np.object_], emotions: Sequence[str]
 ) -> NDArray[np.int64]:
-    names = column.astype(str).str.strip()
+    names = column.astype(object).where(column.notna(), "").astype(str).str.strip()
     if (names == "").any():
         first = ids[int((names == "").to_numpy().argmax())]
         raise FerBenchError(f"{path}: image {first} has no label: fill it in")
@@ -177,7 +202,7 @@ def _numbers(path: Path, column: pd.Series[float], ids: NDArray[np.object_]) -> 
 def _require_probabilities(
     path: Path, numbers: NDArray[np.float64], ids: NDArray[np.object_]
 ) -> None:
-    outside = ((numbers < 0) | (numbers > 1)).any(axis=1)
+    outside = ((numbers < -ROUNDING) | (numbers > 1 + ROUNDING)).any(axis=1)
     if outside.any():
         row = int(outside.argmax())
         raise FerBenchError(

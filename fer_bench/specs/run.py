@@ -220,7 +220,7 @@ class ExternalSpec(DataSpec):
         nobody says.
     """
 
-    external: str = Field(pattern=r"^[A-Za-z0-9@][A-Za-z0-9 ._@/:+-]{0,79}$")
+    external: str
     answers: Literal["probabilities", "labels"] = "probabilities"
     trained_on: TrainedOn = "unknown"
     version: str = ""
@@ -233,6 +233,16 @@ class ExternalSpec(DataSpec):
     model_options: dict[str, int | float | str | bool] = Field(
         default_factory=dict, description="what the network does not say itself"
     )
+
+    @field_validator("external")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9@][A-Za-z0-9 ._@/:+-]{0,79}", value):
+            raise ValueError(
+                "expected a name of up to 80 plain letters, digits, blanks and ._@/:+- that begins "
+                f"with a letter, a digit or @, got {value[:80]!r}"
+            )
+        return value
 
     @property
     def tta(self) -> TestTimeAugmentation:

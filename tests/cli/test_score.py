@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from data_fixtures import kaggle_files, zipped
+from table_fixtures import table
 
 from fer_bench.emotions import FER2013
 from fer_bench.results.store import ResultsStore
@@ -166,6 +167,22 @@ FAULTS = [
     (lambda t: t[["id"]].assign(label=""), "has no label: fill it in"),
     (lambda t: t.assign(id=""), "row 1 has no id"),
     (lambda t: t.iloc[:0], "holds no predictions"),
+    (lambda t: t.assign(label="sad"), "has a column `label` and others (angry, disgust"),
+    (lambda t: t[["id"]].assign(label=3), "label '3' is no emotion"),
+    (lambda t: t.assign(angry=np.inf), "has 'inf' for angry"),
+    (lambda t: t.assign(angry="70%"), "has '70%' for angry"),
+    (lambda t: t.assign(**dict.fromkeys(FER2013, 0.0)), "sum to 0: expected 1"),
+    (lambda t: t.assign(filename="x"), "column 'filename' is no emotion"),
+    (lambda t: t.rename(columns={"fear": "Anger"}), "columns 'angry' and 'Anger' both mean angry"),
+]
+#: What spreadsheets and other programs write.
+WRITTEN = [
+    (lambda text: text.replace(",", ";").encode(), "separates its columns by semicolons"),
+    (lambda text: text.replace(",", ";").replace("0.", "0,").encode(), "expected commas"),
+    (lambda text: text.replace(",", "\t").encode(), "separates its columns by tabs"),
+    (lambda text: text.encode("utf-16"), "it is no UTF-8 text"),
+    (lambda text: (text + "a,b,c,d,e,f,g,h,i,j,k\n").encode(), "cannot read"),
+    (lambda text: b"", "No columns"),
 ]
 
 
@@ -181,6 +198,49 @@ def test_a_fault_is_one_sentence_and_leaves_no_record(
     assert (code, out) == (2, "")
     assert sentence in err and err.count("\n") == 1
     assert not list((tmp_path / "results").glob("*/*"))
+
+
+@table("write, sentence", WRITTEN)
+def test_a_file_of_another_kind_is_one_sentence(
+    write: Callable[[str], bytes],
+    sentence: str,
+    fer: Fer,
+    data: Path,
+    answers: pd.DataFrame,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "theirs.csv"
+    file.write_bytes(write(answers.to_csv(index=False)))
+    code, _, err = fer("score", file, "--data", data, "--results", tmp_path / "results")
+    assert code == 2 and sentence in err and err.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_mark_of_utf_8_and_the_rounding_of_float32_do_no_harm(
+    fer: Fer, data: Path, answers: pd.DataFrame, tmp_path: Path
+) -> None:
+    columns = answers[list(FER2013)]
+    sure = columns.eq(columns.max(axis=1), axis=0) * 1.0000002
+    text = answers.assign(**sure).to_csv(index=False)
+    (tmp_path / "theirs.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    words = ("--data", data, "--results", tmp_path / "results", "--json")
+    code, out, _ = fer("score", tmp_path / "theirs.csv", *words)
+    assert code == 0 and json.loads(out)["metrics"]["test"]["accuracy"] == 12 / 14
+
+
+def test_an_empty_label_of_a_parquet_file_is_a_sentence(
+    score: Callable[..., tuple[int, str, str]], answers: pd.DataFrame
+) -> None:
+    labels = answers[["id"]].assign(label=[None, *["sad"] * (len(answers) - 1)])
+    code, _, err = score(labels, suffix=".parquet")
+    assert code == 2 and "has no label: fill it in" in err
+
+
+def test_a_name_that_is_none_is_a_sentence(
+    score: Callable[..., tuple[int, str, str]], answers: pd.DataFrame
+) -> None:
+    code, _, err = score(answers, "--name", "<b>")
+    assert code == 2 and "expected a name of up to 80 plain letters" in err
 
 
 def test_other_files_are_refused(fer: Fer, data: Path, tmp_path: Path) -> None:
