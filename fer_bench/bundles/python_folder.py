@@ -11,7 +11,9 @@ from fer_bench.bundles.contents import MODEL, Contents, detector_settings, licen
 #: Files that are the same for every run.
 PROGRAM = ("run.py", "faces.py", "requirements.txt")
 #: FER Bench's own decoder of pictures, which becomes the package `PICTURES` of the folder.
-DECODER = ("pixels.py", "bit_depth.py", "deep_tiff.py", "picture_errors.py")
+DECODER = (
+    "pixels.py", "bit_depth.py", "deep_tiff.py", "jpeg.py", "picture_errors.py", "unread_kinds.py",
+)  # fmt: skip
 PICTURES = "pictures"
 
 

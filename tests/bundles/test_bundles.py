@@ -159,13 +159,14 @@ def test_the_program_refuses_in_a_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_the_program_needs_four_packages(folder: tuple[Path, Predictor]) -> None:
+def test_the_program_needs_five_packages(folder: tuple[Path, Predictor]) -> None:
     wanted = (folder[0] / "requirements.txt").read_text().splitlines()
     assert [line.partition(">")[0] for line in wanted] == [
         "numpy",
         "onnxruntime",
         "opencv-python-headless",
         "pillow",
+        "simplejpeg",
     ]
     ours = (ROOT / "requirements.txt").read_text()
     assert all(line in ours for line in wanted)

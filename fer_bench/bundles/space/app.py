@@ -3,6 +3,9 @@
 streamlit run app.py
 """
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pandas as pd
 import streamlit as st
 from faces import read_image
@@ -22,7 +25,10 @@ photo = photo or tab_camera.camera_input("A picture of yourself")
 if photo is None:
     st.stop()
 try:
-    image = read_image(photo)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "photo"
+        path.write_bytes(photo.getvalue())
+        image = read_image(path)
 except SystemExit:
     st.error(f"{photo.name} cannot be read as a picture: choose a JPEG, PNG or WebP file.")
     st.stop()
