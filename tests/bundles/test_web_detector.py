@@ -16,9 +16,9 @@ from browser_fixtures import require_chromium
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page
-from web_fixtures import serving_folder
 
 from benchmarks.dashboard import ROOT, chromium
+from benchmarks.web_page import serving_folder
 from fer_bench.bundles.cascade import cascade_document, cascade_licence, cascade_xml
 from fer_bench.bundles.contents import detector_settings
 from fer_bench.data.preprocess import to_input

@@ -15,10 +15,11 @@ from browser_fixtures import require_chromium
 from export_fixtures import COMPARED
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
-from web_fixtures import require_runtime, serving_folder, small_run, write_files
+from web_fixtures import require_runtime, small_run, write_files
 
 from benchmarks.camera import camera_arguments, write_clip
 from benchmarks.dashboard import ROOT, chromium
+from benchmarks.web_page import serving_folder
 from fer_bench.backends.registry import open_backend
 from fer_bench.bundles.contents import MODEL
 from fer_bench.bundles.runtime import RUNTIME, read_runtime

@@ -8,10 +8,14 @@ const stage = $("stage"), video = $("video"), photo = $("photo"), overlay = $("o
 const MAX_PIXELS = 16_000_000;
 // Faces per second are told as a mean over so many frames.
 const AVERAGED = 15;
+// Of the camera's frames, so many are on their way: one is fetched while another is analysed.
+const UNDERWAY = 2;
 
 let model, worker, stream = null, source = null;
 const waiting = new Map(); // what to do with the worker's answer, by the picture's number
 let asked = 0;
+let lastFrame = Promise.resolve();
+const grabbed = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
 
 function say(text, isProblem = false) {
   $("status").textContent = text;
@@ -60,12 +64,12 @@ async function run(backend) {
 // Pictures
 
 function pixelsOf(drawable, width, height) {
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.fillStyle = "#fff"; // under what is transparent
-  context.fillRect(0, 0, width, height);
-  context.drawImage(drawable, 0, 0, width, height);
-  return context.getImageData(0, 0, width, height);
+  const { canvas } = grabbed;
+  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+  grabbed.fillStyle = "#fff"; // under what is transparent
+  grabbed.fillRect(0, 0, width, height);
+  grabbed.drawImage(drawable, 0, 0, width, height);
+  return grabbed.getImageData(0, 0, width, height);
 }
 
 function show(element, isMirrored) {
@@ -153,7 +157,8 @@ async function startCamera() {
   $("camera").textContent = "Stop camera";
   await listCameras();
   say("Looking for faces…");
-  follow(stream);
+  const answers = [];
+  for (let i = 0; i < UNDERWAY; i++) follow(stream, answers);
   return undefined;
 }
 
@@ -166,9 +171,8 @@ function stopCamera() {
   $("speed").textContent = "";
 }
 
-// Analyses the newest frame whenever the worker is free, until this stream is no longer the camera.
-async function follow(current) {
-  const answers = [];
+// Analyses one new frame after another until this stream is no longer the camera.
+async function follow(current, answers) {
   while (stream === current) {
     await nextFrame();
     const { videoWidth: width, videoHeight: height } = video;
@@ -191,12 +195,14 @@ async function follow(current) {
   return undefined;
 }
 
+// Nobody gets the same frame as somebody else.
 function nextFrame() {
-  return new Promise((resolve) => {
+  lastFrame = lastFrame.then(() => new Promise((resolve) => {
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(resolve);
     else requestAnimationFrame(resolve);
     setTimeout(resolve, 500); // a hidden page gets no frames
-  });
+  }));
+  return lastFrame;
 }
 
 async function listCameras() {

@@ -13,6 +13,8 @@ const GROUP_EPS = 0.2;
 const STAGE_EPS = fround(1e-5);
 // A window with less contrast than this is no face.
 const LEAST_CONTRAST = 0.1;
+// Numbers that stand for each node in `plan`.
+const NODE = 16;
 
 export class Cascade {
   // json: what `cascade.json` holds.
@@ -22,14 +24,11 @@ export class Cascade {
     this.stageThresholds = Float32Array.from(
       json.stages, (stage) => fround(stage.threshold) - STAGE_EPS);
     this.treeNodes = Int32Array.from(json.trees);
-    this.nodeFeatures = Int32Array.from(json.nodes, (node) => node[2]);
-    this.nodeThresholds = Float32Array.from(json.nodes, (node) => node[3]);
-    this.nodeLeft = Int32Array.from(json.nodes, (node) => node[0]);
-    this.nodeRight = Int32Array.from(json.nodes, (node) => node[1]);
+    this.thresholds = Float32Array.from(json.nodes, (node) => node[3]);
     this.leaves = Float32Array.from(json.leaves);
+    this.nodes = json.nodes;
     this.features = json.features; // of rectangles [x, y, width, height, weight]
-    this.offsets = new Int32Array(12 * json.features.length);
-    this.weights = new Float32Array(3 * json.features.length);
+    this.plan = new Int32Array(NODE * json.nodes.length); // filled for a row length
     this.stride = 0;
   }
 
@@ -61,19 +60,19 @@ export class Cascade {
     }
   }
 
-  // Where the corners of each feature's rectangles lie in an integral image of this row length.
+  // For each node, side by side: where the corners of its feature's rectangles lie in an integral
+  // image of this row length, the weights of the second and third one (the first one's is -1; where
+  // there are two, the third weighs 0), and what comes next on either side of its threshold.
   #setStride(stride) {
     if (stride === this.stride) return;
     this.stride = stride;
-    this.features.forEach((rectangles, feature) => {
-      rectangles.forEach(([x, y, width, height, weight], r) => {
-        const at = 12 * feature + 4 * r;
-        this.offsets[at] = x + stride * y;
-        this.offsets[at + 1] = x + width + stride * y;
-        this.offsets[at + 2] = x + stride * (y + height);
-        this.offsets[at + 3] = x + width + stride * (y + height);
-        this.weights[3 * feature + r] = weight;
+    this.nodes.forEach(([left, right, feature], node) => {
+      const rectangles = this.features[feature], start = NODE * node;
+      rectangles.forEach(([x, y, width, height], r) => {
+        const corner = x + stride * y, below = stride * height;
+        this.plan.set([corner, corner + width, corner + below, corner + below + width], start + 4 * r);
       });
+      this.plan.set([rectangles[1][4], rectangles[2]?.[4] ?? 0, left, right], start + 12);
     });
   }
 
@@ -101,35 +100,36 @@ export class Cascade {
   #passes(at, sum, squares) {
     const deviation = this.#normaliser(at, sum, squares);
     if (deviation === 0) return -1;
-    const { offsets, weights, nodeFeatures, nodeThresholds, nodeLeft, nodeRight, leaves } = this;
+    const { plan, thresholds, leaves, treeNodes, stageTrees, stageThresholds } = this;
     let tree = 0, root = 0, leaf = 0;
-    for (let stage = 0; stage < this.stageTrees.length; stage++) {
+    for (let stage = 0; stage < stageTrees.length; stage++) {
       let score = 0;
-      for (let left = this.stageTrees[stage]; left > 0; left--) {
+      for (let left = stageTrees[stage]; left > 0; left--) {
         let index = 0;
         do {
-          const node = root + index, feature = nodeFeatures[node];
-          const o = 12 * feature, w = 3 * feature;
-          let value =
-            weights[w] * (sum[at + offsets[o]] - sum[at + offsets[o + 1]]
-              - sum[at + offsets[o + 2]] + sum[at + offsets[o + 3]])
-            + weights[w + 1] * (sum[at + offsets[o + 4]] - sum[at + offsets[o + 5]]
-              - sum[at + offsets[o + 6]] + sum[at + offsets[o + 7]]);
-          if (weights[w + 2] !== 0) {
-            value += weights[w + 2] * (sum[at + offsets[o + 8]] - sum[at + offsets[o + 9]]
-              - sum[at + offsets[o + 10]] + sum[at + offsets[o + 11]]);
+          const node = root + index, n = NODE * node;
+          // Whole numbers: exact in any order, and fast.
+          let value = Math.imul(plan[n + 12],
+            (sum[at + plan[n + 4]] - sum[at + plan[n + 5]]
+              - sum[at + plan[n + 6]] + sum[at + plan[n + 7]]) | 0)
+            - ((sum[at + plan[n]] - sum[at + plan[n + 1]]
+              - sum[at + plan[n + 2]] + sum[at + plan[n + 3]]) | 0) | 0;
+          const third = plan[n + 13];
+          if (third !== 0) {
+            value = value + Math.imul(third,
+              (sum[at + plan[n + 8]] - sum[at + plan[n + 9]]
+                - sum[at + plan[n + 10]] + sum[at + plan[n + 11]]) | 0) | 0;
           }
-          value = fround(fround(value) * deviation);
-          index = value < nodeThresholds[node] ? nodeLeft[node] : nodeRight[node];
+          index = fround(fround(value) * deviation) < thresholds[node] ? plan[n + 14] : plan[n + 15];
         } while (index > 0);
         score += leaves[leaf - index];
-        const nodes = this.treeNodes[tree++];
+        const nodes = treeNodes[tree++];
         root += nodes;
         leaf += nodes + 1;
       }
-      if (score < this.stageThresholds[stage]) return stage;
+      if (score < stageThresholds[stage]) return stage;
     }
-    return this.stageTrees.length;
+    return stageTrees.length;
   }
 
   // 1 / (area x standard deviation) of the window without its rim; 0 where it is too even.

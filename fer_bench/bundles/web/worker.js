@@ -8,15 +8,21 @@ import { fromImageData } from "./pixels.js";
 import { cropFace, toInput, toProbabilities } from "./preprocess.js";
 
 let model, detector, ort, session;
+let last = Promise.resolve();
 
-self.onmessage = async ({ data }) => {
+// One after another: a session on WebGPU runs once at a time.
+self.onmessage = ({ data }) => {
+  last = last.then(() => answer(data));
+};
+
+async function answer(data) {
   try {
     if (data.start) self.postMessage({ ready: await start(data.start) });
     else self.postMessage({ id: data.id, ...(await analyse(data)) });
   } catch (error) {
     self.postMessage({ id: data.id, error: error.message ?? String(error) });
   }
-};
+}
 
 async function start({ backend }) {
   model = await (await fetched("model.json")).json();
