@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
@@ -85,17 +86,19 @@ def show_time(report: VideoReport) -> None:
     if picture is not None:
         left.image(picture, width="stretch", alt=f"The frame at {time_s:.2f} s, its faces boxed")
     with right:
-        show_table(results.faces_at(report, time_s), report)
+        show_table(results.faces_at(report, time_s))
 
 
-def show_table(table: object, report: VideoReport) -> None:
+def show_table(table: pd.DataFrame) -> None:
+    """A table whose columns that are not named in `COLUMNS` are percentages."""
     shares = {
-        emotion: st.column_config.ProgressColumn(
-            emotion.capitalize(), format=PERCENT, min_value=0, max_value=100, width="small"
+        column: st.column_config.ProgressColumn(
+            format=PERCENT, min_value=0, max_value=100, width="small"
         )
-        for emotion in report.emotions
+        for column in table.columns
+        if column not in COLUMNS
     }
-    st.dataframe(table, hide_index=True, column_config=COLUMNS | shares, placeholder="–")
+    st.dataframe(table, hide_index=True, column_config=COLUMNS | shares, width="stretch")
 
 
 def show_summary(job: VideoJob) -> None:
@@ -116,7 +119,7 @@ def show_people(report: VideoReport) -> None:
     show_time(report)
     st.subheader("Shares of time")
     ui.chart(plots.person_shares(report.spans()), "video-shares")
-    show_table(results.people_table(report), report)
+    show_table(results.people_table(report))
 
 
 def main() -> None:
@@ -130,14 +133,15 @@ def main() -> None:
         st.subheader(escape(job.report.name))
         show_progress(job)
         return
-    left, right = st.columns([2, 3], gap="large")
-    with left:
+    if job is None:
+        left, right = st.columns([2, 3], gap="large")
+        with left:
+            ask()
+        right.info("Give a video, and its people appear here.", icon=":material/movie:")
+        return
+    with st.expander("Another video", icon=":material/movie:"):
         ask()
-    with right:
-        if job is None:
-            st.info("Give a video, and its people appear here.", icon=":material/movie:")
-            return
-        show_summary(job)
+    show_summary(job)
     if not job.report.spans().empty:
         show_people(job.report)
 

@@ -133,8 +133,8 @@ def person_shares(spans: pd.DataFrame) -> go.Figure:
             hovertemplate=f"%{{y}}: {emotion} %{{x:.0%}}<extra></extra>",
         )
     finish(figure, height=_height(spans["track"].nunique()), x_title="Share of the person's time")
-    figure.update_layout(barmode="stack", bargap=0.25)
-    figure.update_xaxes(tickformat=".0%", range=[0, 1])
+    figure.update_layout(barmode="stack", bargap=0.25, legend_traceorder="normal", margin_r=24)
+    figure.update_xaxes(tickformat=".0%", range=[0, 1], dtick=0.25)
     figure.update_yaxes(autorange="reversed", type="category")
     return figure
 

@@ -120,10 +120,12 @@ def test_a_video_becomes_a_time_line_shares_and_files(page: AppTest, clip: Path)
     }
     assert len(page.get("plotly_chart")) == 2
     at_the_time, people = page.dataframe
-    assert list(at_the_time.value["person"]) == [1]
+    assert list(at_the_time.value.columns) == ["emotion", "Person 1"]
+    assert at_the_time.value["Person 1"].sum() == pytest.approx(100)
     shown = people.value.iloc[0]
     assert (shown["from"], shown["to"]) == pytest.approx((0.0, 0.5))
-    assert shown[list(job.report.emotions)].sum() == pytest.approx(100)
+    shares = shown[[emotion.capitalize() for emotion in job.report.emotions]]
+    assert shares.sum() == pytest.approx(100)
     labels = [one.label for one in page.get("download_button")]
     assert labels == ["Download CSV", "Download annotated video"]
     rows = list(csv.DictReader(StringIO(job.report.table.read_text())))

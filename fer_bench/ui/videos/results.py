@@ -87,14 +87,15 @@ def picture_at(report: VideoReport, time_s: float) -> NDArray[np.uint8] | None:
 
 
 def faces_at(report: VideoReport, time_s: float) -> pd.DataFrame:
-    """Who is in the frame at a time: `person` and the probability of each emotion, in percent."""
+    """A row per emotion: its probability for each person in the frame at a time, in percent."""
     frame = report.frame_at(time_s)
-    rows = [
-        {"person": track, "emotion": face.emotion}
-        | dict(zip(report.emotions, (100 * face.probabilities).tolist(), strict=True))
-        for track, face in zip(frame.tracks, frame.faces, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=["person", "emotion", *report.emotions])
+    people = {
+        f"Person {track}": 100 * face.probabilities
+        for track, face in sorted(
+            zip(frame.tracks, frame.faces, strict=True), key=lambda pair: pair[0]
+        )
+    }
+    return pd.DataFrame({"emotion": [emotion.capitalize() for emotion in report.emotions]} | people)
 
 
 def people_table(report: VideoReport) -> pd.DataFrame:
@@ -106,11 +107,11 @@ def people_table(report: VideoReport) -> pd.DataFrame:
             "to": person["last_s"],
             "changes": person["changes"],
         }
-        | {emotion: 100 * share for emotion, share in person["emotions"].items()}
+        | {emotion.capitalize(): 100 * share for emotion, share in person["emotions"].items()}
         for person in report.people.document()
     ]
-    columns = ["person", "from", "to", "changes", *report.emotions]
-    return pd.DataFrame(rows, columns=columns).fillna(0.0)
+    emotions = [emotion.capitalize() for emotion in report.emotions]
+    return pd.DataFrame(rows, columns=["person", "from", "to", "changes", *emotions]).fillna(0.0)
 
 
 def downloads(report: VideoReport, forget: Callable[[], None]) -> None:
