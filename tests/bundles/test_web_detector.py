@@ -154,7 +154,7 @@ def test_faces_are_those_that_predict_finds(
         },
     )
     assert given == expected
-    assert len(expected[7]) == 2
+    assert len(expected[7]) >= 2
     turns = {turn for faces in expected for _, turn in faces}
     assert turns == ({0} if is_video else {0, 90, 180})
 
