@@ -53,7 +53,7 @@ def execute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def run(name: str, folder: Path = tmp_path) -> str:
         notebook = nbformat.reads(notebook_text(name), as_version=4)
         resources = {"metadata": {"path": str(folder)}}
-        NotebookClient(notebook, timeout=280, resources=resources).execute()
+        NotebookClient(notebook, timeout=570, resources=resources).execute()
         outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
         drawn = [o for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
         assert len(drawn) == FIGURES[name]
@@ -82,6 +82,7 @@ def test_the_quickstart_runs(execute, tmp_path: Path) -> None:
     assert full > 4 * CHANCE
 
 
+@pytest.mark.timeout(600)  # ten runs, beside other tests
 def test_the_five_models_end_in_a_results_folder(execute, tmp_path: Path) -> None:
     text = execute("five_models")
     assert len(accuracies(tmp_path / "results", "frozen")) == 5
