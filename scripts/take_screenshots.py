@@ -38,6 +38,8 @@ PAGES = (
 #: So many frames fill the live page's figures and the beginning of its chart.
 FRAMES = 450
 HEIGHT = 900
+#: A busy machine is slow.
+PATIENCE_MS = 120_000
 #: A page that has more to show than fits the window.
 TALL = 4000
 
@@ -97,6 +99,7 @@ def main() -> None:
                 color_scheme="dark" if given.dark else "light",
                 permissions=["camera"],
             )
+            page.set_default_timeout(PATIENCE_MS)
             for name in given.pages:
                 file = given.out / f"{name}.png"
                 page.set_viewport_size({"width": given.width, "height": HEIGHT})

@@ -32,7 +32,7 @@ TEXT_COLOURS = {"light": "#0f1216", "dark": "#e8eaef"}
 
 def set_colours() -> None:
     """Words keep 4.5 : 1 where the theme cannot say so: on coloured grounds, and in code."""
-    grounds = '[data-baseweb="tag"], button[kind="primary"], button[kind="primaryFormSubmit"]'
+    grounds = '[data-tag], button[kind="primary"], button[kind="primaryFormSubmit"]'
     rules = (
         f"{grounds} {{ background-color: {PRIMARY} !important; }}",
         'code, [data-testid="stCode"] span { color: inherit !important; }',

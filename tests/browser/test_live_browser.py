@@ -13,7 +13,6 @@ from camera_fixtures import (
     HAPPY,
     HAPPY_TITLE,
     KEEP_CAMERA,
-    SAD,
     SAD_TITLE,
     Watched,
     camera_browser,
@@ -83,11 +82,10 @@ def test_a_model_is_switched_while_the_video_plays(live: Watched) -> None:
     live.start()
     live.wait_for_colour("happy", OVERLAY_PIXELS)
     decoded, (frames, _) = live.decoded(), live.counted()
-    live.choose("Model", SAD_TITLE)
+    live.choose("Models", SAD_TITLE)
+    wait_for(live.page.get_by_text(f"analysed, by {HAPPY_TITLE} and {SAD_TITLE}"))
+    live.page.get_by_role("button", name=f"Remove {HAPPY_TITLE} ·").click()
     live.wait_for_colour("sad", OVERLAY_PIXELS)
-    live.choose("Compare with", HAPPY_TITLE)
-    wait_for(live.page.get_by_text("second model"))
-    wait_for(live.page.get_by_text(f"analysed, by {SAD} and {HAPPY}"))
     assert live.decoded() > decoded
     assert live.counted()[0] > frames
 
@@ -98,7 +96,8 @@ def test_stop_ends_the_worker_and_start_begins_anew(live: Watched) -> None:
     live.wait_for_workers(1)
     live.stop()
     live.wait_for_workers(0)
-    wait_for(live.page.get_by_text("Your browser asks for the camera first"))
+    wait_for(live.page.get_by_text("No camera?"))
+    expect(live.page.get_by_test_id("stMetric")).to_have_count(0)
     with live.page.expect_download() as download:
         live.page.get_by_role("button", name="Session CSV").click()
     with download.value.path().open(newline="", encoding="utf-8") as file:
@@ -147,9 +146,21 @@ def test_a_refused_camera_is_explained(camera_browser: Browser, server: Server) 
         live.open(server.address)
         live.click("Start")
         expect(live.component.get_by_role("alert")).to_contain_text(
-            "NotAllowedError", timeout=PATIENCE_MS
+            "The browser gives this page no camera: allow it", timeout=PATIENCE_MS
         )
-        wait_for(visit.page.get_by_text("NotAllowedError means that it was refused"))
+
+
+def test_keys_are_switches(live: Watched) -> None:
+    live.start()
+    live.wait_for_colour("happy", OVERLAY_PIXELS)
+    mirror = live.page.locator(".st-key-live-mirror input")
+    live.page.keyboard.press("m")
+    expect(mirror).not_to_be_checked(timeout=PATIENCE_MS)
+    with live.page.expect_download() as download:
+        live.page.keyboard.press("s")
+    assert download.value.suggested_filename == "live.png"
+    live.page.keyboard.press("q")
+    live.component.get_by_role("button", name="Start", exact=True).wait_for()
 
 
 def test_a_picture_is_the_way_out(live: Watched) -> None:
