@@ -24,7 +24,6 @@ from benchmarks.live_visitor import LiveVisitor
 
 #: Those of the README.
 PAGES = (
-    "home",
     "leaderboard",
     "run",
     "compare",
