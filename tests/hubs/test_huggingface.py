@@ -263,3 +263,17 @@ def test_without_a_network_nothing_is_written(
     with pytest.raises(RunFailed, match=r"cannot write to org/name on the hub: .* be reached"):
         upload_files(TARGET, FILES)
     assert hub.calls == []
+
+
+@pytest.mark.parametrize("command", ["latency", "summary", "evaluate", "verify", "export"])
+def test_every_command_says_what_the_hub_refuses(
+    command: str,
+    hub: StandInHub,  # noqa: F811
+    tmp_path: Path,
+    fer: Fer,
+) -> None:
+    words = ["--out", tmp_path / "m.onnx"] if command == "export" else []
+    data = ["--data", "synthetic"] if command in ("evaluate", "export") else []
+    code, _, err = fer(command, "hub:org/gone", *words, *data)
+    assert code == 2
+    assert "there is no org/gone on the hub, or it is private (404)" in err

@@ -11,6 +11,7 @@ import torch
 
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError, suggest
+from fer_bench.hubs.address import is_on_hub
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.models.build import MODELS, PREFIXES, build_model, is_external
 from fer_bench.models.classifier import Classifier, ModelRequest, Option
@@ -135,7 +136,8 @@ def _find_run(store: ResultsStore, name: str) -> StoredRun:
         return store.find(name)
     except FerBenchError:
         runs = {run.name for run in store.runs()}
-        if name in runs | {DEFAULT}:  # known, but of several data sets, or none is the default
+        # Known, but of several data sets, or none is the default; or the hub said why not.
+        if name in runs | {DEFAULT} or is_on_hub(name):
             raise
         known = {DEFAULT, *runs, *MODELS, *(f"{prefix}:NAME" for prefix in PREFIXES)}
         raise FerBenchError(f"unknown run or model {name!r}: {suggest(name, known)}") from None
