@@ -105,7 +105,7 @@ def spread_evenly(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Plain equalising spends all its contrast on a white page or a wall of one colour about the face,
     and leaves none for the face; this one stretches what there is.
     """
-    counts = np.bincount(gray.ravel(), minlength=256)
+    counts = cv2.calcHist([gray], [0], None, [256], [0, 256]).ravel().astype(np.float64)
     steps = np.minimum(counts, LIGHT_SHARE * gray.size / 256).cumsum()
     table = (steps - steps[0]) * (255 / max(steps[-1] - steps[0], 1))
     return np.asarray(cv2.LUT(gray, np.rint(table).astype(np.uint8)), np.uint8)
