@@ -14,8 +14,10 @@ from external_fixtures import LABEL_TEXT, write_onnx
 
 import fer_bench
 from fer_bench.emotions import FER2013
+from fer_bench.errors import FerBenchError
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.summary import reproduce_command, summary_table
+from fer_bench.studies.explain.heat_map import explain
 
 Fer = Callable[..., tuple[int, str, str]]
 RUN = "external-theirs"
@@ -96,6 +98,8 @@ def test_whatever_takes_a_run_takes_it(
     predictor = fer_bench.load(RUN, results=tmp_path / "results", backend="auto")
     found = predictor.predict(SAMPLE)
     assert all(np.isclose(face.probabilities.sum(), 1) for face in found.faces)
+    with pytest.raises(FerBenchError, match="is an ONNX file, which gives no gradients"):
+        explain(predictor.classifier, np.zeros((24, 24), np.uint8))
 
 
 def test_emotions_that_only_one_side_knows_are_said(

@@ -27,6 +27,7 @@ from fer_bench.errors import FerBenchError, extra_needed, suggest
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.files.images import check_image
 from fer_bench.models.classifier import Classifier
+from fer_bench.models.external.onnx_network import holds_onnx
 
 #: Places along a side from which on a map tells parts of a face apart. ResNet-18's last map of a
 #: 48 px face is 2 x 2: covering the hottest fifth of the face cost its answer 0.08 of probability,
@@ -197,6 +198,11 @@ def _find_map(model: Classifier, x: Tensor, name: str) -> _Map:
     Raises:
         FerBenchError: there is none larger than one place.
     """
+    if holds_onnx(model):
+        raise FerBenchError(
+            f"cannot show where {name} looked: its network is an ONNX file, which gives no "
+            "gradients; choose another model"
+        )
     firsts = {id(norm) for block in model.modules() for norm in _norms(block)[:1]}
     found: list[_Map] = []
     margin, seen = 0.0, set()
