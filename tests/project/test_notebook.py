@@ -113,6 +113,7 @@ def test_pictures_are_named(execute) -> None:
     assert re.search(r"happy \d+%", text)
 
 
+@pytest.mark.timeout(600)  # four runs, beside other tests
 def test_an_experiment_ends_in_a_verdict(execute, tmp_path: Path) -> None:
     text = execute("model_experiments")
     assert text.count("seed ") == 4
