@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from pictures.pixels import pixels_of
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 HERE = Path(__file__).parent
 SET = json.loads((HERE / "model.json").read_text(encoding="utf-8"))["detector"]
@@ -26,7 +26,9 @@ def read_image(path: Path) -> np.ndarray:
         OSError, EOFError, RuntimeError, SyntaxError, ValueError, TypeError, LookupError,
         OverflowError, struct.error, zlib.error, Image.DecompressionBombError, cv2.error,
     ) as error:  # fmt: skip
-        sys.exit(f"{path} cannot be read as a picture ({' '.join(str(error).split())})")
+        unknown = isinstance(error, UnidentifiedImageError)
+        why = "of no known format" if unknown else " ".join(str(error).split())
+        sys.exit(f"{path} cannot be read as a picture ({why})")
 
 
 def find_faces(image: np.ndarray, is_video: bool = False) -> list[tuple]:
