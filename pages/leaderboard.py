@@ -28,8 +28,9 @@ from fer_bench.ui.references import show_published
 
 PAPER_COLUMNS = ["run", "accuracy", "interval", "clean", "f1", "ece"]
 INTRODUCTION = (
-    "Which model is how accurate? Every checkpoint was chosen on validation images, the test "
-    "images were read once, and every accuracy has its 95 % interval. Runs differ in epochs, "
+    "Which model is how accurate? Every checkpoint trained here was chosen on validation images, "
+    "the test images were read once, and every accuracy has its 95 % interval. How external "
+    "systems were chosen stands on their pages. Runs differ in epochs, "
     "recipe and pretraining: **Epochs** and **Budget** say by how much. **Clean** leaves out test "
     "images that also occur in train or val."
 )

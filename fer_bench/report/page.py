@@ -20,9 +20,10 @@ STYLE = "report.css"
 #: Nothing may be loaded from anywhere; the scripts and styles that run are those in the file.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 HOW = (
-    "Each checkpoint was chosen on validation images and the test images were read once, after "
-    "training. Accuracy stands with its 95 % bootstrap interval over the test images: differences "
-    "smaller than the intervals mean little. <b>Clean</b> leaves out test images whose pixels also "
+    "Each checkpoint trained here was chosen on validation images and the test images were read "
+    "once, after training; how external systems were chosen is not always known. Accuracy "
+    "stands with its 95 % bootstrap interval over the test images: differences smaller than "
+    "the intervals mean little. <b>Clean</b> leaves out test images whose pixels also "
     "stand in train or val, <b>TTA</b> averages over views of an image, <b>ECE</b> is the expected "
     "calibration error over 15 bins (less is better). Runs on drawn faces or on a part of the "
     "images are not ranked. The number before a row leads to the record that its figures come from."

@@ -15,9 +15,9 @@ from fer_bench.results.store import PREDICTIONS
 from fer_bench.studies.comparison.compare import compare
 
 HOW = (
-    "Accuracy on the test images, with the 95 % bootstrap interval; checkpoints were chosen on "
-    "validation images. Clean leaves out test images that also stand in train or val; TTA averages "
-    "over views of an image; ECE is the expected calibration error, 15 bins."
+    "Accuracy on the test images, with the 95 % bootstrap interval; checkpoints trained here were "
+    "chosen on validation images. Clean leaves out test images that also stand in train or val; "
+    "TTA averages over views of an image; ECE is the expected calibration error, 15 bins."
 )
 #: Runs that are tested two by two.
 MOST_PAIRED = 4
