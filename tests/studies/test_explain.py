@@ -294,5 +294,5 @@ def test_the_library_is_imported_only_when_it_is_needed(monkeypatch: pytest.Monk
     spec = importlib.util.find_spec("fer_bench.studies.explain.heat_map")
     fresh = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fresh)
-    with pytest.raises(ImportError):
+    with pytest.raises(FerBenchError, match=r"pip install 'fer-bench\[explain\]'"):
         fresh.explain(classifier_of(small("keras_cnn")), noise(48, 48))

@@ -125,9 +125,9 @@ def test_details_name_the_network_and_the_machine(measured: Path) -> None:
     app = view(open_page("latency"), "Details")
     app.selectbox(key="details-network").set_value(BARE).run()
     network, machine = (dict(frame.value.values.tolist()) for frame in app.dataframe)
-    assert (network["weights"], network["input_size"]) == ("random", "224")
-    assert network["auto@2"] == "openvino-int8"
-    assert (machine["cpu"], machine["threads"]) == (SERVER, "1, 2")
+    assert (network["Weights"], network["Input size"]) == ("random", "224")
+    assert network["Auto@2"] == "openvino-int8"
+    assert (machine["CPU"], machine["Threads"]) == (SERVER, "1, 2")
     assert machine["GFLOP/s, bf16@2"] == "2052"
 
 

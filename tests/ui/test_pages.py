@@ -111,7 +111,7 @@ def test_runs_that_are_not_comparable_stand_apart_and_say_why(mixed: Path) -> No
     assert "Not ranked" not in texts(app)
     app.toggle(key="not-comparable").set_value(True).run()
     assert "Not ranked" in texts(app)
-    others = app.dataframe[1].value
+    _, others = (d.value for d in app.dataframe if "why_not_comparable" in d.value)
     assert others["run"].tolist() == ["keras-cnn-full-finetune-5-limit20-s0"]
     assert others["why_not_comparable"].tolist() == ["limit"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from fer_bench.cli.console import err, out, print_json, progress_bars
 from fer_bench.cli.options import DEFAULT_RESULTS, Data, Json, Results, open_source
 from fer_bench.errors import FerBenchError
+from fer_bench.settings import Settings
 
 if TYPE_CHECKING:
     from fer_bench.bundles.push import PushReport
@@ -66,7 +66,7 @@ def push(
     destination = Destination(
         repository=repository, private=private, force=force, folder=folder, dry_run=dry_run
     )
-    compared = data or os.environ.get("FER_BENCH_DATA") or "synthetic"
+    compared = data or Settings().data or "synthetic"
     with progress_bars() as progress:
         report = push_run(
             store,
