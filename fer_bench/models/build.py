@@ -122,8 +122,8 @@ def find_builder(name: str) -> Builder:
         builder = MODELS.load(name)
         return builder
     if prefix not in PREFIXES:
-        known = (*PREFIXES, *EXTERNAL)
-        raise FerBenchError(f"unknown model source {prefix!r:.80}: {suggest(prefix, known)}")
+        near = suggest(prefix, (*PREFIXES, *EXTERNAL))
+        raise FerBenchError(f"unknown model source {prefix!r:.80}: {near}")
     builder = PREFIXES.load(prefix)
     if not rest:
         raise FerBenchError(f"{name!r} names no model: expected {PREFIXES.entry(prefix).summary}")
