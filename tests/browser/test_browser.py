@@ -35,6 +35,7 @@ CELL: Position = {"x": 60, "y": 53}
 PAGES = (
     "Live",
     "Try an image",
+    "Videos",
     "Leaderboard",
     "Run",
     "Compare",

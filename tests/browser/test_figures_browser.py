@@ -22,7 +22,7 @@ def test_each_figure_is_an_svg_and_a_png(
     code, _, err = fer(
         "report", "--results", tmp_path / "results", "--out", page, "--figures", folder
     )
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"next: open {page} in a browser\n")
     kinds = ("accuracy", "confusion", "f1")
     stem = "1-fer2013-official-7-emotions"
     assert sorted(path.name for path in folder.iterdir()) == sorted(

@@ -55,7 +55,7 @@ def no_network(downloads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(downloads / "torch"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(downloads / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("fer_bench.models.pretrained.getproxies", dict)
+    monkeypatch.setattr("fer_bench.hubs.network.getproxies", dict)
     monkeypatch.setattr("socket.getaddrinfo", no_such_name)
     monkeypatch.setattr("time.sleep", never)
 

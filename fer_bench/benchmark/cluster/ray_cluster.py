@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,7 +75,8 @@ def connected(cluster: Cluster) -> Iterator[None]:
     else:
         _require_answer(cluster.address)
     try:
-        ray.init(cluster.address, **options)
+        with _our_sigterm():
+            ray.init(cluster.address, **options)
     except (OSError, ValueError, RuntimeError, ImportError, SystemExit) as error:
         why = str(error).partition("\n")[0].rstrip(".")
         raise _no_cluster(cluster.address, why) from None
@@ -81,6 +84,17 @@ def connected(cluster: Cluster) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _our_sigterm() -> Iterator[None]:
+    """SIGTERM stays with who has it: Ray would take it for good, and end the process at once."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def gpus_for(cluster: Cluster, device: str) -> float:
