@@ -10,7 +10,6 @@ import typer
 from fer_bench.cli.console import err, out, print_json, progress_bars
 from fer_bench.cli.options import DEFAULT_RESULTS, Data, Json, Results, open_source
 from fer_bench.errors import FerBenchError
-from fer_bench.settings import Settings
 
 if TYPE_CHECKING:
     from fer_bench.bundles.push import PushReport
@@ -58,6 +57,7 @@ def push(
     """
     from fer_bench.bundles.push import Destination, push_run
     from fer_bench.hubs.address import parse_repository
+    from fer_bench.settings import Settings
 
     repository = parse_repository(to)
     if space is None and (runtime or cdn):
