@@ -49,6 +49,8 @@ def execute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FER_BENCH_DATA", "synthetic")
     monkeypatch.setenv("FER_BENCH_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    # Another test runs beside: two that want all cores slow each other many times over.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
     def run(name: str, folder: Path = tmp_path) -> str:
         notebook = nbformat.reads(notebook_text(name), as_version=4)
