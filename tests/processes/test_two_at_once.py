@@ -31,7 +31,7 @@ import sys
 from pathlib import Path
 from fer_bench.results.locks import run_lock
 from fer_bench.results.store import ResultsStore
-with claimed(ResultsStore(Path(sys.argv[1])), "synthetic", sys.argv[2]):
+with run_lock(ResultsStore(Path(sys.argv[1])), "synthetic", sys.argv[2]):
     print("claimed", flush=True)
     sys.stdin.read()
 """
