@@ -10,7 +10,7 @@ PEER = Peer(
     spec=ExternalSpec(
         external="@vladmandic/face-api",
         version="1.7.15",
-        source="https://www.npmjs.com/package/@vladmandic/face-api",
+        source="https://github.com/vladmandic/face-api",
         licence="MIT",
         preprocessing="48 px crops as they are, by the package's own steps: bilinear to 112 px, "
         "gray as RGB, its mean subtracted; not its detector",

@@ -26,7 +26,7 @@ PEER = Peer(
     spec=ExternalSpec(
         external="fer",
         version=VERSION,
-        source="https://pypi.org/project/fer/",
+        source="https://github.com/JustinShenk/fer",
         licence="MIT",
         preprocessing="48 px crops as they are, by the package's own steps: bilinear to 64 px, "
         "gray, -1 to 1; neither its detector and margin nor its rounding to two decimals",

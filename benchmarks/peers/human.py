@@ -10,7 +10,7 @@ PEER = Peer(
     spec=ExternalSpec(
         external="@vladmandic/human",
         version="3.3.6",
-        source="https://www.npmjs.com/package/@vladmandic/human",
+        source="https://github.com/vladmandic/human",
         licence="MIT",
         preprocessing="48 px crops as they are, by the package's own steps: bilinear to 64 px, "
         "gray, -1 to 1; neither its detector nor its rounding to two decimals",
