@@ -42,7 +42,7 @@ from fer_bench.results.record import (
     TrainingInfo,
 )
 from fer_bench.results.store import SEEN, ResultsStore, StoredRun
-from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
+from fer_bench.specs.run import DataSpec, EnsembleSpec, ExternalSpec, RunSpec
 from fer_bench.training.checkpoint import has_checkpoint
 from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen
@@ -371,6 +371,8 @@ def reasons_not_comparable(spec: DataSpec, dataset: FaceDataset) -> list[str]:
         reasons.append(f"{dataset.shared_persons} persons of the test stand in train or val too")
     if spec.limit:
         reasons.append(f"limit: at most {spec.limit} images per split")
+    if isinstance(spec, ExternalSpec) and spec.trained_on == "in-sample":
+        reasons.append("trained on these test images")
     return reasons
 
 

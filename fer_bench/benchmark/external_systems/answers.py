@@ -61,7 +61,7 @@ def score(
         spec=spec,
         environment=capture(),
         dataset=describe_dataset(dataset),
-        not_comparable_because=_reasons(spec, dataset),
+        not_comparable_because=reasons_not_comparable(spec, dataset),
         metrics=_metrics(spec, evaluation),
         temperature=calibration.temperature if calibration else None,
         calibrated_ece=calibration.ece if calibration else {},
@@ -71,13 +71,6 @@ def score(
         record = record.model_copy(update={"prediction_sets": sets})
     store.save(record, predictions=evaluation.predictions)
     return record
-
-
-def _reasons(spec: ExternalSpec, dataset: FaceDataset) -> list[str]:
-    reasons = reasons_not_comparable(spec, dataset)
-    if spec.trained_on == "in-sample":
-        reasons.append("trained on these test images")
-    return reasons
 
 
 def _metrics(spec: ExternalSpec, evaluation: Evaluation) -> dict[str, Metrics]:

@@ -127,9 +127,6 @@ def _record(
     evaluation: Evaluation,
     started: datetime,
 ) -> RunRecord:
-    reasons = reasons_not_comparable(spec, dataset)
-    if spec.trained_on == "in-sample":
-        reasons.append("trained on these test images")
     calibration = _calibration(evaluation, dataset)
     record = RunRecord(
         name=spec.name,
@@ -139,7 +136,7 @@ def _record(
         spec=spec,
         environment=capture(),
         dataset=describe_dataset(dataset),
-        not_comparable_because=reasons,
+        not_comparable_because=reasons_not_comparable(spec, dataset),
         model=ModelInfo(
             parameters=count_parameters(network)[0],
             trainable_parameters=0,
