@@ -65,7 +65,7 @@ def fetch_files(repository: Repository, names: tuple[str, ...], address: str) ->
     with in_words(repository), no_waiting_without_network():
         # The user names the repository, and nothing in these files can run.
         return Path(
-            snapshot_download(  # nosec B615
+            snapshot_download(
                 repository.id,
                 revision=repository.revision,
                 allow_patterns=list(names),

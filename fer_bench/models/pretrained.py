@@ -98,7 +98,7 @@ def read_hub(hub_id: str) -> State:
     hub_id = hub_id.removeprefix("hf-hub:")
     with downloading(f"{WEIGHTS_FILE} of {hub_cache(hub_id)}"):
         # The user names the repository, whose tensors cannot run anything.
-        path = hf_hub_download(hub_id, WEIGHTS_FILE)  # nosec B615
+        path = hf_hub_download(hub_id, WEIGHTS_FILE)
     return read_local(path)
 
 

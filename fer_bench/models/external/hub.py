@@ -39,5 +39,5 @@ def files_of(place: str) -> ModelFiles:
         )
     with downloading(hub_cache(place), "name a folder that holds it"):
         # The user names the repository, of which only data are taken.
-        found = Path(snapshot_download(place, allow_patterns=list(WANTED)))  # nosec B615
+        found = Path(snapshot_download(place, allow_patterns=list(WANTED)))
     return ModelFiles(folder=found, version=found.name)
