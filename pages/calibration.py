@@ -36,6 +36,8 @@ SET_COLUMNS = {
     "coverage": st.column_config.NumberColumn("Covered", format=PERCENT),
     "low": st.column_config.NumberColumn("from", format=PERCENT),
     "high": st.column_config.NumberColumn("to", format=PERCENT),
+    "expected_low": number("Expected from", PERCENT, "95 % of coverages; both draws counted"),
+    "expected_high": number("Expected to", PERCENT, "95 % of coverages; both draws counted"),
     "mean_size": st.column_config.NumberColumn("Emotions", format="%.2f", help="Mean size"),
 }
 CLASS_COLUMNS = {
@@ -261,13 +263,16 @@ def show_sets(predictions: pd.DataFrame, record: RunRecord) -> None:
     found = next(one for one in measured if one.kind == kind)
     st.markdown(
         f"On test **{percent(found.all.coverage)}** of the sets hold the true emotion "
-        f"({interval(*found.all.ci95)}), with {found.all.mean_size:.2f} emotions on average."
+        f"({interval(*found.all.ci95)}), with {found.all.mean_size:.2f} emotions on average. "
+        + prediction_sets.standing(found)
     )
+    rates = ["coverage", "low", "high", "expected_low", "expected_high"]
     st.dataframe(
-        as_percents(prediction_sets.coverage_table(found), ["coverage", "low", "high"]),
+        as_percents(prediction_sets.coverage_table(found), rates),
         column_config=SET_COLUMNS,
         hide_index=True,
         width="stretch",
+        placeholder="–",
     )
     st.caption(
         "Split conformal prediction, fitted on the validation images after the temperature. "

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -69,8 +70,13 @@ class Peer:
 
 
 def run(words: Sequence[str | Path]) -> None:
-    """A program that must end well; what it prints is shown."""
-    subprocess.run([str(word) for word in words], check=True)
+    """A program that must end well, or this one ends; what it prints is shown."""
+    try:
+        subprocess.run([str(word) for word in words], check=True)
+    except FileNotFoundError:
+        sys.exit(f"{words[0]} is not installed: see benchmarks/peers/README.md")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{words[0]} failed with exit code {error.returncode}: it says why above")
 
 
 def install_npm(environment: Path) -> None:
@@ -90,7 +96,11 @@ def main(peer: Peer) -> None:
     environment = (given.environment or cache_dir() / "peers" / name).resolve()
     if not environment.exists():
         environment.mkdir(parents=True)
-        peer.install(environment)
+        try:
+            peer.install(environment)
+        except BaseException:  # half an environment would pass for a whole one
+            shutil.rmtree(environment)
+            raise
     sets = {protocol: load_dataset(given.data, protocol=protocol) for protocol in ANSWERED}
     ours = time_ours(given.results, sets["official"])
     answers = ask(peer, environment, list(sets.values()))

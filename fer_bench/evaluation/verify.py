@@ -206,7 +206,7 @@ def _set_difference(claimed: SetCoverage, found: SetCoverage) -> str:
     said, computed = coverage_table(claimed), coverage_table(found)
     if said["emotion"].tolist() != computed["emotion"].tolist():
         return "not the emotions of the test images"
-    for name in ("n", "coverage", "mean_size", "low", "high"):
+    for name in ("n", "coverage", "mean_size", "low", "high", "expected_low", "expected_high"):
         off = (said[name] - computed[name]).abs() > TOLERANCES["sets"]
         if off.any():
             row = int(off.to_numpy().argmax())

@@ -99,7 +99,10 @@ class EmotionCoverage(Part):
 
     n: int
     coverage: float
-    ci95: tuple[float, float] = Field(description="Wilson")
+    ci95: tuple[float, float] = Field(description="Wilson, over the test images alone")
+    expected95: tuple[float, float] | None = Field(
+        None, description="where 95 % of coverages fall, beta-binomial; None: nothing promised"
+    )
     mean_size: float
 
 

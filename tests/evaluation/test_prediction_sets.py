@@ -15,12 +15,16 @@ from table_fixtures import table
 
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
+from fer_bench.evaluation.calibration import calibrated_scores
 from fer_bench.evaluation.prediction_sets import (
     KINDS,
+    coverage,
     coverage_table,
+    expected_coverage,
     fit_sets,
     measure_sets,
     rule_of,
+    standing,
 )
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
@@ -31,9 +35,9 @@ __all__ = ["mixed", "results"]  # fixtures
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [
-    run.name
+    run.id
     for run in ResultsStore(ROOT / "results").runs()
-    if run.record and run.dataset == "fer2013" and (run.folder / "predictions.parquet").exists()
+    if run.record and (run.folder / "predictions.parquet").exists()
     if {"val", "test"} <= set(run.record.metrics)
 ]
 
@@ -83,17 +87,59 @@ def test_without_validation_answers_there_is_no_rule() -> None:
         rule_of(record, table[table["split"] == "test"])
 
 
+def test_what_is_expected_counts_both_draws() -> None:
+    """Narrower is what the test images alone let expect: 0.84 to 0.95 of a hundred."""
+    assert expected_coverage([9], [1], 0.8) == (0, 1)
+    # 99 of 109 true emotions reach the threshold, and of one more 99 in 110.
+    assert expected_coverage([109], [100], 0.9) == (0.81, 0.97)
+    assert expected_coverage([3], [50], 0.9) == (1, 1)  # too few: always in the set
+    # Classes add up: what one threshold lacks another may have.
+    low, high = expected_coverage([109, 3], [100, 100], 0.9)
+    assert (low, high) == ((81 + 100) / 200, (97 + 100) / 200)
+
+
+def test_what_is_expected_happens_to_95_of_100_fits() -> None:
+    """Drawn faces, so that those of the fit and those of the test are alike."""
+    generator = np.random.default_rng(0)
+    low, high = expected_coverage([200], [300])
+    inside = []
+    for _ in range(1000):
+        of_truth, labels = generator.random(500), generator.integers(0, 2, 500)
+        table = two_classes(of_truth.tolist(), labels.tolist())
+        # The answer always stands in the set; a third emotion keeps the true one from being it.
+        probabilities = np.column_stack([table * 0.4, np.full(500, 0.6)])
+        rule = fit_sets(labels[:200], probabilities[:200], 0.9, "marginal")
+        found = coverage(rule, labels[200:], probabilities[200:], ["a", "b", "c"])
+        inside.append(low <= found.all.coverage <= high)
+    assert 0.94 <= np.mean(inside) <= 0.97
+
+
 @table("name", SHIPPED)
 def test_shipped_runs_cover_what_was_asked(name: str) -> None:
-    """Of both fits' randomness, val's and test's, test's is the binomial one: three sigmas."""
+    """Fitted on half of val and test mixed, so that both are alike, the other half is covered.
+
+    From val to test, as the records have it, faces may change: `standing` says so of each run.
+    """
     store = ResultsStore(ROOT / "results")
-    run = store.find(f"fer2013/{name}")
-    record = run.require_record()
-    for found in measure_sets(record, store.predictions(run)):
-        n = record.metrics["test"].n
-        sigma = np.sqrt(0.9 * 0.1 * (1 / n + 1 / record.metrics["val"].n))
-        slack = 0.03 if found.kind == "class-wise" else 0.01  # each class rounds up
-        assert 0.9 - 3 * sigma <= found.all.coverage <= 0.9 + 3 * sigma + slack
+    run = store.find(name)
+    record, predictions = run.require_record(), store.predictions(run)
+    found = measure_sets(record, predictions)
+    assert record.prediction_sets == found
+    splits = [calibrated_scores(predictions, record, split) for split in ("val", "test")]
+    labels, probabilities = (np.concatenate(parts) for parts in zip(*splits, strict=True))
+    n = len(splits[0][0])
+    low, high = expected_coverage([n], [len(labels) - n])
+    generator, inside = np.random.default_rng(0), []
+    for _ in range(20):
+        order = generator.permutation(len(labels))
+        rule = fit_sets(labels[order[:n]], probabilities[order[:n]], 0.9, "marginal")
+        rest = order[n:]
+        held = rule.sets(probabilities[rest])[np.arange(len(rest)), labels[rest]]
+        inside.append(low <= held.mean() <= high)
+    assert np.mean(inside) >= 0.75
+    assert standing(found[0]).endswith("this one does.") == (
+        found[0].all.expected95[0] <= found[0].all.coverage <= found[0].all.expected95[1]
+    )
 
 
 def test_class_wise_sets_keep_the_promise_for_the_rare_emotion_too() -> None:
@@ -104,8 +150,10 @@ def test_class_wise_sets_keep_the_promise_for_the_rare_emotion_too() -> None:
     assert round(marginal.all.mean_size, 2) == 1.94
     assert marginal.all.ci95[0] <= 0.9 <= marginal.all.ci95[1]
     assert marginal.per_emotion["disgust"].coverage == pytest.approx(0.8)
-    low, high = class_wise.per_emotion["disgust"].ci95
-    assert low <= 0.9 <= high
+    assert marginal.per_emotion["disgust"].expected95 is None  # nothing promised
+    for one in (marginal.all, class_wise.all, *class_wise.per_emotion.values()):
+        low, high = one.expected95
+        assert low <= one.coverage <= high
     table = coverage_table(class_wise)
     assert table["emotion"].tolist() == ["all", *FER2013]
     assert table["n"].iloc[1:].sum() == table["n"].iloc[0] == 3589
@@ -145,7 +193,25 @@ def test_predict_names_sets(fer: Callable[..., tuple[int, str, str]], stored: Pa
     assert code == 2 and "has no predictions.parquet" in err
 
 
+def test_records_without_sets_get_them(
+    fer: Callable[..., tuple[int, str, str]], stored: Path
+) -> None:
+    """`results --sets` fits them on stored predictions and changes nothing else."""
+    store = ResultsStore(stored / "results")
+    before = store.find("tester").require_record()
+    store.save(make_record(name="unpredicted"))
+    code, out, err = fer("results", "--sets", "all", "--results", stored / "results")
+    assert code == 0 and "fer2013/tester: marginal" in out
+    assert "left out" in err and "no predictions.parquet" in err
+    after = store.find("tester").require_record()
+    assert [one.kind for one in after.prediction_sets] == list(KINDS)
+    assert after.model_copy(update={"prediction_sets": []}) == before
+    code, _, err = fer("results", "--sets", "unpredicted", "--results", stored / "results")
+    assert code == 2 and "no predictions.parquet" in err
+
+
 def test_the_calibration_page_shows_them(mixed: Path) -> None:
     app = open_page("calibration", BEST)
     assert "of the sets hold the true emotion" in texts(app)
+    assert "95 % of coverages" in texts(app)
     assert any("mean_size" in one.value for one in app.dataframe)

@@ -115,6 +115,14 @@ def results(
             help="Draw this run's curves and confusion matrix: SVG and PNG files in its folder.",
         ),
     ] = None,
+    sets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Write prediction sets into this run's record, or into those of `all` runs, from "
+            "the stored predictions; nothing else in it changes.",
+        ),
+    ] = None,
     store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -135,6 +143,9 @@ def results(
         err.print(f"`default` now stands for {chosen.id}", markup=False)
     if figures is not None:
         _draw(store, figures, as_json)
+        return
+    if sets is not None:
+        _fit_sets(store, sets, as_json)
         return
     runs = store.runs()
     if not runs:
@@ -188,6 +199,33 @@ def _draw(store: ResultsStore, name: str, as_json: bool) -> None:
         print_json({"run": run.id, "files": list(map(str, files))})
     for path in () if as_json else files:
         out.print(str(path), markup=False)
+
+
+def _fit_sets(store: ResultsStore, name: str, as_json: bool) -> None:
+    """Writes prediction sets into records; says which of `all` have nothing to fit them on."""
+    from fer_bench.evaluation.prediction_sets import with_sets
+
+    rows: list[dict[str, Any]] = []
+    chosen = [run for run in store.runs() if run.record] if name == "all" else [store.find(name)]
+    for run in chosen:
+        try:
+            record = with_sets(run.require_record(), store.predictions(run))
+        except FerBenchError as error:
+            if name != "all":
+                raise
+            rows.append({"run": run.id, "problem": str(error)})
+            continue
+        store.save(record)
+        covered = {one.kind: one.all.coverage for one in record.prediction_sets}
+        rows.append({"run": run.id, "coverage": covered})
+        if not as_json:
+            said = ", ".join(f"{kind} {value:.1%}" for kind, value in covered.items())
+            out.print(f"{run.id}: {said} of the sets hold the true emotion", markup=False)
+    if as_json:
+        print_json(rows)
+    for row in rows:
+        if "problem" in row:
+            err.print(f"left out: {row['problem']}", markup=False)
 
 
 def _ranked(runs: Sequence[StoredRun], column: str) -> pd.DataFrame:
