@@ -57,7 +57,7 @@ ANSWERED_COLUMNS = {
     "answers": number("Answers", "localized", "That name it"),
 }
 AURC_COLUMNS = {
-    "run": st.column_config.TextColumn("Run"),
+    "title": st.column_config.TextColumn("Run"),
     "aurc": number("AURC", "%.4f", TERMS["aurc"]),
 }
 
@@ -150,7 +150,11 @@ def pick_others(run: StoredRun, stored: list[StoredRun]) -> list[StoredRun]:
         if one.folder != run.folder and ranking_key(one.require_record()) == same
     }
     names = st.multiselect(
-        "Runs beside it", list(others), max_selections=MOST_OTHERS, key=f"beside-{run.id}"
+        "Runs beside it",
+        list(others),
+        max_selections=MOST_OTHERS,
+        format_func=ui.called,
+        key=f"beside-{run.id}",
     )
     return [others[name] for name in names]
 
@@ -159,17 +163,17 @@ def show_curves(
     run: StoredRun, stored: list[StoredRun], chosen: str, answered: selective.Accepted
 ) -> None:
     """Risk over coverage of this run and of others, each after its own temperature."""
-    curves, areas = {}, []
+    curves, areas = {}, {}
     for one in (run, *pick_others(run, stored)):
         predictions = ui.predictions(one)
         if predictions is None or of_set(predictions, chosen).empty:
-            st.caption(f"{escape(one.name)} has no predictions of these images.")
+            st.caption(f"{escape(ui.called(one.id))} has no predictions of these images.")
             continue
         found = calibration.calibrated_scores(predictions, one.require_record(), chosen)
-        curves[one.name] = selective.risk_coverage(*found)
-        areas.append({"run": one.name, "aurc": selective.area_under_risk_coverage(*found)})
+        curves[ui.called(one.id)] = selective.risk_coverage(*found)
+        areas[one.id] = selective.area_under_risk_coverage(*found)
     ui.chart(plots.risk_coverage_curves(curves, answered.point), "risk-coverage")
-    st.dataframe(pd.DataFrame(areas), column_config=AURC_COLUMNS, hide_index=True, width="stretch")
+    ui.run_table(pd.DataFrame({"aurc": areas.values()}), AURC_COLUMNS, list(areas), "aurc")
 
 
 def show_selective(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import quote
 
 import pandas as pd
 import streamlit as st
@@ -26,9 +25,7 @@ INTRODUCTION = (
 PERCENT, POINTS, P_VALUE = "%.1f %%", "%+.1f", "%.2g"
 RUN_COLUMNS = {
     "letter": st.column_config.TextColumn("", width=40, pinned=True),
-    "link": st.column_config.LinkColumn(
-        "Run", display_text=r"\?run=[^/]*/(.*)$", width=300, help="Open the run"
-    ),
+    "title": st.column_config.TextColumn("Run", width=300, help="Click to open it"),
     "accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT),
     "interval": st.column_config.TextColumn("95 % interval"),
     "macro_f1": st.column_config.NumberColumn("Macro F1", format=PERCENT),
@@ -123,16 +120,12 @@ def show_verdict(comparison: Comparison) -> None:
 
 def show_runs(comparison: Comparison) -> None:
     table = tables.run_table(comparison)
-    shown = table.assign(
-        link=[
-            f"run?run={quote(f'{d}/{r}')}"
-            for d, r in zip(table["dataset"], table["run"], strict=True)
-        ],
-        interval=[interval(low, high) for low, high in comparison.accuracy_intervals],
-    )
+    intervals = [interval(low, high) for low, high in comparison.accuracy_intervals]
+    shown = as_percents(table, ["accuracy", "macro_f1"]).assign(interval=intervals)
     if not table["why_not_comparable"].any():
         shown = shown.drop(columns="why_not_comparable")
-    show_table(shown, RUN_COLUMNS, "runs-table")
+    ids = list(table["dataset"] + "/" + table["run"])
+    ui.run_table(shown, RUN_COLUMNS, ids, "runs-table")
     if comparison.has_seeds:
         show_experiments(comparison)
 

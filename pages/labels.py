@@ -55,7 +55,7 @@ AGREEMENT_COLUMNS = {
     "label_favoured": st.column_config.NumberColumn("Label is favourite", format=PERCENT),
 }
 PEOPLE_COLUMNS = {
-    "run": st.column_config.TextColumn("Run", width=290, pinned=True),
+    "title": st.column_config.TextColumn("Run", width=290, pinned=True),
     "majority_agreement": st.column_config.NumberColumn(
         "As most voters", format=PERCENT, help="On the votes that one voter is judged on"
     ),
@@ -68,7 +68,7 @@ PEOPLE_COLUMNS = {
     "kl_divergence": st.column_config.NumberColumn("KL", format="%.3f", help="Less is better"),
 }
 LEAK_COLUMNS = {
-    "run": st.column_config.TextColumn("Run", width=290, pinned=True),
+    "title": st.column_config.TextColumn("Run", width=290, pinned=True),
     "whole_accuracy": st.column_config.NumberColumn("Whole test", format=PERCENT),
     "clean_accuracy": st.column_config.NumberColumn(
         "Clean test", format=PERCENT, help=TERMS["clean"]
@@ -217,21 +217,14 @@ def show_people(record: RunRecord) -> None:
     st.markdown(escape(sentence_on_people(line)))
     ui.chart(plots.people_bars(people_table(line)), "people")
     shown = {one.id for one in ui.runs()}
-    st.dataframe(
-        as_percents(
-            models_table(line, shown),
-            ["majority_agreement", "expected_agreement", "soft_accuracy"],
-        ),
-        column_order=list(PEOPLE_COLUMNS),
-        column_config=PEOPLE_COLUMNS,
-        hide_index=True,
-        width="stretch",
-    )
+    models = models_table(line, shown)
+    rates = ["majority_agreement", "expected_agreement", "soft_accuracy"]
+    ui.run_table(as_percents(models, rates), PEOPLE_COLUMNS, list(models["run"]), "people-models")
     st.caption(
         f"No answer can agree with more than {percent(line.best_expected_agreement)} of the voters "
         "on average. KL divergence: from the model's probabilities to the votes, in nats."
     )
-    ui.download_csv(models_table(line, shown), "human-line.csv", "people-csv")
+    ui.download_csv(models, "human-line.csv", "people-csv")
 
 
 # --- what the leak is worth --------------------------------------------------------------------
@@ -249,22 +242,16 @@ def show_leak(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> Non
     if not leaks:
         st.info("No such run has predictions on test beside its record; run one again to get them.")
         return
-    if run.name in leaks:
-        st.markdown(escape(sentence(run.name, leaks[run.name])))
+    if run.id in leaks:
+        st.markdown(escape(sentence(ui.called(run.id), leaks[run.id])))
     table = leakage_table(leaks)
-    ui.chart(plots.leak_intervals(table), "leak")
+    ui.chart(plots.leak_intervals(table.assign(run=table["run"].map(ui.called))), "leak")
     st.caption(
         "95 % Wilson intervals; of the difference, Newcombe's. The clean test leaves the leaked "
         "images out. Part of the gain may be that they are easier for any model."
     )
-    st.dataframe(
-        as_percents(table, [c for c in table.columns if c != "run" and not c.endswith("_n")]),
-        column_order=list(LEAK_COLUMNS),
-        column_config=LEAK_COLUMNS,
-        hide_index=True,
-        width="stretch",
-        placeholder="–",
-    )
+    rates = [c for c in table.columns if c != "run" and not c.endswith("_n")]
+    ui.run_table(as_percents(table, rates), LEAK_COLUMNS, list(table["run"]), "leaks")
     ui.download_csv(table, "leak.csv", "leak-csv")
 
 

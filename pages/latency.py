@@ -18,7 +18,6 @@ from fer_bench.studies.latency.tables import (
     network_settings,
     one_per_model,
     remarks,
-    short_names,
     stage_table,
 )
 from fer_bench.ui.records import default_id
@@ -30,11 +29,9 @@ INTRODUCTION = (
 TABS = ("Speed", ui.BUDGET_VIEW, "Details")
 #: More networks than this make bars that nobody compares; so many are shown at first.
 MOST_NETWORKS, FIRST_NETWORKS = 6, 3
-#: Longer tables scroll in a window of their own.
-MOST_ROWS = 15
 MS = "%.2f ms"
 COLUMNS = {
-    "network": st.column_config.TextColumn("Network", width=190, pinned=True),
+    "title": st.column_config.TextColumn("Network", width=190, pinned=True),
     "backend": st.column_config.TextColumn("Back end", width=150),
     "precision": st.column_config.TextColumn("Precision", width="small"),
     "median_ms": st.column_config.NumberColumn("Median", format=MS, help="Per call"),
@@ -76,16 +73,14 @@ def pick_machine(measured: list[MeasuredNetwork]) -> str:
 
 
 def pick_networks(here: list[MeasuredNetwork]) -> list[MeasuredNetwork]:
-    """The networks to compare, the default run's first; the address names them as `?run=`."""
+    """The networks to compare, the default run's first."""
     by_name = {m.name: m for m in sorted(here, key=lambda m: m.name != default_id())}
-    names = st.multiselect(
-        "Networks",
+    names = ui.pick_several(
         list(by_name),
-        default=one_per_model(by_name.values(), FIRST_NETWORKS),
-        max_selections=MOST_NETWORKS,
-        key=ui.RUN_PARAMETER,
-        bind="query-params",
-        help=f"Up to {MOST_NETWORKS} runs, or bare networks without a run, side by side.",
+        "Networks",
+        first=one_per_model(by_name.values(), FIRST_NETWORKS),
+        most=MOST_NETWORKS,
+        explanation=f"Up to {MOST_NETWORKS} runs, or bare networks without a run, side by side.",
     )
     return [by_name[name] for name in names]
 
@@ -99,6 +94,11 @@ def pick_call(table: pd.DataFrame) -> tuple[int, int]:
     return thread, batch
 
 
+def titled(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its networks as people call them, for figures and sentences."""
+    return table.assign(network=table["network"].map(ui.called))
+
+
 def show_fastest(table: pd.DataFrame) -> None:
     """A tile per network: what `auto` takes there."""
     chosen = table[table["chosen"] & table["median_ms"].notna()]
@@ -106,7 +106,7 @@ def show_fastest(table: pd.DataFrame) -> None:
     ui.tiles(
         [
             Tile(
-                name=escape(row.network),
+                name=escape(ui.called(row.network)),
                 value=f"{three_digits(row.median_ms)} ms",
                 below=f"{row.backend} · {row.faces_per_second:,.0f} faces/s",
                 explanation="The back end that `auto` takes: the fastest that answers as fp32 does",
@@ -122,19 +122,11 @@ def show_measurements(table: pd.DataFrame) -> None:
     if measured.empty:
         st.info("Nothing was measured with these threads and this many faces per call.")
     else:
-        ui.chart(plots.latency_bars(measured), "latency-bars")
-        show_remarks("\\* Notes", remarks(measured, "note"))
-        st.dataframe(
-            as_percents(measured, ["top1_agreement", "share_of_peak"]),
-            column_order=list(COLUMNS),
-            column_config=COLUMNS,
-            hide_index=True,
-            width="stretch",
-            height="content" if len(measured) <= MOST_ROWS else "auto",
-            placeholder="–",
-            key="measurements",
-        )
-    show_remarks("Could not be measured", remarks(table, "error"))
+        ui.chart(plots.latency_bars(titled(measured)), "latency-bars")
+        show_remarks("\\* Notes", remarks(titled(measured), "note"))
+        shown = as_percents(measured, ["top1_agreement", "share_of_peak"])
+        ui.run_table(shown, COLUMNS, list(measured["network"]), "measurements")
+    show_remarks("Could not be measured", remarks(titled(table), "error"))
 
 
 def show_remarks(title: str, said: pd.DataFrame) -> None:
@@ -155,7 +147,7 @@ def show_stages(table: pd.DataFrame) -> None:
     rows: list[Any] = list(table.itertuples())
     frames = sorted({f"{row.frame} pixels with {how_many(row.faces, 'face')}" for row in rows})
     st.caption(f"Medians, frames of {' and '.join(frames)}.")
-    ui.chart(plots.stage_bars(table), "stages")
+    ui.chart(plots.stage_bars(titled(table)), "stages")
     ui.download_csv(table, "stages.csv", "stages-csv")
 
 
@@ -164,20 +156,20 @@ def show_speed(here: list[MeasuredNetwork]) -> None:
     if not chosen:
         st.info("Choose a network that was measured on this machine.")
         return
-    names = short_names(chosen)
     table, stages = measurement_table(chosen), stage_table(chosen)
     threads, batch = pick_call(table)
     shown = table[(table["threads"] == threads) & (table["batch"] == batch)]
-    show_measurements(shown.assign(network=shown["network"].map(names)))
+    show_measurements(shown)
     ui.download_csv(table, "latency.csv", "latency-csv")
     stages = stages[stages["threads"] == threads]
-    show_stages(stages.assign(network=stages["network"].map(names)))
+    show_stages(stages)
 
 
 def show_details(here: list[MeasuredNetwork]) -> None:
     """What stands behind each network's numbers; they need not be of one day."""
     by_name = {m.name: m.report for m in here}
-    report = by_name[st.selectbox("Network", list(by_name), key="details-network")]
+    chosen = st.selectbox("Network", list(by_name), format_func=ui.called, key="details-network")
+    report = by_name[chosen]
     left, right = st.columns(2, gap="large")
     with left:
         st.header("Network")

@@ -22,9 +22,9 @@ from fer_bench.report.tables import LEADERBOARD
 from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.studies.comparison.seeds import over_seeds
-from fer_bench.ui import ranking
 from fer_bench.ui.comparison import RUNS_PARAMETER
-from fer_bench.ui.references import show_published
+from fer_bench.ui.leaderboard import ranking
+from fer_bench.ui.leaderboard.references import show_published
 
 PAPER_COLUMNS = ["run", "accuracy", "interval", "clean", "f1", "ece"]
 INTRODUCTION = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 import streamlit as st
 
 from fer_bench import plots, ui
@@ -36,7 +37,7 @@ MOST_COMMANDS = 5
 TRANSFER_WORDS = "transfer RUN --data CK+48 --data RAF-DB"
 PERCENT = "%.1f %%"
 SUMMARY = {
-    "run": st.column_config.TextColumn("Run", width=260, pinned=True),
+    "title": st.column_config.TextColumn("Run", width=260, pinned=True),
     "mean_corruption_accuracy": st.column_config.NumberColumn(
         "Under corruptions", format=PERCENT, help="Mean over corruptions and severities"
     ),
@@ -51,7 +52,7 @@ SUMMARY = {
     "n": st.column_config.NumberColumn("Images", format="localized"),
 }
 TRANSFER = {
-    "run": st.column_config.TextColumn("Run", width=220, pinned=True),
+    "title": st.column_config.TextColumn("Run", width=220, pinned=True),
     "trained_on": st.column_config.TextColumn("Trained on"),
     "tested_on": st.column_config.TextColumn("Tested on"),
     "own_data": st.column_config.CheckboxColumn("Own data"),
@@ -75,32 +76,30 @@ def show_commands(missing: Sequence[str]) -> None:
 
 
 def pick_runs(group: Sequence[Measured]) -> list[Measured]:
-    """The runs to look at, the default one first; the address names them as `?run=`."""
+    """The runs to look at, the default one first."""
     by_name = {one.name: one for one in sorted(group, key=lambda one: one.name != default_id())}
-    names = st.multiselect(
-        "Runs",
+    names = ui.pick_several(
         list(by_name),
-        default=list(by_name)[:FIRST_RUNS],
-        max_selections=MOST_RUNS,
-        key=ui.RUN_PARAMETER,
-        bind="query-params",
-        help=f"Up to {MOST_RUNS}, side by side.",
+        "Runs",
+        first=list(by_name)[:FIRST_RUNS],
+        most=MOST_RUNS,
+        explanation=f"Up to {MOST_RUNS}, side by side.",
     )
     return [by_name[name] for name in names]
+
+
+def titled(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its runs as people call them, for figures."""
+    return table.assign(run=table["run"].map(ui.called))
 
 
 def show_ranking(group: Sequence[Measured]) -> None:
     st.header("Mean corruption accuracy")
     table = summary(group)
-    ui.chart(plots.robustness_bars(table), "robustness-bars")
+    ui.chart(plots.robustness_bars(titled(table)), "robustness-bars")
     with st.expander(f"Table of {how_many(len(table), 'run')}"):
-        st.dataframe(
-            as_percents(table, [c for c in SUMMARY if c not in ("run", "n")]),
-            column_order=list(SUMMARY),
-            column_config=SUMMARY,
-            hide_index=True,
-            width="stretch",
-        )
+        shown = as_percents(table, [c for c in SUMMARY if c not in ("title", "n")])
+        ui.run_table(shown, SUMMARY, list(table["run"]), "robustness")
         ui.download_csv(table, "robustness.csv", "robustness-csv")
 
 
@@ -109,14 +108,15 @@ def show_curves(chosen: Sequence[Measured]) -> None:
     names = [MEAN, *corruptions_of(chosen[0].report)]
     corruption = st.selectbox("Corruption", names, key="corruption")
     table = curves(chosen, corruption)
-    ui.chart(plots.severity_curves(table), "severity-curves")
+    ui.chart(plots.severity_curves(titled(table)), "severity-curves")
     ui.download_csv(table, "severities.csv", "severities-csv")
 
 
-def show_heat_map(chosen: Sequence[Measured]) -> None:
+def show_heat_map(measured: Sequence[Measured]) -> None:
     st.header("Corruption × severity")
-    by_name = {one.name: one.report for one in chosen}
-    report = by_name[st.selectbox("Run", list(by_name), key="heat-map-run")]
+    by_name = {one.name: one.report for one in measured}
+    chosen = st.selectbox("Run", list(by_name), format_func=ui.called, key="heat-map-run")
+    report = by_name[chosen]
     table = severity_table(report)
     ui.chart(plots.severity_heatmap(table, report.clean.accuracy), "severity-heat-map")
     ui.download_csv(table.reset_index(), "corruptions.csv", "corruptions-csv")
@@ -130,8 +130,8 @@ def show_tiles(one: Measured) -> None:
                 name="Under corruptions",
                 value=percent(report.mean_corruption_accuracy),
                 below=interval(*report.mean_corruption_accuracy_ci95),
-                explanation=f"{escape(one.name)}: mean over corruptions and severities; below, "
-                "its 95 % bootstrap interval over the images",
+                explanation=f"{escape(ui.called(one.name))}: mean over corruptions and severities; "
+                "below, its 95 % bootstrap interval over the images",
             ),
             Tile(
                 name="Clean",
@@ -204,15 +204,9 @@ def show_transfer(found: Found) -> None:
         "Accuracy over the classes that run and data have in common. “own” marks data that the "
         "run was trained on; whether two data sets share single images is not looked into."
     )
-    ui.chart(plots.transfer_matrix(table), "transfer-matrix")
-    st.dataframe(
-        as_percents(table, ["accuracy", "ci_low", "ci_high", "macro_f1"]),
-        column_order=list(TRANSFER),
-        column_config=TRANSFER,
-        hide_index=True,
-        width="stretch",
-        key="transfer",
-    )
+    ui.chart(plots.transfer_matrix(titled(table)), "transfer-matrix")
+    shown = as_percents(table, ["accuracy", "ci_low", "ci_high", "macro_f1"])
+    ui.run_table(shown, TRANSFER, list(table["run"]), "transfer")
     ui.download_csv(table, "transfer.csv", "transfer-csv")
     st.caption("To try more:")
     st.code(ui.command(TRANSFER_WORDS), language="bash", wrap_lines=True)

@@ -1,7 +1,5 @@
 """Run: everything one record says, and how to reproduce it."""
 
-from urllib.parse import quote
-
 import pandas as pd
 import streamlit as st
 
@@ -41,9 +39,7 @@ PER_CLASS_COLUMNS = {
 
 
 MEMBER_COLUMNS = {
-    "link": st.column_config.LinkColumn(
-        "Run", display_text=r"\?run=[^/]*/(.*)$", width=270, help="Open the run"
-    ),
+    "title": st.column_config.TextColumn("Run", width=270, help="Click to open it"),
     "weight": st.column_config.NumberColumn("Share", format=PERCENT),
     "temperature": st.column_config.NumberColumn(
         "Temperature", format="%.3f", help="What its logits are divided by before the mean"
@@ -144,26 +140,18 @@ def show_uses(run: StoredRun, record: RunRecord) -> None:
 def show_members(run: StoredRun, record: RunRecord) -> None:
     st.header("Members")
     table = pd.DataFrame([member.model_dump() for member in record.members])
-    table["link"] = [f"run?run={quote(f'{run.dataset}/{name}')}" for name in table["run"]]
-    st.dataframe(
-        as_percents(table, ["weight"]),
-        column_order=list(MEMBER_COLUMNS),
-        column_config=MEMBER_COLUMNS,
-        hide_index=True,
-        width="stretch",
-        height="content",
-    )
+    ids = [f"{run.dataset}/{name}" for name in table["run"]]
+    ui.run_table(as_percents(table, ["weight"]), MEMBER_COLUMNS, ids, "members")
 
 
 def show_differences(run: StoredRun, record: RunRecord) -> None:
     """The settings in which another run differs from this one."""
-    called = ui.titles()
     others = [one for one in ui.runs() if one.record and one.id != run.id]
     chosen = st.selectbox(
         "What differs from",
         others,
         index=None,
-        format_func=lambda one: called.get(one.id, one.id),
+        format_func=lambda one: ui.called(one.id),
         placeholder="another run",
         key="differs-from",
     )
@@ -176,7 +164,7 @@ def show_differences(run: StoredRun, record: RunRecord) -> None:
     table["setting"] = table["setting"].map(setting_name)
     for column in ("this", "other"):
         table[column] = table[column].map(setting)
-    names = {"setting": "Setting", "this": "This run", "other": called.get(chosen.id, chosen.id)}
+    names = {"setting": "Setting", "this": "This run", "other": ui.called(chosen.id)}
     st.dataframe(table, column_config=names, hide_index=True, width="stretch")
 
 

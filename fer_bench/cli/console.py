@@ -99,13 +99,22 @@ def _left(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def say_next(words: str, store: ResultsStore) -> None:
-    """What to do after a command, as a line to copy, on stderr."""
+def say_next(words: str, store: ResultsStore | None = None) -> None:
+    """The command of FER Bench that comes after one, as a line to copy.
+
+    words: the command without `python -m fer_bench`, its values quoted for a shell.
+    store: the results that it is about, named where they are not the usual ones.
+    """
     from fer_bench.results.store import DEFAULT_ROOT
     from fer_bench.results.usage import fer_bench_command
 
-    place = None if store.roots == (Path(DEFAULT_ROOT),) else store.place
-    err.print(f"next: {fer_bench_command(words, place)}", markup=False)
+    usual = store is None or store.roots == (Path(DEFAULT_ROOT),)
+    say_step(fer_bench_command(words, None if usual or store is None else store.place))
+
+
+def say_step(line: str) -> None:
+    """What to do after a command, on stderr: every command that ends says it last."""
+    err.print(f"next: {line}", markup=False, soft_wrap=True)
 
 
 def _epoch_line(figures: Mapping[str, float]) -> str:

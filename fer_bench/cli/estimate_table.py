@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fer_bench.cli.console import err, print_json, print_table
+from fer_bench.cli.console import err, print_json, print_table, say_step
 from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def show_estimate(plan: PlanEstimate, as_json: bool, place: str) -> None:
             err.print(f"({number}) {source}", markup=False)
         for line in _summary(plan):
             err.print(line, markup=False)
+        say_step("the same command without --dry-run carries it out")
     if plan.unknown:
         err.print(
             f"no finished run in {place} tells how fast {plan.unknown} of {len(plan.runs)} runs "

@@ -62,9 +62,7 @@ def robustness_bars(table: pd.DataFrame) -> go.Figure:
     height = FRAME_HEIGHT + BAR_HEIGHT * len(shown)
     finish(figure, height=height, x_title="Mean accuracy")
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
-    figure.update_yaxes(
-        tickvals=names, ticktext=[_broken(name.partition("/")[2]) for name in names]
-    )
+    figure.update_yaxes(tickvals=names, ticktext=[_broken(name) for name in names])
     figure.update_yaxes(showgrid=False)
     return figure
 
@@ -83,7 +81,7 @@ def severity_curves(table: pd.DataFrame) -> go.Figure:
             x=rows["severity"],
             y=rows["accuracy"],
             mode="lines+markers",
-            name=_broken(str(run).partition("/")[2]),
+            name=_broken(str(run)),
             line={
                 "color": model_colour(model),
                 "width": 2,
@@ -142,7 +140,7 @@ def transfer_matrix(table: pd.DataFrame) -> go.Figure:
         for run, row in zip(cells.index, values, strict=True)
     ]
     trained = dict(zip(table["run"], table["trained_on"], strict=True))
-    names = [f"{_broken(run.partition('/')[2])}<br>{label(trained[run])}" for run in cells.index]
+    names = [f"{_broken(run)}<br>{label(trained[run])}" for run in cells.index]
     columns = [shortened(data).replace(" · ", "<br>") for data in cells.columns]
     figure = _matrix(values, words, columns, names, top=1.0)
     figure.update_layout(height=FRAME_HEIGHT + RUN_HEIGHT * len(names))

@@ -4,26 +4,32 @@ from fer_bench.ui.access import may_name_paths, require_token, show_address, wit
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER, show_budget
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
 from fer_bench.ui.labels import leakages, suspects, votes_beside
-from fer_bench.ui.ranking import headline_runs, open_run, run_link
-from fer_bench.ui.records import (
+from fer_bench.ui.leaderboard.ranking import headline_runs
+from fer_bench.ui.pickers import (
     RUN_PARAMETER,
-    SET_NAMES,
     chosen_run,
+    open_run,
+    pick_run,
+    pick_several,
+    remember_run,
+    run_link,
+    run_table,
+)
+from fer_bench.ui.records import (
+    SET_NAMES,
+    called,
     command,
     history,
     human_line,
     latencies,
     measured,
     own_results,
-    pick_run,
     predictions,
     record_of,
-    remember_run,
     results_store,
     runs,
     status_line,
     table,
-    titles,
 )
 from fer_bench.ui.run_images import data_at_hand, show_pictures
 from fer_bench.ui.widgets import (
@@ -48,6 +54,7 @@ __all__ = [
     "ask_for_data",
     "audit_of",
     "badges",
+    "called",
     "chart",
     "chosen_run",
     "command",
@@ -68,12 +75,14 @@ __all__ = [
     "open_run",
     "own_results",
     "pick_run",
+    "pick_several",
     "predictions",
     "record_of",
     "remember_run",
     "require_token",
     "results_store",
     "run_link",
+    "run_table",
     "runs",
     "set_colours",
     "show_address",
@@ -84,7 +93,6 @@ __all__ = [
     "suspects",
     "table",
     "tiles",
-    "titles",
     "value_table",
     "votes_beside",
     "within_app",

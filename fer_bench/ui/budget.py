@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import quote
 
 import streamlit as st
 
 from fer_bench.formatting import as_percents, escape, how_many
 from fer_bench.studies.latency.budget import Answer, Budget, candidates_by_benchmark, choose
 from fer_bench.studies.latency.tables import MeasuredNetwork, option_table
+from fer_bench.ui.pickers import run_table
 from fer_bench.ui.records import command, runs
 from fer_bench.ui.widgets import download_csv, empty_state
 
 #: The parameter of the Latency page's address that opens one of its tabs, and this control's tab.
 VIEW_PARAMETER, BUDGET_VIEW = "view", "Which model for my budget?"
-#: Longer tables scroll in a window of their own.
-MOST_ROWS = 15
 #: Each way to name a speed: the most at first, and the step.
 FRAMES, FACES = "Frames per second", "Milliseconds per face"
 FIRST = {FRAMES: (30.0, 5.0), FACES: (10.0, 1.0)}
 PERCENT = "%.1f %%"
 COLUMNS = {
-    "link": st.column_config.LinkColumn(
-        "Run", display_text=r"\?run=[^/]*/(.*)$", width=290, pinned=True, help="Open the run"
-    ),
+    "title": st.column_config.TextColumn("Run", width=290, pinned=True, help="Click to open it"),
     "fits": st.column_config.CheckboxColumn("Fits", width="small"),
     "test_accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT),
     "milliseconds": st.column_config.NumberColumn("Median", format="%.2f ms"),
@@ -107,16 +103,7 @@ def _show_options(answer: Answer) -> None:
     if table.empty:
         return
     shown = as_percents(table, ["test_accuracy", "weakest_recall"])
-    shown["link"] = [f"run?run={quote(name)}" for name in table["run"]]
-    st.dataframe(
-        shown,
-        column_order=list(COLUMNS),
-        column_config=COLUMNS,
-        hide_index=True,
-        width="stretch",
-        height="content" if len(shown) <= MOST_ROWS else "auto",
-        key="budget-options",
-    )
+    run_table(shown, COLUMNS, list(table["run"]), "budget-options")
     download_csv(table, "budget.csv", "budget-csv")
     st.caption(
         "Accuracy and recall are those of the test images in fp32. Frames per second count the "

@@ -12,7 +12,7 @@ from fer_bench.results.parse import read_predictions
 from fer_bench.results.store import PREDICTIONS, RECORD, StoredRun, read_run
 from fer_bench.studies.comparison.compare import Comparison, compare
 from fer_bench.types import ImageSet
-from fer_bench.ui.records import runs, titles
+from fer_bench.ui.records import called, runs
 
 #: What stands in the address: `?runs=<dataset>/<run>,<dataset>/<run>`.
 RUNS_PARAMETER = "runs"
@@ -41,8 +41,7 @@ def on_the_same_images(chosen: Sequence[StoredRun]) -> list[StoredRun]:
     """The runs that can be compared with the first one; a notice names those that are left out."""
     same = [run for run in chosen if _measured_on(run) == _measured_on(chosen[0])]
     if left_out := [run for run in chosen if run not in same]:
-        called = titles()
-        names = ", ".join(escape(called.get(run.id, run.name)) for run in left_out)
+        names = ", ".join(escape(called(run.id)) for run in left_out)
         st.warning(f"Left out, as they were measured on other images: {names}.")
     return same
 
@@ -68,11 +67,10 @@ def pick_runs(groups: Sequence[Sequence[StoredRun]]) -> list[StoredRun]:
     if unknown:
         st.warning(f"Nothing to compare of {escape(', '.join(unknown))}: no finished run here.")
     known = list(dict.fromkeys(name for name in wanted if name in by_id))[:MOST_RUNS]
-    called = titles()
     names = st.multiselect(
         "Runs",
         list(by_id),
-        format_func=lambda name: called.get(name, name),
+        format_func=called,
         default=known or [run.id for run in groups[0][:2]],
         max_selections=MOST_RUNS,
         key="compared-runs",
@@ -89,7 +87,8 @@ def compared(chosen: Sequence[StoredRun], images: ImageSet) -> Comparison:
         FerBenchError: as that.
     """
     changed = tuple(_changed(run.folder / file) for run in chosen for file in (RECORD, PREDICTIONS))
-    return _compare(tuple(str(run.folder) for run in chosen), changed, images)
+    names = tuple(called(run.id) for run in chosen)
+    return _compare(tuple(str(run.folder) for run in chosen), names, changed, images)
 
 
 def _changed(file: Path) -> int:
@@ -100,6 +99,9 @@ def _changed(file: Path) -> int:
 
 
 @st.cache_resource(max_entries=16, show_spinner="Comparing the runs …")
-def _compare(folders: tuple[str, ...], changed: tuple[int, ...], images: ImageSet) -> Comparison:
+def _compare(
+    folders: tuple[str, ...], names: tuple[str, ...], changed: tuple[int, ...], images: ImageSet
+) -> Comparison:
     found = [read_run(Path(folder)) for folder in folders]
-    return compare(found, [read_predictions(run.folder / PREDICTIONS) for run in found], images)
+    predictions = [read_predictions(run.folder / PREDICTIONS) for run in found]
+    return compare(found, predictions, images, names=names)

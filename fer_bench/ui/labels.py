@@ -65,7 +65,7 @@ def _leakage(run: StoredRun, emotions: tuple[str, ...], changed: int) -> Leakage
 
 
 def leakages(stored: Sequence[StoredRun]) -> tuple[dict[str, Leakage], list[str]]:
-    """Each run's leak by its name, and a sentence for each run whose predictions are damaged.
+    """Each run's leak by its `StoredRun.id`, and a sentence for each damaged file of predictions.
 
     Runs without predictions on test are left out.
     """
@@ -80,5 +80,5 @@ def leakages(stored: Sequence[StoredRun]) -> tuple[dict[str, Leakage], list[str]
             problems.append(str(error))
             continue
         if leak:
-            found[run.name] = leak
+            found[run.id] = leak
     return found, problems

@@ -16,14 +16,14 @@ from fer_bench.formatting import escape, percent
 from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore, StoredRun
 from fer_bench.results.titles import model_title
 from fer_bench.studies.model_card.card import model_card
+from fer_bench.ui.pickers import chosen_run
 from fer_bench.ui.records import (
-    chosen_run,
+    called,
     command,
     default_id,
     predictions,
     results_store,
     runs,
-    titles,
 )
 from fer_bench.ui.widgets import empty_state, show_error
 
@@ -52,7 +52,7 @@ def run_label(run: StoredRun, name: str | None = None) -> str:
 
     name: what to call it instead of its title.
     """
-    parts = [name or titles().get(run.id, run.id)]
+    parts = [name or called(run.id)]
     if _accuracy(run) >= 0:
         parts.append(percent(_accuracy(run)))
     if run.id == default_id():
@@ -67,9 +67,9 @@ def run_labels(choices: Sequence[StoredRun]) -> dict[str, str]:
 
 def _told_apart(models: Mapping[str, str]) -> dict[str, str]:
     """Runs `dataset/run` by their models; by their titles where those repeat."""
-    times, called = Counter(models.values()), titles()
+    times = Counter(models.values())
     return {
-        run: model_title(model) if times[model] == 1 else called.get(run, run)
+        run: model_title(model) if times[model] == 1 else called(run)
         for run, model in models.items()
     }
 
@@ -172,7 +172,7 @@ def about_models(chosen: Sequence[StoredRun]) -> None:
 
 @st.dialog("About the model", width="large")
 def _show_cards(chosen: Sequence[StoredRun]) -> None:
-    names = [escape(run.name) for run in chosen]
+    names = [escape(called(run.id)) for run in chosen]
     places = st.tabs(names) if len(names) > 1 else [st.container()]
     for place, run in zip(places, chosen, strict=True):
         with place.container(height=CARD_HEIGHT, border=False):  # wide tables scroll in it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,12 @@ from fer_bench.results.parse import read_history, read_predictions
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.human_line import HumanLine
 from fer_bench.results.reports.human_line import human_line as find_human_line
-from fer_bench.results.reports.latency_files import LATENCY, StoredLatency, list_latencies
+from fer_bench.results.reports.latency_files import (
+    LATENCY,
+    NETWORKS,
+    StoredLatency,
+    list_latencies,
+)
 from fer_bench.results.store import (
     DEFAULT,
     DEFAULT_FILE,
@@ -34,6 +40,7 @@ from fer_bench.results.store import (
     open_results,
 )
 from fer_bench.results.summary import mark_own, summary_table
+from fer_bench.results.titles import model_title
 from fer_bench.results.usage import fer_bench_command
 from fer_bench.settings import Settings
 from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
@@ -41,9 +48,7 @@ from fer_bench.types import ImageSet
 
 #: How a record's metrics are called on the pages, in reading order.
 SET_NAMES: dict[ImageSet, str] = {"test": "Test", "test_clean": "Clean test", "val": "Validation"}
-RUN_PARAMETER = "run"
-#: Where a visit remembers its run, `dataset/run`.
-CHOSEN = "chosen-run"
+_Stored = tuple[list[StoredRun], pd.DataFrame, dict[str, str]]
 #: Seconds between two looks at results that lie at a URL.
 LOOK_EVERY = 60.0
 
@@ -67,12 +72,6 @@ def results_store() -> ResultsStore:
 def own_results() -> str | None:
     """The results folders or URLs that this dashboard was given; None for the shipped one."""
     return Settings().results
-
-
-def chosen_run() -> str | None:
-    """The `dataset/run` of the address, else the one chosen on another page of this visit."""
-    chosen = st.query_params.get(RUN_PARAMETER) or st.session_state.get(CHOSEN)
-    return str(chosen) if chosen else None
 
 
 def _state(roots: Sequence[Path], file: str) -> str:
@@ -122,13 +121,15 @@ def _kept_for_good() -> Iterator[None]:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the records …")
-def _load(roots: tuple[Path, ...], state: str) -> tuple[list[StoredRun], pd.DataFrame]:
+def _load(roots: tuple[Path, ...], state: str) -> _Stored:
     with _kept_for_good():
         stored = ResultsStore(*roots).runs()
-        return stored, mark_own(summary_table(stored))
+        runs_table = mark_own(summary_table(stored))
+        ids = runs_table["dataset"] + "/" + runs_table["run"]
+        return stored, runs_table, dict(zip(ids, runs_table["title"], strict=True))
 
 
-def _stored() -> tuple[list[StoredRun], pd.DataFrame]:
+def _stored() -> _Stored:
     roots = results_store().roots
     return _load(roots, _runs_state(roots))
 
@@ -144,10 +145,19 @@ def table() -> pd.DataFrame:
 
 
 def titles() -> dict[str, str]:
-    """What people call each run, by `StoredRun.id`; unreadable runs have none."""
-    runs_table = table()
-    ids = runs_table["dataset"] + "/" + runs_table["run"]
-    return dict(zip(ids, runs_table["title"], strict=True))
+    """What people call each run, by `StoredRun.id`; unreadable runs have none. Not to be modified.
+
+    Each title stands for one run alone.
+    """
+    return _stored()[2]
+
+
+def called(name: str) -> str:
+    """What people call the run or bare network `dataset/run`; its id where it has no title."""
+    folder, _, network = name.partition("/")
+    if folder == NETWORKS and (size := re.fullmatch(r"(.+)-(\d+)px", network)):
+        return f"{model_title(size[1])}, {size[2]} px"
+    return titles().get(name, name)
 
 
 def latencies() -> list[StoredLatency]:
@@ -240,45 +250,13 @@ def command(words: str) -> str:
     """A command to copy: `RUN` in it becomes a run that is here, and own results are named."""
     if "RUN" in words.split():
         done = [run for run in runs() if run.record and run.record.status == "done"]
-        best = max(done, key=_merit).id if done else "RUN"
+        best = max(done, key=merit).id if done else "RUN"
         name = DEFAULT if default_id() else best
         words = " ".join(name if word == "RUN" else word for word in words.split())
     return fer_bench_command(words, own_results())
 
 
-def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
-    """A select box over runs that follows, and keeps up, the address's `?run=`.
-
-    Without it the run chosen on another page of this visit comes first, then the default one, or
-    else the best comparable one. key: different on every page.
-    """
-    by_id = {run.id: run for run in choices}
-    wanted = st.query_params.get(RUN_PARAMETER)
-    if wanted is not None and wanted not in by_id:
-        st.warning(f"This page has no run {escape(wanted)}; showing another.")
-    names, called = list(by_id), titles()
-    best = max(names, key=lambda name: _merit(by_id[name]))
-    preferred = (wanted, st.session_state.get(CHOSEN), default_id())
-    first = next((name for name in preferred if name in by_id), best)
-    chosen = st.selectbox(
-        "Run",
-        names,
-        index=names.index(first),
-        key=key,
-        format_func=lambda name: called.get(name, name),
-    )
-    remember_run(chosen)
-    st.set_page_config(page_title=f"{called.get(chosen, chosen)} · FER Bench")
-    return by_id[chosen]
-
-
-def remember_run(chosen: str) -> None:
-    """One run for the whole visit: in the address, and for the pages that are opened next."""
-    st.query_params[RUN_PARAMETER] = chosen
-    st.session_state[CHOSEN] = chosen
-
-
-def _merit(run: StoredRun) -> tuple[bool, float]:
+def merit(run: StoredRun) -> tuple[bool, float]:
     """Orders runs: comparable ones by test accuracy, then the others."""
     test = run.record.metrics.get("test") if run.record else None
     return (bool(run.record and run.record.comparable), test.accuracy if test else -1.0)

@@ -213,9 +213,9 @@ def test_a_page_with_its_runtime_elsewhere_says_how_to_open_it(
     export: Export, tmp_path: Path
 ) -> None:
     out = tmp_path / "page"
-    code, text, err = export(out, "--format", "web", "--cdn")
+    code, _, err = export(out, "--format", "web", "--cdn")
     assert code == 0, err
-    assert f"python -m http.server -d {out}" in text
+    assert f"next: python -m http.server -d {out}" in err
     assert not (out / "runtime").exists()
     page = html.unescape((out / "index.html").read_text())
     assert "connect-src 'self' https://cdn.jsdelivr.net;" in page

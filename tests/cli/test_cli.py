@@ -117,7 +117,7 @@ def test_train_evaluate_results_in_turn(fer, tmp_path):
     assert "already finished" in one_line(err)
     code, _, err = fer(*train, "--force")
     assert code == 0
-    assert f"look at them with: FER_BENCH_RESULTS={tmp_path}:" in err
+    assert f"next: FER_BENCH_RESULTS={tmp_path}:" in err
 
     code, out, _ = fer("evaluate", record["name"], *common, "--json")
     report = json.loads(out)
@@ -162,9 +162,9 @@ def test_results_marks_the_default_run(fer, tmp_path):
 @pytest.mark.parametrize(
     ("results", "hint"),
     [
-        (DEFAULT_RESULTS, "results; look at them with: streamlit run app.py"),
-        ("my runs", "with: FER_BENCH_RESULTS='my runs:results' streamlit run app.py"),
-        ("mine:results", "with: FER_BENCH_RESULTS=mine:results streamlit run app.py"),
+        (DEFAULT_RESULTS, "next: streamlit run app.py"),
+        ("my runs", "next: FER_BENCH_RESULTS='my runs:results' streamlit run app.py"),
+        ("mine:results", "next: FER_BENCH_RESULTS=mine:results streamlit run app.py"),
     ],
 )
 def test_what_is_trained_elsewhere_is_shown_beside_the_shipped_runs(
@@ -172,7 +172,7 @@ def test_what_is_trained_elsewhere_is_shown_beside_the_shipped_runs(
 ):
     monkeypatch.chdir(dashboard_folder())
     report([make_record()], False, open_results(results))
-    assert capsys.readouterr().err.splitlines()[-1].endswith(hint)
+    assert capsys.readouterr().err.splitlines()[-1] == hint
 
 
 def test_results_ranks_each_benchmark_by_itself(fer, tmp_path):

@@ -69,7 +69,7 @@ def test_a_benchmark_at_an_object_store(fer: Fer, lab: str, tmp_path: Path) -> N
 
     code, _, err = fer("run", str(sweep), "--results", lab)
     assert (code, err.count(": skipped")) == (0, 2)
-    assert f"records in {lab}; look at them with: FER_BENCH_RESULTS={lab}:" in err
+    assert f"records in {lab}\nnext: FER_BENCH_RESULTS={lab}:" in err
     code, out, _ = fer("results", "--results", lab, "--json")
     assert sorted(row["run"] for row in json.loads(out)["runs"]) == sorted(
         record["name"] for record in (first, second)

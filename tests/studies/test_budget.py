@@ -32,7 +32,8 @@ def candidate(
     }
     test = record.metrics["test"].model_copy(update={"accuracy": accuracy, "per_class": per_class})
     return Candidate(
-        name=name,
+        name=f"fer2013/{name}",
+        title=name,
         record=record.model_copy(update={"metrics": {**record.metrics, "test": test}}),
         report=report,
     )
@@ -46,7 +47,7 @@ ALL = (FAST, MIDDLE, SLOW)
 
 
 def names(answer: Answer) -> list[str]:
-    return [option.name for option in answer.options if not option.misses]
+    return [option.title for option in answer.options if not option.misses]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_the_most_accurate_run_within_the_milliseconds_is_best(
 ) -> None:
     answer = choose(ALL, Budget(milliseconds=milliseconds))
     assert names(answer) == fits
-    assert (answer.best.name if answer.best else None) == (fits[0] if fits else None)
+    assert (answer.best.title if answer.best else None) == (fits[0] if fits else None)
 
 
 def test_the_answer_says_why() -> None:
@@ -106,7 +107,7 @@ def test_runs_may_miss_several_limits() -> None:
 def test_where_none_fits_the_least_shortfall_comes_closest() -> None:
     answer = choose(ALL, Budget(milliseconds=5.5, recall={"fear": 0.5, "disgust": 0.45}))
     assert answer.best is None
-    assert [option.name for option in answer.options] == ["middle", "fast", "slow"]
+    assert [option.title for option in answer.options] == ["middle", "fast", "slow"]
     assert answer.sentence == (
         "No run fits; middle comes closest: it takes 6 ms per face instead of 5.5."
     )
@@ -154,7 +155,7 @@ def test_what_cannot_be_judged_is_counted() -> None:
 
 def test_a_run_without_a_test_split_is_no_candidate() -> None:
     record = FAST.record.model_copy(update={"metrics": {"val": FAST.record.metrics["val"]}})
-    untested = Candidate(name="untested", record=record, report=FAST.report)
+    untested = Candidate(name="untested", title="untested", record=record, report=FAST.report)
     assert choose([untested], Budget(milliseconds=20)).ruled_out == {
         "no result on the test images": 1
     }
@@ -168,7 +169,8 @@ def test_an_emotion_that_a_run_does_not_know_is_never_recalled() -> None:
 
 
 def test_benchmarks_do_not_mix() -> None:
-    four = Candidate(name="four", record=make_record(emotions=EXPRESSIO), report=make_report())
+    record = make_record(emotions=EXPRESSIO)
+    four = Candidate(name="four", title="four", record=record, report=make_report())
     with pytest.raises(ValueError, match="expected runs of one benchmark, got several"):
         choose([FAST, four], Budget(milliseconds=20))
 

@@ -31,7 +31,6 @@ from fer_bench.studies.latency.tables import (
     measurement_table,
     one_per_model,
     remarks,
-    short_names,
     stage_table,
 )
 
@@ -109,23 +108,6 @@ def test_stages_and_the_rest_make_the_total() -> None:
 def test_tables_of_nothing_have_their_columns() -> None:
     assert tuple(measurement_table([]).columns) == MEASUREMENT_COLUMNS
     assert tuple(stage_table([]).columns) == STAGE_COLUMNS
-
-
-def test_a_short_name_says_what_tells_equals_apart() -> None:
-    names = [
-        "fer2013/net-strong-40ep-s0",
-        "fer2013/net-strong-18ep-s0",
-        "networks/net-48px",
-        "kaggle/net-strong-40ep-s0",
-    ]
-    assert short_names([network(names[0], "net")]) == {names[0]: "net, 48 px"}
-    assert list(short_names([network(n, "net") for n in names[:2]]).values()) == [
-        "net, 48 px, 40ep",
-        "net, 48 px, 18ep",
-    ]
-    assert len(set(short_names([network(n, "net") for n in names]).values())) == 4
-    twisted = ["d/net-a-b", "d/net-b-a"]
-    assert short_names([network(n, "net") for n in twisted]) == {n: n for n in twisted}
 
 
 def test_the_machine_of_most_networks_comes_first() -> None:

@@ -83,11 +83,12 @@ def test_the_slider_answers_what_is_sure_enough(mixed: Path) -> None:
 
 def test_another_run_is_drawn_beside_it(mixed: Path) -> None:
     app = open_page("calibration", BEST)
-    assert app.dataframe[1].value["run"].tolist() == ["resnet18-full-finetune-5-s0"]
+    assert app.dataframe[1].value["title"].tolist() == ["ResNet18, fine-tuned, 5 epochs"]
     app.multiselect[0].set_value([SECOND]).run()
     assert not app.exception
     areas = app.dataframe[1].value
-    assert areas["run"].tolist() == [BEST.split("/")[1], SECOND.split("/")[1]]
+    titles = ["ResNet18, fine-tuned, 5 epochs", "ResNet18, fine-tuned, 5 epochs, seed 1"]
+    assert areas["title"].tolist() == titles
     assert areas["aurc"][0] == pytest.approx(
         selective.area_under_risk_coverage(*calibrated("test"))
     )

@@ -71,7 +71,7 @@ def test_the_page_opens_on_the_two_best_comparable_runs(stored: Path) -> None:
     ]
     assert len(app.multiselect[0].options) == len({FIRST, SECOND, WORSE, LIMITED})
     assert app.query_params["runs"] == f"{FIRST},{SECOND}"
-    assert "These 140 test images cannot tell the 2 seeds of resnet18-full-finetune-5" in texts(app)
+    assert "These 140 test images cannot tell the 2 seeds of ResNet18, fine-tuned" in texts(app)
     assert len(app.get("plotly_chart")) == 5
 
 
@@ -79,7 +79,8 @@ def test_the_address_names_the_runs(stored: Path) -> None:
     app = open_runs(WORSE, FIRST, "fer2013/gone")
     assert app.multiselect[0].value == [WORSE, FIRST]
     assert "Nothing to compare of fer2013/gone: no finished run here." in texts(app)
-    assert frame(app, "link")["link"].tolist() == [f"run?run={FIRST}", f"run?run={WORSE}"]
+    titles = ["ResNet18, fine-tuned, 5 epochs", "VGG16, fine-tuned, 5 epochs, seed 2"]
+    assert frame(app, "title")["title"].tolist() == titles
 
 
 def test_pairs_are_those_of_the_library(stored: Path) -> None:
@@ -121,7 +122,8 @@ def test_runs_of_other_images_are_left_out_by_name_and_the_rest_is_shown(stored:
     run = save_run(stored, few, make_predictions(emotions=EXPRESSIO))
     app = open_runs(FIRST, f"fer2013/{run.name}", WORSE)
     assert "measured on other images: Expressio, fine-tuned, 5 epochs, 4 emotions." in texts(app)
-    assert frame(app, "link")["link"].tolist() == [f"run?run={FIRST}", f"run?run={WORSE}"]
+    titles = ["ResNet18, fine-tuned, 5 epochs", "VGG16, fine-tuned, 5 epochs, seed 2"]
+    assert frame(app, "title")["title"].tolist() == titles
     alone = open_runs(FIRST, f"fer2013/{run.name}")
     assert "Choose two runs or more" in texts(alone)
     assert not alone.dataframe

@@ -166,23 +166,25 @@ def test_without_votes_the_page_says_what_is_needed(mixed: Path) -> None:
 def test_the_leak_has_its_worth_for_each_comparable_run(mixed: Path) -> None:
     app = view(open_page("labels", BEST), LEAK)
     table = app.dataframe[0].value
-    assert set(table["run"]) == {
-        "resnet18-full-finetune-5-s0",
-        "resnet18-full-finetune-5-s1",
-        "vgg16-frozen-frozen-20-s0",
+    assert set(table["title"]) == {
+        "ResNet18, fine-tuned, 5 epochs",
+        "ResNet18, fine-tuned, 5 epochs, seed 1",
+        "VGG16, frozen",
     }
     found = leakage(make_predictions(), FER2013)
-    mine = table.set_index("run").loc["resnet18-full-finetune-5-s0"]
+    mine = table.set_index("title").loc["ResNet18, fine-tuned, 5 epochs"]
     assert mine["whole_accuracy"] == pytest.approx(100 * found.whole.value)
     assert mine["leaked_accuracy"] == pytest.approx(100 * found.leaked.value)
     assert mine["worth"] == pytest.approx(100 * found.worth)
-    assert f"{found.leaked.n} of the 140 test images of resnet18-full-finetune-5-s0" in texts(app)
+    assert f"{found.leaked.n} of the 140 test images of ResNet18, fine-tuned, 5 epochs" in texts(
+        app
+    )
 
 
 def test_runs_that_are_not_comparable_show_on_demand(mixed: Path) -> None:
     app = view(open_page("labels", BEST), LEAK)
     app.toggle[0].set_value(True).run()
-    assert "keras-cnn-full-finetune-5-limit20-s0" in set(app.dataframe[0].value["run"])
+    assert "keras-cnn, fine-tuned, 5 epochs, 20 images" in set(app.dataframe[0].value["title"])
 
 
 def test_a_damaged_run_does_not_hide_the_others(mixed: Path) -> None:

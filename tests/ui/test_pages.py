@@ -315,9 +315,9 @@ def test_an_ensemble_shows_its_members_and_no_seed(mixed: Path) -> None:
     app = open_page("run", "fer2013/ensemble-best")
     assert "ensemble · of 2 · fitted weights · fer2013 · official" in texts(app).splitlines()
     members = next(frame.value for frame in app.dataframe if "weight" in frame.value)
-    assert members[["link", "weight", "temperature"]].values.tolist() == [
-        ["run?run=fer2013/a", 75.0, 1.25],
-        ["run?run=fer2013/b", 25.0, 1.25],
+    assert members[["title", "weight", "temperature"]].values.tolist() == [
+        ["fer2013/a", 75.0, 1.25],
+        ["fer2013/b", 25.0, 1.25],
     ]
     settings = [row for frame in app.dataframe for row in frame.value.values.tolist()]
     assert ["Temperature", "1.5"] in settings

@@ -10,6 +10,7 @@ from page_fixtures import BEST, mixed, open_page, plain, results, texts, tiles
 from record_fixtures import make_record
 from robustness_fixtures import make_robustness, make_tested_on, make_transfer
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Multiselect
 
 from fer_bench import plots
 from fer_bench.plots.style import MODEL_COLOURS
@@ -22,6 +23,7 @@ from fer_bench.studies.robustness.tables import Measured, curves, severity_table
 __all__ = ["mixed", "results"]  # fixtures
 
 SECOND = "fer2013/resnet18-full-finetune-5-s1"
+TITLES = {BEST: "ResNet18, fine-tuned, 5 epochs", SECOND: "ResNet18, fine-tuned, 5 epochs, seed 1"}
 OTHERS = "Other data sets"
 ALL = tuple(CORRUPTIONS)
 
@@ -37,6 +39,11 @@ def measured(mixed: Path) -> Path:
     add_robustness(best.folder, make_robustness(best.require_record(), tested_on=few))
     add_transfer(best.folder, make_transfer(best.require_record()))
     return mixed
+
+
+def chosen_runs(app: AppTest) -> Multiselect:
+    """The box of the runs side by side."""
+    return app.multiselect(key="several-Runs")
 
 
 def others(app: AppTest) -> AppTest:
@@ -77,19 +84,22 @@ def test_runs_of_one_setting_stand_side_by_side(measured: Path) -> None:
         "fer2013 · official · test · 140 images · 11 corruptions · seed 0",
         "fer2013 · official · test · 20 images · 11 corruptions · seed 0",
     ]
-    assert app.multiselect(key="run").value == [BEST, SECOND]
+    assert chosen_runs(app).value == [BEST, SECOND]
     assert len(app.get("plotly_chart")) == 3
-    table = app.dataframe[0].value.set_index("run")
-    assert table.index.tolist() == [BEST, SECOND]  # the sturdier, though less accurate when clean
-    assert table.loc[SECOND, "clean_accuracy"] == pytest.approx(72)
-    assert table.loc[BEST, "mean_corruption_accuracy"] == pytest.approx(
+    table = app.dataframe[0].value.set_index("title")
+    assert table.index.tolist() == [
+        TITLES[BEST],
+        TITLES[SECOND],
+    ]  # the sturdier, though less accurate when clean
+    assert table.loc[TITLES[SECOND], "clean_accuracy"] == pytest.approx(72)
+    assert table.loc[TITLES[BEST], "mean_corruption_accuracy"] == pytest.approx(
         100 * (0.7 - 0.02 * 3 * 12 / 11)
     )
 
 
 def test_a_single_run_has_its_figures_in_tiles(measured: Path) -> None:
     app = open_page("robustness", SECOND)
-    assert app.multiselect(key="run").value == [SECOND]
+    assert chosen_runs(app).value == [SECOND]
     mean = 0.72 - 0.05 * 3 * 12 / 11
     assert tiles(app) == {
         "Under corruptions": f"{mean:.1%}".replace("%", " %"),
@@ -98,11 +108,19 @@ def test_a_single_run_has_its_figures_in_tiles(measured: Path) -> None:
     }
 
 
+def test_the_address_holds_ids_and_every_list_their_names(measured: Path) -> None:
+    app = open_page("robustness")
+    assert app.query_params["run"] == [BEST, SECOND]
+    names = [TITLES[BEST], TITLES[SECOND]]
+    assert chosen_runs(app).options == names
+    assert app.selectbox(key="heat-map-run").options == names
+
+
 def test_the_other_setting_has_its_own_runs(measured: Path) -> None:
     app = open_page("robustness")
     app.selectbox(key="setting").set_value(app.selectbox(key="setting").options[1]).run()
     assert not app.exception
-    assert app.multiselect(key="run").options == [BEST]
+    assert chosen_runs(app).options == [TITLES[BEST]]
     assert app.dataframe[0].value["n"].tolist() == [20]
 
 
@@ -115,7 +133,7 @@ def test_every_corruption_has_its_curve(measured: Path) -> None:
 
 def test_without_a_run_the_page_asks_for_one(measured: Path) -> None:
     app = open_page("robustness")
-    app.multiselect(key="run").set_value([]).run()
+    chosen_runs(app).set_value([]).run()
     assert "Choose a run to see it under each corruption." in texts(app)
     assert not app.exception
 
@@ -134,7 +152,7 @@ def test_a_damaged_file_is_one_sentence_and_the_others_show(measured: Path) -> N
     (measured / SECOND / ROBUSTNESS).write_text("{")
     app = open_page("robustness")
     assert "robustness.json is damaged" in plain(app.warning[0].value)
-    assert app.multiselect(key="run").options == [BEST]
+    assert chosen_runs(app).options == [TITLES[BEST]]
 
 
 def test_a_new_report_appears_without_a_restart(measured: Path) -> None:
@@ -143,7 +161,7 @@ def test_a_new_report_appears_without_a_restart(measured: Path) -> None:
     run = store.find("fer2013/vgg16-frozen-frozen-20-s0")
     add_robustness(run.folder, make_robustness(run.require_record(), clean=0.4, step=0.01))
     app.run()
-    assert "fer2013/vgg16-frozen-frozen-20-s0" in app.multiselect(key="run").options
+    assert "VGG16, frozen" in chosen_runs(app).options
 
 
 def test_a_face_of_the_users_data_can_be_spoilt(
@@ -192,7 +210,7 @@ def test_bars_are_the_means_and_marks_the_clean_accuracy() -> None:
 def test_curves_of_one_model_differ_in_their_dashes() -> None:
     figure = plots.severity_curves(curves([made("a"), made("b")], "jpeg"))
     assert [line.line.dash for line in figure.data] == ["solid", "dash"]
-    assert [line.name for line in figure.data] == ["a", "b"]
+    assert [line.name for line in figure.data] == ["fer2013/a", "fer2013/b"]
     assert list(figure.layout.xaxis.ticktext) == ["clean", "1", "2", "3", "4", "5"]
     assert list(figure.data[0].x) == [0, 1, 2, 3, 4, 5]
 
@@ -220,7 +238,7 @@ def test_the_matrix_marks_own_data_and_leaves_the_rest_empty() -> None:
     words = [annotation.text for annotation in figure.layout.annotations]
     assert words == ["70.0%<br>own", "80.0%", "–", "90.0%<br>own"]
     assert list(figure.layout.xaxis.ticktext) == ["fer2013<br>test", "ckplus<br>test"]
-    assert list(figure.layout.yaxis.ticktext) == ["a<br>fer2013", "b<br>ckplus"]
+    assert list(figure.layout.yaxis.ticktext) == ["fer2013/a<br>fer2013", "ckplus/b<br>ckplus"]
 
 
 def test_a_matrix_of_own_data_alone_is_marked_too() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_bench.cli.commands.serve import TOKEN
-from fer_bench.cli.console import err, out, print_json
+from fer_bench.cli.console import err, out, print_json, say_next
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 
 if TYPE_CHECKING:
@@ -145,3 +145,4 @@ def live(
         err.print("loading the model", markup=False)
         classifier = open_classifier(store.find(run))
         watch(window, classifier, detector, mirror=mirror)
+    say_next("app", store)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json, print_table, progress_bars
+from fer_bench.cli.console import (
+    err,
+    out,
+    print_json,
+    print_table,
+    progress_bars,
+    say_next,
+)
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Classes,
@@ -65,6 +73,7 @@ def check(
         print_json(asdict(found))
     else:
         _print_check(found)
+        say_next(f"data audit {shlex.quote(source)}")
 
 
 def _print_check(found: DataCheck) -> None:
@@ -110,6 +119,7 @@ def audit(source: SourceArgument, classes: Classes = None, as_json: Json = False
         print_json(found.model_dump(mode="json"))
     else:
         _print_audit(found)
+        say_next(f"train --model compact_resnet --data {shlex.quote(source)}")
 
 
 def _print_audit(found: Audit) -> None:
@@ -180,6 +190,7 @@ def labels(
     if tally:
         words = ", ".join(f"{side} {n:,}" for side, n in tally.items())
         out.print(f"the voters side with: {words}")
+    say_next("app", store)
 
 
 def _votes(

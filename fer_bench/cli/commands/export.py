@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json, progress_bars
+from fer_bench.cli.console import err, out, print_json, progress_bars, say_next, say_step
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Data,
@@ -125,6 +126,10 @@ def export(
         _print(report)
         if whole:
             _print_bundle(whole, format)
+        elif format == "onnx":
+            say_next(f"evaluate --model {shlex.quote(f'onnx:{to}')} --data YOUR_DATA")
+        else:
+            say_next(f"latency {shlex.quote(run)}", store)
 
 
 def _bundle(format: str, to: Path, runtime: Path | None, cdn: bool, force: bool) -> Bundle:
@@ -154,8 +159,8 @@ def _print_bundle(whole: BundleReport, format: str) -> None:
         "python": f"cd {whole.folder} && pip install -r requirements.txt && python run.py PHOTO",
     }
     size = f"{len(whole.files)} files, {whole.bytes / 1e6:,.1f} MB"
-    lines = [f"written to     {whole.folder}, {size}", f"to use it      {use[format]}"]
-    out.print("\n".join(lines), markup=False)
+    out.print(f"written to     {whole.folder}, {size}", markup=False)
+    say_step(use[format])
 
 
 def _print(report: ExportReport) -> None:

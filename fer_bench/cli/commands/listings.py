@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json
+from fer_bench.cli.console import err, out, print_json, say_next
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, suggest
 
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 list_app = typer.Typer(help="What there is to choose from.", no_args_is_help=True)
 
 
-def _show(items: Mapping[str, str], as_json: bool) -> None:
+def _show(items: Mapping[str, str], as_json: bool, then: str) -> None:
+    """The items, and then the command that takes one of them."""
     if as_json:
         print_json([{"name": name, "summary": summary} for name, summary in items.items()])
         return
     width = max(map(len, items))
     for name, summary in items.items():
         out.print(f"{name:<{width}}  {summary}", markup=False)
+    say_next(then)
 
 
 @list_app.command()
@@ -33,7 +36,7 @@ def models(as_json: Json = False) -> None:
     """The networks; any `timm:NAME` and `clip:HF_ID` works too."""
     from fer_bench.models.build import list_models
 
-    _show(list_models(), as_json)
+    _show(list_models(), as_json, "train --model compact_resnet --data YOUR_DATA")
 
 
 @list_app.command()
@@ -41,7 +44,8 @@ def datasets(as_json: Json = False) -> None:
     """The formats that --data accepts."""
     from fer_bench.data.readers.registry import DATASETS
 
-    _show({name: DATASETS.entry(name).summary for name in DATASETS}, as_json)
+    found = {name: DATASETS.entry(name).summary for name in DATASETS}
+    _show(found, as_json, "data check YOUR_DATA")
 
 
 @list_app.command()
@@ -49,7 +53,8 @@ def detectors(as_json: Json = False) -> None:
     """The face detectors of `predict` and the pages."""
     from fer_bench.inference.detectors.base import DETECTORS
 
-    _show({name: DETECTORS.entry(name).summary for name in DETECTORS}, as_json)
+    found = {name: DETECTORS.entry(name).summary for name in DETECTORS}
+    _show(found, as_json, "predict default YOUR_PHOTO --detector yunet")
 
 
 @list_app.command()
@@ -57,7 +62,8 @@ def corruptions(as_json: Json = False) -> None:
     """What `robustness` does to faces, each in five severities."""
     from fer_bench.studies.robustness.corruptions import CORRUPTIONS
 
-    _show({name: CORRUPTIONS.entry(name).summary for name in CORRUPTIONS}, as_json)
+    found = {name: CORRUPTIONS.entry(name).summary for name in CORRUPTIONS}
+    _show(found, as_json, "robustness default --data YOUR_DATA")
 
 
 @list_app.command()
@@ -65,7 +71,8 @@ def recipes(as_json: Json = False) -> None:
     """The ways of training; a path of your own YAML file works too."""
     from fer_bench.specs.recipe import load_recipe, recipe_names
 
-    _show({name: load_recipe(name).description for name in recipe_names()}, as_json)
+    found = {name: load_recipe(name).description for name in recipe_names()}
+    _show(found, as_json, "train --model compact_resnet --recipe strong --data YOUR_DATA")
 
 
 @list_app.command()
@@ -73,7 +80,8 @@ def emotions(as_json: Json = False) -> None:
     """The label sets, in label order."""
     from fer_bench.emotions import EMOTION_SETS
 
-    _show({name: ", ".join(labels) for name, labels in EMOTION_SETS.items()}, as_json)
+    found = {name: ", ".join(labels) for name, labels in EMOTION_SETS.items()}
+    _show(found, as_json, "train --model compact_resnet --emotions happy,sad --data YOUR_DATA")
 
 
 @list_app.command()
@@ -101,6 +109,7 @@ def published(
         out.print(
             f"       {figure.source}" + (f"  {figure.note}" if figure.note else ""), markup=False
         )
+    say_next("results")
 
 
 def results(
@@ -174,6 +183,12 @@ def results(
             out.print(_line(row), markup=False)
     for name, problem in unreadable.items():
         out.print(f"\nunreadable: {name}: {problem}", markup=False)
+    best = table[table["comparable"] & (table["status"] == "done")]
+    best = best[best["benchmark"] == best["benchmark"].iloc[0]] if len(best) else best
+    if len(best) > 1:
+        say_next(f"compare {' '.join((best['dataset'] + '/' + best['run']).head(2))}", store)
+    else:
+        say_next("report --out report.html", store)
 
 
 def _draw(store: ResultsStore, name: str, as_json: bool) -> None:
@@ -199,6 +214,8 @@ def _draw(store: ResultsStore, name: str, as_json: bool) -> None:
         print_json({"run": run.id, "files": list(map(str, files))})
     for path in () if as_json else files:
         out.print(str(path), markup=False)
+    if not as_json:
+        say_next(f"report --out report.html --figures {shlex.quote(str(folder))}", store)
 
 
 def _fit_sets(store: ResultsStore, name: str, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from fer_bench.backends.registry import BACKENDS
-from fer_bench.cli.console import err, interruptible, print_json, progress_bars
+from fer_bench.cli.console import err, interruptible, print_json, progress_bars, say_next, say_step
 from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, RunFailed, suggest
@@ -128,6 +128,15 @@ def predict(
             _write(written, outputs, classifier.emotions, stdout, summary)
     err.print(summary.lines()[0], markup=False)
     _require_success(summary, copies, len(inputs))
+    if not as_json:
+        _say_next(out, [str(path) for path in paths], run, store)
+
+
+def _say_next(folder: Path | None, paths: Sequence[str], run: str, store: ResultsStore) -> None:
+    if folder is not None:
+        say_step(f"open {folder}")
+    else:
+        say_next(f"predict {shlex.join([run, *paths[:3]])} --out annotated", store)
 
 
 def fetch(
@@ -167,6 +176,10 @@ def fetch(
         print_json({"name": what, "file": str(place)})
     else:
         sys.stdout.write(f"{place}\n")
+        if what == "fer2013":
+            say_next(f"data check {shlex.quote(str(place))}")
+        else:
+            say_next(f"predict default YOUR_PHOTO --detector {what}")
 
 
 def _fetch_fer2013(handle: str | None) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json, progress_bars
+from fer_bench.cli.console import err, out, print_json, progress_bars, say_next, say_step
 from fer_bench.cli.options import DEFAULT_RESULTS, Data, Json, Results, open_source
 from fer_bench.errors import FerBenchError
 
@@ -117,8 +117,10 @@ def _print(
     if report.upload is None:
         where = f"written to {folder}" if folder else "a dry run: nothing was written"
         err.print(f"{total}; nothing was uploaded, {where}", markup=False)
+        say_step("the same command without --dry-run and --out uploads them")
         return
     out.print(f"{total}, now at {report.upload.url}", markup=False)
     if space is None:
-        use = f"python -m fer_bench predict hub:{repository.id} photo.jpg"
-        out.print(f"to use it: {use}", markup=False)
+        say_next(f"predict hub:{repository.id} YOUR_PHOTO")
+    else:
+        say_step(f"open {report.upload.url} in a browser")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json
+from fer_bench.cli.console import err, out, print_json, say_step
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def report(
         return
     for path, content in files.items():
         out.print(f"{path}  {len(content) / 1e3:,.0f} kB", markup=False)
-    err.print(f"next: open {file} in a browser", markup=False)
+    say_step(f"open {file} in a browser")
 
 
 def _figures(store: ResultsStore, contents: Contents, folder: Path) -> dict[Path, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fer_bench.cli.console import out, print_json, print_table
+from fer_bench.cli.console import out, print_json, print_table, say_next
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results, as_mode, parse_options
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def summary(
         print_json(asdict(found))
     else:
         _print(found)
+        trained = shlex.quote(model) if model in MODELS or ":" in model else "compact_resnet"
+        say_next(f"train --model {trained} --data YOUR_DATA")
 
 
 def _write_figure(found: Summary, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, interruptible, print_json, progress_bars
+from fer_bench.cli.console import err, interruptible, print_json, progress_bars, say_step
 from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
@@ -247,11 +247,8 @@ def report(
     look = "streamlit run app.py"
     if beside := _with_shipped(store):
         look = f"FER_BENCH_RESULTS={shlex.quote(beside)} {look}"
-    err.print(
-        f"records in {shown_place(store.root)}; look at them with: {look}",
-        markup=False,
-        soft_wrap=True,
-    )
+    err.print(f"records in {shown_place(store.root)}", markup=False, soft_wrap=True)
+    say_step(look)
 
 
 def _with_shipped(store: ResultsStore) -> str | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fer_bench.studies.comparison.paired import ALPHA, Resamples, holm, interval95, welch
 from fer_bench.studies.comparison.seeds import experiment_of
+from fer_bench.studies.comparison.shared_images import SharedAnswers, display_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class RunPair:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Runs whose names differ in `-sN` alone.
+    """Runs whose ids differ in `-sN` alone; its name is theirs without the seed.
 
     accuracy, macro_f1: means over the runs, in [0, 1]. accuracy_sd, macro_f1_sd: sample standard
         deviations; None for one run.
@@ -107,22 +108,23 @@ class ExperimentPair:
 
 
 def experiments(
-    names: Sequence[str], accuracy: Sequence[float], macro_f1: Sequence[float]
+    shared: SharedAnswers, accuracy: Sequence[float], macro_f1: Sequence[float]
 ) -> list[Experiment]:
     """The experiments that runs belong to, best mean accuracy first.
 
-    names, accuracy, macro_f1: of each run, `(K,)`.
+    accuracy, macro_f1: of each run, `(K,)`.
     """
+    names = shared.names
     members: dict[str, list[int]] = {}
-    for number, name in enumerate(names):
-        members.setdefault(experiment_of(name), []).append(number)
+    for number, run in enumerate(display_names(shared.runs)):
+        members.setdefault(experiment_of(run), []).append(number)
     found = []
-    for name, rows in members.items():
+    for rows in members.values():
         accuracies, f1 = np.take(accuracy, rows), np.take(macro_f1, rows)
         several = len(rows) > 1
         found.append(
             Experiment(
-                name=name,
+                name=experiment_of(names[rows[0]]),
                 runs=tuple(names[i] for i in rows),
                 accuracy=float(accuracies.mean()),
                 accuracy_sd=float(accuracies.std(ddof=1)) if several else None,

@@ -23,8 +23,8 @@ FIRST = [
 
 
 def experiment_of(run: str) -> str:
-    """A run's name without its seed."""
-    return re.sub(r"-s\d+$", "", run)
+    """A run's id or title without its seed."""
+    return re.sub(r"-s\d+$|, seed \d+", "", run)
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
@@ -33,11 +33,12 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     table: as `results.summary.summary_table` gives it; only finished runs count.
     Returns: the experiment's columns, `seeds` (how many runs), the means of the metrics under
         their own names, and `test_accuracy_sd`, the sample standard deviation (NaN for one run).
-        `run`, `title` and what does not differ are those of the first seed; `ci_low` and `ci_high`
-        are the mean ± sd, or the interval of the only run.
+        `run` and what does not differ are those of the first seed, `title` names none; `ci_low`
+        and `ci_high` are the mean ± sd, or the interval of the only run.
     """
     done = table[(table["status"] == "done") & table["test_accuracy"].notna()]
-    done = done.assign(experiment=done["run"].map(experiment_of))
+    titles = done["title"].astype(object).map(experiment_of, na_action="ignore")
+    done = done.assign(experiment=done["run"].map(experiment_of), title=titles)
     done = done.sort_values("seed", kind="stable")
     groups = done.groupby(EXPERIMENT, dropna=False, sort=False, observed=True)
     rows = groups[AVERAGED].mean()

@@ -50,11 +50,15 @@ class SharedAnswers:
 
 
 def join(
-    runs: Sequence[StoredRun], predictions: Sequence[pd.DataFrame], images: ImageSet
+    runs: Sequence[StoredRun],
+    predictions: Sequence[pd.DataFrame],
+    images: ImageSet,
+    names: Sequence[str] | None = None,
 ) -> SharedAnswers:
     """Puts the runs' predictions beside one another, best accuracy first.
 
     predictions: each run's, as `ResultsStore.predictions` gives them.
+    names: what to call the runs, each another way; `display_names` without.
 
     Raises:
         FerBenchError: fewer than two runs, one given twice or unfinished, runs that were not
@@ -85,7 +89,7 @@ def join(
     answers = np.stack([probabilities.argmax(axis=1) for _, probabilities in found])
     confidence = np.stack([probabilities.max(axis=1) for _, probabilities in found])
     order = np.argsort(-(answers == labels).sum(axis=1), kind="stable")
-    names = display_names(runs)
+    names = display_names(runs) if names is None else names
     return SharedAnswers(
         images=images,
         names=tuple(names[i] for i in order),

@@ -11,6 +11,7 @@ from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.reports.latency import LatencyReport
 from fer_bench.results.store import StoredRun
 from fer_bench.results.summary import three_digits
+from fer_bench.results.titles import run_titles
 
 NOT_COMPARABLE = "not comparable (drawn faces, or a part of the images)"
 NOT_TESTED = "no result on the test images"
@@ -34,9 +35,13 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A finished run, and its report of the machine in question; None where there is none."""
+    """A finished run, and its report of the machine in question; None where there is none.
+
+    name: `dataset/run`. title: what people call it, in the answer's sentence.
+    """
 
     name: str
+    title: str
     record: RunRecord
     report: LatencyReport | None
 
@@ -79,6 +84,7 @@ class Option:
     """A run that can be judged: how good, how fast, and what it misses."""
 
     name: str
+    title: str
     metrics: Metrics
     speed: Speed
     misses: tuple[Miss, ...]
@@ -120,10 +126,13 @@ def candidates_by_benchmark(
     """
     found: dict[str, list[Candidate]] = {}
     done = [run for run in runs if run.record and run.record.status == "done"]
-    names = ranking_names([run.require_record() for run in done])
-    for run, ranking in zip(done, names, strict=True):
-        name = run.id
-        candidate = Candidate(name=name, record=run.require_record(), report=reports.get(name))
+    records = {run.id: run.require_record() for run in done}
+    titles = run_titles(records)
+    names = ranking_names(list(records.values()))
+    for (name, record), ranking in zip(records.items(), names, strict=True):
+        candidate = Candidate(
+            name=name, title=titles[name], record=record, report=reports.get(name)
+        )
         found.setdefault(ranking, []).append(candidate)
     usable = {
         name: sum(bool(one.report and one.record.comparable) for one in candidates)
@@ -181,7 +190,13 @@ def _judge(candidate: Candidate, budget: Budget) -> Option | str:
     if speed is None:
         return NO_FRAMES if budget.whole_frame else NOT_MEASURED
     misses = [*_too_slow(speed, budget), *_too_weak(metrics, budget.recall)]
-    return Option(name=candidate.name, metrics=metrics, speed=speed, misses=tuple(misses))
+    return Option(
+        name=candidate.name,
+        title=candidate.title,
+        metrics=metrics,
+        speed=speed,
+        misses=tuple(misses),
+    )
 
 
 def speed_of(report: LatencyReport, *, whole_frame: bool) -> Speed | None:
@@ -243,7 +258,7 @@ def _sentence(options: Sequence[Option], budget: Budget) -> str:
     if first.misses:
         *others, last = [miss.found for miss in first.misses]
         faults = f"{', '.join(others)} and {last}" if others else last
-        return f"No run fits; {first.name} comes closest: {faults}."
+        return f"No run fits; {first.title} comes closest: {faults}."
     n = sum(not option.misses for option in options)
     place = "the only run that fits" if n == 1 else f"the most accurate of the {n} runs that fit"
     speed, (emotion, recall) = first.speed, first.weakest
@@ -258,7 +273,7 @@ def _sentence(options: Sequence[Option], budget: Budget) -> str:
     )  # fmt: skip
     threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
     return (
-        f"{first.name} is {place}, with {_percent(first.metrics.accuracy)} on the test images: "
+        f"{first.title} is {place}, with {_percent(first.metrics.accuracy)} on the test images: "
         f"{speed.backend} {pace} with {threads} on {speed.machine}{same}, "
         f"and its weakest emotion is {emotion} with a recall of {_percent(recall)}."
     )

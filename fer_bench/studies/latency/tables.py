@@ -77,27 +77,6 @@ def machines(measured: Iterable[MeasuredNetwork]) -> list[str]:
     return sorted(counts, key=lambda machine: (-counts[machine], machine))
 
 
-def short_names(measured: Iterable[MeasuredNetwork]) -> dict[str, str]:
-    """What to call each network in a figure: `resnet18, 224 px`, and what tells equals apart.
-
-    measured: networks of different names.
-    Returns: name -> a name that no other has: `resnet18, 48 px, 40ep` and `resnet18, 48 px, 18ep`
-        for runs whose names differ in that.
-    """
-    alike: dict[str, list[str]] = {}
-    for one in measured:
-        alike.setdefault(f"{one.model}, {one.report.input_size} px", []).append(one.name)
-    short = {}
-    for words, names in alike.items():
-        parts = {name: re.split("[-/]", name) for name in names}
-        common = set.intersection(*map(set, parts.values()))
-        for name in names:
-            own = [part for part in parts[name] if part not in common]
-            short[name] = ", ".join([words, "-".join(own)]) if own else words
-    unclear = {name for name, count in Counter(short.values()).items() if count > 1}
-    return {name: name if words in unclear else words for name, words in short.items()}
-
-
 def one_per_model(measured: Iterable[MeasuredNetwork], most: int) -> list[str]:
     """The names of the first network of each model, `most` at most."""
     first: dict[str, str] = {}

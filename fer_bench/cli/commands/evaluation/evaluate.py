@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
@@ -151,6 +152,8 @@ def evaluate(
         return
     counted = images_measured(found.n, report.limit)
     _print(f"{report.run} on {report.split}: {counted}", found, clean)
+    on = f" --data {shlex.quote(data)}" if data else ""
+    say_next(f"robustness {shlex.quote(run)}{on}", store)
 
 
 def _evaluate_external(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json
+from fer_bench.cli.console import err, out, print_json, say_next
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Data,
@@ -84,7 +85,8 @@ def score(
     asked = DataSpec(protocol=as_protocol(protocol), votes=as_votes(votes))
     if template is not None:
         source = open_source(template, votes_file, rows_file)
-        _write_template(source.load(asked, complete=False), with_val=with_val, file=out_file)
+        dataset = source.load(asked, complete=False)
+        _write_template(dataset, template, with_val=with_val, file=out_file)
         return
     if predictions is None:
         raise FerBenchError(
@@ -110,9 +112,11 @@ def score(
         print_json(document | {"beside": [asdict(one) for one in others]})
         return
     _print(record, others)
+    best = others[0].other if others else "default"
+    say_next(f"compare {shlex.quote(best)} {record.dataset.name}/{record.name}", store)
 
 
-def _write_template(dataset: FaceDataset, *, with_val: bool, file: Path | None) -> None:
+def _write_template(dataset: FaceDataset, data: str, *, with_val: bool, file: Path | None) -> None:
     from fer_bench.evaluation.external_predictions import template
     from fer_bench.storage import write_atomically
 
@@ -128,6 +132,7 @@ def _write_template(dataset: FaceDataset, *, with_val: bool, file: Path | None) 
             f"could not save {file}: {error.strerror}; choose another file for --out"
         ) from None
     err.print(f"{len(table):,} images to answer: {file}", markup=False)
+    say_next(f"score {shlex.quote(str(file))} --data {shlex.quote(data)} --name YOUR_SYSTEM")
 
 
 def _print(record: RunRecord, others: list[PairedResult]) -> None:

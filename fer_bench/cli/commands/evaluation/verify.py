@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json
+from fer_bench.cli.console import out, print_json, say_next, say_step
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results, RowsFile, VotesFile, open_source
 from fer_bench.errors import FerBenchError, RunFailed
 
@@ -65,6 +66,8 @@ def verify(
     else:
         _print_checks(checked[0][1])
     _require_agreement(checked)
+    if not as_json:
+        say_next("report" if many else f"submit {shlex.quote(run)}", store)
 
 
 def _checks(run: StoredRun, source: Source | None, forward: int) -> list[Check]:
@@ -156,8 +159,7 @@ def submit(
         print_json({"run": stored.id, "file": str(path), "sha256": packed.sha256})
         return
     out.print(f"{path}  {len(packed.content) / 1e3:,.0f} kB  SHA-256 {packed.sha256}", markup=False)
-    err.print(
+    say_step(
         f"unpack it into results/ of a fork and open a pull request: `verify results/{stored.id}` "
-        "runs there",
-        markup=False,
+        "runs there"
     )

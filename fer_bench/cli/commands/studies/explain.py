@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json, progress_bars
+from fer_bench.cli.console import err, out, print_json, progress_bars, say_next
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Classes,
@@ -90,6 +90,7 @@ def explain(
     for one, file in zip(heats, files, strict=True):
         out.print(f"{file}  {one.n:,} faces, peak {one.peak:.0%}", markup=False)
     out.print(f"{folder / FEATURES}  {len(points):,} points", markup=False)
+    say_next("app", store)
 
 
 def _write(folder: Path, heats: list[MeanHeat], points: pd.DataFrame) -> list[Path]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json
+from fer_bench.cli.console import err, out, print_json, say_next
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Json,
@@ -64,6 +65,10 @@ def human_line(
         return
     for line in lines:
         _print(line)
+    if data is None or save:
+        say_next("app", store)
+    else:
+        say_next(f"human-line --data {shlex.quote(data)} --save", store)
 
 
 def _print(line: HumanLine) -> None:

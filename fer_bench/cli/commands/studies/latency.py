@@ -107,7 +107,7 @@ def latency(
         return
     _print(network.name, report)
     err.print(f"in {network.folder / LATENCY}", markup=False)
-    say_next(f"latency {name} --threads 1,2 --batch 1,8", store)
+    say_next("app", store)
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

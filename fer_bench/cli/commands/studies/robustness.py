@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,7 +81,7 @@ def robustness(
         return
     _print_report(found.name, report)
     err.print(f"in {place}", markup=False)
-    say_next(f"transfer {run} --data YOUR_DATA", store)
+    say_next(f"transfer {shlex.quote(run)} --data YOUR_DATA", store)
 
 
 def _print_report(name: str, report: RobustnessReport) -> None:
@@ -151,6 +152,7 @@ def transfer(
     for one in measured:
         _print_result(found.name, one)
     err.print(f"in {place}", markup=False)
+    say_next("app", store)
 
 
 def _print_result(name: str, result: TransferResult) -> None:

@@ -19,8 +19,9 @@ from fer_bench.studies.latency.tables import (
     machines,
 )
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER
-from fer_bench.ui.records import RUN_PARAMETER, measured, runs, table
-from fer_bench.ui.references import bars_with_references, show_people
+from fer_bench.ui.leaderboard.references import bars_with_references, show_people
+from fer_bench.ui.pickers import open_run, run_table
+from fer_bench.ui.records import measured, runs, table
 from fer_bench.ui.widgets import chart, download_csv
 
 FILTERS = {"model": "Model", "mode": "Mode", "recipe": "Recipe", "pretraining": "Pretraining"}
@@ -30,8 +31,6 @@ EQUAL_TERMS = "equal-terms"
 MOST_BARS = 25
 #: More points than this hide one another, and take long to draw.
 MOST_POINTS = 200
-#: Longer tables scroll in a window of their own.
-MOST_ROWS = 15
 RATES = (
     "test_accuracy", "test_accuracy_sd", "test_clean_accuracy", "test_accuracy_tta",
     "test_macro_f1", "test_balanced_accuracy",
@@ -157,47 +156,14 @@ def show_table(runs_table: pd.DataFrame, key: str, *, why: bool = False) -> None
         interval(low, high)
         for low, high in zip(runs_table["ci_low"], runs_table["ci_high"], strict=True)
     ]
-    event = st.dataframe(
+    run_table(
         shown,
-        column_order=[c for c in COLUMNS if c in shown and (why or c != "why_not_comparable")],
-        column_config=COLUMNS,
-        hide_index=True,
-        width="stretch",
-        height="content" if len(shown) <= MOST_ROWS else "auto",
-        placeholder="–",
-        key=key,
-        on_select="rerun",
-        selection_mode="single-cell",
+        {name: column for name, column in COLUMNS.items() if why or name != "why_not_comparable"},
+        list(runs_table["dataset"] + "/" + runs_table["run"]),
+        key,
         alt=f"{how_many(len(shown), 'run')}, best test accuracy first",
     )
-    open_selected(event, shown)
     download_csv(runs_table, f"{key}.csv", f"{key}-csv")
-
-
-def open_selected(event: object, shown: pd.DataFrame) -> None:
-    """Leaves for the run whose name was clicked."""
-    selection = getattr(event, "selection", None)
-    if selection is None:
-        return
-    rows = [row for row, column in selection.get("cells", []) if column == "title"]
-    if rows:
-        row = shown.iloc[rows[0]]
-        open_run(f"{row['dataset']}/{row['run']}")
-
-
-def open_run(name: str) -> None:
-    """Leaves for the page of the run `dataset/run`, in the same tab."""
-    st.switch_page("pages/run.py", query_params={RUN_PARAMETER: name})
-
-
-def run_link(name: str, label: str) -> None:
-    """A link to the page of the run `dataset/run`."""
-    st.page_link(
-        "pages/run.py",
-        label=label,
-        icon=":material/monitoring:",
-        query_params={RUN_PARAMETER: name},
-    )
 
 
 def show_charts(ranked: pd.DataFrame) -> None:

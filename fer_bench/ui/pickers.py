@@ -1,0 +1,133 @@
+"""The boxes that choose runs, and the links and tables that open them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from fer_bench.formatting import escape
+from fer_bench.results.store import StoredRun
+from fer_bench.ui.records import called, default_id, merit, titles
+
+RUN_PARAMETER = "run"
+#: Where a visit remembers its run, `dataset/run`.
+CHOSEN = "chosen-run"
+#: Longer tables scroll in a window of their own.
+MOST_ROWS = 15
+
+
+def chosen_run() -> str | None:
+    """The `dataset/run` of the address, else the one chosen on another page of this visit."""
+    chosen = st.query_params.get(RUN_PARAMETER) or st.session_state.get(CHOSEN)
+    return str(chosen) if chosen else None
+
+
+def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
+    """A select box over runs that follows, and keeps up, the address's `?run=`.
+
+    Without it the run chosen on another page of this visit comes first, then the default one, or
+    else the best comparable one. key: different on every page.
+    """
+    by_id = {run.id: run for run in choices}
+    wanted = st.query_params.get(RUN_PARAMETER)
+    if wanted is not None and wanted not in by_id:
+        st.warning(f"This page has no run {escape(wanted)}; showing another.")
+    names = list(by_id)
+    best = max(names, key=lambda name: merit(by_id[name]))
+    preferred = (wanted, st.session_state.get(CHOSEN), default_id())
+    first = next((name for name in preferred if name in by_id), best)
+    chosen = st.selectbox(
+        "Run",
+        names,
+        index=names.index(first),
+        key=key,
+        format_func=called,
+    )
+    remember_run(chosen)
+    st.set_page_config(page_title=f"{called(chosen)} · FER Bench")
+    return by_id[chosen]
+
+
+def remember_run(chosen: str) -> None:
+    """One run for the whole visit: in the address, and for the pages that are opened next."""
+    st.query_params[RUN_PARAMETER] = chosen
+    st.session_state[CHOSEN] = chosen
+
+
+def pick_several(
+    names: Sequence[str], label: str, *, first: Sequence[str], most: int, explanation: str
+) -> list[str]:
+    """A box of several runs or bare networks that follows, and keeps up, the address's `?run=`s.
+
+    names: `dataset/run` each; the address holds these, the box what people call them.
+    first: those chosen at first, after the run chosen on another page of this visit.
+    """
+    wanted = st.query_params.get_all(RUN_PARAMETER)
+    if unknown := [name for name in wanted if name not in names]:
+        st.warning(f"Nothing was measured here of {escape(', '.join(map(called, unknown)))}.")
+    known = [name for name in dict.fromkeys(wanted) if name in names]
+    visited = [name for name in [st.session_state.get(CHOSEN)] if name in names]
+    chosen = st.multiselect(
+        label,
+        names,
+        default=(known or list(dict.fromkeys([*visited, *first]))[: max(len(first), 1)])[:most],
+        max_selections=most,
+        format_func=called,
+        key=f"several-{label}",
+        help=explanation,
+    )
+    st.query_params[RUN_PARAMETER] = chosen
+    return chosen
+
+
+def open_run(name: str) -> None:
+    """Leaves for the page of the run `dataset/run`, in the same tab."""
+    st.switch_page("pages/run.py", query_params={RUN_PARAMETER: name})
+
+
+def run_link(name: str, label: str) -> None:
+    """A link to the page of the run `dataset/run`."""
+    st.page_link(
+        "pages/run.py",
+        label=label,
+        icon=":material/monitoring:",
+        query_params={RUN_PARAMETER: name},
+    )
+
+
+def run_table(
+    table: pd.DataFrame,
+    columns: Mapping[str, ColumnConfig],
+    ids: Sequence[str],
+    key: str,
+    *,
+    alt: str | None = None,
+) -> None:
+    """A table whose column `title` names runs; a click on a name opens its run.
+
+    table: where it has no `title`, the runs get those that all pages call them by.
+    columns: those to show, in reading order; what the table lacks is left out.
+    ids: of each row, `dataset/run`; rows of what is no run here open nothing.
+    """
+    if "title" not in table:
+        table = table.assign(title=[called(name) for name in ids])
+    event = st.dataframe(
+        table,
+        column_order=[name for name in columns if name in table],
+        column_config=columns,
+        hide_index=True,
+        width="stretch",
+        height="content" if len(table) <= MOST_ROWS else "auto",
+        placeholder="–",
+        key=key,
+        on_select="rerun",
+        selection_mode="single-cell",
+        alt=alt,
+    )
+    selection = getattr(event, "selection", None) or {}
+    for row, column in selection.get("cells", []):
+        if column == "title" and ids[row] in titles():
+            open_run(ids[row])
