@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from importlib.resources import files
 
@@ -15,6 +16,8 @@ DECODER = (
     "pixels.py", "bit_depth.py", "deep_tiff.py", "jpeg.py", "picture_errors.py", "unread_kinds.py",
 )  # fmt: skip
 PICTURES = "pictures"
+#: The decoder's one module that the folder has of its own: four packages do without simplejpeg.
+LIBRARY = "jpeg_library.py"
 
 
 class PythonBundle:
@@ -23,7 +26,10 @@ class PythonBundle:
     def files(self, contents: Contents) -> dict[str, bytes]:
         """See `Bundle`."""
         folder, xml = files("fer_bench.bundles") / "python", cascade_xml()
-        document = contents.metadata.model_dump(mode="json") | {"detector": detector_settings()}
+        document = contents.metadata.model_dump(mode="json") | {
+            "detector": detector_settings(),
+            "sha256": {MODEL: _digest(contents.model), "cascade.xml": _digest(xml)},
+        }
         return (
             {name: (folder / name).read_bytes() for name in PROGRAM}
             | _decoder()
@@ -37,9 +43,14 @@ class PythonBundle:
         )
 
 
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def _decoder() -> dict[str, bytes]:
-    data = files("fer_bench.data.files")
+    data, folder = files("fer_bench.data.files"), files("fer_bench.bundles") / "python"
     sources = {name: (data / name).read_text(encoding="utf-8") for name in DECODER}
+    sources[LIBRARY] = (folder / LIBRARY).read_text(encoding="utf-8")
     return {
         f"{PICTURES}/{name}": text.replace("fer_bench.data.files.", f"{PICTURES}.").encode()
         for name, text in sources.items()

@@ -33,10 +33,10 @@ from fer_bench.inference.predictor import Predictor
 
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "assets/samples/astronaut.jpg"
-#: Runs a program where neither PyTorch nor FER Bench can be imported.
+#: Runs a program where neither PyTorch nor FER Bench nor its JPEG library can be imported.
 STRANGER = """
 import runpy, sys
-sys.modules["torch"] = sys.modules["fer_bench"] = None
+sys.modules["torch"] = sys.modules["fer_bench"] = sys.modules["simplejpeg"] = None
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -112,6 +112,8 @@ def test_odd_pictures_are_read_as_predict_reads_them(
     turned.save(tmp_path / "exif.jpg", exif=exif)
     face.save(tmp_path / "xmp.jpg", xmp=xmp)
     face.convert("CMYK").save(tmp_path / "cmyk.jpg")
+    face.convert("L").save(tmp_path / "gray.jpg", progressive=True)
+    (tmp_path / "harmless.jpg").write_bytes(PHOTO.read_bytes()[:-2] + b"odd" + b"\xff\xd9")
     clear.save(tmp_path / "clear.png")
     face.convert("P").save(tmp_path / "palette.gif")
     Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "gray16.png")
@@ -126,7 +128,30 @@ def test_odd_pictures_are_read_as_predict_reads_them(
         for line in (f"{picture}:", *said_of(predictor, read_image(picture)))
     ]
     assert done.stdout.splitlines() == expected
-    assert len(expected) == 2 * 8
+    assert sum(line.startswith("/") for line in expected) == 10
+
+
+def test_damaged_pictures_are_refused_as_predict_refuses_them(
+    folder: tuple[Path, Predictor], tmp_path: Path
+) -> None:
+    """libjpeg fills lost pixels with gray, and only warns."""
+    path, _ = folder
+    photo = PHOTO.read_bytes()
+    middle = len(photo) // 2
+    damages = {
+        "cut": photo[:middle],
+        "zeros": photo[:middle] + bytes(2000) + photo[middle + 2000 :],
+        "foreign": photo[:middle] + photo[5000:5300] + photo[middle + 300 :],
+    }
+    for name, damaged in damages.items():
+        picture = tmp_path / f"{name}.jpg"
+        picture.write_bytes(damaged)
+        with pytest.raises(FerBenchError):
+            read_image(picture)
+        done = run_program(path, str(picture))
+        assert done.returncode == 1
+        assert f"{picture} cannot be read as a picture" in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 def test_faces_need_no_search(folder: tuple[Path, Predictor], tmp_path: Path) -> None:
@@ -159,14 +184,31 @@ def test_the_program_refuses_in_a_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_the_program_needs_five_packages(folder: tuple[Path, Predictor]) -> None:
+@pytest.mark.parametrize("name", ["model.onnx", "cascade.xml", "model.json"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
+def test_a_damaged_folder_is_refused_in_a_sentence(name: str, damage: str, tmp_path: Path) -> None:
+    _, contents = small_run(name="keras_cnn")
+    write_files(tmp_path, PythonBundle().files(contents))
+    file = tmp_path / name
+    content = bytearray(file.read_bytes())
+    file.unlink()
+    if damage == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[len(content) // 2 :] = bytes(255 - byte for byte in content[len(content) // 2 :])
+        file.write_bytes(content)
+    done = run_program(tmp_path, str(PHOTO))
+    assert done.returncode == 1
+    assert done.stderr == f"{file} is missing or damaged: copy the whole folder again\n"
+
+
+def test_the_program_needs_four_packages(folder: tuple[Path, Predictor]) -> None:
     wanted = (folder[0] / "requirements.txt").read_text().splitlines()
     assert [line.partition(">")[0] for line in wanted] == [
         "numpy",
         "onnxruntime",
         "opencv-python-headless",
         "pillow",
-        "simplejpeg",
     ]
     ours = (ROOT / "requirements.txt").read_text()
     assert all(line in ours for line in wanted)

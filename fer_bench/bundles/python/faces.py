@@ -1,5 +1,6 @@
 """From a picture to the network's input: reading, finding faces, cropping, resizing."""
 
+import hashlib
 import json
 import math
 import struct
@@ -13,7 +14,23 @@ from pictures.pixels import pixels_of
 from PIL import Image, UnidentifiedImageError
 
 HERE = Path(__file__).parent
-SET = json.loads((HERE / "model.json").read_text(encoding="utf-8"))["detector"]
+
+
+def read_document() -> dict:
+    """What model.json says of the network; every file that it names must be as it was exported."""
+    name = "model.json"
+    try:
+        document = json.loads((HERE / name).read_text(encoding="utf-8"))
+        for name, digest in document["sha256"].items():
+            if hashlib.sha256((HERE / name).read_bytes()).hexdigest() != digest:
+                raise ValueError
+    except (OSError, ValueError, LookupError):
+        sys.exit(f"{HERE / name} is missing or damaged: copy the whole folder again")
+    return document
+
+
+MODEL = read_document()
+SET = MODEL["detector"]
 CASCADE = cv2.CascadeClassifier(str(HERE / "cascade.xml"))
 
 
@@ -27,7 +44,8 @@ def read_image(path: Path) -> np.ndarray:
         OverflowError, struct.error, zlib.error, Image.DecompressionBombError, cv2.error,
     ) as error:  # fmt: skip
         unknown = isinstance(error, UnidentifiedImageError)
-        why = "of no known format" if unknown else " ".join(str(error).split())
+        said = getattr(error, "strerror", None) or str(error)
+        why = "of no known format" if unknown else " ".join(said.split())
         sys.exit(f"{path} cannot be read as a picture ({why})")
 
 

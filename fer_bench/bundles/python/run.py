@@ -5,17 +5,14 @@ python run.py --camera 0
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
-from faces import crop_face, find_faces, read_image, to_input
+from faces import HERE, MODEL, crop_face, find_faces, read_image, to_input
 from onnxruntime import InferenceSession
 
-HERE = Path(__file__).parent
-MODEL = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
 SESSION = InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
 
 

@@ -1,7 +1,6 @@
 """JPEG to pixels, without silence about damage.
 
 libjpeg fills what it cannot read with gray and says so in a warning that Pillow and OpenCV hide.
-simplejpeg (libjpeg-turbo) gives the same pixels, as fast, and the warning.
 """
 
 from __future__ import annotations
@@ -9,8 +8,9 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
+
+from fer_bench.data.files.jpeg_library import decode
 
 #: How warnings begin that mean lost pixels; others are about odd, harmless metadata.
 TRUNCATED = "Premature end of JPEG file"
@@ -35,7 +35,7 @@ def decode_jpeg(data: bytes, *, space: str) -> NDArray[np.uint8] | None:
     if ZEROS in data and _is_zeroed(data):
         raise ValueError("zeros lie over a part of its pixels")
     try:
-        return _decode(data, space, strict=True)
+        return decode(data, space, strict=True)
     except ValueError as error:
         said = str(error)
     if not said.startswith(LOSSES):
@@ -44,12 +44,7 @@ def decode_jpeg(data: bytes, *, space: str) -> NDArray[np.uint8] | None:
         raise ValueError("the image file is truncated")
     if not _is_harmless(said, data):
         raise ValueError(f"{said[0].lower()}{said[1:]}")
-    return _decode(data, space, strict=False)
-
-
-def _decode(data: bytes, space: str, *, strict: bool) -> NDArray[np.uint8]:
-    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace=space, strict=strict)
-    return pixels
+    return decode(data, space, strict=False)
 
 
 def _is_harmless(said: str, data: bytes) -> bool:
