@@ -19,6 +19,8 @@ SPELT = {
     "cpu": "CPU", "ece": "ECE", "ema": "EMA", "gib": "GiB", "gpu": "GPU", "jpeg": "JPEG",
     "lr": "learning rate", "n": "number", "tta": "TTA",
 }  # fmt: skip
+#: What is not printed: control characters and marks that turn the direction of text.
+UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 #: A cell that starts so is a formula to Excel, LibreOffice and Google Sheets (OWASP).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -26,6 +28,11 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 def escape(text: object) -> str:
     """Text from a record or a user as harmless Markdown: no links, images, HTML or formulae."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks, control characters and marks of direction."""
+    return " ".join(UNPRINTED.sub(" ", text).split())
 
 
 def percent(value: float | None) -> str:
@@ -73,6 +80,22 @@ def file_size(file: Path) -> str:
 def how_many(n: int, noun: str) -> str:
     """`1 image`, `1,200 images`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def thousands(n: int) -> str:
+    """`28,709`."""
+    return f"{n:,}"
+
+
+def large_number(n: int) -> str:
+    """`2.7 million`, `3.6 billion`."""
+    return f"{n / 1e9:,.1f} billion" if n >= 1e9 else f"{n / 1e6:,.1f} million"
+
+
+def duration(seconds: float) -> str:
+    """`45 seconds`, `56 minutes`."""
+    minutes = round(seconds / 60)
+    return how_many(minutes, "minute") if minutes > 1 else how_many(round(seconds), "second")
 
 
 def three_decimals(value: float | None) -> str:

@@ -27,7 +27,7 @@ def card_text() -> str:
     """What the file should hold."""
     store = ResultsStore(ROOT / "results")
     run = store.find(DEFAULT)
-    return f"{model_card(run, store.predictions(run), DEFAULT)}\n{ORIGIN}"
+    return f"{model_card(run, store.predictions(run), DEFAULT).text.lstrip()}\n{ORIGIN}"
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ from io import BytesIO
 import cv2
 import numpy as np
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,8 +20,8 @@ from fer_bench.api.middleware import POLICY
 from fer_bench.api.schemas import PredictOptions
 from fer_bench.api.service import Answer, Answers
 from fer_bench.emotions import COLOURS
-from fer_bench.formatting import how_many, percent
 from fer_bench.inference.drawing.faces import annotate, numbers
+from fer_bench.templates import render
 
 #: Longer side of a picture on the page, pixels, and its quality.
 SHOWN_SIDE, QUALITY = 1200, 88
@@ -74,14 +73,16 @@ def page(
 ) -> HTMLResponse:
     """The form; with the answer about one picture, or why there is none, above it."""
     style = _style()
-    text = _templates().get_template("upload.html").render(
-        style=style,
-        form=form,
-        answers=answers,
-        answer=answers.pictures[0] if answers else None,
-        picture=picture,
-        error=error,
-    )  # fmt: skip
+    values = {
+        "style": style,
+        "form": form,
+        "answers": answers,
+        "answer": answers.pictures[0] if answers else None,
+        "picture": picture,
+        "error": error,
+        "colours": COLOURS,
+    }
+    text = render("fer_bench.api", "upload.html", values)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'; "
@@ -93,17 +94,3 @@ def page(
 @lru_cache(maxsize=1)
 def _style() -> str:
     return (files("fer_bench.api") / "templates" / "page.css").read_text(encoding="utf-8")
-
-
-@lru_cache(maxsize=1)
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fer_bench.api"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "how_many": how_many}
-    environment.globals["colours"] = COLOURS
-    return environment

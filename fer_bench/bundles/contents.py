@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from huggingface_hub import ModelCard
+
 from fer_bench.inference.detectors import base, haar, search
 from fer_bench.models.export_metadata import ExportMetadata
 
@@ -32,12 +34,12 @@ class Contents:
     """An exported run.
 
     model: the network as an ONNX file.
-    card: the model card, Markdown.
+    card: the model card; its `text` is Markdown.
     """
 
     model: bytes
     metadata: ExportMetadata
-    card: str
+    card: ModelCard
 
 
 def licences(contents: Contents, cascade: str, runtime: str | None = None) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from huggingface_hub import ModelCard
+
 from fer_bench.backends.onnx import read_metadata
 from fer_bench.benchmark.export import ExportReport, export_run
 from fer_bench.benchmark.plan import Source
@@ -18,6 +20,7 @@ from fer_bench.registry import Entry, Registry
 from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.storage import write_atomically
 from fer_bench.studies.model_card.card import model_card
+from fer_bench.studies.model_card.numbers import card_data
 from fer_bench.types import Progress, silent
 
 #: What a bundle's folder says about itself; a folder with it may be replaced.
@@ -157,7 +160,7 @@ def export_contents(
     )
 
 
-def _card(store: ResultsStore, run: StoredRun, name: str) -> str:
+def _card(store: ResultsStore, run: StoredRun, name: str) -> ModelCard:
     """The model card, or a sentence that says why there is none."""
     try:
         predictions = store.predictions(run)
@@ -166,7 +169,8 @@ def _card(store: ResultsStore, run: StoredRun, name: str) -> str:
     try:
         return model_card(run, predictions, name)
     except FerBenchError as why:
-        return f"There is no model card: {why}."
+        data = card_data(run.require_record())
+        return ModelCard(f"---\n{data.to_yaml()}\n---\n\nThere is no model card: {why}.\n")
 
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> None:

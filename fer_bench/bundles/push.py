@@ -16,7 +16,6 @@ from fer_bench.hubs.address import HUB, Repository
 from fer_bench.hubs.huggingface import Upload, require_writable, upload_files
 from fer_bench.results.location import fetch, is_kept
 from fer_bench.results.store import RUN_FILES, ResultsStore, StoredRun
-from fer_bench.studies.model_card.header import card_with_header
 from fer_bench.types import Progress, silent
 
 
@@ -110,5 +109,5 @@ def repository_files(run: StoredRun, contents: Contents) -> dict[str, bytes]:
     """What a model repository holds: the run's folder, its network as ONNX, and the card."""
     paths = [run.folder / name for name in RUN_FILES if is_kept(run.folder / name)]
     fetch(paths)
-    files = {"README.md": card_with_header(contents.card, run.require_record()).encode()}
+    files = {"README.md": str(contents.card).encode()}
     return files | {path.name: path.read_bytes() for path in paths} | {MODEL: contents.model}

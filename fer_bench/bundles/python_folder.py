@@ -69,4 +69,4 @@ python run.py --camera 0
 `pictures` is FER Bench's own reading of pictures: upright, over white, 16 bits, TIFF.
 Licences: LICENSES.txt.
 
-{contents.card}"""
+{contents.card.text.lstrip()}"""

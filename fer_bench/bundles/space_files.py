@@ -91,4 +91,4 @@ def _readme(contents: Contents, sdk: str, app_file: str, port: int | None = None
         pinned=False,
         short_description="Names the expression on a face",
     )
-    return f"---\n{data.to_yaml()}\n---\n\n{contents.card}".encode()
+    return f"---\n{data.to_yaml()}\n---\n{contents.card.text}".encode()

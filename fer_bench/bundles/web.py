@@ -103,7 +103,7 @@ class WebBundle:
             emotions=", ".join(contents.metadata.emotions),
             policy=POLICY.format(cdn=f" {CDN_ORIGIN}" if self._cdn else ""),
             cdn=self._cdn,
-            card=Markup(markdown.render(contents.card)),  # nosec B704  # HTML in it is escaped
+            card=Markup(markdown.render(contents.card.text)),  # nosec B704  # HTML in it is escaped
             version=fer_bench.__version__,
             runtime=RUNTIME.version,
         )

@@ -13,18 +13,19 @@ from io import BytesIO
 from pathlib import Path
 
 import plotly.graph_objects as go
+from markupsafe import Markup
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import fer_bench
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import how_many
+from fer_bench.formatting import how_many, one_line
 from fer_bench.report import figures
 from fer_bench.report.contents import Benchmark, Contents
 from fer_bench.report.figures import INK
-from fer_bench.report.formats import one_line
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.summary import reproduce_command
+from fer_bench.templates import render
 
 #: One column of a paper of two, in millimetres, and in the pixels of a browser at 96 dpi.
 COLUMN_MM = 89
@@ -216,10 +217,8 @@ def _page(one: PaperFigure) -> str:
         "displayModeBar": True,
         "toImageButtonOptions": {"format": "svg", "filename": one.name, "width": COLUMN_PX},
     }
-    page: str = one.figure.to_html(include_plotlyjs=True, config=config, div_id="figure")
-    facts = "".join(
-        f'<meta name="{html.escape(key)}" content="{html.escape(value)}">'
-        for key, value in one.facts.items()
+    page = one.figure.to_html(
+        full_html=False, include_plotlyjs=True, config=config, div_id="figure"
     )
-    title = html.escape(one.facts["Title"])
-    return page.replace("<head>", f"<head><title>{title}</title>{facts}", 1)
+    values = {"facts": one.facts, "drawn": Markup(page)}  # nosec B704  # Plotly's own HTML
+    return render("fer_bench.report", "figure.html", values)

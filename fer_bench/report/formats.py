@@ -1,12 +1,12 @@
-"""A table as HTML, Markdown or LaTeX; whatever its cells hold, it stays text."""
+"""A table as Markdown or LaTeX; whatever its cells hold, it stays text."""
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable
 
 from fer_bench import markdown
+from fer_bench.formatting import one_line
 from fer_bench.report.tables import Table
 
 LATEX = {
@@ -32,48 +32,12 @@ LATEX = {
     "·": r"$\cdot$",
     "\N{NO-BREAK SPACE}": "~",
 }
-#: What is not printed: control characters and marks that turn the direction of text.
-UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
-
-
-def one_line(text: str) -> str:
-    """Text without line breaks, control characters and marks of direction."""
-    return " ".join(UNPRINTED.sub(" ", text).split())
-
-
-def html_text(text: object) -> str:
-    """Text for HTML, between tags or in a quoted attribute."""
-    return html.escape(one_line(str(text)))
 
 
 def latex_text(text: str) -> str:
     """Text for LaTeX; two hyphens stay two, a dash becomes one."""
     escaped = "".join(LATEX.get(letter, letter) for letter in one_line(text))
     return re.sub("-(?=-)", "-{}", escaped).replace("–", "--")
-
-
-def to_html(table: Table) -> str:
-    """A `<table>` that scrolls by itself; numbers of records are links, or what they lead to."""
-    numbered = bool(table.sources)
-    header = (("#",) if numbered else ()) + table.header
-    names = "".join(f'<th scope="col">{html_text(name)}</th>' for name in header)
-    lines = [f"<thead><tr>{names}</tr></thead>", "<tbody>"]
-    for place, row in enumerate(table.rows):
-        cells = [
-            f"<td>{html_text(cell)}</td>"
-            if column < table.texts
-            else f'<td class="number">{html_text(cell)}</td>'
-            for column, cell in enumerate(row)
-        ]
-        attributes = ""
-        if numbered:
-            number = table.sources[place]
-            attributes = f' id="record-{number}"' if table.defines else ""
-            link = f"{number}" if table.defines else f'<a href="#record-{number}">{number}</a>'
-            cells.insert(0, f'<td class="number">{link}</td>')
-        lines.append(f"<tr{attributes}>{''.join(cells)}</tr>")
-    body = "\n".join([*lines, "</tbody>"])
-    return f'<div class="scroll"><table>\n{body}\n</table></div>'
 
 
 def to_markdown(table: Table) -> str:

@@ -8,9 +8,8 @@ import fer_bench
 from fer_bench import plots
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import normalised
-from fer_bench.formatting import how_many
+from fer_bench.formatting import how_many, one_line
 from fer_bench.report.figure_files import PaperFigure, for_paper
-from fer_bench.report.formats import one_line
 from fer_bench.report.tables import per_class
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import HISTORY, ResultsStore, StoredRun

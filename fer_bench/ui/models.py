@@ -15,7 +15,6 @@ from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, percent
 from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore, StoredRun
 from fer_bench.results.titles import model_title
-from fer_bench.studies.model_card.card import model_card
 from fer_bench.ui.pickers import chosen_run
 from fer_bench.ui.records import (
     called,
@@ -172,12 +171,14 @@ def about_models(chosen: Sequence[StoredRun]) -> None:
 
 @st.dialog("About the model", width="large")
 def _show_cards(chosen: Sequence[StoredRun]) -> None:
+    from fer_bench.studies.model_card.card import model_card  # brings the hub's client along
+
     names = [escape(called(run.id)) for run in chosen]
     places = st.tabs(names) if len(names) > 1 else [st.container()]
     for place, run in zip(places, chosen, strict=True):
         with place.container(height=CARD_HEIGHT, border=False):  # wide tables scroll in it
             try:
-                st.markdown(model_card(run, predictions(run), _called(run)))
+                st.markdown(model_card(run, predictions(run), _called(run)).text)
             except FerBenchError as error:
                 show_error(error)
 

@@ -20,7 +20,6 @@ from fer_bench.results.record import Member
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import EnsembleSpec
 from fer_bench.studies.model_card.card import model_card
-from fer_bench.studies.model_card.header import card_with_header
 
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "assets/samples/astronaut.jpg"
@@ -89,7 +88,7 @@ def test_the_card_carries_the_records_results(tmp_path: Path) -> None:
     store = ResultsStore(tmp_path)
     run = store.find(SECOND_RUN)
     record = run.require_record()
-    readme = card_with_header(model_card(run, None, "hub:org/name"), record)
+    readme = str(model_card(run, None, "hub:org/name"))
     card = ModelCard(readme).data
     assert (card.library_name, card.pipeline_tag) == ("fer-bench", "image-classification")
     assert card.model_name == RUN_NAME

@@ -18,8 +18,9 @@ from table_fixtures import table
 
 from fer_bench.cli import main as cli
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import one_line
 from fer_bench.report import Contents, collect, latex_tables, markdown_tables, report_page
-from fer_bench.report.formats import LATEX, latex_text, one_line
+from fer_bench.report.formats import LATEX, latex_text
 from fer_bench.results.reports.human_line import HumanLine, Share, save_human_line
 from fer_bench.results.store import ResultsStore, read_run
 from fer_bench.results.summary import reproduce_command

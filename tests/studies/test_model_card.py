@@ -38,7 +38,7 @@ def stored(record: RunRecord, folder: Path) -> StoredRun:
 
 def card_of(record: RunRecord, folder: Path, predictions: pd.DataFrame | None = PREDICTIONS) -> str:
     """The card, with plain spaces."""
-    card = model_card(stored(record, folder), predictions, "default")
+    card = model_card(stored(record, folder), predictions, "default").text
     return card.replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -290,7 +290,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     record = record.model_copy(
         update={"model": model, "environment": environment, "not_comparable_because": [HOSTILE]}
     )
-    card = model_card(stored(record, tmp_path), PREDICTIONS, HOSTILE)
+    card = model_card(stored(record, tmp_path), PREDICTIONS, HOSTILE).text
     html = MarkdownIt("commonmark").enable("table").render(card)
     assert "<script>" not in html and "<b>" not in html
     assert "&lt;script&gt;" in html
@@ -319,7 +319,7 @@ def test_a_page_shows_the_cards_of_the_chosen_models(
 
         models.about_models(models.usable_runs())
 
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=60).run()
     assert [button.label for button in app.button] == ["About these models"]
     assert not app.markdown
     app.button[0].click().run()
@@ -328,7 +328,7 @@ def test_a_page_shows_the_cards_of_the_chosen_models(
         "keras\\_cnn\\-full\\-finetune\\-5\\-s0",
     ]
     first, second = (element.value for element in app.markdown)
-    assert first.startswith("# Model card: `compact_resnet-full-finetune-5-s0`\n")
+    assert first.strip().startswith("# Model card: `compact_resnet-full-finetune-5-s0`\n")
     assert "\n## Off limits\n" in first
     assert "predict default photos/" in first
     assert "predict fer2013/keras_cnn-full-finetune-5-s0 photos/" in second
