@@ -69,7 +69,8 @@ def frame(face: Image.Image, number: int, *, numbered: bool = True) -> NDArray[n
 def write_clip(path: Path, *, numbered: bool = True) -> None:
     """Writes the clip as Motion JPEG, which Chromium plays at 30 frames a second for ever.
 
-    path: must end in `.mjpeg`, by which Chromium knows the format.
+    Args:
+        path: must end in `.mjpeg`, by which Chromium knows the format.
     """
     with av.open(str(path), "w", format="mjpeg") as file:
         stream = file.add_stream("mjpeg", rate=FPS)

@@ -248,7 +248,8 @@ def damaged(
 ) -> tuple[str, dict[str, bytes]]:
     """What was done, and the files with one of them damaged or holding what others hold.
 
-    others: contents of files of quite other kinds.
+    Args:
+        others: contents of files of quite other kinds.
     """
     name = rng.choice(list(files))
     if rng.random() < 0.05:

@@ -189,7 +189,7 @@ def run_files(*names: str) -> dict[str, bytes]:
 
 
 def documents() -> list[dict[str, bytes]]:
-    """What lies beside a record: exports, robustness and transfer."""
+    """What lies next to a record: exports, robustness and transfer."""
     now, environment = datetime(2026, 1, 2, tzinfo=UTC), capture()
     on = TestedOn(
         name="fer2013", source="x.zip", fingerprint="f" * 64, protocol="official", split="test",

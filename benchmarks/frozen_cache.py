@@ -50,7 +50,7 @@ FULL_TRAIN, FULL_VAL = 28_709, 3_589
 
 
 def make_spec(model: str, emotions: tuple[str, ...]) -> RunSpec:
-    """The protocol people copy; the last epoch is kept, so no split is selected on."""
+    """The protocol people copy; the last epoch is stored, so no split is selected on."""
     recipe = load_recipe("frozen-20").model_copy(update={"checkpoint": "last", "epochs": EPOCHS})
     return RunSpec(model=model, mode="frozen", recipe=recipe, pretraining="none", emotions=emotions)
 

@@ -2,9 +2,9 @@
 
 Both run undisturbed once, on drawn faces with tiny networks. Then, `--times` times each, in a fresh
 results folder and with a fresh cache: the command starts, is killed at a moment drawn from a seed
-between its start and its usual end, every record and every file beside one is read, and the command
-runs again with `--resume` (a sweep resumes by itself) until it ends. Its metrics, predictions and
-weights must equal those of the undisturbed run, and no temporary file may be left.
+between its start and its usual end, every record and every file next to one is read, and the
+command runs again with `--resume` (a sweep resumes by itself) until it ends. Its metrics,
+predictions and weights must equal those of the undisturbed run, and no temporary file may be left.
 
 The commands are those of the command line, in processes forked from one that has imported PyTorch
 already. Prints one JSON line; exit code 1 if anything differs. Run it from the repository's root:
@@ -134,7 +134,7 @@ def read_everything(folder: Path) -> Counter[str]:
     """The runs' statuses after a kill; whatever has its name must be whole.
 
     Raises:
-        FerBenchError: a record or a file beside it that cannot be read.
+        FerBenchError: a record or a file next to it that cannot be read.
     """
     store = ResultsStore(folder / "results")
     statuses: Counter[str] = Counter()

@@ -131,7 +131,7 @@ def percentiles(name: str, values: Sequence[float]) -> dict[str, float | None]:
 
 
 def measure_video(visitor: LiveVisitor, seconds: float) -> dict[str, Any]:
-    """Pace and freshness, then the lag, which needs a second video beside the page's."""
+    """Pace and freshness, then the lag, which needs a second video next to the page's."""
     alone = visitor.frame.evaluate(WATCH, [seconds, False])
     beside = visitor.frame.evaluate(WATCH, [seconds, True])
     return {

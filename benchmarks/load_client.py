@@ -20,9 +20,10 @@ BOUNDARY = "load"
 class Outcome:
     """What came of a number of requests.
 
-    seconds: from the first request to the last answer.
-    latencies: of each, seconds.
-    statuses: answers by status; 0 for a connection that broke.
+    Attributes:
+        seconds: from the first request to the last answer.
+        latencies: of each, seconds.
+        statuses: answers by status; 0 for a connection that broke.
     """
 
     seconds: float = 0.0

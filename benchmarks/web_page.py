@@ -36,7 +36,7 @@ from benchmarks.dashboard import chromium
 from fer_bench.environment import capture
 
 PATIENCE_MS = 120_000
-#: Counts the page's answers, and keeps the milliseconds that it says beside each.
+#: Counts the page's answers, and keeps the milliseconds that it says next to each.
 COUNT = """() => {
     const speed = document.getElementById("speed");
     window.answers = [];

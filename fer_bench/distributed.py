@@ -75,7 +75,8 @@ def choose_device(device: str) -> str:
 def join(device: str) -> None:
     """Joins the processes of a launch, before their first common work; alone, does nothing.
 
-    device: `cpu` or `cuda`, where `cuda` means one GPU for each process from here on.
+    Args:
+        device: `cpu` or `cuda`, where `cuda` means one GPU for each process from here on.
 
     Raises:
         FerBenchError: more processes on this machine than it has GPUs.
@@ -140,7 +141,7 @@ def all_ranks(work: Callable[[], T]) -> list[T]:
         return [work()]
     found = gather(_attempt(work))
     _raise_first([problem for _, problem in found])
-    return [value for value, _ in found]  # type: ignore[misc]  # None only beside a problem
+    return [value for value, _ in found]  # type: ignore[misc]  # None only with a problem
 
 
 @contextmanager

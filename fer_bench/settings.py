@@ -1,4 +1,4 @@
-"""What the environment says, and what the user told us once: where their data lie."""
+"""What the environment says, and what the user once said: where their data lie."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
 
 
 def data_source() -> str | None:
-    """The data's place: `FER_BENCH_DATA`, else what was remembered, else None.
+    """The data's path: `FER_BENCH_DATA`, else what was stored, else None.
 
     A settings file that cannot be read counts as none: the user is simply asked again.
     """
@@ -80,7 +80,7 @@ def data_source() -> str | None:
 
 
 def remember_data_source(source: str) -> None:
-    """Keeps the data's place for later sessions.
+    """Keeps the data's path for later sessions.
 
     Raises:
         FerBenchError: nothing lies there, or the settings cannot be written.
@@ -103,7 +103,7 @@ def remember_data_source(source: str) -> None:
 
 
 def forget_data_source() -> None:
-    """Lets go of the data's place; the data stay where they are.
+    """Forgets the data's path; the data stay where they are.
 
     Raises:
         FerBenchError: the settings cannot be written.

@@ -1,4 +1,4 @@
-"""Home: what FER Bench is, three ways in, and the five backbones beside one another."""
+"""Home: what FER Bench is, three ways in, and the five backbones side by side."""
 
 import pandas as pd
 import streamlit as st
@@ -42,7 +42,7 @@ def show_doors() -> None:
 
 
 def show_five(ranked: pd.DataFrame) -> None:
-    """The first figure: frozen beside fully tuned."""
+    """The first figure: frozen next to fully tuned."""
     five = five_models(ranked)
     if five.empty:
         return

@@ -15,7 +15,7 @@ RUNTIME = ("ai-edge-litert==2.3.0", "opencv-python-headless", "numpy")
 
 
 def install(environment: Path) -> None:
-    """A virtual environment, and the package's wheel beside it."""
+    """A virtual environment, and the package's wheel next to it."""
     run([sys.executable, "-m", "venv", environment / "venv"])
     pip: list[str | Path] = [environment / "venv/bin/python", "-m", "pip", "--quiet"]
     run([*pip, "install", *RUNTIME])

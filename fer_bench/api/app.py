@@ -1,4 +1,4 @@
-"""The app: its routes, and how refusals are told."""
+"""The app: its routes, and how refusals are answered."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ SHOWN_SIDE, QUALITY = 1200, 88
 class Form:
     """What the form offers.
 
-    models: what to call each model, by its full name; the default one first.
+    Attributes:
+        models: what to call each model, by its full name; the default one first.
     """
 
     models: Mapping[str, str]
@@ -46,7 +47,7 @@ def wants_page(accept: str) -> bool:
 
 
 def picture_of(answer: Answer, emotions: tuple[str, ...]) -> str | None:
-    """The annotated picture as a `data:` URL; None where none was kept."""
+    """The annotated picture as a `data:` URL; None where none was stored."""
     if answer.image is None:
         return None
     drawn = annotate(answer.image, answer.faces, emotions, bars=False, names=numbers(answer.faces))

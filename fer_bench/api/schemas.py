@@ -14,7 +14,7 @@ LONGEST_NAME = 300
 
 
 class PredictOptions(BaseModel):
-    """What may stand beside the pictures, as form fields or in the query."""
+    """What may stand next to the pictures, as form fields or in the query."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -13,19 +13,20 @@ from fer_bench.results.store import DEFAULT, ResultsStore
 class ServeSettings:
     """Settings of one server.
 
-    store: the records.
-    run: the default model, as `ResultsStore.find` takes it.
-    detector, detector_file: as `inference.detectors.base.make_detector` takes them.
-    backend: as `backends.registry.open_backend` takes it.
-    token: what requests must carry as bearer token; None lets everybody in.
-    cors: origins whose pages may call the server from a browser.
-    max_queue: requests at work or waiting; one more is answered 429.
-    max_bytes: of a request's body. With `max_queue` it bounds the memory that uploads take.
-    max_files: in a request.
-    max_batch: faces that go through the network together.
-    batch_wait: seconds to wait for more faces, only while other pictures are being looked at.
-    time_limit: seconds to receive a request, and again to answer it.
-    stop_within: seconds that requests at work have to finish when the server is stopped.
+    Attributes:
+        store: the records.
+        run: the default model, as `ResultsStore.find` takes it.
+        detector, detector_file: as `inference.detectors.base.make_detector` takes them.
+        backend: as `backends.registry.open_backend` takes it.
+        token: what requests must carry as bearer token; None lets everybody in.
+        cors: origins whose pages may call the server from a browser.
+        max_queue: requests at work or waiting; one more is answered 429.
+        max_bytes: of a request's body. With `max_queue` it bounds the memory that uploads take.
+        max_files: in a request.
+        max_batch: faces that go through the network together.
+        batch_wait: seconds to wait for more faces, only while other pictures are being analysed.
+        time_limit: seconds to receive a request, and again to answer it.
+        stop_within: seconds that requests at work have to finish when the server is stopped.
 
     Raises:
         FerBenchError: a number that is not above 0, or an empty token.

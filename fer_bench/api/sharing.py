@@ -27,7 +27,8 @@ ELSEWHERE = ("192.0.2.1", 9)
 class Certificate:
     """A self-signed certificate on disk.
 
-    fingerprint: SHA-256 in hex, as browsers show it.
+    Attributes:
+        fingerprint: SHA-256 in hex, as browsers show it.
     """
 
     certificate: Path
@@ -60,7 +61,8 @@ def new_token() -> str:
 def make_certificate(addresses: tuple[str, ...], folder: Path | None = None) -> Certificate:
     """A certificate for these host names and addresses; one made before is used again.
 
-    folder: where it is kept, the key readable by its owner alone; None for the cache.
+    Args:
+        folder: where it is stored, the key readable by its owner alone; None for the cache.
 
     Raises:
         FerBenchError: the folder cannot be written.

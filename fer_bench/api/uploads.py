@@ -18,7 +18,7 @@ from fer_bench.api.settings import ServeSettings
 from fer_bench.errors import suggest
 
 FORM = "multipart/form-data"
-#: Fields beside the files, and how long each may be.
+#: Fields next to the files, and how long each may be.
 MOST_FIELDS, LONGEST_FIELD = 16, 4096
 
 

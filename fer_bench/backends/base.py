@@ -25,10 +25,11 @@ class Unavailable(FerBenchError):
 class Backend:
     """A model made ready to run, warm.
 
-    threads: CPU threads that a call may use.
-    open_seconds: conversion and first call.
-    reason: why this one, in words, where it was chosen by measurement.
-    milliseconds: of one face, by candidate, where it was.
+    Attributes:
+        threads: CPU threads that a call may use.
+        open_seconds: conversion and first call.
+        reason: why this one, in words, where it was chosen by measurement.
+        milliseconds: of one face, by candidate, where it was.
     """
 
     name: str

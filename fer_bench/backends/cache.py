@@ -1,4 +1,4 @@
-"""What is kept between sessions, in the cache folder: measured choices and converted networks.
+"""What is cached between sessions, in the cache folder: measured choices and converted networks.
 
 A cache that cannot be read or written costs time, never a result.
 """
@@ -24,9 +24,9 @@ from fer_bench.storage import cache_dir, write_atomically
 #: Raised whenever networks are quantised or chosen in another way, so that old ones are not used.
 SCHEMA = 1
 NETWORK, WEIGHTS, FACES, CHECKSUM = "network.xml", "network.bin", "faces.txt", "sha256.txt"
-#: Networks of a kind that are kept; of more, those made last.
+#: Networks of a kind that are stored; of more, those made last.
 MOST_KEPT = 12
-#: Bytes of the largest fp32 network that is kept: VGG16 would fill disks.
+#: Bytes of the largest fp32 network that is stored: VGG16 would fill disks.
 LARGEST_KEPT = 400 * 10**6
 
 
@@ -79,7 +79,8 @@ def load_int8(fingerprint: str) -> Any | None:
 def keep_int8(fingerprint: str, network: Any, faces: str) -> None:
     """Keeps an int8 `openvino.Model` in place of an older one; it appears only when it is whole.
 
-    faces: `digest_of` what it was calibrated on.
+    Args:
+        faces: `digest_of` what it was calibrated on.
     """
     _keep(_folder(fingerprint, "int8"), network, {FACES: faces})
 
@@ -96,7 +97,8 @@ def load_fp32(key: str) -> Any | None:
 def keep_fp32(key: str, network: Any) -> None:
     """Keeps an fp32 `openvino.Model`, unless it is larger than `LARGEST_KEPT`.
 
-    key: of all that the conversion depends on.
+    Args:
+        key: of all that the conversion depends on.
     """
     constants = (one for one in network.get_ops() if one.get_type_name() == "Constant")
     if sum(one.get_byte_size() for one in constants) <= LARGEST_KEPT:

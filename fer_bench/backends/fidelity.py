@@ -23,7 +23,8 @@ COSINE = 0.99
 def compare(logits: Tensor, reference: Tensor, faces: str) -> Fidelity:
     """Logits float `(B, C)` against those of eager fp32 for the same faces.
 
-    faces: where these are from: a data set's name, or `synthetic`.
+    Args:
+        faces: where these are from: a data set's name, or `synthetic`.
 
     Raises:
         Unavailable: logits that are not finite.

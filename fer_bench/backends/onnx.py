@@ -64,8 +64,9 @@ class OnnxFile:
 def to_onnx(model: Classifier, metadata: ExportMetadata | None = None) -> bytes:
     """A classifier as an ONNX file: input `faces`, output `logits`, any batch size, fp32.
 
-    model: in eval mode, on the CPU; left as it is.
-    metadata: of the file; by default what the model itself tells.
+    Args:
+        model: in eval mode, on the CPU; left as it is.
+        metadata: of the file; by default what the model itself says.
 
     Raises:
         Unavailable: a package is missing, or the model cannot be converted.
@@ -133,8 +134,9 @@ def read_metadata(path: Path) -> ExportMetadata:
 def open_session(onnx: bytes | Path, threads: int) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session on the CPU; takes `{"faces": float32}`, gives `[logits]`.
 
-    onnx: what `to_onnx` gives, or a file that it was written to.
-    threads: that one call may use.
+    Args:
+        onnx: what `to_onnx` gives, or a file that it was written to.
+        threads: that one call may use.
 
     Raises:
         FerBenchError: a file that is missing, damaged or not ours.

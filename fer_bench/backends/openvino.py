@@ -53,7 +53,8 @@ class _Runner:
     One face at a time, the usual case, has a network of its own: with a fixed shape OpenVINO plans
     faster kernels. The one for several faces is made when they first come.
 
-    fixed: False leaves one face to the network for several.
+    Args:
+        fixed: False leaves one face to the network for several.
     """
 
     def __init__(self, model: Any, *, bf16: bool, threads: int, fixed: bool = True) -> None:

@@ -64,7 +64,8 @@ def require_bf16(device: str) -> None:
 def convert(module: nn.Module, sample: Tensor) -> Any:
     """An `openvino.Model` of a module, moved to the CPU and set to eval mode.
 
-    sample: float32 `(B, C, S, S)`, what the module takes; the batch size stays dynamic.
+    Args:
+        sample: float32 `(B, C, S, S)`, what the module takes; the batch size stays dynamic.
 
     Raises:
         Unavailable: OpenVINO cannot convert it.
@@ -112,8 +113,10 @@ def convert_onnx(content: bytes) -> Any:
 def compile_for_cpu(model: Any, *, hint: str, bf16: bool, threads: int) -> Any:
     """An `openvino.CompiledModel`.
 
-    hint: `LATENCY` for one call at a time, `THROUGHPUT` for many at once.
-    bf16: whether to compute so; OpenVINO does by itself where the CPU can, so fp32 must be said.
+    Args:
+        hint: `LATENCY` for one call at a time, `THROUGHPUT` for many at once.
+        bf16: whether to compute so; OpenVINO does by itself where the CPU can, so fp32 must be
+            said.
 
     Raises:
         Unavailable: OpenVINO cannot run it.

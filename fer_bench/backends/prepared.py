@@ -43,9 +43,10 @@ CHECKED = 64
 class PreparedModel:
     """A model to be made ready; what several back ends need of it is made once.
 
-    model: in eval mode.
-    threads: CPU threads that a call may use.
-    calibration: as `catalogue.open_backend` takes it.
+    Args:
+        model: in eval mode.
+        threads: CPU threads that a call may use.
+        calibration: as `catalogue.open_backend` takes it.
     """
 
     def __init__(

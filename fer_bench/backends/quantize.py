@@ -27,8 +27,9 @@ def has_attention(module: nn.Module) -> bool:
 def quantise_openvino(model: Any, faces: Tensor, *, attends: bool) -> Any:
     """An `openvino.Model` in int8; the one given, of any batch size, is left as it is.
 
-    faces: float32 `(N, channels, S, S)`, model input of real faces; a few hundred are enough.
-    attends: as `has_attention` says of the network.
+    Args:
+        faces: float32 `(N, channels, S, S)`, model input of real faces; a few hundred are enough.
+        attends: as `has_attention` says of the network.
 
     Raises:
         Unavailable: NNCF is not installed, or cannot quantise this network.
@@ -39,7 +40,8 @@ def quantise_openvino(model: Any, faces: Tensor, *, attends: bool) -> Any:
 def quantise_onnx(onnx: bytes, faces: Tensor, *, attends: bool) -> bytes:
     """An ONNX file of ours in int8 (quantise and dequantise nodes), its metadata kept.
 
-    faces, attends: as for `quantise_openvino`.
+    Args:
+        faces, attends: as for `quantise_openvino`.
 
     Raises:
         Unavailable: a package is not installed, or NNCF cannot quantise this network.

@@ -69,7 +69,7 @@ def open_backend(
         threads: CPU threads that a call may use; by default PyTorch's.
         calibration: uint8 faces `(N, H, W)` gray or `(N, H, W, 3)` RGB of the training split, a
             few hundred, for int8: it is calibrated on every other one and `auto` compares on the
-            rest. A network quantised once is kept in the cache and needs none again.
+            rest. A network quantised once is stored in the cache and needs none again.
 
     Raises:
         FerBenchError: no such back end (near names suggested).

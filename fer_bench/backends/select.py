@@ -21,7 +21,7 @@ from fer_bench.errors import FerBenchError
 #: Opens a back end by its name. Raises FerBenchError where it is unknown or cannot run the model.
 Open = Callable[[str, PreparedModel], Backend]
 
-#: What `auto` tries beside it. Not torch-compile: it takes 3 to 23 s to open, too long for a page
+#: What `auto` tries besides it. Not torch-compile: it takes 3 to 23 s to open, too long for a page
 #: that someone waits for, and never beats OpenVINO in the same precision.
 CANDIDATES = (
     "torch-channels-last",
@@ -40,8 +40,9 @@ SUBSTITUTES = ("onnxruntime-fp32", "onnxruntime-int8")
 def choose(candidate: PreparedModel, open_one: Open, seconds: float = 1.5) -> Backend:
     """The fastest faithful back end, as remembered from a measurement on this machine or now.
 
-    seconds: of measurement, for all candidates together, where none is clearly ahead before;
-        opening them comes on top.
+    Args:
+        seconds: of measurement, for all candidates together, where none is clearly ahead before;
+            opening them comes on top.
     """
     key = _key(candidate)
     remembered = load_choice(key)

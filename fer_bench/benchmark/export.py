@@ -31,8 +31,9 @@ CALIBRATING = 300
 class ExportReport:
     """An export that is on disk.
 
-    recorded: where its numbers stand.
-    problem: why they stand nowhere, in words; empty where they do.
+    Attributes:
+        recorded: where its numbers stand.
+        problem: why they stand nowhere, in words; empty where they do.
     """
 
     run: str
@@ -54,14 +55,15 @@ def export_run(
     force: bool = False,
     progress: Progress = silent,
 ) -> ExportReport:
-    """Exports a run, and keeps the numbers of the comparison beside its record.
+    """Exports a run, and stores the numbers of the comparison next to its record.
 
-    data: whose validation split is compared on, or the test split where there is no other.
-    calibration: whose training split int8 is calibrated on; None for fp32.
-    limit: faces to compare on.
+    Args:
+        data: whose validation split is compared on, or the test split where there is no other.
+        calibration: whose training split int8 is calibrated on; None for fp32.
+        limit: faces to compare on.
 
     Raises:
-        FerBenchError: no such run, no weights beside its record, data that do not fit, or as
+        FerBenchError: no such run, no weights next to its record, data that do not fit, or as
             `backends.export.export.export_model`.
         RunFailed: the file differs too much from PyTorch.
     """

@@ -1,4 +1,4 @@
-"""A stored run's model on faces unlike those it learnt from, with the numbers kept beside it."""
+"""A stored run's model on faces unlike those it learnt from, with the numbers stored next to it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def robustness_of_run(
     Arguments: as `studies.robustness.evaluate.measure_robustness`.
 
     Raises:
-        FerBenchError: no weights beside the record, data that do not fit, an unknown corruption, or
-            a `robustness.json` that cannot be read or written.
+        FerBenchError: no weights next to the record, data that do not fit, an unknown corruption,
+            or a `robustness.json` that cannot be read or written.
         RunFailed: the model's logits are not finite.
     """
     names = chosen_corruptions(corruptions)
@@ -66,8 +66,8 @@ def transfer_of_run(
     Other arguments: as `studies.robustness.transfer.measure_transfer`.
 
     Raises:
-        FerBenchError: no weights beside the record, data that do not fit (the results before these
-            are kept), or a `transfer.json` that cannot be read or written.
+        FerBenchError: no weights next to the record, data that do not fit (the results before these
+            are stored), or a `transfer.json` that cannot be read or written.
         RunFailed: the model's logits are not finite.
     """
     read_transfer(run.folder)

@@ -1,4 +1,4 @@
-"""The human line of a source, and every stored run of the same data beside it."""
+"""The human line of a source, and every stored run of the same data next to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def measure_human_line(
     """People on the test images of FER2013, by FER+'s votes, and the runs that answered them.
 
     Raises:
-        FerBenchError: data without votes beside them, or predictions that cannot be read.
+        FerBenchError: data without votes next to them, or predictions that cannot be read.
     """
     dataset = source.load(DataSpec(protocol=protocol), complete=False)
     votes = find_vote_counts(source.data, votes_file=source.votes_file, rows_file=source.rows_file)

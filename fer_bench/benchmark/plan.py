@@ -26,9 +26,10 @@ from fer_bench.types import Mode
 class Source:
     """Where the data of a benchmark come from; `load` gives the data set that a run asks for.
 
-    votes_file, rows_file: for FER+ labels, see `data.load.load_dataset`.
-    classes: what labels that are numbers mean, see there.
-    on_load: gets each data set that is loaded, to say what has been decided about it.
+    Attributes:
+        votes_file, rows_file: for FER+ labels, see `data.load.load_dataset`.
+        classes: what labels that are numbers mean, see there.
+        on_load: gets each data set that is loaded, to say what has been decided about it.
     """
 
     data: str
@@ -40,7 +41,8 @@ class Source:
     def load(self, spec: DataSpec, *, complete: bool = True) -> FaceDataset:
         """The data of one run. The held-out split is the same for every seed of the training.
 
-        complete: False for data that are evaluated on only, whose other splits may be empty.
+        Args:
+            complete: False for data that are evaluated on only, whose other splits may be empty.
         """
         dataset = load_dataset(
             self.data,
@@ -149,7 +151,8 @@ def plan(
 ) -> list[RunSpec | EnsembleSpec]:
     """A sweep's runs and then its ensembles, in its order.
 
-    only: keeps those whose name matches a shell pattern.
+    Args:
+        only: keeps those whose name matches a shell pattern.
 
     Raises:
         FerBenchError: as `specify`, two equal runs, or no run left.
@@ -219,7 +222,8 @@ def specify_ensemble(
 ) -> EnsembleSpec:
     """An ensemble of stored runs, on the data that the first of them is about.
 
-    runs: names, as `ResultsStore.find` takes them.
+    Args:
+        runs: names, as `ResultsStore.find` takes them.
 
     Raises:
         FerBenchError: no such run, or values that do not fit.

@@ -19,7 +19,8 @@ from fer_bench.types import Progress, Split, silent
 class EvaluationReport:
     """A stored model's metrics on one split of some data.
 
-    limit: at most so many images of it, evenly spread; None for all.
+    Attributes:
+        limit: at most so many images of it, evenly spread; None for all.
     """
 
     run: str
@@ -45,13 +46,14 @@ def evaluate_run(
 ) -> EvaluationReport:
     """Measures a stored run's model on any source; with `tta`, over its recipe's views.
 
-    tta_views: over this many views instead.
-    limit: at most so many images of the split, see `FaceDataset.spread`.
+    Args:
+        tta_views: over this many views instead.
+        limit: at most so many images of the split, see `FaceDataset.spread`.
 
     A run trained on FER+ labels is measured on them over FER2013, elsewhere on the data's own.
 
     Raises:
-        FerBenchError: no such run, no weights beside its record, or data that do not fit.
+        FerBenchError: no such run, no weights next to its record, or data that do not fit.
     """
     with distributed.raise_together():
         run = store.find(name)

@@ -45,8 +45,10 @@ def digest(run: StoredRun) -> str:
 def verify_run(run: StoredRun, source: Source | None = None, forward: int = 0) -> list[Check]:
     """Everything that can be held against a finished run; what does not agree has a `problem`.
 
-    source: its data; without, their labels, splits and fingerprint are taken on trust.
-    forward: of its test images, so many are given to its network again; needs `source` and weights.
+    Args:
+        source: its data; without, their labels, splits and fingerprint are taken on trust.
+        forward: of its test images, so many are given to its network again; needs `source` and
+            weights.
 
     Raises:
         FerBenchError: a run that is unreadable, not finished or without predictions, data that

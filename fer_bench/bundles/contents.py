@@ -33,8 +33,9 @@ CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 class Contents:
     """An exported run.
 
-    model: the network as an ONNX file.
-    card: the model card; its `text` is Markdown.
+    Attributes:
+        model: the network as an ONNX file.
+        card: the model card; its `text` is Markdown.
     """
 
     model: bytes
@@ -45,8 +46,9 @@ class Contents:
 def licences(contents: Contents, cascade: str, runtime: str | None = None) -> str:
     """The licences of what a bundle holds.
 
-    cascade: that of OpenCV's face cascade.
-    runtime: the version of ONNX Runtime Web, where it is part of the bundle.
+    Args:
+        cascade: that of OpenCV's face cascade.
+        runtime: the version of ONNX Runtime Web, where it is part of the bundle.
     """
     parts = [f"FER Bench and {MODEL}: MIT, Copyright (c) 2026 The FER Bench developers\n\n{MIT}"]
     if runtime:

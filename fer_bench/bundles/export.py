@@ -54,7 +54,8 @@ BUNDLES = Registry(
 class BundleReport:
     """A bundle that is on disk.
 
-    model: the export of its network.
+    Attributes:
+        model: the export of its network.
     """
 
     model: ExportReport
@@ -105,7 +106,8 @@ def export_bundle(
 
     Files of the folder that a bundle does not have are left as they are.
 
-    data, calibration, limit: as for `benchmark.export.export_run`.
+    Args:
+        data, calibration, limit: as for `benchmark.export.export_run`.
 
     Raises:
         FerBenchError: as `check_folder` and `export_run`.
@@ -134,8 +136,9 @@ def export_contents(
 ) -> tuple[ExportReport, Contents]:
     """Exports a run's network into memory, with its model card.
 
-    data, calibration, limit: as for `benchmark.export.export_run`.
-    called: what the card's commands call the run; None for its name.
+    Args:
+        data, calibration, limit: as for `benchmark.export.export_run`.
+        called: what the card's commands call the run; None for its name.
 
     Raises:
         FerBenchError: as `export_run`.

@@ -23,10 +23,11 @@ from fer_bench.types import Progress, silent
 class Destination:
     """Where a push goes.
 
-    private: make a new repository private.
-    force: although there are other things than an earlier push.
-    folder: write the files there instead of uploading them.
-    dry_run: neither upload nor write.
+    Attributes:
+        private: make a new repository private.
+        force: although there are other things than an earlier push.
+        folder: write the files there instead of uploading them.
+        dry_run: neither upload nor write.
     """
 
     repository: Repository
@@ -68,8 +69,9 @@ def push_run(
 ) -> PushReport:
     """Exports a run as ONNX and puts it on the hub, with all that its folder holds.
 
-    space: make it a Space instead.
-    data, limit: as for `benchmark.export.export_run`.
+    Args:
+        space: make it a Space instead.
+        data, limit: as for `benchmark.export.export_run`.
 
     Raises:
         FerBenchError: a run that is not finished, has no weights here or is an ensemble, or as

@@ -26,7 +26,8 @@ TIMEOUT_SECONDS = 300
 class Runtime:
     """One version of the npm package.
 
-    files: of its folder `dist`, with the hash that each must have, as browsers write it.
+    Attributes:
+        files: of its folder `dist`, with the hash that each must have, as browsers write it.
     """
 
     version: str
@@ -81,7 +82,8 @@ def read_runtime(
 ) -> dict[str, bytes]:
     """Files of the package, by name, each with the hash that it must have.
 
-    source: the package as npm's archive or unpacked; None caches what `npm pack` brings.
+    Args:
+        source: the package as npm's archive or unpacked; None caches what `npm pack` brings.
 
     Raises:
         FerBenchError: no npm, no network, or other files than expected.

@@ -40,7 +40,8 @@ SPACES = Registry(
 class StaticSpace:
     """The web page with the README that makes it a Space.
 
-    runtime, cdn: as for `WebBundle`.
+    Args:
+        runtime, cdn: as for `WebBundle`.
     """
 
     sdk = "static"

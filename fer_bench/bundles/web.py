@@ -42,8 +42,9 @@ POLICY = (
 class WebBundle:
     """The `bundles.export.Bundle` web.
 
-    runtime: the npm package of ONNX Runtime Web as archive or folder; None fetches it.
-    cdn: leave the runtime where jsDelivr serves it; the page checks it by its hash.
+    Args:
+        runtime: the npm package of ONNX Runtime Web as archive or folder; None fetches it.
+        cdn: leave the runtime where jsDelivr serves it; the page checks it by its hash.
     """
 
     def __init__(self, runtime: Path | None = None, *, cdn: bool = False) -> None:
@@ -69,7 +70,7 @@ class WebBundle:
             "index.html": self._index(contents).encode(),
             "LICENSES.txt": licences(contents, cascade_licence(xml), RUNTIME.version).encode(),
         }
-        # Last, so that a browser never finds a new list of files beside old files.
+        # Last, so that a browser never finds a new list of files next to old files.
         worker = (page / "sw.js").read_text(encoding="utf-8")
         return result | {"sw.js": (self._file_list(result, backends) + worker).encode()}
 

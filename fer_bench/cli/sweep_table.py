@@ -26,8 +26,9 @@ ENDED = ("done", "skipped", "failed")
 class _Row:
     """A run that was heard of.
 
-    starts: how often it began; more than once where its process was lost.
-    state: `waiting`, `done`, `skipped`, `failed`, or what it is at.
+    Attributes:
+        starts: how often it began; more than once where its process was lost.
+        state: `waiting`, `done`, `skipped`, `failed`, or what it is at.
     """
 
     news: News
@@ -40,7 +41,8 @@ class _Row:
 class SweepTable:
     """Hears `benchmark.cluster.ray_sweep.News` and shows it.
 
-    names: of all runs, in order.
+    Args:
+        names: of all runs, in order.
     """
 
     def __init__(self, names: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ TRAIN_PARTS = ("Training", "train")
 VAL_PARTS = ("PublicTest", "val")
 TEST_PARTS = ("PrivateTest", "test")
 
-#: Side of the descriptor, and the correlation from which a pair is looked at more closely.
+#: Side of the descriptor, and the correlation from which a pair is compared more closely.
 COARSE_SIDE, COARSE_CORRELATION = 12, 0.90
 #: Side, shift in pixels and correlation of the closer look. Seen on FER2013: of pairs at 0.93 to
 #: 0.95, all of 70 looked at were the same photograph; at 0.91, some were different people.
@@ -69,8 +69,9 @@ class Leak(_Finding):
 class Duplicates(_Finding):
     """Groups of the same image, the largest first, and what crosses the source's own parts.
 
-    held_out_in_train: PublicTest / val and PrivateTest / test images that stand in train.
-    test_in_val: PrivateTest / test images that stand in PublicTest / val.
+    Attributes:
+        held_out_in_train: PublicTest / val and PrivateTest / test images that stand in train.
+        test_in_val: PrivateTest / test images that stand in PublicTest / val.
     """
 
     groups: tuple[Group, ...]
@@ -102,8 +103,9 @@ class Duplicates(_Finding):
 class Audit(_Finding):
     """The findings on one source.
 
-    exact: images whose pixels are equal.
-    near: groups with at least two different images; their leaks are those not in `exact`.
+    Attributes:
+        exact: images whose pixels are equal.
+        near: groups with at least two different images; their leaks are those not in `exact`.
     """
 
     source: str

@@ -183,7 +183,8 @@ def _age(folder: Path) -> float:
 def _remove_stale(root: Path, wanted: Path) -> None:
     """Removes unfinished entries that killed processes left behind more than a day ago.
 
-    wanted: the one that is gone on with, however old.
+    Args:
+        wanted: the one that is gone on with, however old.
     """
     for folder in root.glob(".unfinished-*"):
         try:

@@ -28,13 +28,14 @@ class LeftOut:
 class SourceData:
     """Everything a source holds, decoded once, before any protocol is applied.
 
-    images: uint8 `(N, H, W)` gray or `(N, H, W, 3)` RGB; may be memory-mapped.
-    labels: int64 `(N,)`, indices into `emotions`; -1 where only votes exist.
-    ids: str `(N,)`, the source's own file name or row, never a machine path.
-    parts: str `(N,)`, the source's own partition: `Training`, `PublicTest`, `PrivateTest`,
-        `train`, `val`, `test`, or empty where it names none.
-    hashes: uint64 `(N,)`, a hash of each image's pixels; equal for exact duplicates.
-    numbering: what each number meant, where the source's labels were numbers.
+    Attributes:
+        images: uint8 `(N, H, W)` gray or `(N, H, W, 3)` RGB; may be memory-mapped.
+        labels: int64 `(N,)`, indices into `emotions`; -1 where only votes exist.
+        ids: str `(N,)`, the source's own file name or row, never a machine path.
+        parts: str `(N,)`, the source's own partition: `Training`, `PublicTest`, `PrivateTest`,
+            `train`, `val`, `test`, or empty where it names none.
+        hashes: uint64 `(N,)`, a hash of each image's pixels; equal for exact duplicates.
+        numbering: what each number meant, where the source's labels were numbers.
     """
 
     name: str
@@ -54,14 +55,16 @@ class SourceData:
 class FaceDataset:
     """Faces with labels and splits; the one thing that training and evaluation read.
 
-    images, labels, ids, hashes: as in `SourceData`.
-    protocol: what made the splits, see `fer_bench.data.splits.describe`.
-    splits: int8 `(N,)`, index into `fer_bench.types.SPLITS`, or -1 for no split.
-    votes: float32 `(N, C)`, rows sum to 1, only for FER+ soft targets.
-    numbering: as in `SourceData`.
-    comparable: False for synthetic data: its numbers say nothing about real faces.
-    limited_from: the whole data's `whole_fingerprint`, where these are a part of them.
-    shared_persons: how many persons stand in test and in another split too, where they are known.
+    Attributes:
+        images, labels, ids, hashes: as in `SourceData`.
+        protocol: what made the splits, see `fer_bench.data.splits.describe`.
+        splits: int8 `(N,)`, index into `fer_bench.types.SPLITS`, or -1 for no split.
+        votes: float32 `(N, C)`, rows sum to 1, only for FER+ soft targets.
+        numbering: as in `SourceData`.
+        comparable: False for synthetic data: its numbers say nothing about real faces.
+        limited_from: the whole data's `whole_fingerprint`, where these are a part of them.
+        shared_persons: how many persons stand in test and in another split too, where they are
+            known.
     """
 
     name: str

@@ -132,11 +132,12 @@ def read_source(
 ) -> SourceData:
     """Everything a source holds, from the cache where it has been read before.
 
-    source: a folder, zip or CSV, or `synthetic` / `synthetic:SEED`.
-    format: a name in `DATASETS`; by default the first reader that recognises the source.
-    image_size: side of the square that images are resized to, pixels; by default their common size,
-        or 224 where they differ.
-    classes: what labels that are numbers mean, see `fer_bench.data.numbering.parse_classes`.
+    Args:
+        source: a folder, zip or CSV, or `synthetic` / `synthetic:SEED`.
+        format: a name in `DATASETS`; by default the first reader that recognises the source.
+        image_size: side of the square that images are resized to, pixels; by default their common
+            size, or 224 where they differ.
+        classes: what labels that are numbers mean, see `fer_bench.data.numbering.parse_classes`.
 
     Raises:
         FerBenchError: the source does not exist, is of no known format, or is damaged throughout;
@@ -148,7 +149,7 @@ def read_source(
 
 
 def find_sibling_file(loaded: Loaded, name: str) -> Path | None:
-    """A file of this name in the source's folder or beside the source, where there is one."""
+    """A file of this name in the source's folder or next to the source, where there is one."""
     if loaded.path is None:
         return None
     folders = (loaded.path, loaded.path.resolve().parent)
@@ -248,15 +249,17 @@ def load_dataset(
 ) -> FaceDataset:
     """Faces ready for training and evaluation.
 
-    source, format, image_size, classes: as in `read_source`.
-    protocol, val_share: see `fer_bench.data.splits.assign`. What is held out is the same for every
-        seed.
-    emotions: only these classes, in this order; the others leave their splits.
-    votes: FER+ labels for FER2013, from `votes_file` (fer2013new.csv); for Kaggle's files also
-        `rows_file` (a `row,file` CSV or the original fer2013.csv). Both are also found beside the
-        source. Faces that FER+ discards stay in the arrays with split -1, label -1, zero votes.
-    limit: at most so many random samples per split, drawn with `seed`.
-    complete: False lets splits be empty, to evaluate on data that have a test part only.
+    Args:
+        source, format, image_size, classes: as in `read_source`.
+        protocol, val_share: see `fer_bench.data.splits.assign`. What is held out is the same for
+            every seed.
+        emotions: only these classes, in this order; the others leave their splits.
+        votes: FER+ labels for FER2013, from `votes_file` (fer2013new.csv); for Kaggle's files also
+            `rows_file` (a `row,file` CSV or the original fer2013.csv). Both are also found next to
+            the source. Faces that FER+ discards stay in the arrays with split -1, label -1, zero
+            votes.
+        limit: at most so many random samples per split, drawn with `seed`.
+        complete: False lets splits be empty, to evaluate on data that have a test part only.
 
     Raises:
         FerBenchError: a source that cannot be read, files for the votes missing, an empty split, or

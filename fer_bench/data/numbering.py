@@ -43,8 +43,9 @@ def emotion_of(numbering: Numbering, number: int) -> str | None:
 def parse_classes(text: str, where: str) -> dict[int, str]:
     """The classes of `--classes` or of a `classes.txt`.
 
-    text: names by commas or lines, in the numbers' order from 0; or each with its number
-        (`1=surprise`, `1 surprise`); or a published set's name, such as `rafdb`.
+    Args:
+        text: names by commas or lines, in the numbers' order from 0; or each with its number
+            (`1=surprise`, `1 surprise`); or a published set's name, such as `rafdb`.
 
     Raises:
         FerBenchError: no emotion among them, a number twice, or numbers on some names alone.

@@ -7,7 +7,7 @@ import unicodedata
 
 from fer_bench.errors import FerBenchError
 
-#: `eval` is what a tree does not name otherwise: its val part, or its test part beside a val one.
+#: `eval` is what a tree does not name otherwise: its val part, or its test part next to a val one.
 EVAL = "eval"
 
 

@@ -60,7 +60,8 @@ def _resize_levels(x: Tensor, size: tuple[int, int], kind: str) -> Tensor:
 def normalise(x: Tensor, spec: InputSpec, out: Tensor | None = None) -> Tensor:
     """`(x - mean) / std` per channel; a gray batch is expanded to the spec's channels here.
 
-    out: as in `to_input`.
+    Args:
+        out: as in `to_input`.
     """
     # As bias + x / std: one pass over memory, where (x - mean) / std takes two.
     planes = [
@@ -83,7 +84,9 @@ def to_input(
 ) -> Tensor:
     """uint8 faces `(B, H, W)` or `(B, H, W, 3)` RGB to float32 `(B, channels, size, size)`.
 
-    out: where to write the result, of that shape, instead of a new tensor. A loop that is done with
-        each batch before the next saves its page faults, most of the time at 224 px (38 MB).
+    Args:
+        out: where to write the result, of that shape, instead of a new tensor. A loop that is done
+            with each batch before the next saves its page faults, most of the time at 224 px (38
+            MB).
     """
     return normalise(resize(to_unit(images, spec.channels), spec), spec, out)

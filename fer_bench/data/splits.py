@@ -43,7 +43,8 @@ def assign(
     label and depends on the seed alone; exact duplicates, and samples of one of `groups` (int64
     `(N,)`, persons), stay together.
 
-    val_share: held out as val instead of a tenth, where val is held out.
+    Args:
+        val_share: held out as val instead of a tenth, where val is held out.
 
     Raises:
         FerBenchError: a share for val is asked for where the source has a val part of its own.

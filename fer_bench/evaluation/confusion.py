@@ -19,8 +19,11 @@ PREFIXES = {"": "p_", "_tta": "tta_"}
 def normalised(confusion: ArrayLike, by: Normalisation) -> NDArray[np.float64]:
     """The confusion matrix as counts, or as shares of each true class or predicted class.
 
-    confusion: int `(C, C)`, `[true][predicted]`.
-    Returns: float64 `(C, C)`; with `true` rows sum to 1 (recall on the diagonal), with `predicted`
+    Args:
+        confusion: int `(C, C)`, `[true][predicted]`.
+
+    Returns:
+        float64 `(C, C)`; with `true` rows sum to 1 (recall on the diagonal), with `predicted`
         columns do (precision); NaN where a class never occurs.
     """
     counts = np.asarray(confusion, dtype=np.float64)
@@ -35,7 +38,8 @@ def normalised(confusion: ArrayLike, by: Normalisation) -> NDArray[np.float64]:
 def confused_pairs(confusion: ArrayLike, emotions: Sequence[str], top: int = 10) -> pd.DataFrame:
     """The commonest mistakes, most images first.
 
-    Returns: columns `true, predicted, images, share_of_true` (in [0, 1]); pairs that never happen
+    Returns:
+        columns `true, predicted, images, share_of_true` (in [0, 1]); pairs that never happen
         are left out.
     """
     counts = np.asarray(confusion, dtype=np.int64)
@@ -58,8 +62,12 @@ def confused_pairs(confusion: ArrayLike, emotions: Sequence[str], top: int = 10)
 def roc_table(labels: ArrayLike, probabilities: ArrayLike, emotions: Sequence[str]) -> pd.DataFrame:
     """ROC curves of each emotion against the rest (scikit-learn's `roc_curve`).
 
-    labels: int `(N,)`, indices into `emotions`. probabilities: float `(N, C)`.
-    Returns: columns `emotion, false_positive_rate, true_positive_rate, auc`, several rows per
+    Args:
+        labels: int `(N,)`, indices into `emotions`.
+        probabilities: float `(N, C)`.
+
+    Returns:
+        columns `emotion, false_positive_rate, true_positive_rate, auc`, several rows per
         emotion; an emotion that is absent from the labels, or alone in them, has none.
     """
     from sklearn.metrics import auc, roc_curve
@@ -98,7 +106,8 @@ def scores(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """A predictions table's labels, int64 `(N,)`, and probabilities, float64 `(N, C)`.
 
-    suffix: `_tta` for those with test-time augmentation.
+    Args:
+        suffix: `_tta` for those with test-time augmentation.
 
     Raises:
         FerBenchError: the table has no column for an emotion.
@@ -116,10 +125,13 @@ def scores(
 
 
 def answers(predictions: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
-    """Each prediction's answer beside the truth, most confident first.
+    """Each prediction's answer next to the truth, most confident first.
 
-    predictions: columns `id, label` and `p_<emotion>`, as in a run's `predictions.parquet`.
-    Returns: columns `id, true, predicted, confidence, correct`.
+    Args:
+        predictions: columns `id, label` and `p_<emotion>`, as in a run's `predictions.parquet`.
+
+    Returns:
+        columns `id, true, predicted, confidence, correct`.
     """
     labels, probabilities = scores(predictions, emotions)
     names = np.asarray(emotions, dtype=object)

@@ -31,8 +31,10 @@ ANSWERED: tuple[Split, ...] = ("val", "test")
 class ExternalPredictions:
     """A system's answers.
 
-    ids: str `(N,)`, each once. probabilities: float64 `(N, C)`, rows sum to 1; of answers without
-        probabilities, 1 for the answer.
+    Attributes:
+        ids: str `(N,)`, each once.
+        probabilities: float64 `(N, C)`, rows sum to 1; of answers without probabilities, 1 for the
+            answer.
     """
 
     ids: NDArray[np.object_]
@@ -41,7 +43,7 @@ class ExternalPredictions:
 
 
 def template(dataset: FaceDataset, splits: Sequence[Split] = ("test",)) -> pd.DataFrame:
-    """The images to answer: `id, split` and an empty column per emotion; no label is told."""
+    """The images to answer: `id, split` and an empty column per emotion; without labels."""
     rows = [
         pd.DataFrame({ID: dataset.ids[dataset.indices(split)].astype(object), "split": split})
         for split in splits
@@ -228,7 +230,8 @@ def place_in(
 ) -> dict[Split, NDArray[np.int64]]:
     """Where each split's images, in the data set's order, stand in the predictions.
 
-    source: what messages call the predictions.
+    Args:
+        source: what messages call the predictions.
 
     Returns:
         Of `test`, and of `val` where it is answered: int64 `(images,)`, rows of `found`.

@@ -33,8 +33,9 @@ LEVEL = 0.9
 class SetRule:
     """Which emotions of a face are named: those with a probability of at least its threshold.
 
-    thresholds: float64 `(C,)`, in [0, 1]; the answer itself is always named.
-    fitted_on: int64 `(C,)`, faces of each emotion that they were fitted on.
+    Attributes:
+        thresholds: float64 `(C,)`, in [0, 1]; the answer itself is always named.
+        fitted_on: int64 `(C,)`, faces of each emotion that they were fitted on.
     """
 
     level: float
@@ -45,7 +46,8 @@ class SetRule:
     def sets(self, probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
         """bool `(N, C)`: which emotions each face's set holds.
 
-        probabilities: float `(N, C)`, calibrated as those that the rule was fitted on.
+        Args:
+            probabilities: float `(N, C)`, calibrated as those that the rule was fitted on.
         """
         chosen: NDArray[np.bool_] = probabilities >= self.thresholds
         chosen[np.arange(len(chosen)), probabilities.argmax(axis=1)] = True
@@ -81,7 +83,7 @@ def fit_sets(
         probabilities: float `(N, C)`.
 
     Raises:
-        FerBenchError: a level that is none.
+        FerBenchError: an invalid level.
     """
     require_level(level)
     n_classes = probabilities.shape[1]
@@ -147,10 +149,11 @@ def rule_of(
 ) -> SetRule:
     """A run's rule, fitted on its stored answers to the selection split, after its temperature.
 
-    temperature: of the probabilities that the rule is for; None for `temperature_of`'s.
+    Args:
+        temperature: of the probabilities that the rule is for; None for `temperature_of`'s.
 
     Raises:
-        FerBenchError: a level that is none, or no such answers stored.
+        FerBenchError: an invalid level, or no such answers stored.
     """
     require_level(level)
     selection = record.spec.selection_split

@@ -25,7 +25,9 @@ TOLERANCE = 1e-9
 class Accepted:
     """What a threshold does to a set of images.
 
-    accuracy: right answers of the answered images. share: answered images of all.
+    Attributes:
+        accuracy: right answers of the answered images.
+        share: answered images of all.
     """
 
     accuracy: Rate

@@ -31,7 +31,9 @@ TOLERANCE = 1e-4
 class Check:
     """One thing that was compared.
 
-    problem: what does not agree, or empty. note: what could not be compared, and why; or empty.
+    Attributes:
+        problem: what does not agree, or empty.
+        note: what could not be compared, and why; or empty.
     """
 
     name: str
@@ -47,7 +49,8 @@ class Check:
 def verify(record: RunRecord, predictions: pd.DataFrame) -> list[Check]:
     """Compares a finished record with its predictions; needs neither data nor weights.
 
-    predictions: as `ResultsStore.predictions` gives them.
+    Args:
+        predictions: as `ResultsStore.predictions` gives them.
 
     Raises:
         FerBenchError: a record that is not finished.
@@ -224,7 +227,8 @@ def _set_difference(claimed: SetCoverage, found: SetCoverage) -> str:
 def verify_data(record: RunRecord, predictions: pd.DataFrame, dataset: FaceDataset) -> list[Check]:
     """Compares a record and its predictions with the data that it names.
 
-    dataset: as the record's specification asks for it.
+    Args:
+        dataset: as the record's specification asks for it.
     """
     return list(_data_checks(record, predictions, dataset))
 

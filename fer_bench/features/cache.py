@@ -263,5 +263,5 @@ def _views(
 
 
 def feature_cache() -> Path:
-    """Where features are kept, for all runs."""
+    """Where features are stored, for all runs."""
     return cache_dir() / "features"

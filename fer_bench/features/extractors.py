@@ -70,8 +70,9 @@ class Agreement:
 class Choice:
     """The extractor to use, and the measurement behind it.
 
-    images_per_second, agreement: by candidate, for those that ran.
-    left_out: by candidate, why it was not taken into the race.
+    Attributes:
+        images_per_second, agreement: by candidate, for those that ran.
+        left_out: by candidate, why it was not taken into the race.
     """
 
     name: str
@@ -172,7 +173,8 @@ def make_extractor(
 ) -> Extractor:
     """The extractor of this name. `backbone` is moved to `device` and set to eval mode.
 
-    sample: float32 `(B, C, S, S)`, B >= 2, model input of real faces; int8 calibrates on it.
+    Args:
+        sample: float32 `(B, C, S, S)`, B >= 2, model input of real faces; int8 calibrates on it.
 
     Raises:
         FerBenchError: no such extractor (near names suggested).

@@ -24,8 +24,9 @@ EXTRACTOR = "torch-fp32"
 class SplitFeatures:
     """A split as a network sees it.
 
-    rows: int64 `(N,)`, positions in the data set.
-    values: float32 `(N, D)`, memory-mapped; of an ensemble, its networks' probabilities.
+    Attributes:
+        rows: int64 `(N,)`, positions in the data set.
+        values: float32 `(N, D)`, memory-mapped; of an ensemble, its networks' probabilities.
     """
 
     rows: NDArray[np.int64]

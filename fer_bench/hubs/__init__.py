@@ -1,1 +1,1 @@
-"""Places where others keep models and data: the Hugging Face hub, Kaggle."""
+"""Sites where others publish models and data: the Hugging Face hub, Kaggle."""

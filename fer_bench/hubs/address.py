@@ -9,7 +9,7 @@ from fer_bench.errors import FerBenchError
 
 #: Begins the name of a run that lies on the hub: `hub:ORG/NAME`, `hub:ORG/NAME@REVISION`.
 HUB = "hub:"
-#: `hf:` is what `push` is told; either is understood.
+#: `hf:` is what `push` takes; either is understood.
 _NAME = re.compile(r"(?:hub|hf):([\w.-]+)/([\w.-]+)(?:@(\w[\w./-]*))?", re.ASCII)
 #: The hub's own rule: at most 96 characters, no `--` or `..`, neither `-` nor `.` at an end.
 _PART = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9_]([\w.-]{0,94}\w)?", re.ASCII)

@@ -56,7 +56,8 @@ def fetch_files(repository: Repository, names: tuple[str, ...], address: str) ->
 
     The hub is asked once in a process; where it cannot be reached, what was fetched before serves.
 
-    address: `endpoint()`.
+    Args:
+        address: `endpoint()`.
 
     Raises:
         FerBenchError: no such repository or revision, or no access to it.
@@ -90,9 +91,10 @@ def upload_files(
 ) -> Upload:
     """Writes files to a repository in one commit; makes the repository where there is none.
 
-    sdk: of a Space, `static` or `docker`.
-    force: although it holds other things than an earlier upload of ours.
-    replaced: names of an earlier upload's files; those not among `files` are removed.
+    Args:
+        sdk: of a Space, `static` or `docker`.
+        force: although it holds other things than an earlier upload of ours.
+        replaced: names of an earlier upload's files; those not among `files` are removed.
 
     Raises:
         FerBenchError: no token or one without the right, a repository that holds other things or is

@@ -23,7 +23,8 @@ _ERRORS = (
 def fetch_dataset(handle: str = FER2013) -> Path:
     """Downloads a data set into Kaggle's own cache, once; gives its folder.
 
-    handle: `owner/name`, as in the address of its page.
+    Args:
+        handle: `owner/name`, as in the address of its page.
 
     Raises:
         FerBenchError: no package kagglehub, no such data set, or Kaggle wants an account.

@@ -21,12 +21,14 @@ TURNABLE = 32_766
 class Adjustment:
     """What to change; the default changes nothing.
 
-    brightness: in [-1, 1]; values are multiplied by `1 + brightness`, so -1 is black and 1 twice
-        as bright (Pillow's `ImageEnhance.Brightness`).
-    contrast: in [-1, 1]; distances from the image's mean luma are multiplied by `1 + contrast`, so
-        -1 is an even gray (Pillow's `ImageEnhance.Contrast`).
-    rotation: in [-180, 180] degrees about the centre, counter-clockwise as Pillow's.
-    crop: shares of the width or height cut away at the left, top, right, bottom; each in [0, 1).
+    Attributes:
+        brightness: in [-1, 1]; values are multiplied by `1 + brightness`, so -1 is black and 1
+            twice as bright (Pillow's `ImageEnhance.Brightness`).
+        contrast: in [-1, 1]; distances from the image's mean luma are multiplied by `1 + contrast`,
+            so -1 is an even gray (Pillow's `ImageEnhance.Contrast`).
+        rotation: in [-180, 180] degrees about the centre, counter-clockwise as Pillow's.
+        crop: shares of the width or height cut away at the left, top, right, bottom; each in [0,
+            1).
 
     Raises:
         FerBenchError: a value out of its range, or a crop that leaves nothing.

@@ -83,7 +83,8 @@ def is_external(name: str) -> bool:
 def open_external(name: str, options: Mapping[str, Option]) -> ExternalModel:
     """A network that was trained elsewhere, by its name, such as `onnx:model.onnx`.
 
-    options: what it does not say itself; see `models.external.options.ExternalOptions`.
+    Args:
+        options: what it does not say itself; see `models.external.options.ExternalOptions`.
 
     Raises:
         FerBenchError: no such prefix or model (near ones are named), or one that is unclear; says

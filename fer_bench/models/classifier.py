@@ -17,13 +17,14 @@ Option = int | float | str | bool
 class ModelRequest:
     """What `build_model` asks of a model's builder.
 
-    name: as the user wrote it (`resnet18`, `timm:convnext_tiny`).
-    pretraining: `none`, `imagenet`, a hub id, or the path of a weights file or folder.
-    options: the builder's own (`input_size`, `tiny`, ...); unknown ones are refused.
-    head, head_dropout: hidden widths between features and logits (usually none).
-    architecture: the network's own configuration where its name alone does not tell it
-        (`clip:...`); the builder fills it in, so that a saved model opens without the hub.
-    prompts: zero-shot's texts by emotion; empty for the built-in ones.
+    Attributes:
+        name: as the user wrote it (`resnet18`, `timm:convnext_tiny`).
+        pretraining: `none`, `imagenet`, a hub id, or the path of a weights file or folder.
+        options: the builder's own (`input_size`, `tiny`, ...); unknown ones are refused.
+        head, head_dropout: hidden widths between features and logits (usually none).
+        architecture: the network's own configuration where its name alone does not tell it
+            (`clip:...`); the builder fills it in, so that a saved model opens without the hub.
+        prompts: zero-shot's texts by emotion; empty for the built-in ones.
     """
 
     name: str
@@ -40,8 +41,9 @@ class ModelRequest:
 class Classifier(nn.Module):
     """A backbone that yields features and a head that yields one logit per emotion.
 
-    backbone: `(B, channels, size, size)` float to `(B, D)` features.
-    head: `(B, D)` to `(B, C)` logits.
+    Args:
+        backbone: `(B, channels, size, size)` float to `(B, D)` features.
+        head: `(B, D)` to `(B, C)` logits.
     """
 
     def __init__(

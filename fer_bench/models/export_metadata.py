@@ -57,7 +57,8 @@ class ExportMetadata(Config):
     def from_strings(cls, strings: Mapping[str, str], source: str) -> ExportMetadata:
         """What `as_strings` wrote; keys that are not its own are passed over.
 
-        source: names the file in errors.
+        Args:
+            source: names the file in errors.
 
         Raises:
             FerBenchError: nothing that FER Bench wrote.
@@ -83,7 +84,8 @@ def describe(
 ) -> ExportMetadata:
     """The metadata of a classifier as it stands.
 
-    temperature: None for logits that are taken as they are.
+    Args:
+        temperature: None for logits that are taken as they are.
     """
     return ExportMetadata(
         model=model.request.name,

@@ -84,7 +84,8 @@ def without_published_weights(
 ) -> Classifier:
     """A classifier of a network that starts from random or from local weights.
 
-    fit: makes a local file's tensors fit `net`, where they can be those of a relative.
+    Args:
+        fit: makes a local file's tensors fit `net`, where they can be those of a relative.
 
     Raises:
         FerBenchError: weights that cannot be had or do not fit.

@@ -48,7 +48,7 @@ def lora_targets(backbone: nn.Module, rank: int) -> list[str]:
     """Names of the layers that get updates.
 
     In transformers (told by their layer norms) attention and linear layers, elsewhere convolutions
-    and linear layers; none that is thin beside the rank.
+    and linear layers; none that is thin compared with the rank.
     """
     modules = dict(backbone.named_modules())
     attention = {n for n, m in modules.items() if isinstance(m, nn.MultiheadAttention)}

@@ -66,7 +66,8 @@ def downloading(
 ) -> Iterator[None]:
     """Turns a failed download into one sentence; `expected` says which file, from and to where.
 
-    otherwise: what to do without a network.
+    Args:
+        otherwise: what to do without a network.
 
     Raises:
         FerBenchError: the network or the disk failed, or what came is damaged or does not fit.
@@ -169,8 +170,9 @@ def starting_state(
 ) -> tuple[State | None, str]:
     """The tensors a request starts from (None: random), and their origin for the provenance.
 
-    published, origin: how to get the model's own published weights, and what they are called.
-    tiny: whether it is a tiny network, which no published weights fit.
+    Args:
+        published, origin: how to get the model's own published weights, and what they are called.
+        tiny: whether it is a tiny network, which no published weights fit.
 
     Raises:
         FerBenchError: weights that cannot be had; the model has no published ones.
@@ -201,7 +203,8 @@ def backbone_state(state: State, wanted: Container[str]) -> State:
     So the backbone's own are found in a whole classifier (`backbone.`) and in what a wrapper saved
     (`module.`, `_orig_mod.`, `model.`, or several of them).
 
-    wanted: the backbone's names.
+    Args:
+        wanted: the backbone's names.
 
     Raises:
         FerBenchError: two prefixes have equally many, so that either may be meant.
@@ -250,8 +253,9 @@ def load_weights(
     without their counters of batches, former names of a layer. On an error the backbone is left
     with some of the tensors.
 
-    ignore: prefixes of tensors the backbone has no use for (the old classifier).
-    positions: name of the position embeddings, which are resampled where their number differs.
+    Args:
+        ignore: prefixes of tensors the backbone has no use for (the old classifier).
+        positions: name of the position embeddings, which are resampled where their number differs.
 
     Raises:
         FerBenchError: tensors missing, too many or of another shape; counts and the first are told.

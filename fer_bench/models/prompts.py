@@ -37,7 +37,8 @@ def prompts_for(
 ) -> list[tuple[str, ...]]:
     """Each emotion's texts, in order.
 
-    given: by emotion; empty for the built-in ones.
+    Args:
+        given: by emotion; empty for the built-in ones.
 
     Raises:
         FerBenchError: an emotion without a text.

@@ -20,11 +20,12 @@ from fer_bench.models.flops import count_parameters, without_fastpath
 class Layer:
     """A module that has no parts, or has parameters or operations of its own.
 
-    name: as in the state dict, such as `backbone.layer1.0.conv1`.
-    kind: its class.
-    output: shape of what it gives for one image, without the batch; () where that is no tensor.
-    parameters, trainable, flops: without those of its parts; a multiply and an add are two
-        operations.
+    Attributes:
+        name: as in the state dict, such as `backbone.layer1.0.conv1`.
+        kind: its class.
+        output: shape of what it gives for one image, without the batch; () where that is no tensor.
+        parameters, trainable, flops: without those of its parts; a multiply and an add are two
+            operations.
     """
 
     name: str

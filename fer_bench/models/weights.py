@@ -72,7 +72,8 @@ def round_parameters(model: Classifier, dtype: Dtype) -> None:
 def model_files(model: Classifier, dtype: Dtype = "float32") -> dict[str, bytes]:
     """What a model's two files hold, by their names.
 
-    dtype: how parameters are stored; `float16` halves the file, loading widens them again.
+    Args:
+        dtype: how parameters are stored; `float16` halves the file, loading widens them again.
 
     Raises:
         FerBenchError: the tensors cannot be stored so.

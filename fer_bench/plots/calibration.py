@@ -20,9 +20,10 @@ CURVE_COLOURS = (ACCENT, *SPARE_COLOURS)
 def reliability_diagram(table: pd.DataFrame, ece: float | None) -> go.Figure:
     """How often predictions of a given confidence are right; the diagonal is perfect calibration.
 
-    table: as `evaluation.calibration.reliability` gives it: `confidence, accuracy, count` per
-        bin; empty bins are left out, larger markers hold more images.
-    ece: named in the legend; None where there are no probabilities.
+    Args:
+        table: as `evaluation.calibration.reliability` gives it: `confidence, accuracy, count` per
+            bin; empty bins are left out, larger markers hold more images.
+        ece: named in the legend; None where there are no probabilities.
     """
     bins = table[table["count"] > 0]
     weight = np.sqrt(bins["count"] / bins["count"].max())
@@ -58,8 +59,9 @@ def reliability_with_counts(
 ) -> go.Figure:
     """Reliability as bars over the images of each bin; a perfect bar's end meets its marker.
 
-    table: as `evaluation.calibration.reliability` gives it; empty bins stay empty. The marker
-        stands at the bin's mean confidence, on the diagonal.
+    Args:
+        table: as `evaluation.calibration.reliability` gives it; empty bins stay empty. The marker
+            stands at the bin's mean confidence, on the diagonal.
     """
     bins = table[table["count"] > 0]
     middle, width = (bins["low"] + bins["high"]) / 2, bins["high"] - bins["low"]
@@ -114,8 +116,9 @@ def risk_coverage_curves(
 ) -> go.Figure:
     """Errors among the answered images over the share that is answered, a line per run.
 
-    curves: by run's name, `evaluation.selective.risk_coverage` of it; the first one stands out.
-    marked: coverage and risk of a threshold on the first curve.
+    Args:
+        curves: by run's name, `evaluation.selective.risk_coverage` of it; the first one stands out.
+        marked: coverage and risk of a threshold on the first curve.
     """
     figure = go.Figure()
     for number, (name, table) in enumerate(curves.items()):

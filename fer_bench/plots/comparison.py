@@ -1,4 +1,4 @@
-"""Figures of runs beside one another: differences, per class, agreement, validation curves."""
+"""Figures of runs side by side: differences, per class, agreement, validation curves."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ OFFSET = 0.16
 def difference_forest(pairs: pd.DataFrame) -> go.Figure:
     """Differences of pairs of runs with their 95 % intervals, in percentage points.
 
-    pairs: as `studies.comparison.tables.pair_table` gives it; from top to bottom in its order.
-        A filled marker is a difference that is there: of accuracy, by the test; of macro-F1, by its
-        interval, which leaves out 0.
+    Args:
+        pairs: as `studies.comparison.tables.pair_table` gives it; from top to bottom in its order.
+            A filled marker is a difference that is there: of accuracy, by the test; of macro-F1, by
+            its interval, which leaves out 0.
     """
     figure = go.Figure()
     lines = [-float(row) for row in range(len(pairs))]
@@ -79,7 +80,8 @@ def difference_forest(pairs: pd.DataFrame) -> go.Figure:
 def class_differences(classes: pd.DataFrame, metric: Literal["recall", "f1"]) -> go.Figure:
     """By how much the first run is ahead of each other on each emotion, in percentage points.
 
-    classes: as `studies.comparison.tables.class_table` gives it, the first run's rows first.
+    Args:
+        classes: as `studies.comparison.tables.class_table` gives it, the first run's rows first.
     """
     first = classes["letter"].iloc[0]
     others = classes[classes["letter"] != first]
@@ -107,8 +109,9 @@ def class_differences(classes: pd.DataFrame, metric: Literal["recall", "f1"]) ->
 def agreement_heat_map(matrix: pd.DataFrame) -> go.Figure:
     """How often every two runs give the same answer.
 
-    matrix: float `(K, K)` in [0, 1], as `studies.comparison.tables.agreement_matrix` gives it,
-        under names short enough for an axis.
+    Args:
+        matrix: float `(K, K)` in [0, 1], as `studies.comparison.tables.agreement_matrix` gives it,
+            under names short enough for an axis.
     """
     names = [label(name) for name in matrix.index]
     cells = matrix.to_numpy(dtype=float)
@@ -149,8 +152,9 @@ def validation_curves(
 ) -> go.Figure:
     """Several runs' validation accuracy or loss over their epochs.
 
-    histories: name -> columns `epoch, val_<quantity>`, as in a run's `history.csv`.
-    models: name -> the run's model, whose colour its line has.
+    Args:
+        histories: name -> columns `epoch, val_<quantity>`, as in a run's `history.csv`.
+        models: name -> the run's model, whose colour its line has.
     """
     figure = go.Figure()
     short = all(len(history) <= MOST_TICKS for history in histories.values())

@@ -15,7 +15,8 @@ STRENGTH = {"train": 1.0, "val": 0.6, "test": 0.3}
 def class_balance(class_counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
     """Each emotion's share of each split, so that splits of different sizes compare.
 
-    class_counts: split -> emotion -> images; empty splits are left out.
+    Args:
+        class_counts: split -> emotion -> images; empty splits are left out.
     """
     figure = go.Figure()
     for split, counts in class_counts.items():

@@ -18,8 +18,10 @@ def confusion_matrix(values: ArrayLike, emotions: Sequence[str], *, shares: bool
     Cells can be clicked: their customdata are the true and the predicted emotion, and both as one
     text, `true>predicted`.
 
-    values: float `(C, C)`, `[true][predicted]`, counts or shares in [0, 1]; NaN shows as a dash.
-    shares: write cells as whole percents instead of counts.
+    Args:
+        values: float `(C, C)`, `[true][predicted]`, counts or shares in [0, 1]; NaN shows as a
+            dash.
+        shares: write cells as whole percents instead of counts.
     """
     cells = np.asarray(values, dtype=float)
     names = [label(e) for e in emotions]
@@ -78,7 +80,8 @@ def _cell_text(number: float, shares: bool) -> str:
 def per_class_bars(per_class: pd.DataFrame, metric: str, title: str) -> go.Figure:
     """One metric of each emotion, as bars in the emotions' colours.
 
-    per_class: columns `emotion` and `metric` (`precision`, `recall`, `f1`), in [0, 1].
+    Args:
+        per_class: columns `emotion` and `metric` (`precision`, `recall`, `f1`), in [0, 1].
     """
     figure = go.Figure(
         go.Bar(
@@ -99,8 +102,9 @@ def per_class_bars(per_class: pd.DataFrame, metric: str, title: str) -> go.Figur
 def roc_curves(table: pd.DataFrame) -> go.Figure:
     """One ROC curve per emotion against the rest.
 
-    table: as `evaluation.confusion.roc_table` gives it: `emotion, false_positive_rate,
-        true_positive_rate, auc`.
+    Args:
+        table: as `evaluation.confusion.roc_table` gives it: `emotion, false_positive_rate,
+            true_positive_rate, auc`.
     """
     figure = go.Figure(
         go.Scatter(

@@ -17,10 +17,11 @@ WRONG = "#e5484d"
 def feature_scatter(table: pd.DataFrame, colour_by: Colouring) -> go.Figure:
     """Images as points in a network's feature space, brought down to a plane.
 
-    table: as `studies.explain.feature_map.feature_map` gives it: `id, x, y, true, predicted,
-        confidence, correct`.
-    colour_by: the true emotion, the predicted one, or whether the answer is right; wrong answers
-        are drawn over right ones.
+    Args:
+        table: as `studies.explain.feature_map.feature_map` gives it: `id, x, y, true, predicted,
+            confidence, correct`.
+        colour_by: the true emotion, the predicted one, or whether the answer is right; wrong
+            answers are drawn over right ones.
     """
     figure = go.Figure()
     for value, rows in table.groupby(colour_by, sort=False):

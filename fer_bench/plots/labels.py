@@ -32,7 +32,8 @@ INTERVAL = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 3}
 def agreement_lines(table: pd.DataFrame) -> go.Figure:
     """How often label, answer and the voters' favourite agree, by how much the voters agree.
 
-    table: as `studies.labels.annotators.accuracy_by_agreement` gives it.
+    Args:
+        table: as `studies.labels.annotators.accuracy_by_agreement` gives it.
     """
     names = [f"≤ {high:.0%}" if low == 0 else f"{high:.0%}" for low, high in _edges(table)]
     ticks = [f"{n}<br>{count:,}" for n, count in zip(names, table["images"], strict=True)]
@@ -69,7 +70,8 @@ def _edges(table: pd.DataFrame) -> list[tuple[float, float]]:
 def leak_intervals(table: pd.DataFrame) -> go.Figure:
     """Accuracy on the clean, the whole and the leaked test images, a row per run.
 
-    table: as `studies.labels.leakage.leakage_table` gives it, drawn from top to bottom.
+    Args:
+        table: as `studies.labels.leakage.leakage_table` gives it, drawn from top to bottom.
     """
     places = list(range(len(table)))
     figure = go.Figure()
@@ -113,7 +115,8 @@ def leak_intervals(table: pd.DataFrame) -> go.Figure:
 def people_bars(table: pd.DataFrame) -> go.Figure:
     """How far people agree, emotion by emotion.
 
-    table: as `studies.labels.human_line.people_table` gives it.
+    Args:
+        table: as `studies.labels.human_line.people_table` gives it.
     """
     figure = go.Figure()
     for column, name, colour in PEOPLE_BARS:

@@ -30,10 +30,11 @@ STAGES = (
 def latency_bars(table: pd.DataFrame) -> go.Figure:
     """Median milliseconds per call by back end, a bar per network, with marks at p90 and p99.
 
-    table: columns `network, model, backend, median_ms, p90_ms, p99_ms, ratio, note` of
-        `studies.latency.tables.measurement_table`, of one thread count and batch; `network` is
-        shown as it is, a note as an asterisk. Rows without a median are left out. Back ends stand
-        in the table's order.
+    Args:
+        table: columns `network, model, backend, median_ms, p90_ms, p99_ms, ratio, note` of
+            `studies.latency.tables.measurement_table`, of one thread count and batch; `network` is
+            shown as it is, a note as an asterisk. Rows without a median are left out. Back ends
+            stand in the table's order.
     """
     shown = table.dropna(subset=["median_ms"]).assign(backend=table["backend"].map(label))
     backends = list(dict.fromkeys(shown["backend"]))
@@ -125,8 +126,9 @@ def _mark(symbol: str) -> dict[str, Any]:
 def stage_bars(table: pd.DataFrame) -> go.Figure:
     """Where the time of a frame goes: stacked stages, with the frames per second behind them.
 
-    table: columns `network, backend, detector, total_ms, frames_per_second` and those of `STAGES`
-        of `studies.latency.tables.stage_table`; one bar per row, in the table's order.
+    Args:
+        table: columns `network, backend, detector, total_ms, frames_per_second` and those of
+            `STAGES` of `studies.latency.tables.stage_table`; one bar per row, in the table's order.
     """
     places = list(range(len(table)))
     figure = go.Figure()

@@ -14,7 +14,7 @@ from fer_bench.plots.style import ACCENT, MODEL_COLOURS, emotion_colour, finish
 SHOWN_S = 60
 #: Points that are further apart are not joined, seconds.
 GAP_S = 1.0
-#: People's lines: colours that are told apart by everybody, and dashes beside them.
+#: People's lines: colours that are distinguished by everybody, and dashes in addition.
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 #: Of the charts with a row per person, pixels.
 ROW_HEIGHT, LEAST_HEIGHT = 44, 130
@@ -26,8 +26,9 @@ def emotion_timeline(timeline: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, An
     The one chart that is Vega-Lite's: Streamlit draws it anew every second in place, while it
     replaces a Plotly chart by another, which blinks.
 
-    timeline: as `inference.live.LiveSession.timeline` gives it: `seconds` from -60 to 0, `face`,
-        `emotion`, `score`.
+    Args:
+        timeline: as `inference.live.LiveSession.timeline` gives it: `seconds` from -60 to 0,
+            `face`, `emotion`, `score`.
 
     Returns:
         The data with `person`, the line's name, and `part`, which counts the times that the person
@@ -88,8 +89,9 @@ def person_timeline(spans: pd.DataFrame, at: float | None = None) -> go.Figure:
 
     A click gives the start of its span, seconds.
 
-    spans: `track`, `emotion`, `start_s` and `end_s`, as `inference.files.people.Span` has them.
-    at: where a line stands, seconds.
+    Args:
+        spans: `track`, `emotion`, `start_s` and `end_s`, as `inference.files.people.Span` has them.
+        at: where a line stands, seconds.
     """
     figure = go.Figure()
     for emotion, own in spans.groupby("emotion", sort=False):
@@ -117,7 +119,8 @@ def person_timeline(spans: pd.DataFrame, at: float | None = None) -> go.Figure:
 def person_shares(spans: pd.DataFrame) -> go.Figure:
     """A bar per person of a video: over which share of their time each emotion was the likeliest.
 
-    spans: as for `person_timeline`.
+    Args:
+        spans: as for `person_timeline`.
     """
     seconds = (spans["end_s"] - spans["start_s"]).groupby([spans["track"], spans["emotion"]]).sum()
     shares = seconds / seconds.groupby("track").transform("sum")

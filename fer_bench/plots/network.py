@@ -19,9 +19,10 @@ BAR_HEIGHT, FRAME_HEIGHT = 18, 120
 def training_curve(
     history: pd.DataFrame, quantity: Quantity, best_epoch: int | None = None
 ) -> go.Figure:
-    """Train and val over the epochs; the kept epoch is marked.
+    """Train and val over the epochs; the chosen epoch is marked.
 
-    history: columns `epoch, train_<quantity>, val_<quantity>`, as in a run's `history.csv`.
+    Args:
+        history: columns `epoch, train_<quantity>, val_<quantity>`, as in a run's `history.csv`.
     """
     figure = go.Figure()
     for split, colour, dash in (("train", GRAY, "dot"), ("val", ACCENT, "solid")):
@@ -55,7 +56,8 @@ def training_curve(
 def layer_bars(table: pd.DataFrame) -> go.Figure:
     """Parameters and operations of each layer that has any, first to last from above.
 
-    table: columns `name, kind, parameters, flops`, a row per layer.
+    Args:
+        table: columns `name, kind, parameters, flops`, a row per layer.
     """
     shown = table[(table["parameters"] > 0) | (table["flops"] > 0)]
     titles = ("Parameters", "Operations for one image")

@@ -12,8 +12,9 @@ from fer_bench.plots.style import GRID, emotion_colour, finish, label
 def probability_bars(probabilities: Mapping[str, float]) -> go.Figure:
     """Each emotion's probability as a horizontal bar, in the order given, from the top.
 
-    probabilities: emotion -> share in [0, 1]. The order stays the same from face to face and from
-        model to model, so that bars side by side compare.
+    Args:
+        probabilities: emotion -> share in [0, 1]. The order stays the same from face to face and
+            from model to model, so that bars side by side compare.
     """
     names = [label(emotion) for emotion in probabilities]
     values = list(probabilities.values())
@@ -40,7 +41,8 @@ def probability_bars(probabilities: Mapping[str, float]) -> go.Figure:
 def probability_pie(probabilities: Mapping[str, float]) -> go.Figure:
     """The probabilities as a ring with the likeliest emotion in its middle.
 
-    probabilities: emotion -> share in [0, 1]; at least one.
+    Args:
+        probabilities: emotion -> share in [0, 1]; at least one.
     """
     best = max(probabilities, key=lambda emotion: probabilities[emotion])
     figure = go.Figure(
@@ -51,7 +53,7 @@ def probability_pie(probabilities: Mapping[str, float]) -> go.Figure:
                 "colors": [emotion_colour(e) for e in probabilities],
                 "line": {"color": GRID, "width": 1},
             },
-            textinfo="none",  # the bars beside it bear the numbers
+            textinfo="none",  # the bars next to it show the numbers
             hole=0.62,
             sort=False,
             direction="clockwise",

@@ -37,11 +37,13 @@ def accuracy_bars(
 ) -> go.Figure:
     """Test accuracy of runs as horizontal bars with their intervals, best on top.
 
-    table: a summary table's columns `dataset, run, title, model, test_accuracy, ci_low, ci_high`
-        in [0, 1]; rows without an accuracy are left out. Bars end in `dataset/run` as customdata.
-    voters: how often a FER+ voter gives the data set's own label, in [0, 1]: a dashed line.
-    published: `results.leaderboard.published.published_table`, marked on a line of its own below
-        the bars.
+    Args:
+        table: a summary table's columns `dataset, run, title, model, test_accuracy, ci_low,
+            ci_high` in [0, 1]; rows without an accuracy are left out. Bars end in `dataset/run` as
+            customdata.
+        voters: how often a FER+ voter gives the data set's own label, in [0, 1]: a dashed line.
+        published: `results.leaderboard.published.published_table`, marked on a line of its own
+            below the bars.
     """
     shown = table.dropna(subset=["test_accuracy"]).sort_values("test_accuracy")
     accuracy, ids = shown["test_accuracy"], shown["dataset"] + "/" + shown["run"]
@@ -97,10 +99,11 @@ RANDOM_FEATURES = "Frozen: random features"
 
 
 def frozen_and_full(table: pd.DataFrame) -> go.Figure:
-    """Test accuracy of backbones, frozen beside fully tuned, with 95 % intervals.
+    """Test accuracy of backbones, frozen next to fully tuned, with 95 % intervals.
 
-    table: as `results.leaderboard.five_models.five_models` gives it. Bars end in `dataset/run` as
-        customdata.
+    Args:
+        table: as `results.leaderboard.five_models.five_models` gives it. Bars end in `dataset/run`
+            as customdata.
     """
     figure = go.Figure()
     names = _with_accuracies(table)
@@ -184,8 +187,11 @@ def _add_voters(figure: go.Figure, voters: float) -> None:
 def pareto_front(cost: ArrayLike, value: ArrayLike) -> NDArray[np.bool_]:
     """Which points no other point beats: none is as cheap and better, or cheaper and as good.
 
-    cost, value: float `(N,)`; less cost and more value are better. NaN is never on the front.
-    Returns: bool `(N,)`.
+    Args:
+        cost, value: float `(N,)`; less cost and more value are better. NaN is never on the front.
+
+    Returns:
+        bool `(N,)`.
     """
     costs = np.asarray(cost, dtype=float)
     values = np.asarray(value, dtype=float)
@@ -200,10 +206,11 @@ def pareto_front(cost: ArrayLike, value: ArrayLike) -> NDArray[np.bool_]:
 def accuracy_against(table: pd.DataFrame, cost: str, title: str, *, unit: str = "") -> go.Figure:
     """Test accuracy over a cost on a logarithmic axis, one point per run, Pareto front as a line.
 
-    table: columns `dataset, run, title, model, test_accuracy` and `cost`, the name of a numeric
-        column (`parameters`, `flops`, `milliseconds`); rows without either number are left out.
-    title: the cost in words, with its unit.
-    unit: what follows the cost's number where a point is hovered over.
+    Args:
+        table: columns `dataset, run, title, model, test_accuracy` and `cost`, the name of a numeric
+            column (`parameters`, `flops`, `milliseconds`); rows without either number are left out.
+        title: the cost in words, with its unit.
+        unit: what follows the cost's number where a point is hovered over.
     """
     shown = table.dropna(subset=["test_accuracy", cost]).sort_values(cost)
     shown = shown[shown[cost].astype(float) > 0]

@@ -53,7 +53,7 @@ TEMPLATE = go.layout.Template(
 
 
 def emotion_colour(emotion: str) -> str:
-    """The emotion's colour; gray for a name that is none of ours."""
+    """The emotion's colour; gray for an unknown name."""
     return COLOURS.get(emotion, GRAY)
 
 

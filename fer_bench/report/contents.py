@@ -24,7 +24,8 @@ from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
 class Source:
     """A record that numbers come from, and the number that stands for it in the report.
 
-    title: what people call it.
+    Attributes:
+        title: what people call it.
     """
 
     number: int
@@ -41,12 +42,13 @@ class Source:
 class Benchmark:
     """Runs that are measured on the same images with the same emotions.
 
-    name: data set, protocol, emotions and the data's fingerprint.
-    ranked, others: rows of `summary_table`, best test accuracy first, with the columns `source`,
-        the number of each row's record, and `start`, that of the record it went on from, or 0;
-        `others` are on drawn faces or on a part of the data.
-    people: FER+'s voters on its test images, where they were measured.
-    published: others' figures on its test images; never ranked.
+    Attributes:
+        name: data set, protocol, emotions and the data's fingerprint.
+        ranked, others: rows of `summary_table`, best test accuracy first, with the columns
+            `source`, the number of each row's record, and `start`, that of the record it went on
+            from, or 0; `others` are on drawn faces or on a part of the data.
+        people: FER+'s voters on its test images, where they were measured.
+        published: others' figures on its test images; never ranked.
     """
 
     name: str
@@ -60,9 +62,10 @@ class Benchmark:
 class Contents:
     """Everything that a report shows.
 
-    sources: every finished run, in the order of their numbers, from 1.
-    without_result: `dataset/run`, status and reason of failed, unfinished and unreadable runs.
-    measured: networks with a latency report.
+    Attributes:
+        sources: every finished run, in the order of their numbers, from 1.
+        without_result: `dataset/run`, status and reason of failed, unfinished and unreadable runs.
+        measured: networks with a latency report.
     """
 
     benchmarks: tuple[Benchmark, ...]
@@ -134,7 +137,7 @@ def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[S
 
 
 def _with_references(one: Benchmark, sources: Sequence[Source], roots: Sequence[Path]) -> Benchmark:
-    """What stands beside its ranking: people, and others' figures on the same test images."""
+    """What stands next to its ranking: people, and others' figures on the same test images."""
     if one.ranked.empty:
         return one
     record = sources[int(one.ranked["source"].iloc[0]) - 1].record

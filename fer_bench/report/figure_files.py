@@ -34,7 +34,7 @@ COLUMN_PX = round(COLUMN_MM / 25.4 * 96)
 SCALE = 4
 #: 7.5 points.
 FONT_PX = 10
-#: Characters of a line of a run's name beside its bar.
+#: Characters of a line of a run's name next to its bar.
 NAME_LINE = 26
 NO_BROWSER = (
     "the figures are Plotly's HTML, which saves itself as SVG, as no Chrome or Chromium {} and run "
@@ -46,8 +46,9 @@ NO_BROWSER = (
 class PaperFigure:
     """A figure and what its file says about it.
 
-    name: the file's, without its ending.
-    facts: title, n, protocol, runs and commands, by the key that they have in the file.
+    Attributes:
+        name: the file's, without its ending.
+        facts: title, n, protocol, runs and commands, by the key that they have in the file.
     """
 
     name: str
@@ -58,8 +59,9 @@ class PaperFigure:
 def paper_figures(store: ResultsStore, contents: Contents, command: str) -> list[PaperFigure]:
     """Every figure of the report, benchmark by benchmark.
 
-    store: where the records of `contents` lie.
-    command: the command line that makes these files.
+    Args:
+        store: where the records of `contents` lie.
+        command: the command line that makes these files.
     """
     found = []
     for number, one in enumerate(contents.benchmarks, start=1):
@@ -176,8 +178,12 @@ async def _images(drawn: Sequence[PaperFigure], folder: Path) -> dict[Path, byte
 def stamp_svg(drawing: bytes, facts: Mapping[str, str]) -> bytes:
     """An SVG as wide as a column that says what it is.
 
-    drawing: an SVG file. facts: with `Title`. Returns: the file with `<title>`, `<desc>` (a fact a
-        line) and `<metadata>` (the facts as JSON).
+    Args:
+        drawing: an SVG file.
+        facts: with `Title`.
+
+    Returns:
+        the file with `<title>`, `<desc>` (a fact a line) and `<metadata>` (the facts as JSON).
     """
     text = drawing.decode("utf-8")
     described = "\n".join(f"{key}: {value}" for key, value in facts.items())
@@ -198,7 +204,8 @@ def stamp_svg(drawing: bytes, facts: Mapping[str, str]) -> bytes:
 def stamp_png(picture: bytes, facts: Mapping[str, str]) -> bytes:
     """A PNG whose `tEXt` chunks say what it is (`iTXt` beyond Latin 1), with its size in print.
 
-    picture: a PNG file.
+    Args:
+        picture: a PNG file.
     """
     info = PngInfo()
     for key, value in facts.items():

@@ -62,9 +62,9 @@ def accuracy(one: Benchmark) -> go.Figure:
 
 
 def backbones(one: Benchmark) -> tuple[go.Figure | None, list[int]]:
-    """The five backbones, frozen beside full, and the numbers of their records.
+    """The five backbones, frozen next to full, and the numbers of their records.
 
-    None where no backbone has both: there is nothing to put beside one another.
+    None where no backbone has both: there is nothing to put side by side.
     """
     five = five_models(one.ranked)
     if not five["model"].duplicated().any():
@@ -101,7 +101,7 @@ def classes(source: Source) -> go.Figure:
 
 
 def calibration(store: ResultsStore, source: Source) -> go.Figure | None:
-    """A run's reliability diagram on the test images; None without predictions beside its record.
+    """A run's reliability diagram on the test images; None without predictions next to its record.
 
     Raises:
         FerBenchError: the predictions are damaged.

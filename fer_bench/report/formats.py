@@ -50,7 +50,9 @@ def to_markdown(table: Table) -> str:
 def to_latex(table: Table, *, caption: str, label: str) -> str:
     """A floating table in booktabs' style; it needs `\\usepackage{booktabs}`.
 
-    caption: plain text. label: letters, digits and hyphens.
+    Args:
+        caption: plain text.
+        label: letters, digits and hyphens.
     """
     numbered = bool(table.sources)
     columns = "r" * numbered + "l" * table.texts + "r" * (len(table.header) - table.texts)

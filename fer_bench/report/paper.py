@@ -32,7 +32,8 @@ def _ranked(contents: Contents) -> list[Benchmark]:
 def markdown_tables(contents: Contents, columns: Sequence[str] | None = None) -> str:
     """A Markdown document: tables per benchmark, and the records behind them.
 
-    columns: of the leaderboards, as `tables.leaderboard` takes them.
+    Args:
+        columns: of the leaderboards, as `tables.leaderboard` takes them.
 
     Raises:
         FerBenchError: an unknown column.

@@ -32,7 +32,7 @@ def with_results(text: str, contents: Contents) -> str:
 
 
 def readme_tables(contents: Contents) -> str:
-    """A ranking per benchmark, and the five backbones frozen beside full where both are there.
+    """A ranking per benchmark, and the five backbones frozen next to full where both are there.
 
     Runs on a part of their data's emotions stand in the report and on the dashboard.
     """

@@ -1,4 +1,4 @@
-"""One run's figures: its curves and its confusion matrix, as files beside its record."""
+"""One run's figures: its curves and its confusion matrix, as files next to its record."""
 
 from __future__ import annotations
 

@@ -26,9 +26,11 @@ SHOWN_PACKAGES = ("torch", "torchvision", "timm", "transformers", "openvino", "o
 class Table:
     """Cells of plain text; a format escapes them.
 
-    texts: so many columns, from the left, are words; the others are numbers, aligned right.
-    sources: the number of the record behind each row, which becomes the first column; may be empty.
-    defines: the rows are the records themselves, which the numbers elsewhere lead to.
+    Attributes:
+        texts: so many columns, from the left, are words; the others are numbers, aligned right.
+        sources: the number of the record behind each row, which becomes the first column; may be
+            empty.
+        defines: the rows are the records themselves, which the numbers elsewhere lead to.
     """
 
     header: tuple[str, ...]
@@ -80,7 +82,9 @@ WORDS = ("run", "model", "mode", "recipe", "pretraining")
 def leaderboard(rows: pd.DataFrame, columns: Sequence[str] | None = None) -> Table:
     """Runs in the order given: what each is, and how good.
 
-    rows: `Benchmark.ranked` or `Benchmark.others`. columns: keys of `LEADERBOARD`, all by default.
+    Args:
+        rows: `Benchmark.ranked` or `Benchmark.others`.
+        columns: keys of `LEADERBOARD`, all by default.
 
     Raises:
         FerBenchError: an unknown column.

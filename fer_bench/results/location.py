@@ -19,8 +19,9 @@ _mirrors: dict[Path, RemoteResults] = {}
 def local_folder(place: str, cache: Path, *, every: float = 0) -> Path:
     """The folder of the results at a path or a URL; of a URL, with what is new there.
 
-    cache: where the folders lie that follow URLs.
-    every: a URL is not asked again within so many seconds.
+    Args:
+        cache: where the folders lie that follow URLs.
+        every: a URL is not asked again within so many seconds.
 
     Raises:
         FerBenchError: a URL that cannot be opened or read.
@@ -101,7 +102,8 @@ def discard(path: Path) -> None:
 def publishing(files: Mapping[Path, Path]) -> Iterator[None]:
     """See `RemoteResults.publishing`; of plain paths, the block alone.
 
-    files: all of one results folder.
+    Args:
+        files: all of one results folder.
     """
     mirror = next((m for m in map(mirror_of, files) if m is not None), None)
     if mirror is None:

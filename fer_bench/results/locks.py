@@ -49,15 +49,16 @@ def carried_out(root: Path) -> frozenset[str]:
 def run_lock(
     store: ResultsStore, dataset: str, name: str, *, wait: Callable[[], None] | None = None
 ) -> Iterator[None]:
-    """Keeps a run to this process while the block lasts; one that is killed lets go of it.
+    """Keeps a run to this process while the block lasts; one that is killed forgets it.
 
     May be nested within a thread.
 
-    wait: hears that another process has it, which is then waited for; None for no waiting.
+    Args:
+        wait: hears that another process has it, which is then waited for; None for no waiting.
 
     Raises:
         RunFailed: another process has it, and `wait` is None.
-        FerBenchError: a name that is none, or a results folder that cannot be written.
+        FerBenchError: an invalid name, or a results folder that cannot be written.
     """
     path = lock_file(store.folder(dataset, name))
     folder = path.parent

@@ -148,8 +148,9 @@ Spec = Annotated[
 class RunRecord(Part):
     """Everything about a run. Stored as `results/<dataset>/<run>/record.json`.
 
-    metrics: keys `val`, `test`, `test_clean`, and the same with `_tta`; of the plain
-        probabilities, before the temperature.
+    Attributes:
+        metrics: keys `val`, `test`, `test_clean`, and the same with `_tta`; of the plain
+            probabilities, before the temperature.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -195,7 +196,7 @@ class RunRecord(Part):
 
     @property
     def comparable(self) -> bool:
-        """Whether its numbers may stand beside others'."""
+        """Whether its numbers may stand next to others'."""
         return not self.not_comparable_because
 
     @model_validator(mode="after")

@@ -52,7 +52,7 @@ class RemoteResults:
     """A local folder that follows a URL. May be shared between processes of a machine."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        """Opens the place; nothing is read yet.
+        """Opens the storage; nothing is read yet.
 
         Raises:
             FerBenchError: a URL of a kind that fsspec does not know, or whose package is missing.
@@ -76,7 +76,8 @@ class RemoteResults:
     def pull(self, *, every: float = 0) -> None:
         """Brings what is new, and removes what is no longer there.
 
-        every: not again within so many seconds.
+        Args:
+            every: not again within so many seconds.
 
         Raises:
             FerBenchError: the URL cannot be read, or the folder not written.
@@ -94,7 +95,7 @@ class RemoteResults:
                 for name, one in there.items()
                 if not name.endswith(LARGE) and not self._is_here(name, one, here)
             ]
-            # A record that is read has its files beside it.
+            # A record that is read has its files next to it.
             wanted.sort(key=lambda name: (name.endswith("record.json"), name))
             for start in range(0, len(wanted), BATCH):
                 here |= self._bring(wanted[start : start + BATCH], there)
@@ -130,7 +131,8 @@ class RemoteResults:
     def publishing(self, files: Mapping[Path, Path]) -> Iterator[None]:
         """Puts files to the URL in their order, then lets the block bring them into the folder.
 
-        files: where the content of each file of the folder lies until then.
+        Args:
+            files: where the content of each file of the folder lies until then.
 
         Raises:
             FerBenchError: the URL cannot be written; the block is left out.

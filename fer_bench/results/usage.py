@@ -23,7 +23,8 @@ def fer_bench_command(words: str, results: str | None = None) -> str:
 def usages(run: str, results: str | None = None) -> list[Usage]:
     """The ways to use the run called `run` by commands.
 
-    results: the results folder or URL, where it is not the one that commands look into unasked.
+    Args:
+        results: the results folder or URL, where it is not the one that commands look into unasked.
     """
     name = shlex.quote(run)
     loaded = f"{run!r}, results={results!r}" if results else repr(run)

@@ -173,8 +173,9 @@ class RunSpec(DataSpec):
 class EnsembleSpec(DataSpec):
     """Runs of one data set that answer together: the mean of their calibrated probabilities.
 
-    weighting: `fitted` on the selection split (least log loss), or `equal`.
-    tta: views averaged in the *_tta metrics, as in a recipe.
+    Attributes:
+        weighting: `fitted` on the selection split (least log loss), or `equal`.
+        tta: views averaged in the *_tta metrics, as in a recipe.
     """
 
     ensemble: tuple[str, ...] = Field(description="names of finished runs, two or more")
@@ -214,10 +215,12 @@ class ExternalSpec(DataSpec):
 
     Its answers were handed in (`score`), or its network was run here (`evaluate --model`).
 
-    external: its name, as tables show it. answers: whether it gave a probability per emotion, or
-        one emotion per image, which has no calibration.
-    trained_on: whether these test images were trained on (`in-sample`), were not (`held-out`), or
-        nobody says.
+    Attributes:
+        external: its name, as tables show it.
+        answers: whether it gave a probability per emotion, or one emotion per image, which has no
+            calibration.
+        trained_on: whether these test images were trained on (`in-sample`), were not (`held-out`),
+            or nobody says.
     """
 
     external: str

@@ -15,7 +15,8 @@ from fer_bench.types import Mode
 class SweepEntry(Config):
     """Models x modes x recipes x seeds; a plain value stands for a list of one.
 
-    protocol, emotions, votes, pretraining: instead of the benchmark's.
+    Attributes:
+        protocol, emotions, votes, pretraining: instead of the benchmark's.
     """
 
     models: tuple[str, ...] = Field(min_length=1)

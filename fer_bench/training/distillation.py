@@ -49,7 +49,11 @@ class Teachers:
     def blend(self, loss: Tensor, logits: Tensor, x: Tensor) -> Tensor:
         """The loss on labels mixed with the distance from the teachers' mean answer.
 
-        loss: scalar. logits: the student's `(B, C)`. x: the batch `(B, channels, S, S)` before it
+        Args:
+            loss: scalar.
+            logits: the student's `(B, C)`.
+            x: the batch `(B, channels, S, S)` before it
+
         was degraded.
         """
         if not self._models:

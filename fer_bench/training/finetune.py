@@ -41,9 +41,9 @@ REPORT_STEPS = 20
 
 
 def finetune(job: TrainingJob, teachers: Sequence[Classifier] = ()) -> TrainingOutcome:
-    """Trains the model in place on the train split and leaves it with the kept epoch's weights.
+    """Trains the model in place on the train split and leaves it with the chosen epoch's weights.
 
-    The kept epoch is the best on `spec.selection_split` (or the last, as the recipe says); the
+    The chosen epoch is the best on `spec.selection_split` (or the last, as the recipe says); the
     test split is not read. After each epoch everything goes to a checkpoint in `work_dir`; with
     `resume`, a killed run ends with the same weights as an uninterrupted one, since every epoch
     draws its random numbers from the seed and its own number.
@@ -51,7 +51,8 @@ def finetune(job: TrainingJob, teachers: Sequence[Classifier] = ()) -> TrainingO
     Several processes (`fer_bench.distributed`) share each batch and end with the same weights; the
     main one writes.
 
-    teachers: trained networks to learn from too, as the recipe's `distillation` says.
+    Args:
+        teachers: trained networks to learn from too, as the recipe's `distillation` says.
 
     Raises:
         RunFailed: the loss is not finite, or a checkpoint cannot be written.
@@ -97,7 +98,7 @@ def finetune(job: TrainingJob, teachers: Sequence[Classifier] = ()) -> TrainingO
 
 
 def _train(job: TrainingJob, state: TrainingState[Classifier], teachers: Teachers) -> None:
-    """The epochs that are left, and the kept one's weights into the model."""
+    """The epochs that are left, and the chosen one's weights into the model."""
     recipe, val = job.recipe, job.val
     loss = make_loss(recipe, job.dataset.class_counts("train"), job.device, job.spec.votes)
     targets = torch.from_numpy(soft_targets(job.dataset)).to(job.device)

@@ -55,8 +55,11 @@ SAMPLE_SIZE = 64
 class CachedSplits:
     """Everything that head epochs read, on the training device.
 
-    x: float32 `(n, V, D)` features of train, V views. y: float32 `(n, C)` soft targets.
-    val_x: float32 `(m, D)`. val_labels: int64 `(m,)`.
+    Attributes:
+        x: float32 `(n, V, D)` features of train, V views.
+        y: float32 `(n, C)` soft targets.
+        val_x: float32 `(m, D)`.
+        val_labels: int64 `(m,)`.
     """
 
     x: Tensor
@@ -66,7 +69,7 @@ class CachedSplits:
 
 
 def train_frozen(job: TrainingJob, extractor: str = "auto") -> TrainingOutcome:
-    """Trains the head in place on cached features and leaves it with the kept epoch's weights.
+    """Trains the head in place on cached features and leaves it with the chosen epoch's weights.
 
     With flips in the recipe each image draws its view, original or mirrored, every epoch. The
     test split is not read. After each epoch the head's state goes to a checkpoint in `work_dir`;

@@ -1,4 +1,4 @@
-"""What a training is given: what is trained, on what, how, and where its state is kept."""
+"""What a training is given: what is trained, on what, how, and where its state is stored."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from fer_bench.types import Progress, silent
 class TrainingJob:
     """One training, the same for a whole network and for a head on cached features.
 
-    model: trained in place.
-    work_dir: keeps the checkpoint of the last finished epoch.
-    resume: goes on from that checkpoint, if there is one.
+    Attributes:
+        model: trained in place.
+        work_dir: keeps the checkpoint of the last finished epoch.
+        resume: goes on from that checkpoint, if there is one.
     """
 
     model: Classifier
@@ -44,5 +45,5 @@ class TrainingJob:
 
     @property
     def val(self) -> NDArray[np.int64]:
-        """Indices `(m,)` of the images that the kept epoch is chosen by."""
+        """Indices `(m,)` of the images that choose the epoch."""
         return self.dataset.indices(self.spec.selection_split)

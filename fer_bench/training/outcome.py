@@ -11,10 +11,12 @@ from fer_bench.results.record import TrainingInfo
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutcome:
-    """The kept weights are in the model itself; this is what is written down about them.
+    """The chosen weights are in the model itself; this is what is written down about them.
 
-    history: one row per epoch: `epoch, train_loss, train_accuracy, val_loss, val_accuracy, lr,
-        images_per_second, seconds`; rates in [0, 1], epochs from 1; empty where nothing is trained.
+    Attributes:
+        history: one row per epoch: `epoch, train_loss, train_accuracy, val_loss, val_accuracy, lr,
+            images_per_second, seconds`; rates in [0, 1], epochs from 1; empty where nothing is
+            trained.
     """
 
     history: pd.DataFrame

@@ -17,7 +17,9 @@ from fer_bench.errors import FerBenchError
 
 def require_enough(images: int, batch_size: int) -> None:
     """
-    images: of the training split. batch_size: of all processes together.
+    Args:
+        images: of the training split.
+        batch_size: of all processes together.
 
     Raises:
         FerBenchError: a single image, or fewer than two of a batch for each process.

@@ -60,8 +60,9 @@ class TrainingState(Generic[Net]):
         alone: bool = False,
     ) -> None:
         """
-        steps_per_epoch: batches, shared by the processes.
-        alone: this process trains by itself, however many there are.
+        Args:
+            steps_per_epoch: batches, shared by the processes.
+            alone: this process trains by itself, however many there are.
         """
         self.model = model
         self.recipe = recipe
@@ -109,7 +110,7 @@ class TrainingState(Generic[Net]):
         """After an epoch and its validation; `row` is the epoch's line of the history.
 
         Raises:
-            RunFailed: the network that would be kept answers with numbers that are none.
+            RunFailed: the network that would be kept answers with numbers that are not finite.
         """
         if not math.isfinite(row["val_loss"]):
             raise RunFailed(
@@ -128,12 +129,12 @@ class TrainingState(Generic[Net]):
         return 0 < self.recipe.early_stopping <= self.epoch - self._best_on_val()
 
     def _best_on_val(self) -> int:
-        """The first epoch of the best val accuracy, whichever epoch is kept; 0 before any."""
+        """The first epoch of the best val accuracy, whichever epoch is chosen; 0 before any."""
         accuracies = [row["val_accuracy"] for row in self.history]
         return accuracies.index(max(accuracies)) + 1 if accuracies else 0
 
     def keep_best(self) -> None:
-        """Ends the training: the kept epoch's weights into the model."""
+        """Ends the training: the chosen epoch's weights into the model."""
         self.model.load_state_dict(self.best)
 
     def checkpoint(self) -> dict[str, Any]:

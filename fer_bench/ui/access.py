@@ -36,7 +36,7 @@ def within_app() -> None:
 
 
 def may_name_paths() -> bool:
-    """Whether this visitor may have the server read and write places of their own naming.
+    """Whether this visitor may have the server read and write paths that they name.
 
     `FER_BENCH_ALLOW_PATHS=1` lets everyone, any other value no one. Without it those may who sit at
     the machine itself: the server is bound to its loopback address, and no proxy passed them on.

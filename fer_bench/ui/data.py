@@ -1,4 +1,4 @@
-"""The data set behind the pages: asked for once, remembered, kept in memory."""
+"""The data set behind the pages: asked for once, then cached."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SYNTHETIC = "synthetic"
 
 
 def ask_for_data(key: str) -> None:
-    """A form that asks once for the data's place and remembers it; see `access.may_name_paths`."""
+    """A form that asks once for the data's path and remembers it; see `access.may_name_paths`."""
     if given := Settings().data:
         st.caption(f"FER\\_BENCH\\_DATA says that the data lie at {escape(given)}.")
         return
@@ -81,7 +81,7 @@ def require_data(place: str) -> None:
 def load_data(
     source: str, protocol: Protocol, emotions: tuple[str, ...] | None, limit: int | None
 ) -> FaceDataset:
-    """`data.load.load_dataset`, kept in memory between visits."""
+    """`data.load.load_dataset`, cached in memory between visits."""
     from fer_bench.data.load import load_dataset
 
     return load_dataset(source, protocol=protocol, emotions=emotions, limit=limit)
@@ -106,7 +106,7 @@ def dataset_of(record: RunRecord) -> FaceDataset | None:
 
 @st.cache_resource(max_entries=2, show_spinner="Comparing every image with every other …")
 def audit_of(source: str) -> Audit:
-    """`data.audit.audit` of a source, kept in memory between visits.
+    """`data.audit.audit` of a source, cached in memory between visits.
 
     Raises:
         FerBenchError: the data cannot be read.

@@ -83,7 +83,8 @@ def computed(subject: Subject, what: object, compute: Callable[[Progress], T]) -
 def heat_pictures(subject: Subject, faces: Sequence[tuple[str, str]]) -> list[Image.Image]:
     """Faces under the heat maps of an emotion each, for a gallery.
 
-    faces: ids, all in the subject's images, and emotions.
+    Args:
+        faces: ids, all in the subject's images, and emotions.
 
     Raises:
         FerBenchError: a network without any map of the image.

@@ -1,4 +1,4 @@
-"""A run's images beside what was said about them, where its data are at hand."""
+"""A run's images next to what was said about them, where its data are at hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ PICTURES_APPEAR = "and they appear here; the table below needs none"
 def data_at_hand(record: RunRecord, key: str, reward: str = PICTURES_APPEAR) -> FaceDataset | None:
     """The data that a run was measured on; where there are none, the page asks for them.
 
-    key: of the form that asks. reward: what the page does with them, after "Say where yours lie".
+    Args:
+        key: of the form that asks.
+        reward: what the page does with them, after "Say where yours lie".
     """
     try:
         dataset = dataset_of(record)
@@ -47,7 +49,9 @@ def show_pictures(
 ) -> None:
     """Images by their ids with captions (Markdown), or how to say where the data lie.
 
-    record: of a run that was measured on them. key: of the form that asks for the data.
+    Args:
+        record: of a run that was measured on them.
+        key: of the form that asks for the data.
     """
     dataset = data_at_hand(record, key)
     if dataset is None:

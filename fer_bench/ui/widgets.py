@@ -125,7 +125,7 @@ def chart(
         selection_mode="points",
     )
     points = event.selection.points if selectable and hasattr(event, "selection") else []
-    answer = points[0].get("customdata") if points else None  # marks beside the runs have none
+    answer = points[0].get("customdata") if points else None  # marks next to the runs have none
     return str(answer[-1]) if answer else None
 
 
@@ -153,7 +153,8 @@ def download_csv(frame: pd.DataFrame, file_name: str, key: str) -> None:
 def value_table(values: Mapping[str, object], meanings: Mapping[str, str] | None = None) -> None:
     """Names and values as a table in words; nested mappings as `outer.inner`.
 
-    meanings: what settings mean, by their keys; a third column.
+    Args:
+        meanings: what settings mean, by their keys; a third column.
     """
     flat = pd.json_normalize(dict(values)).astype(object).iloc[0] if values else pd.Series()
     rows = pd.DataFrame(

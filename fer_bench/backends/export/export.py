@@ -26,9 +26,10 @@ from fer_bench.types import Progress, silent
 class ExportFormat(Protocol):
     """A file format for networks.
 
-    suffixes: of its files; the first is that of the file to open.
-    precisions: that a network can be stored in.
-    packages: whose versions are recorded.
+    Attributes:
+        suffixes: of its files; the first is that of the file to open.
+        precisions: that a network can be stored in.
+        packages: whose versions are recorded.
     """
 
     suffixes: tuple[str, ...]
@@ -40,7 +41,8 @@ class ExportFormat(Protocol):
     ) -> dict[str, bytes]:
         """The files' contents by suffix.
 
-        calibration: model input `(N, channels, S, S)` of faces, for int8; None for fp32.
+        Args:
+            calibration: model input `(N, channels, S, S)` of faces, for int8; None for fp32.
 
         Raises:
             Unavailable: a package is missing, or this format cannot hold the network.
@@ -85,7 +87,8 @@ def check_target(
 ) -> tuple[Path, ...]:
     """The files that an export to `out` would write, the one to open first.
 
-    force: whether files may be replaced that are no exports.
+    Args:
+        force: whether files may be replaced that are no exports.
 
     Raises:
         FerBenchError: an unknown format, one without this precision, a wrong suffix, a folder, a
@@ -143,10 +146,11 @@ def export_model(
 
     What was at `out` before is replaced at the very end, or left as it is.
 
-    model: in eval mode, on the CPU.
-    metadata: what the file says about itself; its precision is set here.
-    faces: to compare on.
-    calibration: faces of the training split, none of which is among `faces`; makes it int8.
+    Args:
+        model: in eval mode, on the CPU.
+        metadata: what the file says about itself; its precision is set here.
+        faces: to compare on.
+        calibration: faces of the training split, none of which is among `faces`; makes it int8.
 
     Raises:
         FerBenchError: as `check_target`, or a folder that cannot be written.
@@ -159,7 +163,7 @@ def export_model(
     metadata = metadata.model_copy(update={"precision": precision})
     calibrating = to_input(calibration.images, model.input_spec) if calibration else None
     try:
-        # Beside its place, so that renaming it there is one step, and shows early what may not be.
+        # Next to its place, so that renaming it there is one step, and shows early what may not be.
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as scratch:
             progress("converting", 0, 1, {})
             contents = handler.convert(model, metadata, calibrating)

@@ -31,9 +31,10 @@ BATCH = 32
 class Faces:
     """Faces to calibrate or to compare on.
 
-    images: uint8 `(N, H, W)` gray or `(N, H, W, 3)` RGB.
-    source: where they are from: a data set's name and split, or `synthetic`.
-    labels: int64 `(N,)`, indices into the model's emotions; None where they say nothing.
+    Attributes:
+        images: uint8 `(N, H, W)` gray or `(N, H, W, 3)` RGB.
+        source: where they are from: a data set's name and split, or `synthetic`.
+        labels: int64 `(N,)`, indices into the model's emotions; None where they say nothing.
     """
 
     images: NDArray[np.uint8]
@@ -50,8 +51,9 @@ def compare_file(
 ) -> tuple[Fidelity, Accuracies | None]:
     """How close a file comes to the model that it was made of.
 
-    model: in eval mode, on the CPU.
-    forward: of the file, as it was read again from disk.
+    Args:
+        model: in eval mode, on the CPU.
+        forward: of the file, as it was read again from disk.
 
     Raises:
         RunFailed: not close enough.

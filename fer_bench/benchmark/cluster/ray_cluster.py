@@ -25,11 +25,12 @@ SHARED_MEMORY = 100 * 2**20
 class Cluster:
     """Where runs are carried out, and what each of them takes.
 
-    address: `local` starts Ray on this machine, for this machine alone, and ends it afterwards;
-        else as `ray.init` takes it: `auto`, `host:6379`, `ray://host:10001`.
-    workers: runs at once at most; None for as many as there is room for.
-    cpus: cores of each run, which are its CPU threads.
-    gpus: of each run, 0.5 for two runs on one; None for one where the cluster has any.
+    Attributes:
+        address: `local` starts Ray on this machine, for this machine alone, and ends it afterwards;
+            else as `ray.init` takes it: `auto`, `host:6379`, `ray://host:10001`.
+        workers: runs at once at most; None for as many as there is room for.
+        cpus: cores of each run, which are its CPU threads.
+        gpus: of each run, 0.5 for two runs on one; None for one where the cluster has any.
 
     Raises:
         FerBenchError: a number out of range.
@@ -100,7 +101,8 @@ def _our_sigterm() -> Iterator[None]:
 def gpus_for(cluster: Cluster, device: str) -> float:
     """GPUs of each run on the cluster that this process has joined.
 
-    device: `auto`, `cpu` or `cuda`.
+    Args:
+        device: `auto`, `cpu` or `cuda`.
 
     Raises:
         FerBenchError: an unknown device, or no machine has what a run needs.

@@ -41,13 +41,14 @@ POLL = 0.25
 class News:
     """What became known of a run.
 
-    what: `started`, `waiting: ...`, `skipped`, `done` or the error's sentence; for a run at work,
-        also a stage such as `evaluating`, or `epochs`.
-    dataset: the data's name.
-    node: the machine that it is on.
-    epoch, epochs: how many are over, and of how many.
-    val_accuracy: of the last of them.
-    ended: whether nothing follows.
+    Attributes:
+        what: `started`, `waiting: ...`, `skipped`, `done` or the error's sentence; for a run at
+            work, also a stage such as `evaluating`, or `epochs`.
+        dataset: the data's name.
+        node: the machine that it is on.
+        epoch, epochs: how many are over, and of how many.
+        val_accuracy: of the last of them.
+        ended: whether nothing follows.
     """
 
     run: str
@@ -65,12 +66,13 @@ OnNews = Callable[[News], None]
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """What all tasks of a sweep are told.
+    """What all tasks of a sweep get.
 
-    sweep: a name of its own, so that a process does not take an earlier sweep's data for its.
-    place: of the results, a URL or an absolute path.
-    mark: in that path's folder, which is thereby seen to be the same on every machine.
-    home: what relative paths are meant from.
+    Attributes:
+        sweep: a name of its own, so that a process does not take an earlier sweep's data for its.
+        place: of the results, a URL or an absolute path.
+        mark: in that path's folder, which is thereby seen to be the same on every machine.
+        home: what relative paths are meant from.
     """
 
     sweep: str
@@ -94,8 +96,9 @@ def run_sweep_on_ray(
     A run that others are made of is waited for. One whose process or machine is lost is started
     again, from its last epoch where the results are in a folder that its machines share.
 
-    source: to be found under the same path on every machine.
-    runner: `device` may be `auto`; its `progress` is not used.
+    Args:
+        source: to be found under the same path on every machine.
+        runner: `device` may be `auto`; its `progress` is not used.
 
     Raises:
         FerBenchError: as `run_sweep`, `ray_cluster.connected` and `ray_cluster.gpus_for`, or a
@@ -133,7 +136,7 @@ class _Driver:
 
         self._specs, self._job, self._on_news = specs, job, on_news
         self._room = cluster.workers or len(specs)
-        # Beside this process: a machine that is lost takes no news with it.
+        # Next to this process: a machine that is lost takes no news with it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         self._task = ray.remote(_carry_out).options(

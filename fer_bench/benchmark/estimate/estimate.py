@@ -30,7 +30,9 @@ from fer_bench.types import Dtype, Split
 class Work:
     """Image passes of a run, by kind as in `rates.Rates`; with early stopping at most these.
 
-    validation: forward after each epoch. head: of cached features through the head.
+    Attributes:
+        validation: forward after each epoch.
+        head: of cached features through the head.
     """
 
     training: int = 0
@@ -70,8 +72,9 @@ class RunEstimate:
 class PlanEstimate:
     """All runs, on `workers` devices that each carry out one run at a time.
 
-    pixels: bytes of the decoded images, once for each data source.
-    price_per_hour: of one device; it is paid for until the last run is done.
+    Attributes:
+        pixels: bytes of the decoded images, once for each data source.
+        price_per_hour: of one device; it is paid for until the last run is done.
     """
 
     runs: tuple[RunEstimate, ...]
@@ -156,7 +159,7 @@ def estimate_plan(
 
     Args:
         members: the specification of an ensemble's member, by name; None where it is not known.
-        weights: how trained weights are kept.
+        weights: how trained weights are stored.
 
     Raises:
         FerBenchError: a network that cannot be built.

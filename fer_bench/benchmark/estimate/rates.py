@@ -26,11 +26,14 @@ Kind = Literal["recorded", "estimated", "measured"]
 class Rates:
     """Images per second of each kind of pass, and where the numbers come from.
 
-    training: forward and backward. evaluation: forward in fp32, as every evaluation runs.
-    features: forward through the extractor of frozen features. head: a head's epochs on cached
-        features; infinite where no record tells, as they take about a second.
-    kind: `recorded` by runs of the same kind, `estimated` by the FLOPs of another model's run, or
-        `measured` just now.
+    Attributes:
+        training: forward and backward.
+        evaluation: forward in fp32, as every evaluation runs.
+        features: forward through the extractor of frozen features.
+        head: a head's epochs on cached features; infinite where no record tells, as they take about
+            a second.
+        kind: `recorded` by runs of the same kind, `estimated` by the FLOPs of another model's run,
+            or `measured` just now.
     """
 
     training: float
@@ -54,7 +57,9 @@ class Rates:
 class Evidence:
     """What a finished run says about the speed of its kind.
 
-    device, hardware: `cpu` or `cuda`, and which one. flops: per image and forward pass.
+    Attributes:
+        device, hardware: `cpu` or `cuda`, and which one.
+        flops: per image and forward pass.
     """
 
     spec: RunSpec
@@ -148,8 +153,9 @@ def find_rates(
     those that would go as fast; then the nearest in kind of work, model and FLOPs, whose rates are
     taken times the ratio of FLOPs.
 
-    flops: of the run's network, per image and forward pass.
-    device, hardware: `cpu` or `cuda`, and which one (`Environment.hardware`).
+    Args:
+        flops: of the run's network, per image and forward pass.
+        device, hardware: `cpu` or `cuda`, and which one (`Environment.hardware`).
     """
     of_kind = [e for e in evidence if e.device == device]
     here = [e for e in of_kind if e.hardware == hardware]

@@ -22,7 +22,7 @@ from fer_bench.types import SPLITS, Dtype, Mode, Split
 SHARES = (0.8, 0.1, 0.1)
 #: Bytes of a parameter in training, of one as it is stored, and of a record.
 FLOAT, STORED, RECORD = 4, {"float32": 4, "float16": 2, None: 0}, 20_000
-#: Bytes of an epoch in history.csv; and of a row of predictions.parquet beside its probabilities,
+#: Bytes of an epoch in history.csv; and of a row of predictions.parquet besides its probabilities,
 #: as in FER2013's (51 bytes with seven classes).
 HISTORY_ROW, PREDICTION_ROW = 137, 23
 #: Numbers that an optimiser keeps for each parameter.

@@ -26,8 +26,9 @@ MLFLOW_ENDINGS = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED
 class Followed:
     """A run as a tracker knows it.
 
-    place: folder of trackers' own files.
-    id: the tracker's own run to go on with; empty for a new one.
+    Attributes:
+        place: folder of trackers' own files.
+        id: the tracker's own run to go on with; empty for a new one.
     """
 
     place: Path
@@ -39,7 +40,8 @@ class Followed:
 class Tracker(ABC):
     """One tracker and one run; `self.tracker` is accelerate's. Any method may fail.
 
-    id: what the run is gone on with after a break, known once started.
+    Attributes:
+        id: what the run is gone on with after a break, known once started.
     """
 
     def __init__(self, run: Followed) -> None:
@@ -131,7 +133,7 @@ class MLflow(Tracker):
                 mlflow.set_tags({"status": ending, "error": error})
                 mlflow.end_run(MLFLOW_ENDINGS[ending])
         finally:
-            if self._is_ours:  # it is kept in the environment, where the user's own would stand
+            if self._is_ours:  # it is stored in the environment, where the user's own would stand
                 mlflow.set_tracking_uri(None)
 
 

@@ -42,7 +42,7 @@ MEMORY = "trackers.json"
 
 
 def tracking_folder(results: Path) -> Path:
-    """Where trackers keep their files: beside the runs, where the store never looks."""
+    """Where trackers store their files: next to the runs, where the store never looks."""
     return results / ".tracking"
 
 
@@ -122,8 +122,8 @@ def tracked(
 
     Args:
         names: of `trackers.services.TRACKERS`; empty for none.
-        results: root of the store, whose `.tracking` keeps the trackers' files.
-        work_dir: the run's scratch, which remembers the trackers' runs. With `resume` they go on.
+        results: root of the store, whose `.tracking` holds the trackers' files.
+        work_dir: the run's scratch, which stores the trackers' runs. With `resume` they go on.
     """
     tracking = Tracking(run=spec.name)
     if names and distributed.is_main():

@@ -63,7 +63,7 @@ def is_image(name: str) -> bool:
 class FolderTree:
     """A folder; links are followed, each folder once.
 
-    Of each file only its name is kept: `os.stat_result` takes ten times as much memory.
+    Of each file only its name is stored: `os.stat_result` takes ten times as much memory.
     """
 
     def __init__(self, path: Path) -> None:

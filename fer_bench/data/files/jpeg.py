@@ -26,7 +26,8 @@ SEQUENTIAL, HUFFMAN, SCAN, END = (0xC0, 0xC1), 0xC4, 0xDA, b"\xff\xd9"
 def decode_jpeg(data: bytes, *, space: str) -> NDArray[np.uint8] | None:
     """uint8 `(H, W, channels)` of a JPEG, not turned by its EXIF; None for a rare kind.
 
-    space: `RGB`, `GRAY` or `CMYK`.
+    Args:
+        space: `RGB`, `GRAY` or `CMYK`.
 
     Raises:
         ValueError: its pixels are damaged or missing. JPEG carries no checksum: damage that happens

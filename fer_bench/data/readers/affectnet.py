@@ -121,7 +121,7 @@ def _no_label(label: int) -> str:
 
 
 class CsvReader(Reader):
-    """Manually_Annotated: `training.csv` and `validation.csv` beside the images' folders.
+    """Manually_Annotated: `training.csv` and `validation.csv` next to the images' folders.
 
     The source is the folder, or one of the two CSV files. Faces are cropped by the CSV's box;
     expressions 8-10 (none, uncertain, no face) are left out and counted.
@@ -133,7 +133,7 @@ class CsvReader(Reader):
         return source.is_dir() and any(n.rsplit("/", 1)[-1] in CSV_PARTS for n in names)
 
     def reads(self, source: Path) -> Path:
-        return source if source.is_dir() else source.parent  # the images lie beside the CSV
+        return source if source.is_dir() else source.parent  # the images lie next to the CSV
 
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = open_tree(self.reads(source))

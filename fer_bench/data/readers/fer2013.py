@@ -177,7 +177,8 @@ def parse_row(
 ) -> tuple[int, NDArray[np.uint8], str]:
     """A row's label (index into FER2013's emotions and contempt), pixels uint8 `(48, 48)`, usage.
 
-    numbers: what the column `emotion` means.
+    Args:
+        numbers: what the column `emotion` means.
 
     Raises:
         ValueError: what is wrong with the row, for the list of samples left out.

@@ -49,9 +49,10 @@ class VoteTable:
 class VotedLabels:
     """FER+'s labels of a source's samples.
 
-    labels: int64 `(N,)`, indices into `FERPLUS`; -1 where FER+ gives none.
-    votes: float32 `(N, 8)`, rows sum to 1; zero where FER+ gives none.
-    left_out: the samples without a label, and why.
+    Attributes:
+        labels: int64 `(N,)`, indices into `FERPLUS`; -1 where FER+ gives none.
+        votes: float32 `(N, 8)`, rows sum to 1; zero where FER+ gives none.
+        left_out: the samples without a label, and why.
     """
 
     labels: NDArray[np.int64]
@@ -172,8 +173,9 @@ def apply_votes(
 ) -> VotedLabels:
     """FER+'s labels for FER2013, read from the original CSV or from Kaggle's files.
 
-    rows_file: for Kaggle's files only: which row each is, as a `row,file` CSV or as the original
-        `fer2013.csv`, whose pixels are then compared.
+    Args:
+        rows_file: for Kaggle's files only: which row each is, as a `row,file` CSV or as the
+            original `fer2013.csv`, whose pixels are then compared.
 
     Raises:
         FerBenchError: files missing or damaged, or votes that do not belong to this source.
@@ -250,7 +252,7 @@ def _require_match(
 
 
 class FerPlusReader(Reader):
-    """A folder that holds the votes beside FER2013; read as FER2013, labelled by the votes."""
+    """A folder that holds the votes next to FER2013; read as FER2013, labelled by the votes."""
 
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
         if VOTES_FILE not in names or not source.is_dir():

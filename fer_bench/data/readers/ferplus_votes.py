@@ -36,9 +36,10 @@ def find_vote_counts(
     rows_file: Path | None = None,
     progress: Progress = silent,
 ) -> VoteCounts | None:
-    """The votes on FER2013's faces; None for other data, or where no votes lie beside them.
+    """The votes on FER2013's faces; None for other data, or where no votes lie next to them.
 
-    votes_file, rows_file: as in `load_dataset`; both are also found beside the source.
+    Args:
+        votes_file, rows_file: as in `load_dataset`; both are also found next to the source.
 
     Raises:
         FerBenchError: a source that cannot be read, votes that do not belong to it, or Kaggle's

@@ -114,7 +114,8 @@ def read_classes(tree: Tree) -> Numbering | None:
 def class_numbers(tree: Tree, how: Reading, published: str | None) -> Numbering:
     """What numbered class folders mean; empty where they have names.
 
-    published: the data set in `PUBLISHED` that the tree is, for sure.
+    Args:
+        published: the data set in `PUBLISHED` that the tree is, for sure.
 
     Raises:
         FerBenchError: nothing says what they mean, or they do not fit what does.
@@ -204,9 +205,10 @@ def class_samples(
 ) -> tuple[list[Sample], list[LeftOut]]:
     """All images of a class tree, and those that cannot be placed.
 
-    emotions: the labels' order; an emotion outside it is left out.
-    numbers: what class folders mean that are numbers, see `class_numbers`.
-    part_in_name: the part that a file's own name says, before its folders'.
+    Args:
+        emotions: the labels' order; an emotion outside it is left out.
+        numbers: what class folders mean that are numbers, see `class_numbers`.
+        part_in_name: the part that a file's own name says, before its folders'.
 
     Raises:
         FerBenchError: a class folder that is no emotion, or folders that seem to be splits.
@@ -234,7 +236,7 @@ def _require_understood(placed: Sequence[_Placed], source: str) -> None:
     """Folders over or within the classes that no word explains may be splits: never pooled.
 
     Raises:
-        FerBenchError: there are several, or one beside train, val or test.
+        FerBenchError: there are several, or one next to train, val or test.
     """
     unclear = _unclear_above(placed) or _unclear_within(placed)
     if unclear:
@@ -282,7 +284,7 @@ def with_parts(
     """Settles what `eval` means, and leaves out images that stand in no part where others do.
 
     Raises:
-        FerBenchError: `eval` beside val and test.
+        FerBenchError: `eval` next to val and test.
     """
     parts = {s.part for s in samples if s.part}
     if not parts:

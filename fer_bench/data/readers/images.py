@@ -60,7 +60,9 @@ class _Block:
     """What became of samples up to `stop`; `lost` are positions and reasons.
 
     sizes (width, height; two tell that they differ), colour: of the first pass.
-    images, hashes: of the second; the images are None where an earlier process wrote them.
+
+    Attributes:
+        images, hashes: of the second; the images are None where an earlier process wrote them.
     """
 
     stop: int

@@ -26,7 +26,7 @@ IMAGE_COLUMNS = ("image", "img", "face", "pixels")
 LABEL_COLUMNS = ("label", "labels", "emotion", "expression", "class", "cls")
 #: Rows decoded at once: images, and labels.
 ROWS, LABEL_ROWS = 16, 65_536
-#: Rows that are kept until they are asked for, at most, and their bytes.
+#: Rows that are stored until they are asked for, at most, and their bytes.
 KEPT_ROWS, KEPT_BYTES = 4096, 2**28
 #: A row with an image takes more than this in a file, however well it is packed.
 LEAST_ROW_BYTES = 1
@@ -184,7 +184,7 @@ class _Images:
         return image
 
     def _read_until(self, row: int) -> None:
-        """Reads on until `row` is kept, from its row group's start where it is behind or far.
+        """Reads on until `row` is stored, from its row group's start where it is behind or far.
 
         Raises:
             OSError: it cannot be read.

@@ -20,9 +20,10 @@ from fer_bench.types import Progress, silent
 class Reading:
     """How a source is to be read.
 
-    image_size: side of the square that images are resized to; None keeps a common size.
-    scratch: an existing folder for large arrays while reading; the cache's unfinished entry.
-    classes: what labels that are numbers mean, where the user says so.
+    Attributes:
+        image_size: side of the square that images are resized to; None keeps a common size.
+        scratch: an existing folder for large arrays while reading; the cache's unfinished entry.
+        classes: what labels that are numbers mean, where the user says so.
     """
 
     image_size: int | None
@@ -37,7 +38,9 @@ class Reader(Protocol):
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
         """Whether the source looks like this format, without opening an image.
 
-        names: the files in a folder, zip or tar, relative and with `/`; empty for any other file.
+        Args:
+            names: the files in a folder, zip or tar, relative and with `/`; empty for any other
+                file.
         """
         ...
 
@@ -56,7 +59,7 @@ class Reader(Protocol):
     def groups(self, data: SourceData) -> NDArray[np.int64] | None:
         """int64 `(N,)`: samples of one number (one person) stay in one split; None for no groups.
 
-        Exact duplicates are kept together in any case.
+        Exact duplicates stay together in any case.
         """
         return None
 

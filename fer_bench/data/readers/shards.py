@@ -71,7 +71,8 @@ class Named:
 def samples_of(found: Iterable[Labelled | LeftOut], names: Numbering | None, source: Path) -> Named:
     """Samples with the emotions that occur, in FER2013's order.
 
-    names: what labels that are numbers mean.
+    Args:
+        names: what labels that are numbers mean.
 
     Raises:
         FerBenchError: labels are numbers and nothing names them, or they do not fit the names.

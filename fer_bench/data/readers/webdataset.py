@@ -1,4 +1,4 @@
-"""WebDataset shards (github.com/webdataset/webdataset): tars of images with labels beside them."""
+"""WebDataset shards (github.com/webdataset/webdataset): tars of images with labels next to them."""
 
 from __future__ import annotations
 

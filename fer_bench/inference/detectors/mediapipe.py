@@ -52,7 +52,7 @@ class MediaPipeDetector:
                 f"MediaPipe {self._package.__version__} cannot run: fetch {MEDIAPIPE.file_name} "
                 f"from {MEDIAPIPE.url}"
             ) from error
-        # Its own `__del__` fails with a traceback when Python ends: only `_close` lets go of it.
+        # Its own `__del__` fails with a traceback when Python ends: only `_close` forgets it.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._network))
         weakref.finalize(self, _close, self._network).atexit = False
 

@@ -21,9 +21,10 @@ CHUNK = 1 << 14
 class NetworkFile:
     """One published file.
 
-    detector: the detector's name; `python -m fer_bench fetch NAME` gets its file.
-    title: what sentences call it.
-    size: bytes.
+    Attributes:
+        detector: the detector's name; `python -m fer_bench fetch NAME` gets its file.
+        title: what sentences call it.
+        size: bytes.
     """
 
     detector: str
@@ -35,7 +36,7 @@ class NetworkFile:
 
     @property
     def path(self) -> Path:
-        """Where `fetch` keeps it, which may not be there yet."""
+        """Where `fetch` stores it, which may not be there yet."""
         return cache_dir() / "models" / self.file_name
 
     @property
@@ -47,7 +48,7 @@ class NetworkFile:
         """Downloads the file unless it is here; checked before it gets its name.
 
         Raises:
-            FerBenchError: no connection, another file than the pinned one, or a place that cannot
+            FerBenchError: no connection, another file than the pinned one, or a path that cannot
                 be written.
         """
         target = self.path

@@ -32,7 +32,7 @@ TURNS = (30, -30, 60, -60, 90, -90, 180)
 class Effort(Enum):
     """How to look: at a video's frame, a still, a large one, where nobody is, at a turned copy.
 
-    The more copies are looked at, the surer a detector should be, or false boxes add up.
+    The more copies are analysed, the surer a detector should be, or false boxes add up.
     """
 
     FRAME = "frame"

@@ -39,7 +39,8 @@ PANEL_OPACITY = 0.62
 def numbers(faces: Sequence[FacePrediction], tracks: Sequence[int] = ()) -> list[str] | None:
     """Names for `annotate`: `1`, `2`, ...; None for a single face, which needs none.
 
-    tracks: in a video each face's number over time, which stands in place of its rank.
+    Args:
+        tracks: in a video each face's number over time, which stands in place of its rank.
     """
     if tracks:
         return [str(track) for track in tracks] if tuple(tracks) != (1,) else None
@@ -60,7 +61,7 @@ def annotate(
     Args:
         image: uint8 `(H, W, 3)` RGB, or `(H, W)` gray.
         emotions: what the columns of `probabilities` mean.
-        bars: all probabilities beside each face, or in its box where there is no room.
+        bars: all probabilities next to each face, or in its box where there is no room.
         names: one per face, put before its emotion.
         others: of each face, other models' predictions, a line each.
 

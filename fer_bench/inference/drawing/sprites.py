@@ -103,12 +103,13 @@ def text_mask(text: str, size: int) -> NDArray[np.uint8]:
     return column_mask((text,), size, round(size * 1.25))
 
 
-# Masks are small at a webcam's size; not many are kept, since those of an 8K photo are not.
+# Masks are small at a webcam's size; not many are stored, since those of an 8K photo are not.
 @lru_cache(maxsize=160)
 def column_mask(lines: tuple[str, ...], size: int, step: int) -> NDArray[np.uint8]:
     """Lines below each other, `step` pixels each, as a mask `(h, w)`; not to be written to.
 
-    size: of the text, pixels. Pillow's own font, so that it looks the same on every machine.
+    Args:
+        size: of the text, pixels. Pillow's own font, so that it looks the same on every machine.
     """
     font = _font(size)
     width = max((int(np.ceil(font.getlength(line))) for line in lines), default=0)

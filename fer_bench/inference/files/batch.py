@@ -26,12 +26,13 @@ BATCH_PIXELS = 25_000_000
 class FileResult:
     """An image, or one frame of a video, with its faces; or why there is none.
 
-    image: what was analysed, uint8 `(H, W, 3)` RGB, upright; None where nothing could be read.
-    faces: largest first; empty where the detector found none.
-    tracks: of videos, a number for each face, from 1, that stays the same from frame to frame.
-    frame, time_s: number from 0 and seconds in the video; None for images.
-    backend: what the network ran on; None where nothing was analysed.
-    unwritten: whether the error is about the annotated copy: what was asked for could be read.
+    Attributes:
+        image: what was analysed, uint8 `(H, W, 3)` RGB, upright; None where nothing could be read.
+        faces: largest first; empty where the detector found none.
+        tracks: of videos, a number for each face, from 1, that stays the same from frame to frame.
+        frame, time_s: number from 0 and seconds in the video; None for images.
+        backend: what the network ran on; None where nothing was analysed.
+        unwritten: whether the error is about the annotated copy: what was asked for could be read.
     """
 
     path: Path

@@ -41,12 +41,13 @@ _ID = re.compile(r"(\d{8}T\d{12}Z)-[A-Za-z0-9._-]{1,40}-[0-9a-f]{8}")
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryEntry:
-    """One image that was kept.
+    """One image that was stored.
 
-    id: its folder's name.
-    name: what the user called it, without control characters.
-    time: when it was kept, UTC.
-    rows: one per face, as given to `add`.
+    Attributes:
+        id: its folder's name.
+        name: what the user called it, without control characters.
+        time: when it was stored, UTC.
+        rows: one per face, as given to `add`.
     """
 
     id: str
@@ -67,11 +68,12 @@ class History:
 
     Nothing is written before the first `add`. May be shared between threads and processes.
 
-    damaged: how many entries the last `entries` could not read and left out.
+    Attributes:
+        damaged: how many entries the last `entries` could not read and left out.
     """
 
     def __init__(self, url: str) -> None:
-        """Opens the place.
+        """Opens the storage.
 
         Raises:
             FerBenchError: a URL of a kind that fsspec does not know, or whose package is missing.
@@ -127,10 +129,11 @@ class History:
     def entries(self, limit: int | None = None) -> tuple[HistoryEntry, ...]:
         """The entries, newest first; those that cannot be read are counted in `damaged`.
 
-        limit: read no more than the newest so many.
+        Args:
+            limit: read no more than the newest so many.
 
         Raises:
-            FerBenchError: the place cannot be read.
+            FerBenchError: the storage cannot be read.
         """
         with self._clear("read"):
             ids = self._ids()[:limit]
@@ -257,7 +260,7 @@ def _shown(name: str) -> str:
 
 
 def _check_id(entry: str) -> None:
-    """Raises FerBenchError for an id that is none of ours, such as `../..`."""
+    """Raises FerBenchError for an id that is not ours, such as `../..`."""
     if not _ID.fullmatch(entry):
         raise FerBenchError(f"{entry[:80]!r} is no history entry: take an id that entries() gives")
 

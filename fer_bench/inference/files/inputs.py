@@ -50,8 +50,9 @@ PACKETS = ((188, 0), (192, 4))
 class Input:
     """A file to analyse.
 
-    path: as the user would write it.
-    name: relative to what all inputs have in common, so different for each.
+    Attributes:
+        path: as the user would write it.
+        name: relative to what all inputs have in common, so different for each.
     """
 
     path: Path
@@ -69,8 +70,9 @@ class Input:
 class Inputs:
     """What a search found.
 
-    files: each once, in order.
-    passed_over: a sentence for each folder that holds files which are no inputs.
+    Attributes:
+        files: each once, in order.
+        passed_over: a sentence for each folder that holds files which are no inputs.
     """
 
     files: tuple[Input, ...]

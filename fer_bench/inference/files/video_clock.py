@@ -24,7 +24,10 @@ class _StreamClock:
     """shift: what is added to a stream's own time. reached: where its last packet ended, shifted;
     by `dts` where there is one. end: where its latest picture ends.
 
-    last: the last shifted `dts`, in units of the stream. seams: met so far; of sound, how many the
+    Attributes:
+        last: the last shifted `dts`, in units of the stream.
+        seams: met so far; of sound, how many the
+
     pictures had met at its last one. ahead: it met a seam before the pictures did.
     """
 
@@ -45,8 +48,9 @@ class Timeline:
     Where a clock begins anew, as in recordings joined end to end, the next part follows without a
     gap; the sound of a part is moved by as much as its pictures.
 
-    pictures, sound: streams of an open container.
-    may_jump: whether a clock that goes far ahead is a seam, not a pause.
+    Attributes:
+        pictures, sound: streams of an open container.
+        may_jump: whether a clock that goes far ahead is a seam, not a pause.
     """
 
     pictures: Any

@@ -41,7 +41,8 @@ REPEATING = "theora"
 class Frame:
     """A decoded frame: number from 0, time stamp in units of `time_base`, and its av.VideoFrame.
 
-    pixel_aspect: width of a stored pixel by its height.
+    Attributes:
+        pixel_aspect: width of a stored pixel by its height.
     """
 
     number: int

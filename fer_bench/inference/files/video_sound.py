@@ -21,7 +21,10 @@ FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}
 class SoundTrack:
     """Takes the packets of one track of the source, in order.
 
-    source: its stream. output: the open container of the copy. suffix: of its name.
+    Args:
+        source: its stream.
+        output: the open container of the copy.
+        suffix: of its name.
     """
 
     def __init__(self, source: Any, output: Any, suffix: str) -> None:

@@ -83,7 +83,8 @@ class Tracker:
     def update(self, boxes: Sequence[Box], now: float) -> list[int]:
         """A number for each box of one frame, from 1; a number is never given to a second face.
 
-        now: when the frame was taken, seconds; never before the last frame's.
+        Args:
+            now: when the frame was taken, seconds; never before the last frame's.
         """
         for number in [n for n, t in self._tracks.items() if now - t.seen > self._keep_s]:
             del self._tracks[number]
@@ -143,7 +144,8 @@ class Smoother:
     def smooth(self, track: int, new: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
         """`weight * before + (1 - weight) * new`; `new` itself for a track's first.
 
-        weight: of what was known, in [0, 1); 0 is no smoothing.
+        Args:
+            weight: of what was known, in [0, 1); 0 is no smoothing.
         """
         before = self._known.get(track)
         smoothed = new if before is None else weight * before + (1 - weight) * new
@@ -162,8 +164,9 @@ class Smoother:
 def steadied(boxes: Smoother, track: int, box: Box, weight: float) -> Box:
     """The box to show: one that stands still does not jitter, one that moves is followed at once.
 
-    boxes: the averages of float64 `(4,)` boxes, updated here.
-    weight: as in `Smoother.smooth`.
+    Args:
+        boxes: the averages of float64 `(4,)` boxes, updated here.
+        weight: as in `Smoother.smooth`.
     """
     before = boxes.known(track)
     moved = before is not None and iou(before.tolist(), box) < STILL_IOU

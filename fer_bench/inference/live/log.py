@@ -1,4 +1,4 @@
-"""What a live session remembers: its log, the last minute, its pace and its current failures."""
+"""What a live session records: its log, the last minute, its pace and its current failures."""
 
 from __future__ import annotations
 

@@ -19,10 +19,11 @@ EXPIRES_S = 0.7
 class TrackedFace:
     """A face that keeps its number from frame to frame.
 
-    track: from 1; never given to another face of the session.
-    prediction: the first model's, probabilities and box smoothed.
-    others: those of the other models on the same face, in their order.
-    held: the detector missed it in this frame; shown for a moment as it was seen last.
+    Attributes:
+        track: from 1; never given to another face of the session.
+        prediction: the first model's, probabilities and box smoothed.
+        others: those of the other models on the same face, in their order.
+        held: the detector missed it in this frame; shown for a moment as it was seen last.
     """
 
     track: int
@@ -35,9 +36,10 @@ class TrackedFace:
 class Overlay:
     """What is known of one frame.
 
-    models, emotions: names of the models, and the classes of each.
-    size: height and width of its frame, pixels.
-    arrived, made: when its frame came and when it was ready; seconds of the session's clock.
+    Attributes:
+        models, emotions: names of the models, and the classes of each.
+        size: height and width of its frame, pixels.
+        arrived, made: when its frame came and when it was ready; seconds of the session's clock.
     """
 
     faces: tuple[TrackedFace, ...]
@@ -73,7 +75,8 @@ def draw_overlay(
 ) -> NDArray[np.uint8]:
     """A new image, RGB uint8 `(H, W, 3)`; mirrored before anything is written on it.
 
-    fps: to write in the corner, with the overlay's milliseconds; None leaves the corner free.
+    Args:
+        fps: to write in the corner, with the overlay's milliseconds; None leaves the corner free.
     """
     shown = np.asarray(cv2.flip(image, 1), np.uint8) if mirror else image.copy()
     lines = [] if fps is None else [f"{fps:.0f} fps"]

@@ -24,7 +24,8 @@ from fer_bench.types import InputSpec, Provenance
 class TransformersNetwork(nn.Module):
     """`(B, 3, size, size)` to one logit per label of the model, `(B, L)`.
 
-    crop: side of the middle that the network sees; None for all of it.
+    Args:
+        crop: side of the middle that the network sees; None for all of it.
     """
 
     def __init__(self, config: Any, crop: int | None, net: Any = None) -> None:

@@ -21,12 +21,13 @@ _UNNAMED = re.compile(r"(label|class)?[ _-]?\d+", re.IGNORECASE)
 class ExternalModel:
     """A network from elsewhere.
 
-    name: as records call it: its prefix and the file's or repository's name, without a folder.
-    labels: the emotion of each output; None for outputs that are left out.
-    notes: what was read in it or decided about it, in sentences.
-    options: what was said about it, to say it again.
-    version: which one it is, where its source tells.
-    build: a classifier of these emotions, all of them among `emotions`, from outputs by number.
+    Attributes:
+        name: as records call it: its prefix and the file's or repository's name, without a folder.
+        labels: the emotion of each output; None for outputs that are left out.
+        notes: what was read in it or decided about it, in sentences.
+        options: what was said about it, to say it again.
+        version: which one it is, where its source tells.
+        build: a classifier of these emotions, all of them among `emotions`, from outputs by number.
     """
 
     name: str
@@ -75,9 +76,10 @@ def read_labels(
 ) -> tuple[tuple[str | None, ...], list[str]]:
     """The emotion of each output, and sentences about those that are left out.
 
-    names: emotions by name or alias, in output order.
-    stated: whether the user said them, so that an unknown name is a slip; a model's own names that
-        are no emotions are left out.
+    Args:
+        names: emotions by name or alias, in output order.
+        stated: whether the user said them, so that an unknown name is a slip; a model's own names
+            that are no emotions are left out.
 
     Raises:
         FerBenchError: too many or too few names, unknown or unnamed ones, or one emotion twice.

@@ -62,8 +62,10 @@ def open_proto(
 ) -> ExternalModel:
     """The model in an `onnx.ModelProto`.
 
-    source: what messages call it. name: what records call it.
-    notes: what is to be said before the rest.
+    Args:
+        source: what messages call it.
+        name: what records call it.
+        notes: what is to be said before the rest.
 
     Raises:
         FerBenchError: as `ExternalKind.open`.
@@ -229,7 +231,7 @@ def _kind_of_outputs(values: Tensor, options: ExternalOptions, source: str) -> t
     """Whether outputs are probabilities, and a sentence about it.
 
     Raises:
-        FerBenchError: it cannot be told, or is not as stated.
+        FerBenchError: it cannot be known, or is not as stated.
     """
     low, high = float(values.min()), float(values.max())
     sums = bool(((values.sum(1) - 1).abs() < SUM_TOLERANCE).all())

@@ -27,8 +27,9 @@ NEEDS = "pip install onnx onnxruntime (or 'fer-bench[fast]')"
 class Ends:
     """What is put before a network and after it.
 
-    input: None where it takes faces as they are, under our name for them.
-    columns: the outputs that count, in their new order; () for all as they are.
+    Attributes:
+        input: None where it takes faces as they are, under our name for them.
+        columns: the outputs that count, in their new order; () for all as they are.
     """
 
     input: Input | None
@@ -122,7 +123,8 @@ def add_metadata(proto: Any, metadata: ExportMetadata) -> None:
 def adapted(proto: Any, ends: Ends) -> Any:
     """A copy whose one input is `faces`, as our preprocessing gives them, and one output `logits`.
 
-    proto: left as it is.
+    Args:
+        proto: left as it is.
     """
     model = copy.deepcopy(proto)
     graph = model.graph

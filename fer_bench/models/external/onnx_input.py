@@ -27,8 +27,10 @@ class GraphInput:
 class Input:
     """How faces reach the network's input.
 
-    spec: how they are prepared, in RGB order or gray, channels first.
-    channels: of the input itself. layout, colour: its order of axes and channels.
+    Attributes:
+        spec: how they are prepared, in RGB order or gray, channels first.
+        channels: of the input itself.
+        layout, colour: its order of axes and channels.
     """
 
     graph: GraphInput

@@ -17,8 +17,10 @@ class OnnxNetwork(nn.Module):
     Nothing in it learns, and no gradient goes through it. So a stored run holds the file where
     others hold their weights, and whatever opens runs opens it too.
 
-    content: the file, as `backends.onnx.to_onnx` writes it; or its length, for one to be loaded.
-    parameters_inside: how many numbers it learnt, for tables.
+    Args:
+        content: the file, as `backends.onnx.to_onnx` writes it; or its length, for one to be
+            loaded.
+        parameters_inside: how many numbers it learnt, for tables.
     """
 
     data: Tensor

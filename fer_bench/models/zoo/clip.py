@@ -108,7 +108,7 @@ def _config(source: str) -> Any:
         raise FerBenchError(
             f"{source} is a model of type {config.model_type}: expected a CLIP (type clip)"
         )
-    # A whole CLIP keeps the size of the shared space beside its towers.
+    # A whole CLIP keeps the size of the shared space next to its towers.
     config.vision_config.projection_dim = config.projection_dim
     return config
 

@@ -89,7 +89,8 @@ def deepened(state: State, net: nn.Module, depth: int) -> State:
     so that the deeper network starts with the features of the shallow one (Net2Net, Chen et al.
     2016, arXiv 1511.05641). Tensors that are not such a network's are returned as they are.
 
-    state: of the backbone alone or of a whole classifier, whose head is left out.
+    Args:
+        state: of the backbone alone or of a whole classifier, whose head is left out.
     """
     places = {"0": "0"}  # layer of the shallow network: the same layer in the deep one
     shallow = deep = FIRST_BLOCK

@@ -97,9 +97,10 @@ def _vit_b_16(size: int, tiny: bool) -> tuple[nn.Module, int]:
 class Architecture:
     """One of torchvision's networks.
 
-    make: `(input size, tiny)` to the network without its classifier, and its feature size.
-    classifier: prefix of the removed classifier's tensors in the published weights.
-    positions: name of its position embeddings.
+    Attributes:
+        make: `(input size, tiny)` to the network without its classifier, and its feature size.
+        classifier: prefix of the removed classifier's tensors in the published weights.
+        positions: name of its position embeddings.
     """
 
     make: Callable[[int, bool], tuple[nn.Module, int]]

@@ -37,7 +37,8 @@ _PATCHES = "siglip2"
 class ImageTower(nn.Module):
     """`(B, 3, size, size)` to the shared space's image embeddings `(B, D)`, not normalised.
 
-    crop: side of the middle that the tower sees; None for all of it.
+    Args:
+        crop: side of the middle that the tower sees; None for all of it.
     """
 
     def __init__(self, model: Any, crop: int | None) -> None:

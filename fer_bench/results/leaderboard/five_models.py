@@ -1,4 +1,4 @@
-"""The five backbones in the benchmark's name: frozen beside full, each at its best like terms."""
+"""The five backbones in the benchmark's name: frozen next to full, each at its best like terms."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ FROZEN_RECIPES = ("frozen-20",)
 def five_models(table: pd.DataFrame) -> pd.DataFrame:
     """The runs that compare the five backbones, two for each at most.
 
-    table: finished, comparable runs of one benchmark, as `results.summary.summary_table` has them.
-    Returns: rows of `table` in the order of `FIVE`, frozen before full; of several sizes or seeds
+    Args:
+        table: finished, comparable runs of one benchmark, as `results.summary.summary_table` has
+            them.
+
+    Returns:
+        rows of `table` in the order of `FIVE`, frozen before full; of several sizes or seeds
         the smallest size, then seed 0. Of each mode one recipe: the first that all five have, else
         the one that most of them have. Empty where none of them is there.
     """

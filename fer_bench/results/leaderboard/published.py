@@ -22,8 +22,11 @@ PUBLISHED = Path(__file__).with_name("published.yaml")
 class PublishedFigure(Config):
     """One figure of one source; empty texts and None where the source does not say.
 
-    accuracy: in [0, 1]. chosen_on: the images that chose the checkpoint. reproduced: whether
-        others got the figure. date: the year it was published.
+    Attributes:
+        accuracy: in [0, 1].
+        chosen_on: the images that chose the checkpoint.
+        reproduced: whether others got the figure.
+        date: the year it was published.
     """
 
     data: Literal["fer2013", "ferplus", "affectnet", "affectnet7", "rafdb", "ckplus"]

@@ -1,1 +1,1 @@
-"""What measurements of a finished run write beside its record."""
+"""What measurements of a finished run write next to its record."""

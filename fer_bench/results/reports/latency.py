@@ -1,4 +1,4 @@
-"""How fast a network runs, on which hardware: the document beside a run's record."""
+"""How fast a network runs, on which hardware: the document next to a run's record."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     test at one half (McNemar 1947, doi 10.1007/BF02295996; exact form: Dietterich 1998,
     doi 10.1162/089976698300017197).
 
-    only_a, only_b: images that only A, or only B, names rightly. Without any the p-value is 1.
+    Args:
+        only_a, only_b: images that only A, or only B, names rightly. Without any the p-value is 1.
     """
     discordant = only_a + only_b
     return float(binomtest(only_a, discordant, 0.5).pvalue) if discordant else 1.0
@@ -37,7 +38,11 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     The step-down method of Holm (1979, https://www.jstor.org/stable/4615733): the smallest of m
     is multiplied by m, the next by m - 1, ...; never below an earlier one, never above 1.
 
-    p_values: float `(m,)`. Returns: float64 `(m,)`, in the same order.
+    Args:
+        p_values: float `(m,)`.
+
+    Returns:
+        float64 `(m,)`, in the same order.
     """
     given = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(given, kind="stable")
@@ -50,7 +55,9 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 def welch(a: ArrayLike, b: ArrayLike) -> float | None:
     """Two-sided p-value of Welch's t-test: do two sets of seeds have the same mean?
 
-    a, b: float `(n,)`, a number per seed. None with fewer than two on a side, or without spread.
+    Args:
+        a, b: float `(n,)`, a number per seed. None with fewer than two on a side, or without
+            spread.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if min(len(first), len(second)) < 2 or (np.ptp(first) == 0 and np.ptp(second) == 0):
@@ -67,8 +74,9 @@ def welch(a: ArrayLike, b: ArrayLike) -> float | None:
 class Resamples:
     """What K classifiers reach on R draws of N images, with replacement, the same for all.
 
-    accuracy, macro_f1: float64 `(R, K)`, in [0, 1]. Macro-F1 is the mean over the classes that a
-        draw holds, as in a record.
+    Attributes:
+        accuracy, macro_f1: float64 `(R, K)`, in [0, 1]. Macro-F1 is the mean over the classes that
+            a draw holds, as in a record.
     """
 
     accuracy: NDArray[np.float64]
@@ -137,8 +145,9 @@ def interval95(draws: NDArray[np.float64]) -> tuple[float, float]:
 def agreement(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[float, float]:
     """Share of images with the same answer, and Cohen's kappa: that share beyond chance's.
 
-    a, b: int64 `(N,)`. Kappa (Cohen 1960, doi 10.1177/001316446002000104, scikit-learn's) is 1
-        for the same answers everywhere, 0 for agreement by chance, and may be negative.
+    Args:
+        a, b: int64 `(N,)`. Kappa (Cohen 1960, doi 10.1177/001316446002000104, scikit-learn's) is 1
+            for the same answers everywhere, 0 for agreement by chance, and may be negative.
     """
     same = float((a == b).mean())
     # With one class alone kappa is 0 / 0; the same answers everywhere are full agreement.

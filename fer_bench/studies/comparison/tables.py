@@ -15,7 +15,8 @@ from fer_bench.studies.comparison.experiments import ExperimentPair, RunPair
 def run_table(comparison: Comparison) -> pd.DataFrame:
     """One row per run, best first.
 
-    Returns: `letter, run, dataset, model, accuracy, low, high, macro_f1, left_out,
+    Returns:
+        `letter, run, dataset, model, accuracy, low, high, macro_f1, left_out,
         why_not_comparable`; rates in [0, 1], `low` and `high` the accuracy's 95 % interval.
     """
     shared = comparison.shared
@@ -39,7 +40,8 @@ def run_table(comparison: Comparison) -> pd.DataFrame:
 def pair_table(comparison: Comparison) -> pd.DataFrame:
     """One row per pair of runs.
 
-    Returns: `letters` (`A − B`), `RunPair`'s fields, with the intervals as `accuracy_low,
+    Returns:
+        `letters` (`A − B`), `RunPair`'s fields, with the intervals as `accuracy_low,
         accuracy_high, macro_f1_low, macro_f1_high`, and `apart`.
     """
     letters = comparison.letters
@@ -68,7 +70,7 @@ def experiment_pair_table(comparison: Comparison) -> pd.DataFrame:
 
 
 def _flat(pair: RunPair | ExperimentPair) -> dict[str, object]:
-    """A pair's fields with two columns for each interval, and whether it is told apart."""
+    """A pair's fields with two columns for each interval, and whether it is distinguishable."""
     row: dict[str, object] = {}
     for name, value in asdict(pair).items():
         if name.endswith("_interval"):
@@ -81,7 +83,8 @@ def _flat(pair: RunPair | ExperimentPair) -> dict[str, object]:
 def class_table(comparison: Comparison) -> pd.DataFrame:
     """Every run's recall and F1 on each emotion, and by how much the best run is ahead of it.
 
-    Returns: `letter, run, model, emotion, images, recall, f1, recall_difference, f1_difference`;
+    Returns:
+        `letter, run, model, emotion, images, recall, f1, recall_difference, f1_difference`;
         the differences are the first run's minus this run's.
     """
     shared = comparison.shared
@@ -119,8 +122,11 @@ def agreement_matrix(comparison: Comparison) -> pd.DataFrame:
 def disagreements(comparison: Comparison, names: Sequence[str] | None = None) -> pd.DataFrame:
     """The images that runs do not name alike, the one with the surest answer first.
 
-    names: of runs of the comparison; all of them unless given.
-    Returns: `id, true, right` (letters of the runs that are right, `none` without any), and for
+    Args:
+        names: of runs of the comparison; all of them unless given.
+
+    Returns:
+        `id, true, right` (letters of the runs that are right, `none` without any), and for
         each run its letter's `answer_A` and `confidence_A` (in [0, 1]).
     """
     shared, letters = comparison.shared, comparison.letters

@@ -1,4 +1,4 @@
-"""What a comparison says, in sentences: who is better, what cannot be told, what to mind."""
+"""What a comparison says, in sentences: who is better, what cannot be known, what to mind."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def remarks(comparison: Comparison) -> list[str]:
 
 
 def _kinship(names: Sequence[str], records: Sequence[RunRecord]) -> list[str]:
-    """Ensembles beside their own members, students beside their teachers."""
+    """Ensembles next to their own members, students next to their teachers."""
     named = dict(zip((record.name for record in records), names, strict=True))
     found = []
     for name, spec in zip(names, (record.spec for record in records), strict=True):

@@ -44,7 +44,7 @@ def feature_map(
 ) -> pd.DataFrame:
     """A point for each image of a split, or for `most` of them, evenly spread.
 
-    The same features give the same map; features and map are kept on disk.
+    The same features give the same map; features and map are cached on disk.
 
     Returns:
         One row per image, in `COLUMNS`; `x, y` without a unit, the others as `answer_table` has

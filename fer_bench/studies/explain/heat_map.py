@@ -42,7 +42,7 @@ def explain(
 ) -> NDArray[np.float32]:
     """How much each place of a face speaks for an emotion.
 
-    May run beside other threads that use the same classifier: it works on a twin of the network
+    May run alongside other threads that use the same classifier: it works on a twin of the network
     that shares its weights, always in fp32, whatever the back end.
 
     Args:
@@ -180,8 +180,9 @@ def _twin(model: Classifier) -> Classifier:
 class _Map:
     """Where a network still has a place for every part of the image.
 
-    side: places along a side.
-    margin: share of the image's side before the first place and after the last.
+    Attributes:
+        side: places along a side.
+        margin: share of the image's side before the first place and after the last.
     """
 
     layer: nn.Module

@@ -16,7 +16,7 @@ from fer_bench.studies.explain.cache import cached_arrays, digest_of
 from fer_bench.studies.explain.heat_map import explain, overlay_heat
 from fer_bench.types import Progress, Split, silent
 
-#: Test images that are looked at unless the caller says otherwise: 30 of each of seven emotions.
+#: Test images that are analysed unless the caller says otherwise: 30 of each of seven emotions.
 N_IMAGES = 210
 
 
@@ -24,10 +24,11 @@ N_IMAGES = 210
 class MeanHeat:
     """Where the network looks for one emotion on faces that are labelled so.
 
-    n: faces averaged.
-    face: uint8 `(H, W)` gray or `(H, W, 3)` RGB, their mean.
-    heat: float32 `(H, W)` in [0, 1], the mean of their heat maps, each of which has its maximum,
-        1, at the place that speaks most for the emotion.
+    Attributes:
+        n: faces averaged.
+        face: uint8 `(H, W)` gray or `(H, W, 3)` RGB, their mean.
+        heat: float32 `(H, W)` in [0, 1], the mean of their heat maps, each of which has its
+            maximum, 1, at the place that speaks most for the emotion.
     """
 
     emotion: str
@@ -43,7 +44,8 @@ class MeanHeat:
     def overlay(self) -> NDArray[np.uint8]:
         """The mean face under the mean map, which is stretched to its full range of colours.
 
-        Returns: uint8 `(H, W, 3)` RGB.
+        Returns:
+            uint8 `(H, W, 3)` RGB.
         """
         return overlay_heat(self.face, self.heat / np.float32(max(self.peak, 1e-7)))
 
@@ -65,7 +67,7 @@ def mean_heats(
     """The mean heat map of each emotion that the classifier knows and the split has.
 
     Faces are chosen by their label; each one's map shows what speaks for that emotion, whatever
-    the network answers. Maps are kept on disk, by the weights and the images.
+    the network answers. Maps are cached on disk, by the weights and the images.
 
     Args:
         n_images: at most so many together, equally many of each emotion (one at least), evenly

@@ -1,4 +1,4 @@
-"""What FER+'s annotators say of an image, beside its label and a run's answer."""
+"""What FER+'s annotators say of an image, next to its label and a run's answer."""
 
 from __future__ import annotations
 
@@ -54,9 +54,11 @@ def _votes_for(
 
 
 def with_votes(table: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
-    """The images of a table that were voted on, with the votes beside their label and answer.
+    """The images of a table that were voted on, with the votes next to their label and answer.
 
-    table: columns `id, label, answer`, names of emotions. votes: as `votes_table` gives them.
+    Args:
+        table: columns `id, label, answer`, names of emotions.
+        votes: as `votes_table` gives them.
 
     Returns:
         The table's columns and order, and `VOTE_COLUMNS`; `sides_with` is one of `SIDES`, by the
@@ -79,7 +81,8 @@ def with_votes(table: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
 def sides(table: pd.DataFrame) -> dict[str, Rate]:
     """How often the voters side with the label, with the model and with neither.
 
-    table: as `with_votes` gives it, of images whose label and answer differ.
+    Args:
+        table: as `with_votes` gives it, of images whose label and answer differ.
     """
     counts = table["sides_with"].value_counts()
     return {side: Rate(hits=int(counts.get(side, 0)), n=len(table)) for side in SIDES}
@@ -90,7 +93,9 @@ def accuracy_by_agreement(
 ) -> pd.DataFrame:
     """A run's accuracy on images by the share of voters that chose the favourite.
 
-    predictions: as a run's `predictions.parquet`. votes: as `votes_table` gives them.
+    Args:
+        predictions: as a run's `predictions.parquet`.
+        votes: as `votes_table` gives them.
 
     Returns:
         One row per bin that holds an image: `low, high` (edges of the agreement; a bin holds its

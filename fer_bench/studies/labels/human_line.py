@@ -84,7 +84,8 @@ def _ratio(hits: NDArray[np.float64], of: NDArray[np.float64]) -> Share:
 def measure_people(dataset: FaceDataset, votes: pd.DataFrame) -> HumanLine:
     """The human line of a data set's test images, as yet without runs.
 
-    votes: as `votes_on_test` gives them.
+    Args:
+        votes: as `votes_on_test` gives them.
     """
     counts = votes[list(CHOICES)].to_numpy(dtype=np.int64)
     label = _choice_numbers(votes["label"])
@@ -140,9 +141,11 @@ def _on_emotion(
 def measure_run(
     run: str, predictions: pd.DataFrame, emotions: Sequence[str], votes: pd.DataFrame
 ) -> ModelAgreement | None:
-    """A run's answers to the voted test faces beside the votes; None where it answered none.
+    """A run's answers to the voted test faces next to the votes; None where it answered none.
 
-    run: what it is called, `dataset/name`. predictions: as a run's `predictions.parquet`.
+    Args:
+        run: what it is called, `dataset/name`.
+        predictions: as a run's `predictions.parquet`.
     """
     test = of_set(predictions, "test")
     test = test[test["id"].isin(votes.index)]
@@ -213,9 +216,10 @@ def people_table(line: HumanLine) -> pd.DataFrame:
 
 
 def models_table(line: HumanLine, names: Container[str] | None = None) -> pd.DataFrame:
-    """Of each run its figures beside the votes, the nearest to the voters first.
+    """Of each run its figures next to the votes, the nearest to the voters first.
 
-    names: of the runs to show, as `dataset/run`; all where it is None.
+    Args:
+        names: of the runs to show, as `dataset/run`; all where it is None.
     """
     rows = [
         one.model_dump(exclude={"per_emotion"})

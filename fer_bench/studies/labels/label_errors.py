@@ -18,7 +18,8 @@ def likely_errors(predictions: pd.DataFrame, emotions: Sequence[str]) -> pd.Data
     where the model is as sure of another emotion as it is on average of that emotion's own images.
     The probabilities must be held out, as those of a run's test split are.
 
-    predictions: as a run's `predictions.parquet`.
+    Args:
+        predictions: as a run's `predictions.parquet`.
 
     Returns:
         Columns `id`; `label` and `answer`, emotions; `confidence` and `label_probability`, of the

@@ -30,9 +30,10 @@ FACE = 300
 class Faces:
     """All uint8, `(N, H, W)` gray or `(N, H, W, 3)` RGB.
 
-    calibration: of the training split; None where int8 has to do without.
-    compared: what the back ends' logits are compared on, N >= 1.
-    source: where these are from: a data set's name, or `synthetic`.
+    Attributes:
+        calibration: of the training split; None where int8 has to do without.
+        compared: what the back ends' logits are compared on, N >= 1.
+        source: where these are from: a data set's name, or `synthetic`.
     """
 
     calibration: NDArray[np.uint8] | None
@@ -45,10 +46,12 @@ def faces_of(dataset: FaceDataset, flops: int | None) -> Faces:
 
     Those are of the validation split, or of the test split where there is no other.
 
-    flops: of the network, per face; one that is large, or not known, is compared on fewer faces.
+    Args:
+        flops: of the network, per face; one that is large, or not known, is compared on fewer
+            faces.
 
     Raises:
-        FerBenchError: no training split, or nothing beside it.
+        FerBenchError: no training split, or nothing next to it.
     """
     sizes = dataset.split_sizes()
     other: Split = "val" if sizes["val"] else "test"
@@ -67,7 +70,9 @@ def faces_of(dataset: FaceDataset, flops: int | None) -> Faces:
 def drawn_faces(*, calibrate: bool) -> Faces:
     """Drawn faces of every emotion.
 
-    calibrate: whether int8 may be calibrated on such; it should not where real faces will follow.
+    Args:
+        calibrate: whether int8 may be calibrated on such; it should not where real faces will
+            follow.
     """
     rng = np.random.default_rng(0)
     drawn = [

@@ -74,7 +74,8 @@ def measure_latency(
 def largest_batch(forward: Forward, faces: Callable[[int], Tensor], batch: int) -> int:
     """A batch size that fits into memory: the one asked for, or a half of it, a quarter, ...
 
-    faces: gives so many faces as model input.
+    Args:
+        faces: gives so many faces as model input.
 
     Raises:
         RuntimeError, MemoryError: not even one face fits, or something else is wrong.

@@ -33,7 +33,8 @@ def peak_memory(
 
     Python, PyTorch and the conversion of the network are part of it. Takes seconds.
 
-    batch: faces per call.
+    Args:
+        batch: faces per call.
 
     Raises:
         FerBenchError: the network or the back end cannot be opened there.

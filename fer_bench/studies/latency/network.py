@@ -29,7 +29,8 @@ Weights = Literal["trained", "random"]
 class Place:
     """Where a network comes from, small enough to be sent to another process.
 
-    run: the folder of a run; else `request` describes a network that is no run.
+    Attributes:
+        run: the folder of a run; else `request` describes a network that is no run.
     """
 
     run: Path | None = None
@@ -40,11 +41,12 @@ class Place:
 class Network:
     """A classifier to measure, in eval mode on the CPU.
 
-    name: the run's, or the network's as `network_name` makes it.
-    size_mib: of its weights as they are stored.
-    flops: per face, a multiply and an add counted as two; None for an ONNX file.
-    folder: where its reports are kept.
-    record: the run's; None for a network that is no run.
+    Attributes:
+        name: the run's, or the network's as `network_name` makes it.
+        size_mib: of its weights as they are stored.
+        flops: per face, a multiply and an add counted as two; None for an ONNX file.
+        folder: where its reports are stored.
+        record: the run's; None for a network that is no run.
     """
 
     name: str
@@ -69,7 +71,8 @@ def find_network(
     The time of a network does not depend on what its weights hold: a run without them is measured
     with random ones.
 
-    options, pretraining: of a model, as in training; a run has its own.
+    Args:
+        options, pretraining: of a model, as in training; a run has its own.
 
     Raises:
         FerBenchError: no such run or model (near names suggested), a run with options, or a model

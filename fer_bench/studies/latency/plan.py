@@ -21,11 +21,12 @@ TOO_MANY_THREADS = 1025
 class Plan:
     """What to measure.
 
-    backends: names, as `plan_backends` gives them; with `auto` its choice is among them.
-    threads: CPU threads, each a round of its own.
-    batches: faces per call, likewise.
-    seconds: for each back end at each batch and number of threads; opening them comes on top.
-    memory: also the peak memory of each, in a process of its own: takes seconds for each.
+    Attributes:
+        backends: names, as `plan_backends` gives them; with `auto` its choice is among them.
+        threads: CPU threads, each a round of its own.
+        batches: faces per call, likewise.
+        seconds: for each back end at each batch and number of threads; opening them comes on top.
+        memory: also the peak memory of each, in a process of its own: takes seconds for each.
 
     Raises:
         FerBenchError: numbers out of range.

@@ -43,10 +43,11 @@ Image = NDArray[np.uint8]
 class Corruption:
     """One way to spoil a face.
 
-    levels: of the severities 1 to 5.
-    words: what a level is, as a format.
-    apply: one image, uint8 `(H, W)` gray or `(H, W, 3)` RGB, a level and all chance there is; gives
-        an image of the same shape and type.
+    Attributes:
+        levels: of the severities 1 to 5.
+        words: what a level is, as a format.
+        apply: one image, uint8 `(H, W)` gray or `(H, W, 3)` RGB, a level and all chance there is;
+            gives an image of the same shape and type.
     """
 
     levels: tuple[float, float, float, float, float]

@@ -29,9 +29,10 @@ CHUNK = 512
 class Labelled:
     """The images of a split that a model has classes for.
 
-    indices: int64 `(n,)`, positions in the data set, ascending.
-    labels: int64 `(n,)`, indices into the model's emotions.
-    n_left_out: images of classes that the model does not know.
+    Attributes:
+        indices: int64 `(n,)`, positions in the data set, ascending.
+        labels: int64 `(n,)`, indices into the model's emotions.
+        n_left_out: images of classes that the model does not know.
     """
 
     indices: NDArray[np.int64]
@@ -44,7 +45,8 @@ def labelled_images(
 ) -> Labelled:
     """A split's images with labels as the model numbers them.
 
-    limit: at most so many images, see `FaceDataset.spread`.
+    Args:
+        limit: at most so many images, see `FaceDataset.spread`.
 
     Raises:
         FerBenchError: an empty split, or one without any class that the model knows.
@@ -194,7 +196,7 @@ class _Passes:
 def _score(
     labels: NDArray[np.int64], predicted: NDArray[np.int64], right: NDArray[np.bool_]
 ) -> Score:
-    """The three of `evaluation.metrics.compute_metrics`'s numbers that are kept."""
+    """The three of `evaluation.metrics.compute_metrics`'s numbers that are stored."""
     n_right, n = int(right.sum()), len(right)
     present = np.unique(labels)
     return Score(

@@ -33,7 +33,8 @@ MEAN = "mean of all"
 class Measured:
     """One report of a run that can be read and is still the one that was measured.
 
-    name: `dataset/run`.
+    Attributes:
+        name: `dataset/run`.
     """
 
     name: str
@@ -50,7 +51,8 @@ class Measured:
 class Found:
     """What the folders of some runs hold.
 
-    problems: sentences about files that are damaged or older than their run.
+    Attributes:
+        problems: sentences about files that are damaged or older than their run.
     """
 
     robustness: list[Measured]
@@ -149,7 +151,9 @@ def summary(measured: Iterable[Measured]) -> pd.DataFrame:
 def curves(measured: Iterable[Measured], corruption: str) -> pd.DataFrame:
     """Accuracy by severity, 0 being clean, in `CURVE_COLUMNS`; rates in [0, 1].
 
-    corruption: a name, or `MEAN` for the mean over all; that has no interval (NaN) but when clean.
+    Args:
+        corruption: a name, or `MEAN` for the mean over all; that has no interval (NaN) but when
+            clean.
     """
     rows: list[tuple[object, ...]] = []
     for one in measured:
@@ -257,7 +261,9 @@ def robustness_commands(
 ) -> list[str]:
     """The command lines that measure what is missing: of finished runs whose weights are here.
 
-    done: `dataset/run` of those that need none. results: as `usage.fer_bench_command` takes it.
+    Args:
+        done: `dataset/run` of those that need none.
+        results: as `usage.fer_bench_command` takes it.
     """
     have = set(done)
     return [

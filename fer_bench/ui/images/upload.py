@@ -1,4 +1,4 @@
-"""Pictures that a visitor gives: asked for, analysed once, remembered between reruns."""
+"""Pictures that a visitor gives: asked for, analysed once, cached between reruns."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ SLIDERS: dict[str, int | tuple[int, int]] = {
 class Picture:
     """A file as it was given.
 
-    key: different for every content; what its results are remembered by.
+    Attributes:
+        key: different for every content; what its results are cached under.
     """
 
     name: str
@@ -74,7 +75,8 @@ class Treatment:
 class Result:
     """A picture and what became of it: analyses by `dataset/run`, or the reason why there are none.
 
-    size: width and height in pixels, after the adjustment.
+    Attributes:
+        size: width and height in pixels, after the adjustment.
     """
 
     picture: Picture

@@ -1,4 +1,4 @@
-"""The leaderboard's parts: which runs are compared, their table, and the charts beside it."""
+"""The leaderboard's parts: which runs are compared, their table, and the charts next to it."""
 
 from __future__ import annotations
 

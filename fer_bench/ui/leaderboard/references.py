@@ -1,4 +1,4 @@
-"""What stands beside the leaderboard and is not ranked: people, and others' published figures."""
+"""What stands next to the leaderboard and is not ranked: people, and others' published figures."""
 
 from __future__ import annotations
 

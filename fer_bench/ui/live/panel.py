@@ -1,4 +1,4 @@
-"""What a live session says of itself beside the picture: pace, faces, the last minute."""
+"""What a live session says of itself next to the picture: pace, faces, the last minute."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fer_bench.ui.widgets import empty_state
 
 FACES_LISTED = 6
 CHART_HEIGHT = 260
-#: Three figures stand beside one another on a phone.
+#: Three figures stand side by side on a phone.
 FIGURE_WIDTH = 108
 #: Streamlit's badge colours that come nearest to the emotions' own.
 BADGES = {
@@ -34,7 +34,8 @@ BADGES = {
 def show(camera: Camera, opening: bool) -> None:
     """Everything that changes while the camera runs.
 
-    opening: whether models were being opened when the page was drawn.
+    Args:
+        opening: whether models were being opened when the page was drawn.
     """
     if opening and not camera.models.is_busy:
         st.rerun()  # the page stops asking every second
