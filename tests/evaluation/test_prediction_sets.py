@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_fixtures import encoded, face
-from page_fixtures import BEST, mixed, open_page, results, texts
+from page_fixtures import BEST, open_page, texts
 from record_fixtures import make_predictions, make_record
 from table_fixtures import table
 
@@ -30,8 +30,6 @@ from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
 from fer_bench.models.weights import model_files
 from fer_bench.results.store import ResultsStore
-
-__all__ = ["mixed", "results"]  # fixtures
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from data_fixtures import encoded, face, put, zipped
-from page_fixtures import make_ensemble_record, open_page, results, texts
+from page_fixtures import make_ensemble_record, open_page, texts
 from PIL import Image
 from record_fixtures import make_history, make_predictions, make_record
 from streamlit import config as streamlit_config
@@ -41,8 +41,6 @@ from fer_bench.results.parse import parse_record
 from fer_bench.results.store import ResultsStore, read_run
 from fer_bench.specs.recipe import load_recipe
 from fer_bench.ui.images.faces import safe_stem
-
-__all__ = ["results"]  # a fixture
 
 ROOT = Path(__file__).parents[2]
 #: Every Python file that users run, but for app.py, which opens nothing.

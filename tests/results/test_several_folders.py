@@ -6,15 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from page_fixtures import open_page, results, texts
+from page_fixtures import open_page, texts
 from record_fixtures import make_record
 
 from fer_bench.errors import FerBenchError
 from fer_bench.results.store import ResultsStore, open_results
 from fer_bench.results.summary import mark_own, summary_table
 from fer_bench.urls import split_places
-
-__all__ = ["results"]  # fixtures
 
 SHARED, MINE = "resnet18-full-finetune-5-s0", "vgg16-full-finetune-5-s0"
 

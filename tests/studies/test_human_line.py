@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from data_fixtures import VOTES_HEADER, csv_rows, write_csv
-from page_fixtures import BEST, mixed, open_page, results, texts
+from page_fixtures import BEST, open_page, texts
 from record_fixtures import make_predictions, make_record
 
 from fer_bench.data.readers.ferplus_votes import CHOICES
@@ -26,8 +26,6 @@ from fer_bench.results.reports.human_line import (
 )
 from fer_bench.results.store import ResultsStore
 from fer_bench.studies.labels.human_line import measure_people, measure_run, people_table
-
-__all__ = ["mixed", "results"]  # fixtures
 
 Fer = Callable[..., tuple[int, str, str]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from page_fixtures import BEST, mixed, open_page, results, texts, tiles
+from page_fixtures import BEST, open_page, texts, tiles
 from record_fixtures import make_predictions, make_record
 
 from fer_bench.emotions import FER2013
@@ -13,8 +13,6 @@ from fer_bench.evaluation import calibration, selective
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.formatting import percent
 from fer_bench.results.store import ResultsStore
-
-__all__ = ["mixed", "results"]  # fixtures
 
 SECOND = "fer2013/resnet18-full-finetune-5-s1"
 

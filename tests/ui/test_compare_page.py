@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from comparison_fixtures import compare_stored, save_run, save_seeds
-from page_fixtures import APP, HOSTILE, open_page, plain, results, texts
+from page_fixtures import HOSTILE, open_page, plain, texts
 from record_fixtures import make_history, make_metrics, make_predictions, make_record
 from streamlit.testing.v1 import AppTest
 
@@ -19,8 +19,6 @@ from fer_bench.emotions import EXPRESSIO
 from fer_bench.plots.style import MODEL_COLOURS
 from fer_bench.results.store import ResultsStore
 from fer_bench.studies.comparison import tables
-
-__all__ = ["results"]  # a fixture
 
 FIRST, SECOND = "fer2013/resnet18-full-finetune-5-s0", "fer2013/resnet18-full-finetune-5-s1"
 WORSE = "fer2013/vgg16-full-finetune-5-s2"
@@ -40,12 +38,7 @@ def stored(results: Path) -> Path:
 
 def open_runs(*names: str) -> AppTest:
     """The page at the address `?runs=...`."""
-    app = AppTest.from_file(APP, default_timeout=30)
-    app.run()
-    app.query_params["runs"] = ",".join(names)
-    app.switch_page("pages/compare.py").run()
-    assert not app.exception
-    return app
+    return open_page("compare", runs=",".join(names))
 
 
 def frame(app: AppTest, column: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from data_fixtures import csv_row, csv_rows, face, kaggle_files, write_csv, zipped
-from page_fixtures import BEST, mixed, open_page, plain, results, texts, tiles
+from page_fixtures import BEST, open_page, plain, texts, tiles
 from record_fixtures import make_metrics, make_predictions, make_record
 
 from fer_bench import ui
@@ -17,8 +17,6 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import load_dataset
 from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.results.store import ResultsStore
-
-__all__ = ["mixed", "results"]  # fixtures
 
 
 def save_drawn_run(results: Path) -> FaceDataset:

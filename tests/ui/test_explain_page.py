@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from page_fixtures import open_page, plain, results, texts, tiles
+from page_fixtures import open_page, plain, texts, tiles
 from PIL import Image
 from record_fixtures import make_metrics, make_predictions, make_record
 from streamlit.testing.v1 import AppTest
@@ -25,8 +25,6 @@ from fer_bench.models.weights import model_files
 from fer_bench.results.store import ResultsStore
 from fer_bench.studies.explain import heat_map as explaining
 from fer_bench.studies.explain import mean_heat
-
-__all__ = ["results"]  # a fixture
 
 NAME = "synthetic/keras_cnn-full-finetune-5-s0"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
+from page_fixtures import open_page, texts
 from PIL import Image
 from record_fixtures import make_record
 from streamlit.testing.v1 import AppTest
@@ -31,40 +31,15 @@ NO_FACES = np.zeros((8, 8, 3), np.uint8), ()
 
 
 @pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "results"
-    monkeypatch.setenv("FER_BENCH_RESULTS", str(root))
-    monkeypatch.setenv("FER_BENCH_CONFIG", str(tmp_path / "settings.json"))
-    for variable in ("FER_BENCH_DATA", "FER_BENCH_HISTORY"):
-        monkeypatch.delenv(variable, raising=False)
-    return root
-
-
-@pytest.fixture
 def trained(results: Path) -> Path:
     save_models(results)
     return results
-
-
-def open_page() -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.run()
-    app.switch_page("pages/image.py").run()
-    assert not app.exception
-    assert [title.value for title in app.title] == ["Try an image"]
-    return app
 
 
 def upload(app: AppTest, *files: tuple[str, bytes]) -> None:
     app.segmented_control(key="image-source").set_value("Upload").run()
     app.file_uploader(key="image-files").set_value([(*file, "image/jpeg") for file in files]).run()
     assert not app.exception
-
-
-def texts(app: AppTest) -> str:
-    """Everything readable on the page, without Markdown's backslashes."""
-    elements = [*app.markdown, *app.caption, *app.info, *app.error, *app.warning, *app.header]
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", "\n".join(e.value for e in elements))
 
 
 def png(image: np.ndarray) -> bytes:
@@ -89,7 +64,7 @@ def two_faces() -> tuple[str, bytes]:
 
 
 def test_it_opens_on_the_sample_with_the_default_model(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     assert app.multiselect(key="image-models").value == [DEFAULT_RUN]
     assert "512 × 512 px · 1 face · found in" in texts(app)
     table = app.dataframe[0].value
@@ -107,7 +82,7 @@ def test_it_opens_on_the_sample_with_the_default_model(trained: Path) -> None:
 
 def test_without_weights_it_says_where_they_should_be_and_how_to_train(results: Path) -> None:
     ResultsStore(results).save(make_record())
-    app = open_page()
+    app = open_page("image")
     assert "No trained model here" in texts(app)
     assert str(results) in texts(app)
     assert app.code[0].value == (
@@ -119,14 +94,14 @@ def test_without_weights_it_says_where_they_should_be_and_how_to_train(results: 
 
 def test_damaged_weights_are_one_sentence(trained: Path) -> None:
     (trained / DEFAULT_RUN / "model.safetensors").write_bytes(b"nothing")
-    app = open_page()
+    app = open_page("image")
     assert "the file is damaged" in texts(app)
     app.multiselect(key="image-models").set_value([SECOND_RUN]).run()
     assert app.dataframe[0].value["model"].tolist() == [SECOND_RUN]
 
 
 def test_no_model_chosen_asks_for_one(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     app.multiselect(key="image-models").set_value([]).run()
     assert "Choose a model" in texts(app)
 
@@ -136,7 +111,7 @@ def test_no_model_chosen_asks_for_one(trained: Path) -> None:
 
 def test_models_stand_side_by_side_each_with_its_own_emotions(results: Path) -> None:
     save_models(results, DEFAULT_RUN, SECOND_RUN, SMALL_RUN)
-    app = open_page()
+    app = open_page("image")
     app.multiselect(key="image-models").set_value([DEFAULT_RUN, SECOND_RUN, SMALL_RUN]).run()
     table = app.dataframe[0].value.set_index("model")
     assert table.index.tolist() == [DEFAULT_RUN, SECOND_RUN, SMALL_RUN]
@@ -161,7 +136,7 @@ def test_runs_of_one_name_are_told_apart_by_their_data_set(results: Path) -> Non
 
 
 def test_an_unreadable_file_is_a_row_and_the_rest_goes_on(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     upload(
         app, ("letter.jpg", b"Dear reader"), ("astronaut.jpg", SAMPLE), gray(), ("empty.png", b"")
     )
@@ -175,7 +150,7 @@ def test_an_unreadable_file_is_a_row_and_the_rest_goes_on(trained: Path) -> None
 
 
 def test_one_unreadable_file_is_a_sentence(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     upload(app, ("<b>letter</b>.jpg", b"Dear reader"))
     assert "<b>letter</b>.jpg" in texts(app)
     assert "<b>" not in app.error[0].value
@@ -183,7 +158,7 @@ def test_one_unreadable_file_is_a_sentence(trained: Path) -> None:
 
 
 def test_without_a_face_the_whole_image_can_be_taken(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     upload(app, gray())
     assert NO_FACE in texts(app)
     next(button for button in app.button if button.label.startswith("Take the whole")).click().run()
@@ -194,7 +169,7 @@ def test_without_a_face_the_whole_image_can_be_taken(trained: Path) -> None:
 
 
 def test_of_several_faces_the_largest_comes_first_and_any_can_be_chosen(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     upload(app, two_faces())
     table = app.dataframe[0].value
     assert table["face"].tolist() == [1, 2]
@@ -206,7 +181,7 @@ def test_of_several_faces_the_largest_comes_first_and_any_can_be_chosen(trained:
 
 
 def test_a_picture_of_any_shape_is_shown(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     upload(app, ("thin.png", png(np.zeros((2000, 1, 3), np.uint8))))
     assert "1 × 2,000 px" in texts(app)
 
@@ -222,7 +197,7 @@ def test_a_picture_longer_than_jpeg_holds_is_shrunk_for_download() -> None:
 
 
 def test_before_a_picture_is_given_the_page_says_so(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     app.segmented_control(key="image-source").set_value("Upload").run()
     assert "Give a picture" in texts(app)
     app.segmented_control(key="image-source").set_value("Camera").run()
@@ -230,7 +205,7 @@ def test_before_a_picture_is_given_the_page_says_so(trained: Path) -> None:
 
 
 def test_a_snapshot_is_analysed(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     app.segmented_control(key="image-source").set_value("Camera").run()
     app.camera_input(key="image-camera").set_value(("photo.jpg", SAMPLE, "image/jpeg")).run()
     assert app.dataframe[0].value["image"].tolist() == ["snapshot.jpg"]
@@ -240,7 +215,7 @@ def test_a_snapshot_is_analysed(trained: Path) -> None:
 
 
 def test_adjustments_act_before_prediction_and_are_reset(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     before = app.dataframe[0].value
     app.slider(key="kept-width").set_value((0, 75))
     app.slider(key="brightness").set_value(30).run()
@@ -252,7 +227,7 @@ def test_adjustments_act_before_prediction_and_are_reset(trained: Path) -> None:
 
 
 def test_a_crop_that_leaves_nothing_is_a_sentence(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     app.slider(key="kept-height").set_value((40, 40)).run()
     assert not app.exception
     assert "leaves nothing" in texts(app)
@@ -264,7 +239,7 @@ def test_a_crop_that_leaves_nothing_is_a_sentence(trained: Path) -> None:
 
 def test_nothing_is_kept_unless_asked_for(trained: Path, tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
-    app = open_page()
+    app = open_page("image")
     app.text_input(key="history-place").set_value(str(tmp_path / "history")).run()
     assert "Off: no picture and no result is stored." in texts(app)
     assert set(tmp_path.rglob("*")) == before
@@ -272,7 +247,7 @@ def test_nothing_is_kept_unless_asked_for(trained: Path, tmp_path: Path) -> None
 
 def test_the_history_keeps_each_picture_once_and_deletes_all(trained: Path, tmp_path: Path) -> None:
     place = tmp_path / "history"
-    app = open_page()
+    app = open_page("image")
     app.toggle(key="history-on").set_value(True).run()
     assert "until then nothing is stored" in texts(app)
     app.text_input(key="history-place").set_value(str(place)).run()
@@ -292,14 +267,14 @@ def test_the_environment_names_the_historys_place(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FER_BENCH_HISTORY", str(tmp_path / "kept"))
-    app = open_page()
+    app = open_page("image")
     assert f"FER_BENCH_HISTORY says that the history lies in {tmp_path / 'kept'}." in texts(app)
     assert not app.text_input
 
 
 def test_a_place_that_cannot_be_written_is_a_sentence(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    app = open_page()
+    app = open_page("image")
     app.toggle(key="history-on").set_value(True)
     app.text_input(key="history-place").set_value(str(tmp_path / "file" / "history")).run()
     assert not app.exception
@@ -319,7 +294,7 @@ def test_what_is_damaged_in_the_history_is_counted_and_can_be_deleted(
         damaged.unlink()
     else:
         damaged.write_bytes(content)
-    app = open_page()
+    app = open_page("image")
     app.toggle(key="history-shown").set_value(True).run()
     assert "1 picture there cannot be read." in texts(app)
     app.button(key="history-delete").click().run()
@@ -344,7 +319,7 @@ def test_a_row_of_another_version_is_shown_as_far_as_it_goes(
 ) -> None:
     monkeypatch.setenv("FER_BENCH_HISTORY", str(tmp_path / "kept"))
     History(str(tmp_path / "kept")).add("a", NO_FACES[0], [row])
-    app = open_page()
+    app = open_page("image")
     app.toggle(key="history-shown").set_value(True).run()
     assert not app.exception
     said = app.get("image")[-1].proto.imgs[0].caption
@@ -367,7 +342,7 @@ def test_the_figures_keep_the_emotions_order_and_colours() -> None:
 
 
 def test_each_emotion_has_a_drawn_sample_and_adjustments_go_with_the_picture(trained: Path) -> None:
-    app = open_page()
+    app = open_page("image")
     app.slider(key="brightness").set_value(40).run()
     app.pills(key="image-sample").set_value("sad").run()
     assert not app.exception

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from data_fixtures import VOTES_HEADER, csv_rows, write_csv
-from page_fixtures import BEST, mixed, open_page, results, texts, tiles
+from page_fixtures import BEST, open_page, texts, tiles
 from record_fixtures import make_metrics, make_predictions, make_record
 from streamlit.testing.v1 import AppTest
 
@@ -19,8 +19,6 @@ from fer_bench.data.load import load_dataset
 from fer_bench.emotions import FER2013, FERPLUS
 from fer_bench.results.store import ResultsStore
 from fer_bench.studies.labels.leakage import leakage
-
-__all__ = ["mixed", "results"]  # fixtures
 
 AGREEMENT, LEAK = "Annotators' agreement", "What the leak is worth"
 #: Of the 28 test images: labelled wrongly by the voters' word, and by the model's alone.

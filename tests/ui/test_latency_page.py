@@ -7,15 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from latency_fixtures import LAPTOP, NO_COMPILER, SERVER, UNFAITHFUL, make_report, save_reports
-from page_fixtures import BEST, mixed, open_page, plain, results, texts, tiles
+from page_fixtures import BEST, open_page, plain, texts, tiles
 from record_fixtures import make_record
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Multiselect
 
 from fer_bench.results.store import ResultsStore
 from fer_bench.ui import BUDGET_VIEW
-
-__all__ = ["mixed", "results"]  # fixtures
 
 SECOND, FROZEN = "fer2013/resnet18-full-finetune-5-s1", "fer2013/vgg16-frozen-frozen-20-s0"
 LIMITED = "fer2013/keras-cnn-full-finetune-5-limit20-s0"

@@ -20,6 +20,7 @@ from aiortc import VideoStreamTrack
 from aiortc.contrib.media import MediaRelay, RelayStreamTrack
 from face_fixtures import stand_in_yunet
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
+from page_fixtures import open_page, texts
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from table_fixtures import table
@@ -89,22 +90,10 @@ def video(results: Path, kept_models: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def page(video: Video) -> Iterator[AppTest]:
     """The page, opened; its session is stopped at the end."""
-    opened = open_page()
+    opened = open_page("live")
     yield opened
     if live.SESSION in opened.session_state:
         opened.session_state[live.SESSION].session.stop()
-
-
-def open_page() -> AppTest:
-    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=WITHIN_S).run()
-    at.switch_page("pages/live.py").run()
-    assert not at.exception
-    return at
-
-
-def texts(at: AppTest) -> str:
-    shown = [*at.error, *at.warning, *at.info, *at.markdown, *at.caption]
-    return "\n".join(element.value for element in shown)
 
 
 def play(at: AppTest, video: Video) -> live.Camera:
@@ -126,7 +115,7 @@ def feed(camera: live.Camera, enough: Callable[[], bool]) -> None:
 
 
 def test_without_models_the_page_says_what_to_do(results: Path) -> None:
-    at = open_page()
+    at = open_page("live")
     assert "No trained model here" in texts(at)
     assert not at.selectbox
 
@@ -157,7 +146,7 @@ def test_start_is_offered_before_the_model_is_open(
 
     monkeypatch.setattr(opening, "detector_factory", waiting)
     monkeypatch.setenv("FER_BENCH_RESULTS", str(kept_models))
-    at = open_page()
+    at = open_page("live")
     assert "Press **Start**" in texts(at)
     assert "Opening the model … you can press Start already." in texts(at)
     assert at.session_state[live.SESSION].session.stats().models == ()

@@ -7,28 +7,14 @@ import pkgutil
 from pathlib import Path
 
 import pytest
-from page_fixtures import (
-    APP,
-    BEST,
-    HOSTILE,
-    limited,
-    make_ensemble_record,
-    mixed,
-    open_page,
-    results,
-    texts,
-    tiles,
-)
+from page_fixtures import BEST, HOSTILE, limited, make_ensemble_record, open_page, texts, tiles
 from record_fixtures import make_predictions, make_recipe, make_record
-from streamlit.testing.v1 import AppTest
 
 from fer_bench import ui
 from fer_bench.emotions import EXPRESSIO, FERPLUS
 from fer_bench.results.locks import run_lock
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import ExternalSpec
-
-__all__ = ["mixed", "results"]  # fixtures
 
 PAGES = ("leaderboard", "run", "compare", "errors", "calibration", "latency", "dataset", "labels")
 
@@ -68,9 +54,7 @@ def test_every_page_opens_on_good_and_bad_records(page: str, mixed: Path) -> Non
 
 
 def test_home_opens_three_doors_and_names_the_best_run(mixed: Path) -> None:
-    app = AppTest.from_file(APP, default_timeout=30).run()
-    assert not app.exception
-    assert [title.value for title in app.title] == ["FER Bench"]
+    app = open_page("home")
     assert [heading.value for heading in app.header] == [
         "Smile at your camera", "Choose a model", "Bring your data", "The five backbones",
     ]  # fmt: skip
@@ -78,7 +62,7 @@ def test_home_opens_three_doors_and_names_the_best_run(mixed: Path) -> None:
 
 
 def test_home_without_results_keeps_its_doors_and_says_what_to_do(results: Path) -> None:
-    app = AppTest.from_file(APP, default_timeout=30).run()
+    app = open_page("home")
     assert [heading.value for heading in app.header][:3] == [
         "Smile at your camera", "Choose a model", "Bring your data",
     ]  # fmt: skip

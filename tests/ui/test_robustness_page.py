@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from page_fixtures import BEST, mixed, open_page, plain, results, texts, tiles
+from page_fixtures import BEST, open_page, plain, texts, tiles
 from record_fixtures import make_record
 from robustness_fixtures import make_robustness, make_tested_on, make_transfer
 from streamlit.testing.v1 import AppTest
@@ -19,8 +19,6 @@ from fer_bench.results.reports.transfer import add_transfer
 from fer_bench.results.store import ResultsStore
 from fer_bench.studies.robustness.corruptions import CORRUPTIONS
 from fer_bench.studies.robustness.tables import Measured, curves, severity_table, summary
-
-__all__ = ["mixed", "results"]  # fixtures
 
 SECOND = "fer2013/resnet18-full-finetune-5-s1"
 TITLES = {BEST: "ResNet18, fine-tuned, 5 epochs", SECOND: "ResNet18, fine-tuned, 5 epochs, seed 1"}

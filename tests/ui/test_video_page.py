@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
+from page_fixtures import open_page, texts
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -65,24 +66,11 @@ def results(tmp_path: Path, models_root: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def page(results: Path) -> AppTest:
-    return open_page()
-
-
-def open_page() -> AppTest:
-    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=WITHIN_S).run()
-    at.switch_page("pages/video.py").run()
-    assert not at.exception
-    assert [title.value for title in at.title] == ["Videos"]
-    return at
+    return open_page("video")
 
 
 def button(at: AppTest, label: str) -> None:
     next(one for one in at.button if one.label == label).click()
-
-
-def texts(at: AppTest) -> str:
-    shown = [*at.error, *at.warning, *at.info, *at.markdown, *at.caption, *at.subheader]
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", "\n".join(element.value for element in shown))
 
 
 def analyse(at: AppTest, path: Path) -> VideoJob:
@@ -105,7 +93,7 @@ def test_without_models_the_page_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FER_BENCH_RESULTS", str(tmp_path))
-    assert "No trained model here" in texts(open_page())
+    assert "No trained model here" in texts(open_page("video"))
 
 
 def test_a_video_becomes_a_time_line_shares_and_files(page: AppTest, clip: Path) -> None:
@@ -150,10 +138,7 @@ def test_another_model_and_fewer_frames(page: AppTest, clip: Path) -> None:
 
 
 def test_the_run_of_the_address_is_the_model(results: Path) -> None:
-    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=WITHIN_S)
-    at.query_params["run"] = SECOND_RUN
-    at.run()
-    at.switch_page("pages/video.py").run()
+    at = open_page("video", run=SECOND_RUN)
     assert at.selectbox(key="video-model").value == SECOND_RUN
 
 
@@ -205,7 +190,7 @@ def test_visitors_from_elsewhere_name_no_files(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FER_BENCH_ALLOW_PATHS", "0")
-    assert open_page().segmented_control(key="video-source").options == ["Upload"]
+    assert open_page("video").segmented_control(key="video-source").options == ["Upload"]
 
 
 def test_recordings_of_live_are_offered_and_deleted(page: AppTest) -> None:
