@@ -22,8 +22,6 @@ from benchmarks.dashboard import ROOT, chromium, serving, settle
 from fer_bench.emotions import COLOURS
 
 SAMPLE = ROOT / "assets" / "samples" / "astronaut.jpg"
-#: The first visit loads torch, and what draws the heat map.
-PATIENCE_MS = 90_000
 PHOTO: FilePayload = {
     "name": "=photo.jpg", "mimeType": "image/jpeg", "buffer": SAMPLE.read_bytes()
 }  # fmt: skip
@@ -54,7 +52,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext
         chromium(camera_arguments(clip)) as started,
         started.new_context(permissions=["camera"]) as context,
     ):
-        context.set_default_timeout(PATIENCE_MS)
         yield context
 
 

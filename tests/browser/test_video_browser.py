@@ -19,7 +19,6 @@ from fer_bench.inference.live.recording import Recording
 
 __all__ = ["browser"]  # a fixture
 
-PATIENCE_MS = 90_000
 FRAMES = 10
 
 
@@ -50,9 +49,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def analyse(page: Page, clip: Path) -> None:
     page.locator("input[type=file]").set_input_files(clip)
     button = page.get_by_role("button", name="Analyse")
-    expect(button).to_be_enabled(timeout=PATIENCE_MS)
+    expect(button).to_be_enabled()
     button.click()
-    page.get_by_role("heading", name="Shares of time").wait_for(timeout=PATIENCE_MS)
+    page.get_by_role("heading", name="Shares of time").wait_for()
     settle(page)
 
 
@@ -61,7 +60,6 @@ def test_an_upload_becomes_a_time_line_that_can_be_scrubbed(
 ) -> None:
     with visiting(browser, address, WIDE) as visit:
         page = visit.page
-        page.set_default_timeout(PATIENCE_MS)
         visit.open("/video")
         analyse(page, clip)
         picture = page.get_by_test_id("stImage").locator("img")
@@ -88,7 +86,6 @@ def test_an_upload_becomes_a_time_line_that_can_be_scrubbed(
 
 def test_a_telephone_shows_all_of_it(browser: BrowserContext, address: str, clip: Path) -> None:
     with visiting(browser, address, NARROW) as visit:
-        visit.page.set_default_timeout(PATIENCE_MS)
         visit.open("/video")
         analyse(visit.page, clip)
         assert visit.overflow() == 0
