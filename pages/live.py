@@ -13,7 +13,7 @@ from fer_bench import ui
 from fer_bench.backends.registry import AUTO, BACKENDS
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, safe_csv
-from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, DETECTORS
+from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, DETECTORS, make_detector
 from fer_bench.inference.drawing.faces import annotate
 from fer_bench.inference.files.images import decode_image, encode_png
 from fer_bench.inference.live.session import (
@@ -28,7 +28,6 @@ from fer_bench.ui import models
 from fer_bench.ui.images import upload
 from fer_bench.ui.live import camera as live
 from fer_bench.ui.live import panel
-from fer_bench.ui.live.opening import detector_factory
 from fer_bench.ui.live.recorder import show_recorder
 
 INTRODUCTION = (
@@ -179,7 +178,7 @@ def show_picture(runs: Sequence[str], backend: str, detector: str) -> None:
             image = decode_image(taken.getvalue(), "the picture")
             for run in runs:
                 classifier = models.classifier(run, backend)
-                found = Predictor(classifier, detector_factory(detector)()).predict(image)
+                found = Predictor(classifier, make_detector(detector)).predict(image)
                 numbers = [str(n) for n, _ in enumerate(found.faces, start=1)]
                 marked = annotate(image, found.faces, classifier.emotions, names=numbers)
                 st.image(marked, caption=escape(run), width="stretch")

@@ -44,14 +44,12 @@ def start(video: Video, model: str, detector: str, every: int) -> None:
     from fer_bench.inference.predictor import Predictor
 
     try:
-        classifier = models.classifier(model)
+        predictor = Predictor(models.classifier(model), make_detector(detector))
     except FerBenchError as error:
         ui.show_error(error)
         return
     forget()
-    st.session_state[JOB] = VideoJob(
-        video, lambda: Predictor(classifier, make_detector(detector)), every=every
-    )
+    st.session_state[JOB] = VideoJob(video, predictor, every=every)
     st.rerun()
 
 

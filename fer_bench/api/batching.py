@@ -118,7 +118,7 @@ def _classify(classifier: FaceClassifier, batch: Sequence[Tensor], max_faces: in
     back ends plan anew and keep the plan."""
     faces = torch.cat(list(batch))
     parts = torch.split(faces, part_sizes(len(faces), max_faces))
-    return np.concatenate([classifier.classify(part) for part in parts])
+    return np.concatenate([classifier.classify_prepared(part) for part in parts])
 
 
 def part_sizes(n: int, most: int) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,13 +20,14 @@ from torch import Tensor
 from fer_bench.api.settings import ServeSettings
 from fer_bench.api.uploads import Picture
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.prediction_sets import SetRule
 from fer_bench.inference.classifier import FaceClassifier
-from fer_bench.inference.crop import crop_face
-from fer_bench.inference.detectors.base import DetectedFace, FaceDetector, make_detector
+from fer_bench.inference.detectors.base import DetectedFace, make_detector
 from fer_bench.inference.files.images import decode_image
+from fer_bench.inference.predictor import Predictor
 from fer_bench.studies.explain.heat_map import explain, overlay_heat
 
+#: The detector for pictures that are faces already.
+WHOLE = "whole"
 MOST_THREADS = 8
 #: Longest side of a heat map, pixels, and how many faces of a picture, largest first, get one:
 #: each costs a pass through the network and back.
@@ -43,11 +43,9 @@ class Asking:
     keep_image: because it will be drawn on.
     """
 
-    classifier: FaceClassifier
-    detector: str
+    predictor: Predictor
     explain: bool = False
     keep_image: bool = False
-    sets: SetRule | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +65,9 @@ class Detections:
 
 
 class DetectorPool:
-    """A few threads, each with detectors of its own.
+    """Detectors, and a few threads that they work in.
 
+    detectors: by name; the configured one, and the one for pictures that are faces already.
     looking_at: pictures that are being looked at now, or wait for it.
 
     Raises:
@@ -76,11 +75,10 @@ class DetectorPool:
     """
 
     def __init__(self, settings: ServeSettings) -> None:
-        self._settings = settings
-        self._own = threading.local()
+        own = make_detector(settings.detector, settings.detector_file)
+        self.detectors = {WHOLE: make_detector(WHOLE), settings.detector: own}
         self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), "looker")
         self.looking_at = 0
-        make_detector(settings.detector, settings.detector_file)
 
     async def look(self, picture: Picture, asking: Asking) -> Detections:
         """The faces in a picture."""
@@ -103,25 +101,17 @@ class DetectorPool:
             image = decode_image(picture.data, picture.name or "the file")
         except FerBenchError as error:
             return Detections(error=str(error))
-        faces = self._detector(asking.detector).detect(image)
-        spec = asking.classifier.model.input_spec
-        crops = [crop_face(image, face, spec) for face in faces]
+        predictor = asking.predictor
+        faces = predictor.detect(image)
+        crops = predictor.classifier.crops(image, faces)
         explained = crops[:MOST_EXPLAINED] if asking.explain else []
         return Detections(
             image=image if asking.keep_image else None,
             faces=faces,
             crops=[_fitted(crop) for crop in explained],
             # Prepared here: crops are views of the image, which would all wait in memory.
-            prepared=asking.classifier.prepare(crops) if crops else None,
+            prepared=predictor.classifier.prepare(crops) if crops else None,
         )
-
-    def _detector(self, name: str) -> FaceDetector:
-        """This thread's own: OpenCV's are not thread-safe."""
-        if not hasattr(self._own, name):
-            file = self._settings.detector_file if name == self._settings.detector else None
-            setattr(self._own, name, make_detector(name, file))
-        detector: FaceDetector = getattr(self._own, name)
-        return detector
 
 
 def _fitted(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:

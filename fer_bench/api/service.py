@@ -24,14 +24,13 @@ from fer_bench.api.uploads import Picture
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.evaluation.prediction_sets import SetRule
 from fer_bench.inference.classifier import FaceClassifier
+from fer_bench.inference.detectors.base import FaceDetector
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.writers import as_entry
-from fer_bench.inference.predictor import FacePrediction, named
+from fer_bench.inference.predictor import FacePrediction, Predictor
 
 log = logging.getLogger(__name__)
 
-#: The detector for pictures that are faces already.
-WHOLE = "whole"
 RETRY = {"Retry-After": "1"}
 
 
@@ -168,11 +167,9 @@ class Service:
                 if asked.sets is not None:
                     rule = await self._rule(classifier, asked.sets)
                 asking = Asking(
-                    classifier=classifier,
-                    detector=detector,
+                    predictor=Predictor(classifier, detector, rule),
                     explain=asked.explain,
                     keep_image=keep_images,
-                    sets=rule,
                 )
                 answers = await asyncio.gather(*(self._answer(p, asking) for p in pictures))
         except TimeoutError:
@@ -192,29 +189,25 @@ class Service:
         except FerBenchError as error:
             raise HTTPException(422, str(error)) from None
 
-    def _detector(self, asked: PredictOptions) -> str:
-        own = self.settings.detector
-        if asked.detector not in (None, own, WHOLE):
+    def _detector(self, asked: PredictOptions) -> FaceDetector:
+        offered = self.looker.detectors
+        name = self.settings.detector if asked.detector is None else asked.detector
+        if name not in offered:
             raise HTTPException(
-                422,
-                f"the detector {asked.detector!r} is not offered here: "
-                + suggest(asked.detector, {own, WHOLE}),
+                422, f"the detector {name!r} is not offered here: " + suggest(name, offered)
             )
-        return asked.detector or own
+        return offered[name]
 
     async def _answer(self, picture: Picture, asking: Asking) -> Answer:
         seen = await self.looker.look(picture, asking)
         answer = Answer(name=picture.name, error=seen.error, image=seen.image)
         if seen.prepared is None:
             return answer
-        classifier = asking.classifier
-        rows = await self._batcher.probabilities(classifier, seen.prepared)
-        faces = tuple(
-            named(face, row, classifier.emotions, asking.sets)
-            for face, row in zip(seen.faces, rows, strict=True)
-        )
+        predictor = asking.predictor
+        rows = await self._batcher.probabilities(predictor.classifier, seen.prepared)
+        faces = tuple(predictor.name(face, row) for face, row in zip(seen.faces, rows, strict=True))
         maps = [
-            await self.looker.do(partial(heat_map, classifier, crop, face.emotion))
+            await self.looker.do(partial(heat_map, predictor.classifier, crop, face.emotion))
             for crop, face in zip(seen.crops, faces, strict=False)
         ]
         return replace(answer, faces=faces, heat_maps=tuple(maps))

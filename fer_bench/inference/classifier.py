@@ -16,6 +16,8 @@ from fer_bench.backends.registry import AUTO, open_backend
 from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.prediction_sets import SetRule, require_level, rule_of
+from fer_bench.inference.crop import crop_face
+from fer_bench.inference.detectors.base import DetectedFace
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.ensemble import EnsembleMember, make_ensemble
 from fer_bench.models.weights import load_model
@@ -62,6 +64,12 @@ class FaceClassifier:
         """Class names in the order of the probabilities."""
         return self.model.emotions
 
+    def crops(
+        self, image: NDArray[np.uint8], faces: Sequence[DetectedFace]
+    ) -> list[NDArray[np.uint8]]:
+        """Faces of an image cut out of it as the network takes them; see `crop_face`."""
+        return [crop_face(image, face, self.model.input_spec) for face in faces]
+
     def prepare(self, crops: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Crops, each uint8 `(H, W)` gray or `(H, W, 3)` RGB, to `(B, channels, S, S)` float32."""
         spec = self.model.input_spec
@@ -81,7 +89,7 @@ class FaceClassifier:
         """
         return self._calibrated(self.logits(crops))
 
-    def classify(self, faces: Tensor) -> NDArray[np.float64]:
+    def classify_prepared(self, faces: Tensor) -> NDArray[np.float64]:
         """As `probabilities`, of faces `(B, channels, S, S)` as `prepare` gives them."""
         return self._calibrated(self.backend.forward(faces))
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from fer_bench.backends.registry import AUTO
+from fer_bench.evaluation.prediction_sets import require_level
 from fer_bench.inference.classifier import FaceClassifier, open_classifier
 from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, make_detector
 from fer_bench.inference.files.images import Picture
@@ -21,7 +22,7 @@ def load(
     detector: str = DEFAULT_DETECTOR,
     backend: str = AUTO,
 ) -> Predictor:
-    """A trained run with a face detector; for one thread.
+    """A trained run with a face detector.
 
     Its network is read once in a process, and again when it was trained anew.
 
@@ -43,6 +44,33 @@ def load(
     stored = open_results(results).find(run)
     classifier = _open(stored.folder.resolve(), stored.name, backend, _written(stored))
     return Predictor(classifier, make_detector(detector))
+
+
+def open_predictor(
+    run: StoredRun,
+    *,
+    detector: str = DEFAULT_DETECTOR,
+    detector_file: Path | None = None,
+    backend: str = AUTO,
+    sets: float | None = None,
+) -> Predictor:
+    """A run of a results store with a face detector, for commands; see `load`.
+
+    Args:
+        run: the trained run.
+        detector: as for `load`.
+        detector_file: see `make_detector`.
+        backend: as for `load`.
+        sets: how often the set of emotions holds the true one, in (0, 1); None for no sets.
+
+    Raises:
+        FerBenchError: as `load`, or a level of sets that is none or cannot be reached.
+    """
+    finder = make_detector(detector, detector_file)  # before the model, which takes longer
+    if sets is not None:
+        require_level(sets)
+    classifier = open_classifier(run, backend)
+    return Predictor(classifier, finder, None if sets is None else classifier.set_rule(sets))
 
 
 def predict(

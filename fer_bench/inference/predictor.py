@@ -1,4 +1,8 @@
-"""Images to faces and their emotions: the one path of the command, the pages and the webcam."""
+"""A picture to its named faces: the one path of commands, pages, webcam, API and latency.
+
+`Predictor.detect` finds the faces, `classify` gives their probabilities, `name` makes emotions of
+these; `predict` is the three together.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,6 @@ from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.prediction_sets import SetRule
-from fer_bench.inference.crop import crop_face
 from fer_bench.inference.detectors.base import Box, DetectedFace, FaceDetector
 from fer_bench.inference.files.images import Picture, load_picture
 
@@ -51,7 +54,7 @@ class Analysis:
 
 
 class Predictor:
-    """A detector and a classifier. For one thread: its detector is not thread-safe.
+    """A detector and a classifier; shared between threads where both may be.
 
     sets: the rule of prediction sets, as `FaceClassifier.set_rule` gives it; None for no sets.
     """
@@ -63,13 +66,42 @@ class Predictor:
         self.detector = detector
         self.sets = sets
 
-    def predict(self, picture: Picture, *, video: bool = False) -> Analysis:
-        """The faces of one picture: a path, bytes, PIL image, or uint8 array.
+    def detect(self, picture: Picture, *, video: bool = False) -> list[DetectedFace]:
+        """The faces of one picture, largest first; of a `video` it is a frame: see `FaceDetector`.
 
-        Arrays are `(H, W, 3)` RGB or `(H, W)` gray. Of a `video` it is a frame: see `FaceDetector`.
+        Raises:
+            FerBenchError: as `predict`.
+        """
+        image = load_picture(picture)
+        return self.detector.detect_frame(image) if video else self.detector.detect(image)
+
+    def classify(self, picture: Picture, faces: Sequence[DetectedFace]) -> NDArray[np.float64]:
+        """The probabilities of faces as `detect` gives them for this picture.
+
+        Returns:
+            float64 `(B, C)`, a row a face in the order of the classifier's `emotions`; rows sum to
+            1. B may be 0.
+
+        Raises:
+            FerBenchError: as `predict`.
+            RunFailed: a network whose answers are not finite.
+        """
+        return self.classifier.probabilities(self.classifier.crops(load_picture(picture), faces))
+
+    def name(self, face: DetectedFace, probabilities: NDArray[np.float64]) -> FacePrediction:
+        """A face and what a row of `classify` says of it."""
+        return named(face, probabilities, self.classifier.emotions, self.sets)
+
+    def predict(self, picture: Picture, *, video: bool = False) -> Analysis:
+        """The faces of one picture, found, classified and named.
+
+        Args:
+            picture: a path, bytes, PIL image, or uint8 array `(H, W, 3)` RGB or `(H, W)` gray.
+            video: whether it is a frame of one: see `FaceDetector`.
 
         Raises:
             FerBenchError: something else, or a picture that cannot be read.
+            RunFailed: as `classify`.
         """
         return self.predict_batch([picture], video=video)[0]
 
@@ -82,32 +114,27 @@ class Predictor:
             FerBenchError: one picture instead of several, or as `predict`.
         """
         images = [load_picture(picture) for picture in _require_several(pictures)]
-        detect = self.detector.detect_frame if video else self.detector.detect
         found, detect_ms = [], []
         for image in images:
             started = time.perf_counter()
-            found.append(detect(image))
+            found.append(self.detect(image, video=video))
             detect_ms.append((time.perf_counter() - started) * 1000)
         started = time.perf_counter()
-        spec = self.classifier.model.input_spec
         crops = [
-            crop_face(image, face, spec)
+            crop
             for image, faces in zip(images, found, strict=True)
-            for face in faces
+            for crop in self.classifier.crops(image, faces)
         ]
         rows = iter(self.classifier.probabilities(crops))
         classify_ms = (time.perf_counter() - started) * 1000 / max(len(crops), 1)
         return [
             Analysis(
-                faces=tuple(self._named(face, next(rows)) for face in faces),
+                faces=tuple(self.name(face, next(rows)) for face in faces),
                 detect_ms=spent,
                 classify_ms=classify_ms * len(faces),
             )
             for faces, spent in zip(found, detect_ms, strict=True)
         ]
-
-    def _named(self, face: DetectedFace, probabilities: NDArray[np.float64]) -> FacePrediction:
-        return named(face, probabilities, self.classifier.emotions, self.sets)
 
 
 def _require_several(pictures: object) -> list[Picture]:

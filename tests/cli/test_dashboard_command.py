@@ -24,9 +24,8 @@ from fer_bench.api import sharing
 from fer_bench.cli import main as cli
 from fer_bench.environment import dashboard_folder
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.inference.classifier import open_classifier
 from fer_bench.inference.live.window import watch
-from fer_bench.results.store import ResultsStore
+from fer_bench.inference.load import load
 
 ROOT = Path(__file__).parents[2]
 LAN = "192.168.7.9"
@@ -206,14 +205,12 @@ class Recorded:
 
 def test_the_window_shows_frames_until_it_is_closed(tmp_path: Path) -> None:
     save_models(tmp_path, SECOND_RUN)
-    classifier = open_classifier(ResultsStore(tmp_path).find("default"), "torch-fp32")
+    predictor = load(results=tmp_path, backend="torch-fp32")
     window = Recorded(wanted=2)
-    watch(window, classifier, "haar", mirror=False)
+    watch(window, predictor, mirror=False)
     assert [image[-1, -1].tolist() for image in window.shown] == [[10] * 3, [90] * 3]
     with pytest.raises(RunFailed, match="the camera sends no more pictures"):
-        watch(Recorded(wanted=9), classifier, "haar", mirror=False)
-    with pytest.raises(FerBenchError, match="unknown face detector 'har'"):
-        watch(Recorded(wanted=9), classifier, "har", mirror=False)
+        watch(Recorded(wanted=9), predictor, mirror=False)
 
 
 def test_without_windows_the_page_is_named(

@@ -23,7 +23,7 @@ from fer_bench.data.preprocess import to_input
 from fer_bench.emotions import COLOURS, FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
-from fer_bench.inference.detectors.base import Box, DetectedFace, WholeImage
+from fer_bench.inference.detectors.base import Box, DetectedFace, DetectorPerThread, WholeImage
 from fer_bench.inference.live.log import Rate, SessionLog
 from fer_bench.inference.live.overlay import EXPIRES_S, Overlay, mirrored
 from fer_bench.inference.live.session import LiveSession, LiveSettings, TrackedFace
@@ -152,7 +152,7 @@ def test_frames_come_back_at_once_while_the_model_is_busy_and_the_newest_is_next
     session: LiveSession,
 ) -> None:
     gate = Gate()
-    session.use([classifier(gate)], Detector)
+    session.use([classifier(gate)], Detector())
     session.start()
     session.on_frame(frame(1))
     gate.wait()  # the model is in the first frame, and stays there
@@ -166,7 +166,7 @@ def test_frames_come_back_at_once_while_the_model_is_busy_and_the_newest_is_next
 
 
 def test_the_frame_given_is_not_written_to(session: LiveSession) -> None:
-    session.use([classifier(sure_of(0))], Detector)
+    session.use([classifier(sure_of(0))], Detector())
     session.settings = LiveSettings()
     session.start()
     image = frame()
@@ -177,7 +177,7 @@ def test_the_frame_given_is_not_written_to(session: LiveSession) -> None:
 
 def test_an_overlay_is_drawn_until_it_expires(session: LiveSession, clock: Clock) -> None:
     gate = Gate()
-    session.use([classifier(gate)], Detector)
+    session.use([classifier(gate)], Detector())
     session.start()
     gate.passes.release()
     analyse(session)
@@ -193,7 +193,7 @@ def test_an_overlay_is_drawn_until_it_expires(session: LiveSession, clock: Clock
 
 
 def test_an_overlay_is_not_drawn_on_a_frame_of_another_size(session: LiveSession) -> None:
-    session.use([classifier(sure_of(0))], Detector)
+    session.use([classifier(sure_of(0))], Detector())
     session.start()
     analyse(session)
     smaller = frame()[:240, :320]
@@ -213,7 +213,7 @@ def test_the_mirror_turns_the_picture_and_the_boxes_but_not_the_camera_s_faces(
 ) -> None:
     image = frame()
     image[:, :320] = 50
-    session.use([classifier(sure_of(0))], Detector)
+    session.use([classifier(sure_of(0))], Detector())
     session.start()
     analyse(session, image)
     left, top, _, height = BOX
@@ -242,7 +242,7 @@ def test_mirroring_turns_boxes_and_swaps_eyes() -> None:
 
 def test_the_snapshot_is_the_last_frame_as_shown(session: LiveSession) -> None:
     assert session.snapshot() is None
-    session.use([classifier(sure_of(0))], Detector)
+    session.use([classifier(sure_of(0))], Detector())
     session.start()
     analyse(session)
     shown = session.on_frame(frame())
@@ -261,7 +261,7 @@ def test_stopping_waits_for_the_worker_and_both_ways_may_be_done_twice(
     session: LiveSession,
 ) -> None:
     before = threading.active_count()
-    session.use([classifier(sure_of(0))], Detector)
+    session.use([classifier(sure_of(0))], Detector())
     session.start()
     session.start()
     assert threading.active_count() == before + 1 and session.stats().playing
@@ -274,7 +274,7 @@ def test_stopping_waits_for_the_worker_and_both_ways_may_be_done_twice(
 
 
 def test_twenty_starts_and_stops_leave_no_thread(session: LiveSession) -> None:
-    session.use([classifier(sure_of(0))], Detector)
+    session.use([classifier(sure_of(0))], Detector())
     before = threading.active_count()
     for _ in range(20):
         session.start()
@@ -284,35 +284,33 @@ def test_twenty_starts_and_stops_leave_no_thread(session: LiveSession) -> None:
     assert len(session.log()) == 20
 
 
-def test_the_detector_is_made_and_used_in_the_worker_s_thread_alone(session: LiveSession) -> None:
-    made: list[Detector] = []
-    makers: list[int] = []
+def test_the_worker_s_thread_has_a_detector_of_its_own(session: LiveSession) -> None:
+    made: dict[int, Detector] = {}
 
     def make() -> Detector:
-        makers.append(threading.get_ident())
-        made.append(Detector())
-        return made[-1]
+        return made.setdefault(threading.get_ident(), Detector())
 
-    session.use([classifier(sure_of(0))], make)
+    session.use([classifier(sure_of(0))], DetectorPerThread(make))
     session.start()
     analyse(session)
     analyse(session)
-    assert len(made) == 1 and made[0].calls == 2
-    assert set(makers) == made[0].threads and threading.get_ident() not in makers
+    assert made.pop(threading.get_ident()).calls == 0
+    ((worker, detector),) = made.items()
+    assert detector.calls == 2 and detector.threads == {worker}
 
 
 # ---- models
 
 
 def test_models_are_switched_while_it_runs(session: LiveSession) -> None:
-    session.use([classifier(sure_of(0), name="one")], Detector)
+    session.use([classifier(sure_of(0), name="one")], Detector())
     session.start()
     analyse(session)
     assert has_colour(session.on_frame(frame()), "happy").any()
     until(lambda: session.stats().analysed == 2)
     others = ("angry", "fear", "surprise")
     switched = classifier(sure_of(2, of=3), name="two", emotions=others)
-    session.use([switched], Detector)
+    session.use([switched], Detector())
     assert session.stats().models == ("two",)
     analyse(session)
     shown = session.on_frame(frame())
@@ -327,11 +325,11 @@ def test_models_are_switched_while_it_runs(session: LiveSession) -> None:
 
 def test_a_frame_in_work_is_finished_with_the_models_it_began_with(session: LiveSession) -> None:
     gate = Gate()
-    session.use([classifier(gate, name="slow")], Detector)
+    session.use([classifier(gate, name="slow")], Detector())
     session.start()
     session.on_frame(frame())
     gate.wait()
-    session.use([classifier(sure_of(1), name="fast")], Detector)
+    session.use([classifier(sure_of(1), name="fast")], Detector())
     session.on_frame(frame())
     gate.passes.release()
     until(lambda: session.stats().analysed == 2)
@@ -354,7 +352,7 @@ def test_two_models_see_the_same_face_each_with_its_own_margin(session: LiveSess
             classifier(noting("tight", 0), name="tight"),
             classifier(noting("wide", 1), name="wide", margin=0.5),
         ],
-        lambda: detector,
+        detector,
     )
     session.start()
     image = frame(0)
@@ -372,7 +370,7 @@ def test_two_models_see_the_same_face_each_with_its_own_margin(session: LiveSess
 @pytest.mark.parametrize("many", [0, 5])
 def test_one_to_four_models_are_asked_for(session: LiveSession, many: int) -> None:
     with pytest.raises(FerBenchError, match=f"expected 1 to 4 models, got {many}"):
-        session.use([classifier(sure_of(0))] * many, Detector)
+        session.use([classifier(sure_of(0))] * many, Detector())
 
 
 # ---- errors
@@ -390,7 +388,7 @@ def test_an_error_is_shown_logged_once_and_gone_when_it_works_again(
             raise RuntimeError("no more\nmemory")
         return sure_of(0)(x)
 
-    session.use([classifier(forward)], Detector)
+    session.use([classifier(forward)], Detector())
     session.start()
     broken.set()
     for _ in range(3):
@@ -409,13 +407,15 @@ def test_an_error_is_shown_logged_once_and_gone_when_it_works_again(
 
 def test_a_detector_that_cannot_be_made_says_why_and_is_tried_again(session: LiveSession) -> None:
     there = threading.Event()
+    there.set()
 
     def make() -> Detector:
         if not there.is_set():
             raise FerBenchError("the file of yunet is missing: fetch it first")
         return Detector()
 
-    session.use([classifier(sure_of(0))], make)
+    session.use([classifier(sure_of(0))], DetectorPerThread(make))
+    there.clear()
     session.start()
     session.on_frame(frame())
     until(lambda: session.stats().error)
@@ -437,7 +437,7 @@ def test_errors_of_the_last_time_do_not_stay_for_the_next(session: LiveSession) 
     def forward(x: Tensor) -> Tensor:
         raise RuntimeError("once")
 
-    session.use([classifier(forward)], Detector)
+    session.use([classifier(forward)], Detector())
     session.start()
     session.on_frame(frame())
     until(lambda: session.stats().error)
@@ -453,7 +453,7 @@ def test_errors_of_the_last_time_do_not_stay_for_the_next(session: LiveSession) 
 def test_probabilities_are_smoothed_per_face_and_model(session: LiveSession, clock: Clock) -> None:
     answers = iter([0, 1, 1])
     session.settings = LiveSettings(smoothing=0.75)
-    session.use([classifier(lambda x: sure_of(next(answers))(x))], Detector)
+    session.use([classifier(lambda x: sure_of(next(answers))(x))], Detector())
     session.start()
     for expected in (1.0, 0.75, 0.5625):
         analyse(session)
@@ -467,7 +467,7 @@ def test_a_face_missed_for_a_moment_is_held_but_not_logged(
     session: LiveSession, clock: Clock
 ) -> None:
     detector = Detector()
-    session.use([classifier(sure_of(0))], lambda: detector)
+    session.use([classifier(sure_of(0))], detector)
     session.start()
     analyse(session)
     detector.boxes = []
@@ -488,7 +488,7 @@ def test_a_face_that_moves_on_or_is_seen_elsewhere_is_one_box(
     session: LiveSession, clock: Clock
 ) -> None:
     detector = Detector()
-    session.use([classifier(sure_of(0))], lambda: detector)
+    session.use([classifier(sure_of(0))], detector)
     session.start()
     boxes = [(0, 0, 80, 80), (60, 0, 80, 80), (120, 0, 80, 80), (500, 300, 80, 80)]
     for track, box in zip([1, 1, 1, 2], boxes, strict=True):
@@ -501,7 +501,7 @@ def test_a_face_that_moves_on_or_is_seen_elsewhere_is_one_box(
 
 def test_a_face_behind_another_is_not_held(session: LiveSession, clock: Clock) -> None:
     detector = Detector()
-    session.use([classifier(sure_of(0))], lambda: detector)
+    session.use([classifier(sure_of(0))], detector)
     session.start()
     for lefts in ([100, 200], [140, 170], [150]):
         detector.boxes = [(left, 100, 80, 80) for left in lefts]
@@ -511,7 +511,7 @@ def test_a_face_behind_another_is_not_held(session: LiveSession, clock: Clock) -
 
 
 def test_numbers_go_on_after_a_restart(session: LiveSession, clock: Clock) -> None:
-    session.use([classifier(sure_of(0))], Detector)
+    session.use([classifier(sure_of(0))], Detector())
     for number in (1, 2):
         session.start()
         analyse(session)
@@ -522,7 +522,7 @@ def test_numbers_go_on_after_a_restart(session: LiveSession, clock: Clock) -> No
 
 def test_statistics_are_of_the_session_s_clock(session: LiveSession, clock: Clock) -> None:
     gate = Gate()
-    session.use([classifier(gate)], Detector)
+    session.use([classifier(gate)], Detector())
     session.start()
     nothing = session.stats()
     assert nothing.overlay_age_ms is None and nothing.detect_ms is None and nothing.fps == 0
@@ -556,7 +556,7 @@ def test_the_log_has_a_row_for_each_face_and_model(session: LiveSession, clock: 
     boxes = [(100, 100, 200, 200), (400, 100, 100, 100)]
     session.use(
         [classifier(sure_of(0), name="one"), classifier(sure_of(1), name="two")],
-        lambda: Detector(boxes),
+        Detector(boxes),
     )
     session.start()
     analyse(session)
@@ -628,7 +628,7 @@ def test_a_smoothing_beyond_its_range_is_refused(smoothing: float) -> None:
 
 
 def test_bars_and_figures_can_be_left_out(session: LiveSession) -> None:
-    session.use([classifier(sure_of(0))], Detector)
+    session.use([classifier(sure_of(0))], Detector())
     session.start()
     analyse(session)
     plain = session.on_frame(frame())
@@ -662,7 +662,7 @@ def test_the_same_pixels_give_the_same_logits_as_training_and_the_predictor(
     predicted = Predictor(used, WholeImage()).predict(pixels).faces[0]
     session = LiveSession()
     session.settings = LiveSettings(mirror=mirror)
-    session.use([used], WholeImage)
+    session.use([used], WholeImage())
     session.start()
     analyse(session, pixels)
     (live,) = session.stats().faces
@@ -689,7 +689,7 @@ class Slow(Detector):
         return super().detect_frame(image)
 
 session = LiveSession()
-session.use([classifier(sure_of(0))], Slow)
+session.use([classifier(sure_of(0))], Slow())
 session.start()
 session.on_frame(frame())
 assert began.wait(60)

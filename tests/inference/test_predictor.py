@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.evaluate import predict_probabilities
 from fer_bench.inference.classifier import FaceClassifier, open_classifier
-from fer_bench.inference.detectors.base import DetectedFace, WholeImage
+from fer_bench.inference.detectors.base import DetectedFace, WholeImage, make_detector
 from fer_bench.inference.files.images import Picture, read_image
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.build import build_model
@@ -110,6 +111,30 @@ def test_each_face_gets_its_own_pixels() -> None:
     assert left.emotion == FER2013[int(left.probabilities.argmax())]
     assert left.score == left.probabilities.max()
     assert right.face.box == (48, 0, 48, 48)
+
+
+@pytest.mark.parametrize("video", [False, True], ids=["a still", "a frame"])
+def test_predict_is_detect_classify_and_name(video: bool) -> None:
+    predictor = Predictor(classifier(), make_detector())
+    faces = predictor.detect(SAMPLE, video=video)
+    rows = predictor.classify(SAMPLE, faces)
+    assert len(faces) == 1 and rows.shape == (1, len(FER2013))
+    np.testing.assert_allclose(rows.sum(1), 1)
+    named = predictor.name(faces[0], rows[0])
+    (face,) = predictor.predict(SAMPLE, video=video).faces
+    assert (face.face, face.emotion, face.score) == (faces[0], named.emotion, named.score)
+    np.testing.assert_array_equal(face.probabilities, rows[0])
+    assert predictor.classify(SAMPLE, []).shape == (0, len(FER2013))
+
+
+def test_threads_share_a_predictor() -> None:
+    predictor, image = Predictor(classifier(), make_detector()), read_image(SAMPLE)
+    (expected,) = predictor.predict(image).faces
+    with ThreadPoolExecutor(4) as pool:
+        found = [analysis.faces for analysis in pool.map(predictor.predict, [image] * 8)]
+    assert [face.box for (face,) in found] == [expected.box] * 8
+    for (face,) in found:
+        np.testing.assert_allclose(face.probabilities, expected.probabilities, atol=1e-6)
 
 
 def test_an_image_without_a_face_is_an_answer() -> None:

@@ -28,6 +28,12 @@ from table_fixtures import table
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors import yunet
+from fer_bench.inference.detectors.base import (
+    DetectedFace,
+    FaceDetector,
+    WholeImage,
+    make_detector,
+)
 from fer_bench.inference.detectors.network_file import YUNET
 from fer_bench.inference.files.video_reader import VideoReader
 from fer_bench.inference.live.session import LiveSettings
@@ -138,13 +144,12 @@ def test_start_is_offered_before_the_model_is_open(
     results: Path, kept_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_open = threading.Event()
-    make = opening.detector_factory
 
-    def waiting(name: str) -> object:
+    def waiting(name: str) -> FaceDetector:
         assert may_open.wait(WITHIN_S)
-        return make(name)
+        return make_detector(name)
 
-    monkeypatch.setattr(opening, "detector_factory", waiting)
+    monkeypatch.setattr(opening, "make_detector", waiting)
     monkeypatch.setenv("FER_BENCH_RESULTS", str(kept_models))
     at = open_page("live")
     assert "Press **Start**" in texts(at)
@@ -226,7 +231,6 @@ def test_a_detector_is_offered_once_its_file_is_here(
     page.selectbox[1].select("yunet").run()
     assert not page.error
     upload.usable_detectors.clear()
-    opening.detector_factory.cache_clear()
 
 
 def test_switches_reach_the_next_frame(page: AppTest, video: Video) -> None:
@@ -276,10 +280,11 @@ def test_the_end_of_the_video_ends_the_worker(page: AppTest, video: Video) -> No
 def test_an_error_of_the_worker_is_a_sentence(
     page: AppTest, video: Video, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> None:
-        raise FerBenchError("the detector's file is damaged: fetch it again")
+    class Broken(WholeImage):
+        def detect_frame(self, image: np.ndarray) -> list[DetectedFace]:
+            raise FerBenchError("the detector's file is damaged: fetch it again")
 
-    monkeypatch.setattr(opening, "detector_factory", lambda name: broken)
+    monkeypatch.setattr(opening, "make_detector", lambda name: Broken())
     video.playing = True
     page.selectbox[1].select("whole").run()
     camera = page.session_state[live.SESSION]

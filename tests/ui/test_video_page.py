@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import threading
-from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from fer_bench import plots
 from fer_bench.emotions import COLOURS
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import NBSP
+from fer_bench.inference.detectors.base import DetectedFace, WholeImage
 from fer_bench.inference.files.video_reader import VideoReader
 from fer_bench.inference.live.recording import Recording
 from fer_bench.inference.predictor import Predictor
@@ -210,24 +210,24 @@ def test_recordings_of_live_are_offered_and_deleted(page: AppTest) -> None:
 
 
 @pytest.fixture
-def predictor(results: Path) -> Callable[[], Predictor]:
+def predictor(results: Path) -> Predictor:
     from fer_bench.inference.load import load
 
-    return lambda: load(DEFAULT_RUN, results=results)
+    return load(DEFAULT_RUN, results=results)
 
 
-def test_cancelled_it_keeps_what_was_analysed(
-    clip: Path, predictor: Callable[[], Predictor]
-) -> None:
-    opened, may_go_on = threading.Event(), threading.Event()
+def test_cancelled_it_keeps_what_was_analysed(clip: Path, predictor: Predictor) -> None:
+    began, may_go_on = threading.Event(), threading.Event()
 
-    def held() -> Predictor:
-        opened.set()
-        may_go_on.wait(WITHIN_S)
-        return predictor()
+    class Held(WholeImage):
+        def detect_frame(self, image: np.ndarray) -> list[DetectedFace]:
+            began.set()
+            may_go_on.wait(WITHIN_S)
+            return []
 
-    job = VideoJob(Video(path=clip, name="clip.mp4"), held)
-    opened.wait(WITHIN_S)
+    predictor.detector = Held()
+    job = VideoJob(Video(path=clip, name="clip.mp4"), predictor)
+    began.wait(WITHIN_S)
     assert not job.finished
     assert job.progress_line() == "Opening the video …"
     job.cancel()
@@ -238,31 +238,34 @@ def test_cancelled_it_keeps_what_was_analysed(
     assert headline(job) == "clip\\.mp4, cancelled: what was analysed until then"
 
 
-def test_progress_ends_at_the_last_frame(clip: Path, predictor: Callable[[], Predictor]) -> None:
+def test_progress_ends_at_the_last_frame(clip: Path, predictor: Predictor) -> None:
     job = VideoJob(Video(path=clip, name="clip.mp4"), predictor)
     job.wait()
     assert job.progress == 1.0
     assert job.progress_line() == "6 of 6 frames, 0 s left"
 
 
-def test_a_model_that_fails_is_one_sentence(clip: Path) -> None:
-    def fail() -> Predictor:
-        raise FerBenchError("there is no such detector")
-
-    job = VideoJob(Video(path=clip, name="clip.mp4"), fail)
-    job.wait()
-    assert job.report.problems == ["there is no such detector"]
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_fault_leaves_a_sentence_and_a_finished_job(clip: Path) -> None:
-    def fail() -> Predictor:
-        raise ZeroDivisionError
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (FerBenchError("the detector's file is missing"), "the detector's file is missing"),
+        (ZeroDivisionError(), FAULT),
+    ],
+    ids=["an error", "a fault"],
+)
+def test_what_ends_it_early_is_one_sentence(
+    error: Exception, problem: str, clip: Path, predictor: Predictor
+) -> None:
+    class Failing(WholeImage):
+        def detect_frame(self, image: np.ndarray) -> list[DetectedFace]:
+            raise error
 
-    job = VideoJob(Video(path=clip, name="clip.mp4"), fail)
+    predictor.detector = Failing()
+    job = VideoJob(Video(path=clip, name="clip.mp4"), predictor)
     job.wait()
     assert job.finished
-    assert job.report.problems == [FAULT]
+    assert job.report.problems == [problem]
 
 
 # Its figures

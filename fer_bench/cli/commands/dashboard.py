@@ -137,12 +137,11 @@ def live(
 
     Example: python -m fer_bench live --camera 0
     """
-    from fer_bench.inference.classifier import open_classifier
     from fer_bench.inference.live.window import open_window, watch
+    from fer_bench.inference.load import open_predictor
 
     store = _or_shipped(store)
     with open_window(camera) as window:
         err.print("loading the model", markup=False)
-        classifier = open_classifier(store.find(run))
-        watch(window, classifier, detector, mirror=mirror)
+        watch(window, open_predictor(store.find(run), detector=detector), mirror=mirror)
     say_next("app", store)

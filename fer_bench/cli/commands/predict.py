@@ -88,15 +88,11 @@ def predict(
 
     Example: python -m fer_bench predict default photos/ clip.mp4 --out annotated --csv faces.csv
     """
-    from fer_bench.evaluation.prediction_sets import require_level
-
     with quick_imports():
-        from fer_bench.inference.classifier import open_classifier
-        from fer_bench.inference.detectors.base import make_detector
         from fer_bench.inference.files.inputs import find_inputs
         from fer_bench.inference.files.summary import Summary
         from fer_bench.inference.files.writers import AnnotatedImages, plan_outputs
-        from fer_bench.inference.predictor import Predictor
+        from fer_bench.inference.load import open_predictor
 
     stdout = sys.stdout  # itself, not what progress bars on a terminal put in its place
     outputs = _Outputs(out=out, csv=csv, jsonl=jsonl, video=video, as_json=as_json, sets=sets)
@@ -111,21 +107,23 @@ def predict(
         for sentence in found.passed_over:
             err.print(sentence, markup=False)
         copies = plan_outputs(inputs, out=out, video=video, reports=outputs.files)
-        stored = store.find(run)
-        finder = make_detector(detector, detector_file)  # before the model, which takes longer
-        if sets is not None:
-            require_level(sets)
-        classifier = open_classifier(stored, backend)
-        predictor = Predictor(classifier, finder, classifier.set_rule(sets) if sets else None)
+        predictor = open_predictor(
+            store.find(run),
+            detector=detector,
+            detector_file=detector_file,
+            backend=backend,
+            sets=sets,
+        )
+        emotions = predictor.classifier.emotions
         summary = Summary()
         with (
             _onto(stdout),
             progress_bars() as progress,
             closing(_results(predictor, inputs, copies, every, progress)) as stream,
         ):
-            images = AnnotatedImages(copies, classifier.emotions)
+            images = AnnotatedImages(copies, emotions)
             written = (images.attempt(result) for result in stream)
-            _write(written, outputs, classifier.emotions, stdout, summary)
+            _write(written, outputs, emotions, stdout, summary)
     err.print(summary.lines()[0], markup=False)
     _require_success(summary, copies, len(inputs))
     if not as_json:
@@ -199,12 +197,12 @@ def _is_camera(word: str) -> bool:
 
 
 def _watch_camera(word: str, run: str, store: ResultsStore, detector: str, backend: str) -> None:
-    from fer_bench.inference.classifier import open_classifier
     from fer_bench.inference.live.window import open_window, watch
+    from fer_bench.inference.load import open_predictor
 
     with open_window(0 if word == "camera" else int(word)) as window:
-        classifier = open_classifier(store.find(run), backend)
-        watch(window, classifier, detector, mirror=True)
+        stored = store.find(run)
+        watch(window, open_predictor(stored, detector=detector, backend=backend), mirror=True)
 
 
 @dataclass(frozen=True, kw_only=True)

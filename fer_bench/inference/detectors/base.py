@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -96,7 +98,7 @@ class DetectedFace:
 class FaceDetector(Protocol):
     """Finds faces in images, uint8 `(H, W)` gray or `(H, W, 3)` RGB.
 
-    One detector per thread: OpenCV's are not thread-safe.
+    For one thread, as OpenCV's are, unless it comes from `make_detector`.
     """
 
     name: str
@@ -126,16 +128,32 @@ class WholeImage:
     detect_frame = detect
 
 
+class DetectorPerThread(threading.local):
+    """Gives every thread that asks a detector of its own: OpenCV's are not thread-safe."""
+
+    def __init__(self, make: Callable[[], FaceDetector]) -> None:
+        """Python calls it in each thread at its first use."""
+        self._own = make()
+        self.name = self._own.name
+
+    def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
+        """See `FaceDetector`."""
+        return self._own.detect(image)
+
+    def detect_frame(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
+        """See `FaceDetector`."""
+        return self._own.detect_frame(image)
+
+
 def make_detector(name: str = DEFAULT_DETECTOR, model_file: Path | None = None) -> FaceDetector:
-    """A new detector by name.
+    """A new detector by name, for any number of threads.
 
     model_file: where a detector's network lies (`yunet`, `mediapipe`); None looks where it is kept.
 
     Raises:
         FerBenchError: unknown name (near ones suggested), or a file that is missing or wrong.
     """
-    detector: FaceDetector = DETECTORS.load(name)(model_file=model_file)
-    return detector
+    return DetectorPerThread(partial(DETECTORS.load(name), model_file=model_file))
 
 
 def refuse_file(name: str, model_file: Path | None) -> None:

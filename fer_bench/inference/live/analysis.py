@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.inference.crop import crop_face
-from fer_bench.inference.detectors.base import DetectedFace, FaceDetector
+from fer_bench.inference.detectors.base import DetectedFace
 from fer_bench.inference.live.face_tracker import Smoother, Tracker, iou, steadied
 from fer_bench.inference.live.overlay import Overlay, TrackedFace
-from fer_bench.inference.predictor import named
-
-if TYPE_CHECKING:
-    from fer_bench.inference.classifier import FaceClassifier
+from fer_bench.inference.predictor import Predictor
 
 #: A face that the detector misses for less than this is still shown, or its box would flicker.
 HOLD_S = 0.25
@@ -25,21 +20,8 @@ HOLD_S = 0.25
 COVERED_IOU = 0.3
 
 
-@dataclass(frozen=True, kw_only=True)
-class UsedModels:
-    """What the next frames are analysed with."""
-
-    classifiers: tuple[FaceClassifier, ...]
-    make_detector: Callable[[], FaceDetector]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The classifiers', in order."""
-        return tuple(classifier.name for classifier in self.classifiers)
-
-
 class FrameAnalyser:
-    """Lives in the worker's thread, as its detector must.
+    """Frames one after another, for one thread.
 
     tracker: outlives the analyser, so that a session's numbers stay unique over its restarts.
     clock: the session's.
@@ -48,32 +30,40 @@ class FrameAnalyser:
     def __init__(self, tracker: Tracker, clock: Callable[[], float]) -> None:
         self._tracker = tracker
         self._clock = clock
-        self._models: UsedModels | None = None
-        self._detector: FaceDetector | None = None
+        self._predictors: Sequence[Predictor] = ()
         self._boxes = Smoother()
         self._averages: tuple[Smoother, ...] = ()
         self._recent: dict[int, tuple[TrackedFace, float]] = {}
 
     def analyse(
-        self, image: NDArray[np.uint8], models: UsedModels, *, smoothing: float, arrived: float
+        self,
+        image: NDArray[np.uint8],
+        predictors: Sequence[Predictor],
+        *,
+        smoothing: float,
+        arrived: float,
     ) -> Overlay:
-        """All faces of a frame, RGB uint8 `(H, W, 3)`, largest first."""
-        detector = self._switch(models)
+        """All faces of a frame, RGB uint8 `(H, W, 3)`, largest first.
+
+        predictors: of the same detector, which is asked once.
+        """
+        self._switch(predictors)
         started = time.perf_counter()
-        found = detector.detect_frame(image)
+        found = predictors[0].detect(image, video=True)
         detected = time.perf_counter()
-        tables = [_classify(classifier, image, found) for classifier in models.classifiers]
+        tables = [predictor.classify(image, found) for predictor in predictors]
         classified = time.perf_counter()
         tracks = self._tracker.update([face.box for face in found], arrived)
         self._forget()
         seen = [
-            self._follow(track, face, [table[i] for table in tables], models, smoothing)
+            self._follow(track, face, [table[i] for table in tables], smoothing)
             for i, (track, face) in enumerate(zip(tracks, found, strict=True))
         ]
+        classifiers = [predictor.classifier for predictor in predictors]
         return Overlay(
             faces=(*seen, *self._held(seen, arrived)),
-            models=models.names,
-            classes=tuple(classifier.emotions for classifier in models.classifiers),
+            models=tuple(classifier.name for classifier in classifiers),
+            classes=tuple(classifier.emotions for classifier in classifiers),
             size=(image.shape[0], image.shape[1]),
             arrived=arrived,
             made=self._clock(),
@@ -81,38 +71,23 @@ class FrameAnalyser:
             classify_ms=(classified - detected) * 1000,
         )
 
-    def _switch(self, models: UsedModels) -> FaceDetector:
-        """The detector for these models; averages of other models are dropped."""
-        before, detector = self._models, self._detector
-        if before is None or detector is None or before.make_detector is not models.make_detector:
-            detector = models.make_detector()
-        if before is None or not _same(before.classifiers, models.classifiers):
-            self._averages = tuple(Smoother() for _ in models.classifiers)
+    def _switch(self, predictors: Sequence[Predictor]) -> None:
+        """Averages of other models are dropped."""
+        if not _same(self._predictors, predictors):
+            self._averages = tuple(Smoother() for _ in predictors)
             self._recent = {}
-        self._models, self._detector = models, detector
-        return detector
+        self._predictors = predictors
 
     def _follow(
-        self,
-        track: int,
-        face: DetectedFace,
-        rows: list[NDArray[np.float64]],
-        models: UsedModels,
-        smoothing: float,
+        self, track: int, face: DetectedFace, rows: list[NDArray[np.float64]], smoothing: float
     ) -> TrackedFace:
         """rows: each model's probabilities of this face, `(C,)`."""
         shown = replace(face, box=steadied(self._boxes, track, face.box, smoothing))
-        predictions = [
-            named(shown, averages.smooth(track, row, smoothing), classifier.emotions)
-            for averages, row, classifier in zip(
-                self._averages, rows, models.classifiers, strict=True
-            )
+        first, *others = [
+            predictor.name(shown, averages.smooth(track, row, smoothing))
+            for predictor, averages, row in zip(self._predictors, self._averages, rows, strict=True)
         ]
-        return TrackedFace(
-            track=track,
-            prediction=predictions[0],
-            others=tuple(predictions[1:]),
-        )
+        return TrackedFace(track=track, prediction=first, others=tuple(others))
 
     def _held(self, seen: list[TrackedFace], arrived: float) -> list[TrackedFace]:
         """Faces that the detector only just missed, unless they were seen elsewhere; and those
@@ -152,15 +127,6 @@ def _distance(one: TrackedFace, other: TrackedFace) -> float:
     return float(np.linalg.norm(np.subtract(*(box[:2] + box[2:] / 2 for box in boxes))))
 
 
-def _classify(
-    classifier: FaceClassifier, image: NDArray[np.uint8], faces: list[DetectedFace]
-) -> NDArray[np.float64]:
-    """`(B, C)` probabilities of crops with this classifier's own margin."""
-    spec = classifier.model.input_spec
-    return classifier.probabilities([crop_face(image, face, spec) for face in faces])
-
-
-def _same(some: tuple[FaceClassifier, ...], others: tuple[FaceClassifier, ...]) -> bool:
-    return len(some) == len(others) and all(
-        one is other for one, other in zip(some, others, strict=True)
-    )
+def _same(some: Sequence[Predictor], others: Sequence[Predictor]) -> bool:
+    """Whether the same networks classify."""
+    return [id(one.classifier) for one in some] == [id(one.classifier) for one in others]

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors.base import FaceDetector
 from fer_bench.inference.files.images import check_image
-from fer_bench.inference.live.analysis import FrameAnalyser, UsedModels
+from fer_bench.inference.live.analysis import FrameAnalyser
 from fer_bench.inference.live.face_tracker import Tracker
 from fer_bench.inference.live.log import ErrorLog, Rate, SessionLog
 from fer_bench.inference.live.overlay import Overlay, TrackedFace, draw_overlay
+from fer_bench.inference.predictor import Predictor
 
 if TYPE_CHECKING:  # torch loads only when a network is opened
     from fer_bench.inference.classifier import FaceClassifier
@@ -117,7 +118,7 @@ class LiveSession:
         self._changed = threading.Condition()
         self._playing = False
         self._slot: tuple[NDArray[np.uint8], float] | None = None
-        self._models: UsedModels | None = None
+        self._predictors: tuple[Predictor, ...] = ()
         self._overlay: Overlay | None = None
         self._shown: NDArray[np.uint8] | None = None
         self._reset_figures()
@@ -131,15 +132,12 @@ class LiveSession:
         self._ages: deque[float] = deque(maxlen=AGES_KEPT)
         self._spent: deque[tuple[float, float]] = deque(maxlen=ANALYSES_KEPT)
 
-    def use(
-        self, classifiers: Sequence[FaceClassifier], make_detector: Callable[[], FaceDetector]
-    ) -> None:
+    def use(self, classifiers: Sequence[FaceClassifier], detector: FaceDetector) -> None:
         """Switches models from the next analysed frame on; the video goes on meanwhile.
 
         Args:
             classifiers: one, or up to `MOST_MODELS` to compare on the same faces.
-            make_detector: called in the worker's thread, again whenever another one is given: give
-                the same object while the detector stays.
+            detector: used in the worker's thread, as `make_detector` allows.
 
         Raises:
             FerBenchError: none or more classifiers than that.
@@ -147,7 +145,7 @@ class LiveSession:
         if not 1 <= len(classifiers) <= MOST_MODELS:
             raise FerBenchError(f"expected 1 to {MOST_MODELS} models, got {len(classifiers)}")
         with self._changed:
-            self._models = UsedModels(classifiers=tuple(classifiers), make_detector=make_detector)
+            self._predictors = tuple(Predictor(one, detector) for one in classifiers)
             self._changed.notify()
 
     def start(self) -> None:
@@ -213,7 +211,7 @@ class LiveSession:
         """How it goes just now."""
         now = self._clock()
         with self._changed:
-            overlay, models, playing = self._overlay, self._models, self._playing
+            overlay, predictors, playing = self._overlay, self._predictors, self._playing
             counts = self._frames, self._drawn, self._analysed
             ages, spent = list(self._ages), list(self._spent)
             fps = self._frame_rate.per_second(now)
@@ -233,7 +231,7 @@ class LiveSession:
             classify_ms=classify_ms,
             overlay_age_ms=age,
             faces=() if overlay is None else overlay.faces,
-            models=() if models is None else models.names,
+            models=tuple(predictor.classifier.name for predictor in predictors),
             log_dropped=self._log.dropped,
             error=self._errors.sentence(),
         )
@@ -272,17 +270,16 @@ class LiveSession:
                 if not self._playing:
                     return
                 assert self._slot is not None  # nosec B101  # waited for
-                assert self._models is not None  # nosec B101  # waited for
                 (image, arrived), self._slot = self._slot, None
-                models = self._models
+                predictors = self._predictors
             with self._errors.kept("analysing a frame"):
                 overlay = analyser.analyse(
-                    image, models, smoothing=self.settings.smoothing, arrived=arrived
+                    image, predictors, smoothing=self.settings.smoothing, arrived=arrived
                 )
                 self._publish(overlay)
 
     def _has_work(self) -> bool:
-        return self._slot is not None and self._models is not None
+        return self._slot is not None and bool(self._predictors)
 
     def _publish(self, overlay: Overlay) -> None:
         self._log.add(overlay)

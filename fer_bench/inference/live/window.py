@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Protocol
 
 import cv2
@@ -12,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.inference.classifier import FaceClassifier
-from fer_bench.inference.detectors.base import make_detector
 from fer_bench.inference.live.session import LiveSession, LiveSettings
+from fer_bench.inference.predictor import Predictor
 
 TITLE = "FER Bench"
 QUIT = (ord("q"), ord("Q"), 27)
@@ -32,17 +30,15 @@ class Window(Protocol):
         ...
 
 
-def watch(window: Window, classifier: FaceClassifier, detector: str, *, mirror: bool) -> None:
+def watch(window: Window, predictor: Predictor, *, mirror: bool) -> None:
     """Shows every frame with its faces named until the user or the camera ends it.
 
     Raises:
-        FerBenchError: an unknown detector, or one whose file is missing.
         RunFailed: the camera ended.
     """
-    make_detector(detector)  # a wrong name is said here, not by the worker
     session = LiveSession()
     session.settings = LiveSettings(mirror=mirror)
-    session.use((classifier,), partial(make_detector, detector))
+    session.use([predictor.classifier], predictor.detector)
     session.start()
     try:
         while True:

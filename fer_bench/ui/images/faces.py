@@ -102,11 +102,9 @@ def crop(
     result: Result, treatment: Treatment, number: int, run: str, classifier: FaceClassifier
 ) -> NDArray[np.uint8]:
     """Face `number` (from 0) as its model takes it: uint8 `(S, S, 3)` RGB."""
-    from fer_bench.inference.crop import crop_face
-
     image = image_of(result.picture, result.picture.key, treatment.adjustment)
-    face = result.analyses[run].faces[number].face
-    return crop_face(image, face, classifier.model.input_spec)
+    (cut,) = classifier.crops(image, [result.analyses[run].faces[number].face])
+    return cut
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fer_bench.backends.registry import AUTO
-from fer_bench.inference.detectors.base import FaceDetector, make_detector
+from fer_bench.inference.detectors.base import make_detector
 from fer_bench.inference.live.log import ErrorLog
 from fer_bench.inference.live.session import LiveSession
 from fer_bench.ui.models import opener
@@ -20,17 +20,6 @@ if TYPE_CHECKING:  # torch loads only when a network is opened
 
 #: Open at once: it answers while the fastest back end is still being chosen.
 FIRST_BACKEND = "torch-fp32"
-
-
-@cache
-def detector_factory(name: str) -> partial[FaceDetector]:
-    """Makes detectors of this name; the same object for the same name, as `LiveSession` wants it.
-
-    Raises:
-        FerBenchError: no such detector, or its file is missing.
-    """
-    make_detector(name)
-    return partial(make_detector, name)
 
 
 class ModelOpener:
@@ -82,8 +71,8 @@ class ModelOpener:
                     return
                 wanted, stage, detector = self._wanted, self._stages.pop(0), self._detector
             with self._errors.kept("opening the models"):
-                factory = detector_factory(detector)
+                finder = make_detector(detector)
                 classifiers = [open_model() for open_model in stage]
                 with self._lock:
                     if wanted == self._wanted:  # not chosen anew meanwhile
-                        self._session.use(classifiers, factory)
+                        self._session.use(classifiers, finder)

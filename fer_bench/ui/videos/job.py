@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class VideoReport:
     name: str
     table: Path
     copy: Path
-    emotions: tuple[str, ...] = ()
+    emotions: tuple[str, ...]
     frames: list[FileResult] = field(default_factory=list)
     people: People = field(default_factory=People)
     problems: list[str] = field(default_factory=list)
@@ -68,24 +68,23 @@ class VideoJob:
     report: may be read at any time; whole once the job is `finished`.
     """
 
-    def __init__(
-        self, video: Video, make_predictor: Callable[[], Predictor], *, every: int = 1
-    ) -> None:
+    def __init__(self, video: Video, predictor: Predictor, *, every: int = 1) -> None:
         """Starts it.
 
-        Args:
-            make_predictor: called in the thread.
-            every: which frames are analysed: each, each second one, ...
+        every: which frames are analysed: each, each second one, ...
         """
         folder = Path(tempfile.mkdtemp(prefix="fer-bench-video-"))
         report = VideoReport(
-            name=video.name, table=folder / "faces.csv", copy=folder / "annotated.mp4"
+            name=video.name,
+            table=folder / "faces.csv",
+            copy=folder / "annotated.mp4",
+            emotions=predictor.classifier.emotions,
         )
         self.report = report
         self._state = _State()
         self._thread = threading.Thread(
             target=_analyse,
-            args=(video, make_predictor, every, report, self._state),
+            args=(video, predictor, every, report, self._state),
             name="video",
             daemon=True,
         )
@@ -143,15 +142,13 @@ class _State:
 
 def _analyse(
     video: Video,
-    make_predictor: Callable[[], Predictor],
+    predictor: Predictor,
     every: int,
     report: VideoReport,
     state: _State,
 ) -> None:
     problem: str | None = FAULT  # stays where something unforeseen ends the thread
     try:
-        predictor = make_predictor()
-        report.emotions = predictor.classifier.emotions
         with FileReport(report.table, Csv, report.emotions) as table:
             for result in predict_video(
                 predictor,
