@@ -18,7 +18,7 @@ from benchmarks import damage_examples as examples
 from benchmarks import damaged_readers as readers
 from benchmarks import hostile_inputs as hostile
 from benchmarks.damage import damaged
-from fer_bench.inference.files.history import History
+from fer_bench.inference.history import History
 from fer_bench.training.checkpoint import save_checkpoint
 
 Files = dict[str, bytes]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from uuid import uuid4
+
+from fer_bench.errors import RunFailed
 
 
 def cache_dir() -> Path:
@@ -46,3 +49,44 @@ def write_atomically(
     finally:  # after the renaming there is nothing left to remove
         for leftover in temporary.values():
             leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def saving(path: Path) -> Iterator[None]:
+    """Turns what goes wrong on the disk into a sentence.
+
+    Raises:
+        RunFailed: it is full or not writable.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunFailed(
+            f"cannot write {path}: {error.strerror or error}: free some space or choose another "
+            "place"
+        ) from None
+
+
+@contextmanager
+def finished_file(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that becomes `path` when the block ends well, or vanishes.
+
+    Raises:
+        OSError: no folder or file can be made there.
+    """
+    temporary = path.with_name(f".{uuid4().hex}.tmp{path.suffix}")
+    if what := in_the_way(path):
+        raise FileExistsError(errno.EEXIST, f"{what} is in the way")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def in_the_way(path: Path) -> str | None:
+    """What lies at a path that no file can replace."""
+    if not os.path.lexists(path) or os.path.isfile(path):  # noqa: PTH113  # False for long names
+        return None
+    return "a folder" if os.path.isdir(path) else "a device or pipe"  # noqa: PTH112

@@ -15,6 +15,7 @@ from fer_bench.cli.commands import (
     dashboard,
     data,
     export,
+    fetch,
     listings,
     predict,
     push,
@@ -55,7 +56,7 @@ app.command()(robustness.robustness)
 app.command()(robustness.transfer)
 app.command()(explain.explain)
 app.command()(predict.predict)
-app.command()(predict.fetch)
+app.command()(fetch.fetch)
 app.command()(compare.compare)
 app.command()(score.score)
 app.command()(human_line.human_line)

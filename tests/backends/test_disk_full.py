@@ -32,8 +32,9 @@ from fer_bench.data.load import read_source
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.features.cache import write_whole
 from fer_bench.inference.files.batch import FileResult
-from fer_bench.inference.files.history import History
-from fer_bench.inference.files.writers import AnnotatedImages, Csv, FileReport, JsonLines
+from fer_bench.inference.files.copies import AnnotatedImages
+from fer_bench.inference.files.writers import Csv, FileReport, JsonLines
+from fer_bench.inference.history import History
 from fer_bench.models.export_metadata import describe
 from fer_bench.results.reports.exports import ExportsFile, add_export
 from fer_bench.results.reports.latency_files import add_report

@@ -31,10 +31,10 @@ from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.base import DetectedFace, WholeImage
 from fer_bench.inference.files import batch as batching
 from fer_bench.inference.files.batch import FileResult, predict_files
+from fer_bench.inference.files.copies import plan_outputs
 from fer_bench.inference.files.images import read_image
 from fer_bench.inference.files.inputs import find_inputs
 from fer_bench.inference.files.summary import Summary
-from fer_bench.inference.files.writers import plan_outputs
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest

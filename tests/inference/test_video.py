@@ -19,11 +19,12 @@ from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.base import WholeImage
+from fer_bench.inference.drawing.faces import annotate
 from fer_bench.inference.files import video_writer
 from fer_bench.inference.files.batch import FileResult
+from fer_bench.inference.files.copies import WRITTEN_VIDEOS
 from fer_bench.inference.files.images import read_image
 from fer_bench.inference.files.video import predict_video
-from fer_bench.inference.files.writers import WRITTEN_VIDEOS, draw_faces
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
@@ -151,7 +152,7 @@ def test_the_copy_keeps_frames_times_and_sound_and_shows_the_faces(predictor, tm
         assert file.streams.video[0].codec_context.name == "h264"
     for number, (before, after) in enumerate(zip(decoded(clip), decoded(copy), strict=True)):
         plain, shown = (frame.to_ndarray(format="rgb24") for frame in (before, after))
-        expected = draw_faces(plain, results[number // every].faces, FER2013)
+        expected = annotate(plain, results[number // every].faces, FER2013)
         assert apart(shown, expected) < 5 < apart(shown, plain)
     assert sorted(p.name for p in copy.parent.iterdir()) == ["copy.mp4"]
 

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from fer_bench import plots
 from fer_bench.emotions import COLOURS, EXPRESSIO, FER2013
 from fer_bench.inference.adjust import Adjustment
-from fer_bench.inference.files.history import History
+from fer_bench.inference.history import History
 from fer_bench.inference.predictor import Analysis
 from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.ui.images.faces import annotated_files

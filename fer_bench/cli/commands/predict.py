@@ -1,4 +1,4 @@
-"""`predict`: faces and emotions of images and videos; `fetch`: what that may need."""
+"""`predict`: faces and emotions of images and videos."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from fer_bench.backends.registry import BACKENDS
-from fer_bench.cli.console import err, interruptible, print_json, progress_bars, say_next, say_step
+from fer_bench.cli.console import err, interruptible, progress_bars, say_next, say_step
 from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
-from fer_bench.errors import FerBenchError, RunFailed, suggest
+from fer_bench.errors import FerBenchError, RunFailed
 
 if TYPE_CHECKING:
     from fer_bench.inference.files.batch import FileResult
@@ -89,9 +89,9 @@ def predict(
     Example: python -m fer_bench predict default photos/ clip.mp4 --out annotated --csv faces.csv
     """
     with quick_imports():
+        from fer_bench.inference.files.copies import AnnotatedImages, plan_outputs
         from fer_bench.inference.files.inputs import find_inputs
         from fer_bench.inference.files.summary import Summary
-        from fer_bench.inference.files.writers import AnnotatedImages, plan_outputs
         from fer_bench.inference.load import open_predictor
 
     stdout = sys.stdout  # itself, not what progress bars on a terminal put in its place
@@ -135,60 +135,6 @@ def _say_next(folder: Path | None, paths: Sequence[str], run: str, store: Result
         say_step(f"open {folder}")
     else:
         say_next(f"predict {shlex.join([run, *paths[:3]])} --out annotated", store)
-
-
-def fetch(
-    what: Annotated[
-        str,
-        typer.Argument(
-            help="The network (230 KB) of a face detector, yunet or mediapipe; or the data set "
-            "fer2013."
-        ),
-    ],
-    source: Annotated[
-        str | None,
-        typer.Option("--from", help="For fer2013: another data set of Kaggle, as OWNER/NAME."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Download what FER Bench can use but does not come with.
-
-    Networks are checked by their SHA-256. FER2013 comes through Kaggle's client (`pip install
-    kagglehub`) into its own cache; the data set's terms apply.
-
-    Example: python -m fer_bench fetch fer2013
-    """
-    from fer_bench.inference.detectors.network_file import NETWORK_FILES
-
-    if source is not None and what != "fer2013":
-        raise FerBenchError("--from is for fer2013: leave it out")
-    if what == "fer2013":
-        place = _fetch_fer2013(source)
-    elif what in NETWORK_FILES:
-        with progress_bars() as progress:
-            place = NETWORK_FILES[what].fetch(progress)
-    else:
-        known = suggest(what, [*NETWORK_FILES, "fer2013"])
-        raise FerBenchError(f"unknown thing to fetch {what!r}: {known}")
-    if as_json:
-        print_json({"name": what, "file": str(place)})
-    else:
-        sys.stdout.write(f"{place}\n")
-        if what == "fer2013":
-            say_next(f"data check {shlex.quote(str(place))}")
-        else:
-            say_next(f"predict default YOUR_PHOTO --detector {what}")
-
-
-def _fetch_fer2013(handle: str | None) -> Path:
-    """The folder of what came; says how to use it."""
-    from fer_bench.data.load import recognise
-    from fer_bench.hubs.kaggle import FER2013, fetch_dataset
-
-    place = fetch_dataset(handle or FER2013)
-    kind = recognise(place)  # raises where it is no data set at all
-    err.print(f"read as {kind}; use it with --data {shlex.quote(str(place))}", markup=False)
-    return place
 
 
 def _is_camera(word: str) -> bool:
@@ -237,7 +183,7 @@ class _Outputs:
 
     def reports(self, stdout: TextIO, emotions: Sequence[str], stack: ExitStack) -> list[Report]:
         """The reports of rows, open until the stack ends."""
-        from fer_bench.inference.files.writers import Csv, FileReport, JsonArray, JsonLines
+        from fer_bench.inference.files.writers import Csv, FileReport, JsonArray, JsonLines, Lines
 
         reports: list[Report] = []
         with_sets = partial(Csv, with_sets=self.sets is not None)
@@ -255,7 +201,7 @@ class _Outputs:
         if self.as_json:
             reports.append(stack.enter_context(JsonArray(stdout, emotions)))
         elif not (self.out or self.csv or self.jsonl or self.video):
-            reports.append(_Lines(stdout))
+            reports.append(Lines(stdout))
         return reports
 
 
@@ -347,28 +293,6 @@ def _onto(stdout: TextIO) -> Iterator[None]:
             f"cannot write the results to standard output: {error.strerror or error}: free some "
             "space or choose another place"
         ) from None
-
-
-class _Lines:
-    """One line per image or frame, for reading."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def write(self, result: FileResult) -> None:
-        if result.error is not None:  # told on stderr
-            return
-        place = str(result.path).encode("utf-8", "backslashreplace").decode()
-        if result.time_s is not None:
-            place += f" at {result.time_s:.2f} s"
-        faces = ", ".join(
-            f"{face.emotion} {face.score:.0%}"
-            + (f" of {{{' '.join(face.emotion_set)}}}" if face.emotion_set else "")
-            for face in result.faces
-        )
-        # On a terminal through what the bars put in place of stdout, so that they stay below.
-        file = sys.stdout if self._file.isatty() else self._file
-        file.write(f"{place}: {faces or 'no face'}\n")
 
 
 def _name_error(result: FileResult, summary: Summary) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from fer_bench.formatting import how_many
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.people import People
-from fer_bench.inference.files.writers import finished_file, saving
+from fer_bench.storage import finished_file, saving
 
 #: In the folder of the annotated copies.
 NAMES = ("summary.json", "summary.txt")

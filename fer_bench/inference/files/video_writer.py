@@ -15,10 +15,11 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from fer_bench.errors import RunFailed
+from fer_bench.inference.drawing.faces import annotate, numbers
 from fer_bench.inference.files.video_reader import Frame, VideoReader
 from fer_bench.inference.files.video_sound import SoundTrack
-from fer_bench.inference.files.writers import draw_faces, finished_file, saving
 from fer_bench.inference.predictor import FacePrediction
+from fer_bench.storage import finished_file, saving
 
 #: Encoders of pictures, the first that is there; with the finest clock that each can count.
 ENCODERS = {"libx264": Fraction(1, 2**31 - 1), "mpeg4": Fraction(1, 60_000)}
@@ -58,7 +59,8 @@ class AnnotatedCopy:
         """Appends a frame, given as its upright RGB image, with the faces' numbers over time."""
         with self._attempt() as is_open:
             if is_open:
-                self._encode(frame, draw_faces(image, faces, self._emotions, tracks))
+                names = numbers(faces, tracks)
+                self._encode(frame, annotate(image, faces, self._emotions, names=names))
 
     def _encode(self, frame: Frame, drawn: NDArray[np.uint8]) -> None:
         with _encoding(self._target):

@@ -1,41 +1,25 @@
-"""Results as CSV, JSON and annotated images: written as they come, named when complete."""
+"""Results as CSV and JSON: written as they come, named when complete."""
 
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TextIO
-from uuid import uuid4
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.errors import RunFailed
 from fer_bench.formatting import defused
-from fer_bench.inference.drawing.faces import annotate, numbers
+from fer_bench.inference.detectors.base import BOX_COLUMNS
 from fer_bench.inference.files.batch import FileResult
-from fer_bench.inference.files.inputs import Input
 from fer_bench.inference.files.people import People
 from fer_bench.inference.predictor import FacePrediction
-
-#: Names that an annotated image keeps; others get `.png` behind theirs.
-WRITTEN_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-#: Pixels; where none is given, they have room.
-LARGEST_SIDES = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
-#: Names that an annotated video keeps; others get `.mp4`. (Matroska counts whole milliseconds.)
-WRITTEN_VIDEOS = (".mp4", ".m4v", ".mov")
-QUALITY = 92
-BOX_COLUMNS = ("x", "y", "width", "height")
+from fer_bench.storage import finished_file, saving
 
 
 class Report(Protocol):
@@ -65,6 +49,28 @@ def as_entry(result: FileResult, emotions: Sequence[str]) -> dict[str, Any]:
         for face, track in zip_longest(result.faces, result.tracks)
     ]
     return entry | {"faces": faces, "backend": result.backend, "error": result.error}
+
+
+class Lines:
+    """One line per image or frame, for reading."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, result: FileResult) -> None:
+        if result.error is not None:  # told on stderr
+            return
+        place = str(result.path).encode("utf-8", "backslashreplace").decode()
+        if result.time_s is not None:
+            place += f" at {result.time_s:.2f} s"
+        faces = ", ".join(
+            f"{face.emotion} {face.score:.0%}"
+            + (f" of {{{' '.join(face.emotion_set)}}}" if face.emotion_set else "")
+            for face in result.faces
+        )
+        # On a terminal through what the bars put in place of stdout, so that they stay below.
+        file = sys.stdout if self._file.isatty() else self._file
+        file.write(f"{place}: {faces or 'no face'}\n")
 
 
 class JsonLines:
@@ -243,161 +249,3 @@ class FileReport:
         except RunFailed:
             self._fails = True
             raise
-
-
-class AnnotatedImages:
-    """A copy of each image with its faces drawn on it; frames of videos are not for it."""
-
-    def __init__(self, targets: Mapping[Path, Path], emotions: Sequence[str]) -> None:
-        self._targets = targets
-        self._emotions = emotions
-
-    def write(self, result: FileResult) -> None:
-        """Writes the copy of one image.
-
-        Raises:
-            RunFailed: it has too many pixels for such a file, or the disk is full or not writable.
-        """
-        target = self._targets.get(result.path)
-        if target is None or result.image is None or result.frame is not None:
-            return
-        drawn = draw_faces(result.image, result.faces, self._emotions)
-        largest = LARGEST_SIDES.get(target.suffix.lower(), max(drawn.shape))
-        if max(drawn.shape) > largest:
-            raise RunFailed(
-                f"cannot write {target}: expected at most {largest:,} pixels a side in such a "
-                f"picture, got {drawn.shape[1]}x{drawn.shape[0]}: make {result.path} smaller or "
-                "rename it to .png"
-            )
-        with saving(target), finished_file(target) as temporary:
-            Image.fromarray(drawn).save(temporary, quality=QUALITY)
-
-    def attempt(self, result: FileResult) -> FileResult:
-        """As `write`; where that fails, the result with its error."""
-        try:
-            self.write(result)
-        except RunFailed as error:
-            return replace(result, error=str(error), unwritten=True)
-        return result
-
-
-def draw_faces(
-    image: NDArray[np.uint8],
-    faces: Sequence[FacePrediction],
-    emotions: Sequence[str],
-    tracks: Sequence[int] = (),
-) -> NDArray[np.uint8]:
-    """The annotated image; several faces get their numbers in the CSV: of videos their tracks."""
-    return annotate(image, faces, emotions, names=numbers(faces, tracks))
-
-
-def plan_outputs(
-    inputs: Sequence[Input],
-    *,
-    out: Path | None = None,
-    video: Path | None = None,
-    reports: Sequence[Path] = (),
-) -> dict[Path, Path]:
-    """Where the annotated copy of each input goes, by its path.
-
-    Args:
-        out: folder for copies of everything.
-        video: name for the copy of the one video among the inputs.
-        reports: other files that will be written.
-
-    Raises:
-        FerBenchError: one output would overwrite an input or another output, or one of those that
-            were named cannot be made. (Of a copy in `out` that is said when it is written.)
-    """
-    copies = {} if out is None else _names_in(out, inputs)
-    if video is not None:
-        videos = [one.path for one in inputs if one.is_video]
-        if len(videos) != 1:
-            raise FerBenchError(
-                f"--video takes the copy of one video, the inputs have {len(videos)}: name one "
-                "video, or say --out FOLDER"
-            )
-        if video.suffix.lower() not in WRITTEN_VIDEOS:
-            raise FerBenchError(
-                f"cannot write a video as {video}: expected a name that ends in "
-                f"{', '.join(WRITTEN_VIDEOS)}"
-            )
-        copies[videos[0]] = video
-    named = [path for path in (video, *reports) if path is not None]
-    _check_places(inputs, out, [*copies.values(), *reports], named)
-    return copies
-
-
-def _names_in(out: Path, inputs: Sequence[Input]) -> dict[Path, Path]:
-    """A name in `out` for each input: the folders kept, no name twice."""
-    taken: set[str] = set()
-    names = {}
-    for one in inputs:
-        suffixes, other = (WRITTEN_VIDEOS, ".mp4") if one.is_video else (WRITTEN_IMAGES, ".png")
-        suffix = one.name.suffix
-        tail = suffix if suffix.lower() in suffixes else suffix + other
-        name, number = one.name.with_suffix(tail), 1
-        while str(name).casefold() in taken:  # a.gif beside a.gif.png, A.jpg beside a.jpg
-            number += 1
-            name = one.name.with_name(f"{one.name.stem}-{number}{tail}")
-        taken.add(str(name).casefold())
-        names[one.path] = out / name
-    return names
-
-
-def _check_places(
-    inputs: Sequence[Input], out: Path | None, outputs: Sequence[Path], named: Sequence[Path]
-) -> None:
-    if out is not None and os.path.exists(out) and not out.is_dir():  # noqa: PTH110  # long names
-        raise FerBenchError(f"--out {out} is a file: expected a folder")
-    taken = {one.path.resolve(): f"the input {one.path}" for one in inputs}
-    for path in outputs:
-        place = path.resolve()
-        if place in taken:
-            raise FerBenchError(
-                f"{path} would overwrite {taken[place]}: choose another name or folder"
-            )
-        if path in named and (what := _in_the_way(path)):
-            raise FerBenchError(f"cannot write {path}: it is {what}; choose another name")
-        taken[place] = f"the output {path}"
-
-
-def _in_the_way(path: Path) -> str | None:
-    """What lies at a path that no file can replace."""
-    if not os.path.lexists(path) or os.path.isfile(path):  # noqa: PTH113  # False for long names
-        return None
-    return "a folder" if os.path.isdir(path) else "a device or pipe"  # noqa: PTH112
-
-
-@contextmanager
-def saving(path: Path) -> Iterator[None]:
-    """Turns what goes wrong on the disk into a sentence.
-
-    Raises:
-        RunFailed: it is full or not writable.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise RunFailed(
-            f"cannot write {path}: {error.strerror or error}: free some space or choose another "
-            "place"
-        ) from None
-
-
-@contextmanager
-def finished_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that becomes `path` when the block ends well, or vanishes.
-
-    Raises:
-        OSError: no folder or file can be made there.
-    """
-    temporary = path.with_name(f".{uuid4().hex}.tmp{path.suffix}")
-    if what := _in_the_way(path):
-        raise FileExistsError(errno.EEXIST, f"{what} is in the way")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_bench.formatting import escape, how_many, percent
+from fer_bench.inference.detectors.base import BOX_COLUMNS
 from fer_bench.ui.images.upload import Result, Treatment, image_of
 from fer_bench.ui.models import weights_changed
 
@@ -34,7 +35,6 @@ FACE_SIDE = 240
 #: A picture on the page is at most this high, pixels.
 SHOWN_HEIGHT = 480
 JPEG_QUALITY = 90
-BOX_COLUMNS = ("x", "y", "width", "height")
 COLUMNS = ("image", "face", "model", "emotion", "score")
 #: What a `face_table` leaves to the file.
 FILE_ONLY = (*BOX_COLUMNS, "detector_score")
@@ -170,7 +170,7 @@ def face_table(results: Sequence[Result], emotions: Mapping[str, Sequence[str]])
         every emotion that any model knows, the box `x, y, width, height` in pixels of the
         adjusted picture, `detector_score`, and `problem`, empty where there is none.
     """
-    from fer_bench.inference.files.writers import BOX_COLUMNS, face_row
+    from fer_bench.inference.files.writers import face_row
 
     rows: list[dict[str, object]] = []
     for result in results:
@@ -234,7 +234,7 @@ def annotated_files(
     results: Sequence[Result], treatment: Treatment, emotions: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str, bytes]]:
     """Name and JPEG of every readable picture as every model sees it, one at a time."""
-    from fer_bench.inference.files.history import LONGEST
+    from fer_bench.inference.history import LONGEST
 
     for result in results:
         side = LONGEST if max(result.size) > LONGEST else None

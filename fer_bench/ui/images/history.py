@@ -9,7 +9,7 @@ import streamlit as st
 
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, how_many, percent
-from fer_bench.inference.files.history import History, HistoryEntry
+from fer_bench.inference.history import History, HistoryEntry
 from fer_bench.settings import Settings
 from fer_bench.ui.access import VARIABLE as ALLOW
 from fer_bench.ui.access import may_name_paths
