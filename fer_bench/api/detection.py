@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,7 +20,7 @@ from fer_bench.api.settings import ServeSettings
 from fer_bench.api.uploads import Picture
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
-from fer_bench.inference.detectors.base import DetectedFace, make_detector
+from fer_bench.inference.detectors.base import DetectedFace, make_detector, shrunk_to
 from fer_bench.inference.files.images import decode_image
 from fer_bench.inference.predictor import Predictor
 from fer_bench.studies.explain.heat_map import explain, overlay_heat
@@ -108,17 +107,10 @@ class DetectorPool:
         return Detections(
             image=image if asking.keep_image else None,
             faces=faces,
-            crops=[_fitted(crop) for crop in explained],
-            # Prepared here: crops are views of the image, which would all wait in memory.
+            # Copied and prepared here: crops are views of the image, which would wait in memory.
+            crops=[shrunk_to(crop, HEAT_SIDE)[0].copy() for crop in explained],
             prepared=predictor.classifier.prepare(crops) if crops else None,
         )
-
-
-def _fitted(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A copy of at most `HEAT_SIDE` pixels a side."""
-    factor = min(HEAT_SIDE / max(crop.shape[:2]), 1.0)
-    size = max(round(crop.shape[1] * factor), 1), max(round(crop.shape[0] * factor), 1)
-    return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def heat_map(classifier: FaceClassifier, crop: NDArray[np.uint8], emotion: str) -> str:
