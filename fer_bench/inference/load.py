@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,15 +11,17 @@ from fer_bench.inference.classifier import FaceClassifier, open_classifier
 from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, make_detector
 from fer_bench.inference.files.images import Picture
 from fer_bench.inference.predictor import Analysis, Predictor
-from fer_bench.results.store import StoredRun, open_results, read_run
+from fer_bench.results.store import StoredRun, open_results
 
 
 def load(
-    run: str = "default",
+    run: str | Path | StoredRun = "default",
     *,
     results: str | Path | None = None,
     detector: str = DEFAULT_DETECTOR,
+    detector_file: Path | None = None,
     backend: str = AUTO,
+    sets: float | None = None,
 ) -> Predictor:
     """A trained run with a face detector.
 
@@ -28,53 +29,33 @@ def load(
 
     Args:
         run: its name, `dataset/run`, its folder, `hub:ORG/NAME` for one of the Hugging Face hub, or
-            `default` for the shipped model.
+            `default` for the shipped model; or one that `open_results` gave.
         results: where runs are, see `open_results`.
         detector: `haar`, `yunet`, `mediapipe`, or `whole` for pictures that are a face already.
+        detector_file: the network of `yunet` or `mediapipe`; None looks where `fetch` puts it.
         backend: `auto` measures once which of the back ends is fastest here.
+        sets: how often a face's set of emotions shall hold the true one, such as 0.9; None for no
+            sets.
 
     Raises:
-        FerBenchError: no such run, detector or back end, or a run without weights.
+        FerBenchError: no such run, detector or back end, a run without weights, or sets that are
+            not to be had.
 
     Examples:
         >>> predictor = load("default", backend="torch-fp32")
         >>> predictor.classifier.emotions
         ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
     """
-    stored = open_results(results).find(run)
-    classifier = _open(stored.folder.resolve(), stored.name, backend, _written(stored))
-    return Predictor(classifier, make_detector(detector))
-
-
-def open_predictor(
-    run: StoredRun,
-    *,
-    detector: str = DEFAULT_DETECTOR,
-    detector_file: Path | None = None,
-    backend: str = AUTO,
-    sets: float | None = None,
-) -> Predictor:
-    """A run of a results store with a face detector, for commands; see `load`.
-
-    Args:
-        run: the trained run.
-        detector: as for `load`.
-        detector_file: see `make_detector`.
-        backend: as for `load`.
-        sets: how often the set of emotions holds the true one, in (0, 1); None for no sets.
-
-    Raises:
-        FerBenchError: as `load`, or a level of sets that is none or cannot be reached.
-    """
+    stored = run if isinstance(run, StoredRun) else open_results(results).find(str(run))
     finder = make_detector(detector, detector_file)  # before the model, which takes longer
     if sets is not None:
         require_level(sets)
-    classifier = open_classifier(run, backend)
+    classifier = _open(stored, backend, _written(stored))
     return Predictor(classifier, finder, None if sets is None else classifier.set_rule(sets))
 
 
 def predict(
-    picture: Picture, run: str = "default", *, results: str | Path | None = None
+    picture: Picture, run: str | Path | StoredRun = "default", *, results: str | Path | None = None
 ) -> Analysis:
     """The faces of one picture and their emotions.
 
@@ -100,6 +81,5 @@ def _written(run: StoredRun) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4)
-def _open(folder: Path, name: str, backend: str, written: tuple[int, ...]) -> FaceClassifier:
-    # A run of the hub lies in a folder that is called after its commit.
-    return open_classifier(replace(read_run(folder), name=name), backend)
+def _open(run: StoredRun, backend: str, written: tuple[int, ...]) -> FaceClassifier:
+    return open_classifier(run, backend)

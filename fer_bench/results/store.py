@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +64,7 @@ class StoredRun:
     dataset: str
     name: str
     folder: Path
-    record: RunRecord | None
+    record: RunRecord | None = field(hash=False)
     problem: str | None
     own: bool = False
 

@@ -92,6 +92,22 @@ def test_a_run_that_is_not_there_is_one_sentence() -> None:
         fer_bench.load("defualt")
 
 
+def test_a_run_of_a_store_opens_with_sets_of_emotions() -> None:
+    run = fer_bench.open_results().find("default")
+    predictor = fer_bench.load(run, sets=0.9, backend="torch-fp32")
+    (face,) = predictor.predict(SAMPLE).faces
+    assert face.emotion_set[0] == face.emotion
+    assert fer_bench.load(run.folder, backend="torch-fp32").classifier.name == run.name
+    with pytest.raises(FerBenchError, match="expected a coverage between 0 and 1"):
+        fer_bench.load(run, sets=1.5)
+
+
+@table("run", [None, 7, "", "no/such"])
+def test_what_is_no_run_is_one_sentence(run: object) -> None:
+    with pytest.raises(FerBenchError, match="unknown run"):
+        fer_bench.load(run)  # type: ignore[arg-type]
+
+
 def train_a_little(results: Path, *, force: bool = False) -> StoredRun:
     return fer_bench.train(
         "keras_cnn",

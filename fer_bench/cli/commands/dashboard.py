@@ -138,10 +138,10 @@ def live(
     Example: python -m fer_bench live --camera 0
     """
     from fer_bench.inference.live.window import open_window, watch
-    from fer_bench.inference.load import open_predictor
+    from fer_bench.inference.load import load
 
     store = _or_shipped(store)
     with open_window(camera) as window:
         err.print("loading the model", markup=False)
-        watch(window, open_predictor(store.find(run), detector=detector), mirror=mirror)
+        watch(window, load(store.find(run), detector=detector), mirror=mirror)
     say_next("app", store)

@@ -92,7 +92,7 @@ def predict(
         from fer_bench.inference.files.copies import AnnotatedImages, plan_outputs
         from fer_bench.inference.files.inputs import find_inputs
         from fer_bench.inference.files.summary import Summary
-        from fer_bench.inference.load import open_predictor
+        from fer_bench.inference.load import load
 
     stdout = sys.stdout  # itself, not what progress bars on a terminal put in its place
     outputs = _Outputs(out=out, csv=csv, jsonl=jsonl, video=video, as_json=as_json, sets=sets)
@@ -107,7 +107,7 @@ def predict(
         for sentence in found.passed_over:
             err.print(sentence, markup=False)
         copies = plan_outputs(inputs, out=out, video=video, reports=outputs.files)
-        predictor = open_predictor(
+        predictor = load(
             store.find(run),
             detector=detector,
             detector_file=detector_file,
@@ -144,11 +144,11 @@ def _is_camera(word: str) -> bool:
 
 def _watch_camera(word: str, run: str, store: ResultsStore, detector: str, backend: str) -> None:
     from fer_bench.inference.live.window import open_window, watch
-    from fer_bench.inference.load import open_predictor
+    from fer_bench.inference.load import load
 
     with open_window(0 if word == "camera" else int(word)) as window:
         stored = store.find(run)
-        watch(window, open_predictor(stored, detector=detector, backend=backend), mirror=True)
+        watch(window, load(stored, detector=detector, backend=backend), mirror=True)
 
 
 @dataclass(frozen=True, kw_only=True)
