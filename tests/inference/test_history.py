@@ -22,7 +22,7 @@ from table_fixtures import table
 
 from fer_bench import urls
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.files import history as module
+from fer_bench.inference import history as module
 from fer_bench.inference.history import FACES_FILE, IMAGE_FILE, MARKER, UNFINISHED, History
 
 ROWS = [{"emotion": "happy", "score": 0.93, "box": [1, 2, 3, 4]}, {"emotion": "sad", "score": 0.5}]
