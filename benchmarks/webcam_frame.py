@@ -25,10 +25,7 @@ from PIL import Image
 from torchvision import models, transforms
 
 from fer_bench.environment import capture
-from fer_bench.inference.classifier import open_classifier
-from fer_bench.inference.detectors.base import make_detector
-from fer_bench.inference.predictor import Predictor
-from fer_bench.results.store import ResultsStore
+from fer_bench.inference.load import load
 
 FACE = Path("assets/samples/astronaut.jpg")
 Look = Callable[[NDArray[np.uint8]], int]
@@ -67,9 +64,9 @@ def their_loop() -> Look:
 
 
 def our_loop(run: str, results: Path) -> tuple[Look, str]:
-    classifier = open_classifier(ResultsStore(results).find(run))
-    predictor = Predictor(classifier, make_detector())
-    return lambda frame: len(predictor.predict(frame, video=True).faces), classifier.backend.name
+    predictor = load(run, results=results)
+    backend = predictor.classifier.backend.name
+    return lambda frame: len(predictor.predict(frame, video=True).faces), backend
 
 
 def main() -> None:

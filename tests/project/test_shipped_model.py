@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_bench.inference.classifier import open_classifier
-from fer_bench.inference.detectors.base import make_detector
-from fer_bench.inference.predictor import Predictor
+from fer_bench.inference.load import load
 from fer_bench.models.weights import read_card
 from fer_bench.results.lineage import same_data_only
 from fer_bench.results.store import DEFAULT, ResultsStore, StoredRun
@@ -41,7 +39,6 @@ def test_its_record_is_comparable_and_its_temperature_fitted(shipped: StoredRun)
 
 def test_it_sees_one_smiling_face(shipped: StoredRun) -> None:
     picture = np.asarray(Image.open(ROOT / "assets" / "samples" / "astronaut.jpg"))
-    predictor = Predictor(open_classifier(shipped, "torch-fp32"), make_detector())
-    (face,) = predictor.predict(picture).faces
+    (face,) = load(shipped, backend="torch-fp32").predict(picture).faces
     assert face.emotion == "happy"
     assert face.score > 0.8
