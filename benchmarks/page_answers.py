@@ -26,8 +26,8 @@ from playwright.sync_api import Page
 from benchmarks.dashboard import ROOT, chromium, serving, settle
 
 PAGES = (
-    "leaderboard", "run", "compare", "errors", "calibration", "explain", "latency", "robustness",
-    "dataset", "labels", "image",
+    "home", "leaderboard", "run", "compare", "errors", "calibration", "explain", "latency",
+    "robustness", "dataset", "labels", "image", "video", "live",
 )  # fmt: skip
 PATIENCE_MS = 600_000
 
@@ -55,7 +55,7 @@ def main() -> None:
         page = browser.new_page()
         page.set_default_timeout(PATIENCE_MS)
         for name in given.pages:
-            place = f"{address}/{'' if name == 'leaderboard' else name}{query}"
+            place = f"{address}/{'' if name == 'home' else name}{query}"
             first = visit(page, place)
             again = median(visit(page, place) for _ in range(given.again))
             answers[name] = {"first_s": round(first, 2), "again_s": round(again, 2)}

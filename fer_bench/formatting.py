@@ -121,3 +121,11 @@ def safe_csv(table: pd.DataFrame) -> bytes:
     safe = table.rename(columns=defused).map(defused)
     # All text in quotes: the writer would leave a lone carriage return bare, which ends a row.
     return safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode("utf-8")
+
+
+def time_left(seconds: float) -> str:
+    """`40 s`, `12 min`, `3 h 20 min`."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -14,7 +14,7 @@ from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.ui import models
-from fer_bench.ui.explain import FACE_PARAMETER, Subject, computed, heat_pictures
+from fer_bench.ui.explain import FACE_PARAMETER, Subject, computed, heat_method, heat_pictures
 
 INTRODUCTION = (
     "Where a network looks in a face, which training images it finds most like one, and how it "
@@ -23,7 +23,7 @@ INTRODUCTION = (
 GALLERY, MEAN_HEAT, ONE_FACE, FEATURES = "Gallery", "Mean heat maps", "One face", "Feature map"
 VIEWS = (GALLERY, MEAN_HEAT, ONE_FACE, FEATURES)
 ANY = "any"
-GALLERY_SIZES = (24, 48, 96)
+GALLERY_SIZES = (12, 24, 48, 96)
 HEAT_SIZES = (70, 210, 700)
 NEIGHBOURS = (6, 12, 24)
 #: Faces that can be chosen for a closer look: the most confident ones that fit the filters.
@@ -101,7 +101,8 @@ def show_gallery(run: StoredRun, subject: Subject) -> None:
     with_heat = switch.toggle("Heat maps", value=True, key="explain-heat")
     rows: list[Any] = list(answers.head(size).itertuples())
     if with_heat:
-        st.caption("Warm places speak most for the emotion that was predicted.")
+        method = escape(heat_method(subject))
+        st.caption(f"Warm places speak most for the emotion that was predicted. {method}.")
         pictures = heat_pictures(subject, [(row.id, row.predicted) for row in rows])
     else:
         pictures = [enlarged(subject.images[row.id]) for row in rows]

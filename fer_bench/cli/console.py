@@ -26,6 +26,7 @@ from rich.table import Table
 
 from fer_bench import distributed
 from fer_bench.errors import RunFailed
+from fer_bench.formatting import time_left
 
 if TYPE_CHECKING:
     from fer_bench.results.store import ResultsStore
@@ -76,7 +77,7 @@ class ConsoleProgress:
         if stage == "epochs":
             line = f"epoch {done}/{total}  {_epoch_line(figures)}"
             if self._epoch_began is not None and done < total:
-                line += f"  {_left((now - self._epoch_began) * (total - done))} left"
+                line += f"  {time_left((now - self._epoch_began) * (total - done))} left"
             self._bars.console.print(line, markup=False)
             self._epoch_began = None
             return
@@ -89,14 +90,6 @@ class ConsoleProgress:
         speed = figures.get("images_per_second")
         text = f"{speed:,.0f} images/s" if speed else ""
         self._bars.update(self._task, completed=done, total=total, speed=text)
-
-
-def _left(seconds: float) -> str:
-    """`40 s`, `12 min`, `3 h 20 min`."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def say_next(words: str, store: ResultsStore | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from PIL import Image
 
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.evaluation.gallery import ImagesById, enlarged
-from fer_bench.formatting import how_many
+from fer_bench.formatting import how_many, time_left
 from fer_bench.results.record import RunRecord
 from fer_bench.types import Progress
 from fer_bench.ui.models import weights_changed
@@ -27,6 +28,9 @@ MOST_SUBJECTS = 4
 HEAT_SIDE = 144
 #: The image of the address that page Explain looks at closely.
 FACE_PARAMETER = "face"
+
+#: Where a visit remembers what it cancelled last.
+CANCELLED = "explain-cancelled"
 
 T = TypeVar("T")
 
@@ -53,18 +57,41 @@ def _memory_of(subject: Subject) -> dict[object, Any]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar that long work fills; gone when it is done."""
-    bar = st.progress(0.0, "Starting …")
+def progress_bar(work: str) -> Iterator[Progress]:
+    """A bar with the time left that long work fills, and a button that cancels it; gone afterwards.
+
+    Cancelled work ends the page with the way to start it again.
+
+    work: what is computed, different for everything that a page computes.
+    """
+    if st.session_state.get(CANCELLED) == work:
+        st.info("Cancelled.", icon=":material/cancel:")
+        if not st.button("Start again", on_click=_remember_cancelled, args=(None,)):
+            st.stop()
+    place = st.empty()
+    with place.container(horizontal=True, vertical_alignment="bottom"):
+        bar = st.progress(0.0, "Starting …")
+        st.button(
+            "Cancel", key=f"cancel-{work}", on_click=_remember_cancelled, args=(work,), width=110
+        )
+    began: dict[str, float] = {}
 
     def report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        """Streamlit ends the work here when the button was clicked."""
+        spent = time.monotonic() - began.setdefault(stage, time.monotonic())
         text = f"{stage[:1].upper()}{stage[1:]}: {done:,} of {how_many(total, 'image')}"
+        if spent and 0 < done < total:
+            text += f", {time_left(spent / done * (total - done))} left"
         bar.progress(done / total, text)
 
     try:
         yield report
     finally:
-        bar.empty()
+        place.empty()
+
+
+def _remember_cancelled(work: str | None) -> None:
+    st.session_state[CANCELLED] = work
 
 
 def computed(subject: Subject, what: object, compute: Callable[[Progress], T]) -> T:
@@ -75,9 +102,23 @@ def computed(subject: Subject, what: object, compute: Callable[[Progress], T]) -
     """
     memory = _memory_of(subject)
     if what not in memory:
-        with progress_bar() as progress:
+        with progress_bar(str(what)) as progress:
             memory[what] = compute(progress)
     return cast(T, memory[what])
+
+
+def heat_method(subject: Subject) -> str:
+    """How the network is looked into, and how finely.
+
+    Raises:
+        FerBenchError: a network without any map of the image.
+    """
+    from fer_bench.studies.explain.heat_map import method_of
+
+    memory = _memory_of(subject)
+    if "method" not in memory:
+        memory["method"] = method_of(subject.classifier)
+    return cast(str, memory["method"])
 
 
 def heat_pictures(subject: Subject, faces: Sequence[tuple[str, str]]) -> list[Image.Image]:
@@ -94,7 +135,7 @@ def heat_pictures(subject: Subject, faces: Sequence[tuple[str, str]]) -> list[Im
     memory = _memory_of(subject)
     missing = [face for face in faces if ("heat", *face) not in memory]
     if missing:
-        with progress_bar() as progress:
+        with progress_bar("heat maps") as progress:
             for number, (name, emotion) in enumerate(missing, start=1):
                 crop = np.asarray(subject.images[name])
                 heat = explain(subject.classifier, crop, emotion)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fer_bench.storage import cache_dir, write_atomically
 
 #: Raised whenever something kept is computed in another way, so that old files are not used.
-SCHEMA = 1
+SCHEMA = 2
 
 Arrays = Mapping[str, NDArray[Any]]
 
