@@ -10,16 +10,18 @@ from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.results.lineage import described, run_at
 from fer_bench.results.store import StoredRun
-from fer_bench.specs.run import EnsembleSpec, RunSpec
+from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
 
 
-def as_recorded(spec: RunSpec | EnsembleSpec) -> RunSpec | EnsembleSpec:
+def as_recorded(
+    spec: RunSpec | EnsembleSpec | ExternalSpec,
+) -> RunSpec | EnsembleSpec | ExternalSpec:
     """The specification as records keep it.
 
     A run that it starts from is called `results/<dataset>/<run>`, wherever it lies; of other paths
     that lead out of the working folder only the last name stays.
     """
-    if isinstance(spec, EnsembleSpec):
+    if not isinstance(spec, RunSpec):
         return spec
     return spec.model_copy(update={"pretraining": _portable(spec.pretraining)})
 

@@ -15,40 +15,36 @@ import pandas as pd
 import torch
 
 from fer_bench import distributed
-from fer_bench.benchmark.initial_weights import as_recorded, starting_model
+from fer_bench.benchmark.initial_weights import starting_model
 from fer_bench.benchmark.members import assemble, load_teachers
+from fer_bench.benchmark.records import describe_model, finished, new_record
 from fer_bench.benchmark.seen_images import Hashes, as_file, others_of, seen_images
 from fer_bench.benchmark.trackers.services import check_trackers
 from fer_bench.benchmark.trackers.tracked_run import tracked
 from fer_bench.data.dataset import FaceDataset
-from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.evaluation.calibration import calibrate
 from fer_bench.evaluation.evaluate import Evaluation, evaluate
-from fer_bench.evaluation.prediction_sets import measure_sets
 from fer_bench.features.extractors import check_extractor
 from fer_bench.models.classifier import Classifier, ModelRequest
-from fer_bench.models.flops import count_flops, count_parameters
+from fer_bench.models.flops import count_parameters
 from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import model_files, round_parameters
 from fer_bench.results.locks import is_carried_out, run_lock
 from fer_bench.results.parse import HISTORY_COLUMNS
 from fer_bench.results.record import (
-    DatasetInfo,
     Member,
-    ModelInfo,
     RunRecord,
     Status,
     TrainingInfo,
 )
 from fer_bench.results.store import SEEN, ResultsStore, StoredRun
-from fer_bench.specs.run import DataSpec, EnsembleSpec, ExternalSpec, RunSpec
+from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
 from fer_bench.training.checkpoint import has_checkpoint
 from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen
 from fer_bench.training.job import TrainingJob
 from fer_bench.training.outcome import TrainingOutcome
-from fer_bench.types import SPLITS, Dtype, Progress, silent
+from fer_bench.types import Dtype, Progress, silent
 
 INTERRUPTED = (
     "it was interrupted by Ctrl-C or a signal: train it again with `--resume` to go on after the "
@@ -123,15 +119,7 @@ class Runner:
         return record
 
     def _run(self, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> RunRecord:
-        record = RunRecord(
-            name=spec.name,
-            status="running",
-            started_at=datetime.now(UTC),
-            spec=as_recorded(spec),
-            environment=capture(),
-            dataset=describe_dataset(dataset),
-            not_comparable_because=reasons_not_comparable(spec, dataset),
-        )
+        record = new_record(spec, dataset)
         distributed.on_main(lambda: self._begin(record))
         work_dir = self._scratch(spec, dataset)
         try:
@@ -221,28 +209,13 @@ class Runner:
 
         seen: hashes of all images that its weights have seen; None where that is not known.
         """
-        chosen_on = record.spec.selection_split
-        calibration = calibrate(evaluation.predictions, model.emotions, chosen_on)
-        done = record.model_copy(
-            update={
-                "status": "done",
-                "finished_at": datetime.now(UTC),
-                "model": ModelInfo(
-                    parameters=count_parameters(model)[0],
-                    trainable_parameters=trainable,
-                    flops=count_flops(model),
-                    input_spec=model.input_spec,
-                    provenance=model.provenance,
-                    weights_dtype="float32" if members else self.weights or "float32",
-                ),
-                "training": outcome.info,
-                "members": members,
-                "metrics": evaluation.metrics,
-                "temperature": calibration.temperature,
-                "calibrated_ece": calibration.ece,
-                "prediction_sets": measure_sets(record, evaluation.predictions),
-            }
-        )
+        dtype = "float32" if members else self.weights or "float32"
+        parts = {
+            "model": describe_model(model, trainable, dtype),
+            "training": outcome.info,
+            "members": members,
+        }
+        done = finished(record.model_copy(update=parts), evaluation)
         keep = self.weights if not members else None
         network = dict(model_files(model, keep)) if keep else {}
         if keep and seen is not None:
@@ -342,38 +315,6 @@ def request_for(spec: RunSpec, dataset: FaceDataset) -> ModelRequest:
         head_dropout=spec.recipe.head_dropout,
         prompts=dict(spec.prompts),
     )
-
-
-def describe_dataset(dataset: FaceDataset) -> DatasetInfo:
-    """The data as a record keeps them."""
-    whole = dataset.whole_fingerprint
-    return DatasetInfo(
-        name=dataset.name,
-        source=dataset.source,
-        fingerprint=dataset.fingerprint,
-        whole_fingerprint=whole if whole != dataset.fingerprint else None,
-        protocol=dataset.protocol,
-        emotions=dataset.emotions,
-        split_sizes=dataset.split_sizes(),
-        clean_test_size=int(dataset.clean_test.sum()),
-        class_counts={split: dataset.class_counts(split) for split in SPLITS},
-        n_left_out=len(dataset.left_out),
-        numbering=dict(dataset.numbering),
-    )
-
-
-def reasons_not_comparable(spec: DataSpec, dataset: FaceDataset) -> list[str]:
-    """Why a run's numbers must not stand in a ranking; empty if they may."""
-    reasons = []
-    if not dataset.comparable:
-        reasons.append("synthetic data")
-    if dataset.shared_persons:
-        reasons.append(f"{dataset.shared_persons} persons of the test stand in train or val too")
-    if spec.limit:
-        reasons.append(f"limit: at most {spec.limit} images per split")
-    if isinstance(spec, ExternalSpec) and spec.trained_on == "in-sample":
-        reasons.append("trained on these test images")
-    return reasons
 
 
 def _untrained(device: str) -> TrainingOutcome:

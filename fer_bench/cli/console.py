@@ -29,6 +29,7 @@ from fer_bench.errors import RunFailed
 from fer_bench.formatting import time_left
 
 if TYPE_CHECKING:
+    from fer_bench.results.record import Metrics, RunRecord
     from fer_bench.results.store import ResultsStore
 
 #: Columns; no table of ours needs as many.
@@ -108,6 +109,26 @@ def say_next(words: str, store: ResultsStore | None = None) -> None:
 def say_step(line: str) -> None:
     """What to do after a command, on stderr: every command that ends says it last."""
     err.print(f"next: {line}", markup=False, soft_wrap=True)
+
+
+def print_scores(title: str, found: Metrics, clean: float | None) -> None:
+    """Metrics of some images; `clean` is the accuracy on those that stand in no other split."""
+    from fer_bench.formatting import three_decimals
+
+    low, high = found.accuracy_ci95
+    out.print(title, markup=False)
+    out.print(f"accuracy          {found.accuracy:.2%}  (95 %: {low:.2%} to {high:.2%})")
+    if clean is not None:
+        out.print(f"on clean images   {clean:.2%}")
+    out.print(f"macro F1          {found.macro_f1:.3f}")
+    out.print(f"balanced accuracy {found.balanced_accuracy:.2%}")
+    out.print(f"calibration error {three_decimals(found.ece)}")
+
+
+def print_reasons(record: RunRecord) -> None:
+    """Why a record stands in no ranking, on stderr."""
+    for reason in record.not_comparable_because:
+        err.print(f"note: it stands in no ranking: {reason}", markup=False)
 
 
 def _epoch_line(figures: Mapping[str, float]) -> str:

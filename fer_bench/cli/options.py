@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fer_bench.data.dataset import FaceDataset
     from fer_bench.models.classifier import Option
     from fer_bench.results.store import ResultsStore
-    from fer_bench.specs.run import Protocol, VoteMode
+    from fer_bench.specs.run import Protocol, TrainedOn, VoteMode
     from fer_bench.types import Dtype, Mode, Split
 else:  # typer asks the option's parser, and importing the store takes a while
     ResultsStore = Any
@@ -65,6 +65,16 @@ VotesFile = Annotated[Path | None, typer.Option(help="FER+ votes: fer2013new.csv
 RowsFile = Annotated[
     Path | None, typer.Option(help="Table `row,file`: which CSV row each Kaggle file is.")
 ]
+ProtocolName = Annotated[
+    str, typer.Option("--protocol", help="`official` or `kaggle` (the merged test).")
+]
+VoteRule = Annotated[
+    str | None,
+    typer.Option(
+        "--votes", help="FER+ labels: majority, soft-majority, probability or multi-target."
+    ),
+]
+ClassSubset = Annotated[str | None, typer.Option("--emotions", help="Class subset: happy,sad,…")]
 
 Classes = Annotated[
     str | None,
@@ -73,6 +83,17 @@ Classes = Annotated[
         "a published set: affectnet, fer2013, ferplus, rafdb."
     ),
 ]
+SystemName = Annotated[
+    str, typer.Option("--name", help="What a system from elsewhere is called in its record.")
+]
+SystemTrainedOn = Annotated[
+    str,
+    typer.Option(
+        "--trained-on",
+        help="Are the test images in its training: in-sample, held-out, unknown.",
+    ),
+]
+SystemLicence = Annotated[str, typer.Option("--licence", help="Its licence.")]
 
 Track = Annotated[
     list[str] | None,
@@ -198,6 +219,13 @@ def as_trackers(values: list[str] | None) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for text in values or () for name in text.split(",")))
     check_trackers(names)
     return names
+
+
+def as_trained_on(value: str) -> TrainedOn:
+    """Raises FerBenchError for an unknown word."""
+    from fer_bench.specs.run import TrainedOn
+
+    return cast(TrainedOn, choose("trained-on", value, TrainedOn))
 
 
 def as_votes(value: str | None) -> VoteMode | None:

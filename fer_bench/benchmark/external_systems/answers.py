@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fer_bench.benchmark.runner import describe_dataset, reasons_not_comparable
+from fer_bench.benchmark.records import finished, new_record
 from fer_bench.data.dataset import FaceDataset
-from fer_bench.environment import capture
-from fer_bench.evaluation.calibration import Calibration, calibrate
-from fer_bench.evaluation.evaluate import Evaluation, measure_answers
+from fer_bench.evaluation.evaluate import measure_answers
 from fer_bench.evaluation.external_predictions import place_in, read_external
-from fer_bench.evaluation.prediction_sets import measure_sets
-from fer_bench.results.record import Metrics, RunRecord
+from fer_bench.results.record import RunRecord
 from fer_bench.results.store import PREDICTIONS, ResultsStore, StoredRun
 from fer_bench.specs.run import ExternalSpec
 from fer_bench.studies.comparison.paired import holm, mcnemar_exact
@@ -52,42 +49,9 @@ def score(
     evaluation = measure_answers(
         dataset, {split: found.probabilities[rows] for split, rows in places.items()}
     )
-    calibration = _calibration(spec, evaluation, dataset)
-    record = RunRecord(
-        name=spec.name,
-        status="done",
-        started_at=started,
-        finished_at=datetime.now(UTC),
-        spec=spec,
-        environment=capture(),
-        dataset=describe_dataset(dataset),
-        not_comparable_because=reasons_not_comparable(spec, dataset),
-        metrics=_metrics(spec, evaluation),
-        temperature=calibration.temperature if calibration else None,
-        calibrated_ece=calibration.ece if calibration else {},
-    )
-    if calibration:
-        sets = measure_sets(record, evaluation.predictions)
-        record = record.model_copy(update={"prediction_sets": sets})
+    record = finished(new_record(spec, dataset, started), evaluation)
     store.save(record, predictions=evaluation.predictions)
     return record
-
-
-def _metrics(spec: ExternalSpec, evaluation: Evaluation) -> dict[str, Metrics]:
-    """Without those of probabilities where there are none."""
-    if spec.answers == "probabilities":
-        return evaluation.metrics
-    nothing = {"ece": None, "log_loss": None, "roc_auc": None}
-    return {k: metrics.model_copy(update=nothing) for k, metrics in evaluation.metrics.items()}
-
-
-def _calibration(
-    spec: ExternalSpec, evaluation: Evaluation, dataset: FaceDataset
-) -> Calibration | None:
-    """Fitted on val; None where val was not answered, or without probabilities."""
-    if spec.answers == "labels" or "val" not in evaluation.metrics:
-        return None
-    return calibrate(evaluation.predictions, dataset.emotions, "val")
 
 
 def beside_others(store: ResultsStore, run: StoredRun) -> list[PairedResult]:

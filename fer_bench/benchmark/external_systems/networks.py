@@ -8,20 +8,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fer_bench.benchmark.plan import Source
-from fer_bench.benchmark.runner import describe_dataset, reasons_not_comparable
+from fer_bench.benchmark.records import describe_model, finished, new_record
 from fer_bench.config import validate
 from fer_bench.data.dataset import FaceDataset
-from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.calibration import Calibration, calibrate
-from fer_bench.evaluation.evaluate import Evaluation, evaluate
-from fer_bench.evaluation.prediction_sets import measure_sets
+from fer_bench.evaluation.evaluate import evaluate
 from fer_bench.models.build import open_external
-from fer_bench.models.classifier import Classifier, Option
+from fer_bench.models.classifier import Option
 from fer_bench.models.external.model import ExternalModel
-from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.weights import model_files
-from fer_bench.results.record import ModelInfo, RunRecord
+from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import ExternalSpec
 from fer_bench.types import Progress, Split, silent
@@ -80,7 +76,9 @@ def evaluate_external(
         network, dataset, splits=splits, tta="none", device=device, progress=progress
     )
     network.cpu()
-    record = _record(spec, dataset, network, evaluation, started)
+    record = new_record(spec, dataset, started)
+    record = record.model_copy(update={"model": describe_model(network)})
+    record = finished(record, evaluation)
     store.save(record, predictions=evaluation.predictions, network=model_files(network))
     return ExternalReport(record=record, notes=(*opened.notes, *notes))
 
@@ -118,44 +116,3 @@ def _common(opened: ExternalModel, dataset: FaceDataset) -> tuple[tuple[str, ...
             "1 without it"
         )
     return common, notes
-
-
-def _record(
-    spec: ExternalSpec,
-    dataset: FaceDataset,
-    network: Classifier,
-    evaluation: Evaluation,
-    started: datetime,
-) -> RunRecord:
-    calibration = _calibration(evaluation, dataset)
-    record = RunRecord(
-        name=spec.name,
-        status="done",
-        started_at=started,
-        finished_at=datetime.now(UTC),
-        spec=spec,
-        environment=capture(),
-        dataset=describe_dataset(dataset),
-        not_comparable_because=reasons_not_comparable(spec, dataset),
-        model=ModelInfo(
-            parameters=count_parameters(network)[0],
-            trainable_parameters=0,
-            flops=count_flops(network),
-            input_spec=network.input_spec,
-            provenance=network.provenance,
-        ),
-        metrics=evaluation.metrics,
-        temperature=calibration.temperature if calibration else None,
-        calibrated_ece=calibration.ece if calibration else {},
-    )
-    if calibration is None:
-        return record
-    sets = measure_sets(record, evaluation.predictions)
-    return record.model_copy(update={"prediction_sets": sets})
-
-
-def _calibration(evaluation: Evaluation, dataset: FaceDataset) -> Calibration | None:
-    """Fitted on val, where the data have one."""
-    if "val" not in evaluation.metrics:
-        return None
-    return calibrate(evaluation.predictions, dataset.emotions, "val")

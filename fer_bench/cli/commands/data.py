@@ -22,8 +22,10 @@ from fer_bench.cli.options import (
     Classes,
     Data,
     Json,
+    ProtocolName,
     Results,
     RowsFile,
+    VoteRule,
     VotesFile,
     as_protocol,
     as_votes,
@@ -46,8 +48,8 @@ SHOWN = 20
 @app.command()
 def check(
     source: SourceArgument,
-    protocol: Annotated[str, typer.Option(help="`official` or `kaggle`.")] = "official",
-    votes: Annotated[str | None, typer.Option(help="FER+ labels by this rule.")] = None,
+    protocol: ProtocolName = "official",
+    votes: VoteRule = None,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     classes: Classes = None,

@@ -10,7 +10,7 @@ import pytest
 from data_fixtures import class_files, csv_row, face, put, write_csv
 from record_fixtures import STARTED, make_record
 
-from fer_bench.benchmark.runner import describe_dataset
+from fer_bench.benchmark.records import describe_dataset
 from fer_bench.data.load import load_dataset
 from fer_bench.emotions import FER2013
 from fer_bench.results.leaderboard.rankings import ranking_key, ranking_names

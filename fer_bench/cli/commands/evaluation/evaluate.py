@@ -8,23 +8,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json, progress_bars, say_next
+from fer_bench.cli.console import (
+    err,
+    out,
+    print_json,
+    print_reasons,
+    print_scores,
+    progress_bars,
+    say_next,
+)
 from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Classes,
+    ClassSubset,
     Data,
     Device,
     Json,
     LimitOfSplit,
+    ProtocolName,
     Results,
     RowsFile,
+    SystemLicence,
+    SystemName,
+    SystemTrainedOn,
     TtaViews,
+    VoteRule,
     VotesFile,
     as_protocol,
     as_split,
+    as_trained_on,
     as_votes,
-    choose,
     choose_device,
     data_source,
     open_source,
@@ -48,7 +62,8 @@ def evaluate(
         str | None,
         typer.Option(
             help="A network from elsewhere, as it is: onnx:FILE, hf:ID, hf:FOLDER, "
-            "torchscript:FILE or pt2:FILE. Its record is stored like a run's."
+            "torchscript:FILE or pt2:FILE. Its record is stored like a run's; the options from "
+            "--labels to --force are for it."
         ),
     ] = None,
     data: Data = None,
@@ -77,16 +92,12 @@ def evaluate(
         list[str] | None,
         typer.Option(help="More of it: output=NAME, outputs=logits, interpolation=bicubic."),
     ] = None,
-    name: Annotated[str, typer.Option(help="What its record is called.")] = "",
-    trained_on: Annotated[
-        str, typer.Option(help="Are the test images in its training: in-sample, held-out, unknown.")
-    ] = "unknown",
-    licence: Annotated[str, typer.Option(help="Its licence.")] = "",
-    protocol: Annotated[str, typer.Option(help="With --model: official or kaggle.")] = "official",
-    votes: Annotated[str | None, typer.Option(help="With --model: FER+ labels by a rule.")] = None,
-    emotions: Annotated[
-        str | None, typer.Option(help="With --model: class subset happy,sad,…")
-    ] = None,
+    name: SystemName = "",
+    trained_on: SystemTrainedOn = "unknown",
+    licence: SystemLicence = "",
+    protocol: ProtocolName = "official",
+    votes: VoteRule = None,
+    emotions: ClassSubset = None,
     force: Annotated[bool, typer.Option(help="Replace the record of this name.")] = False,
     store: Results = DEFAULT_RESULTS,
     device: Device = "auto",
@@ -103,8 +114,6 @@ def evaluate(
     if (run is None) == (model is None):
         raise FerBenchError("expected a run, or --model such as onnx:FILE, and not both")
     if model is not None:
-        from fer_bench.specs.run import TrainedOn
-
         if split != "test" or tta or tta_views:
             raise FerBenchError(
                 "a network from elsewhere is measured on val and test as it is: leave --split and "
@@ -116,7 +125,7 @@ def evaluate(
         }  # fmt: skip
         options = parse_options(option or []) | {k: v for k, v in given.items() if v is not None}
         about = {
-            "external": name, "trained_on": choose("trained-on", trained_on, TrainedOn),
+            "external": name, "trained_on": as_trained_on(trained_on),
             "licence": licence, "limit": limit, "protocol": as_protocol(protocol),
             "votes": as_votes(votes), "emotions": emotions,
         }  # fmt: skip
@@ -186,8 +195,7 @@ def _evaluate_external(
     run = f"{record.dataset.name}/{record.name}"
     for note in report.notes:
         err.print(f"{model}: {note}", markup=False)
-    for reason in record.not_comparable_because:
-        err.print(f"note: it stands in no ranking: {reason}", markup=False)
+    print_reasons(record)
     if as_json:
         document: dict[str, object] = {"run": run, "split": "test", "notes": report.notes}
         document |= test.model_dump(mode="json")
@@ -199,16 +207,7 @@ def _evaluate_external(
 
 
 def _print(title: str, found: Metrics, clean: float | None) -> None:
-    from fer_bench.formatting import three_decimals
-
-    low, high = found.accuracy_ci95
-    out.print(f"{title}, {found.n_left_out:,} left out", markup=False)
-    out.print(f"accuracy          {found.accuracy:.2%}  (95 %: {low:.2%} to {high:.2%})")
-    if clean is not None:
-        out.print(f"on clean images   {clean:.2%}")
-    out.print(f"macro F1          {found.macro_f1:.3f}")
-    out.print(f"balanced accuracy {found.balanced_accuracy:.2%}")
-    out.print(f"calibration error {three_decimals(found.ece)}")
+    print_scores(f"{title}, {found.n_left_out:,} left out", found, clean)
     for emotion, metrics in found.per_class.items():
         out.print(
             f"  {emotion:<9} precision {metrics.precision:.3f}  recall {metrics.recall:.3f}  "

@@ -6,21 +6,26 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_bench.cli.console import err, out, print_json, say_next
+from fer_bench.cli.console import err, out, print_json, print_reasons, print_scores, say_next
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Data,
     Json,
+    ProtocolName,
     Results,
     RowsFile,
+    SystemLicence,
+    SystemName,
+    SystemTrainedOn,
+    VoteRule,
     VotesFile,
     as_protocol,
+    as_trained_on,
     as_votes,
-    choose,
     data_source,
     open_source,
 )
@@ -48,21 +53,17 @@ def score(
     out_file: Annotated[
         Path | None, typer.Option("--out", help="Where the template goes, instead of stdout.")
     ] = None,
-    name: Annotated[str, typer.Option(help="What the system is called.")] = "",
-    trained_on: Annotated[
-        str, typer.Option(help="Are the test images in its training: in-sample, held-out, unknown.")
-    ] = "unknown",
+    name: SystemName = "",
+    trained_on: SystemTrainedOn = "unknown",
     version: Annotated[str, typer.Option(help="The system's version.")] = "",
     origin: Annotated[str, typer.Option(help="Where it comes from, such as a URL.")] = "",
-    licence: Annotated[str, typer.Option(help="Its licence.")] = "",
+    licence: SystemLicence = "",
     preprocessing: Annotated[str, typer.Option(help="What was done to the faces.")] = "",
     training: Annotated[
         str, typer.Option(help="What is known of its training and its checkpoint's choice.")
     ] = "",
-    protocol: Annotated[str, typer.Option(help="official or kaggle (the merged test).")] = (
-        "official"
-    ),
-    votes: Annotated[str | None, typer.Option(help="FER+ labels by this rule.")] = None,
+    protocol: ProtocolName = "official",
+    votes: VoteRule = None,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     store: Results = DEFAULT_RESULTS,
@@ -80,7 +81,7 @@ def score(
     from fer_bench.benchmark import beside_others
     from fer_bench.benchmark import score as score_predictions
     from fer_bench.config import validate
-    from fer_bench.specs.run import DataSpec, ExternalSpec, TrainedOn
+    from fer_bench.specs.run import DataSpec, ExternalSpec
 
     asked = DataSpec(protocol=as_protocol(protocol), votes=as_votes(votes))
     if template is not None:
@@ -95,7 +96,7 @@ def score(
         )
     values = asked.model_dump() | {
         "external": name or predictions.stem,
-        "trained_on": cast("TrainedOn", choose("trained-on", trained_on, TrainedOn)),
+        "trained_on": as_trained_on(trained_on),
         "version": version,
         "source": origin,
         "licence": licence,
@@ -136,20 +137,12 @@ def _write_template(dataset: FaceDataset, data: str, *, with_val: bool, file: Pa
 
 
 def _print(record: RunRecord, others: list[PairedResult]) -> None:
-    from fer_bench.formatting import three_decimals
-
     test, clean = record.metrics["test"], record.metrics.get("test_clean")
-    low, high = test.accuracy_ci95
-    out.print(f"{record.dataset.name}/{record.name}: {test.n:,} test images", markup=False)
-    out.print(f"accuracy          {test.accuracy:.2%}  (95 %: {low:.2%} to {high:.2%})")
-    if clean:
-        out.print(f"on clean images   {clean.accuracy:.2%}")
-    out.print(f"macro F1          {test.macro_f1:.3f}")
-    out.print(f"calibration error {three_decimals(test.ece)}")
+    title = f"{record.dataset.name}/{record.name}: {test.n:,} test images"
+    print_scores(title, test, clean.accuracy if clean else None)
     for one in others:
         out.print(
             f"  {one.difference * 100:>+6.2f} points beside {one.other}  (Holm p {one.p_holm:.2g})",
             markup=False,
         )
-    for reason in record.not_comparable_because:
-        err.print(f"note: it stands in no ranking: {reason}", markup=False)
+    print_reasons(record)

@@ -11,6 +11,7 @@ from fer_bench.cli.console import err, out, print_json, say_next
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Json,
+    ProtocolName,
     Results,
     RowsFile,
     VotesFile,
@@ -28,9 +29,7 @@ def human_line(
         str | None,
         typer.Option(help="FER2013 with FER+'s votes beside it; without, what is stored is shown."),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="official or kaggle (the merged test).")] = (
-        "official"
-    ),
+    protocol: ProtocolName = "official",
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     save: Annotated[bool, typer.Option("--save", help="Store it for the pages.")] = False,
