@@ -50,14 +50,14 @@ MEMBER_COLUMNS = {
 def show_latency(run: StoredRun) -> None:
     """What a face takes, a tile per machine; nothing where nothing was measured."""
     try:
-        file = read_latency(run.folder)
+        reports = read_latency(run.folder)
     except FerBenchError as error:
         ui.show_error(error)
         return
-    if not file.reports:
+    if not reports:
         return
     st.header("Latency")
-    ui.tiles([fastest_tile(report) for report in file.reports])
+    ui.tiles([fastest_tile(report) for report in reports])
     st.page_link(
         "pages/latency.py",
         label="See every back end",

@@ -246,6 +246,6 @@ def save_times(peer: Peer, results: Path, answers: Answers, ours: LatencyReport)
         spec = peer.spec.model_copy(update={"protocol": protocol})
         add_report(results / "fer2013" / spec.name, report)
     folder = ResultsStore(results).find(OURS).folder
-    if ours.machine not in {one.machine for one in read_latency(folder).reports}:
+    if ours.machine not in {one.machine for one in read_latency(folder)}:
         add_report(folder, ours)
     print(f"one face, one thread: {answers.milliseconds.median:.2f} ms on {peer.backend}; {beside}")

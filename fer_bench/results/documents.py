@@ -1,16 +1,16 @@
 """JSON documents beside a run's record: read with care, each fault one sentence; written whole.
 
-Several commands may add to a run's documents at once: `sole_use` lets one after the other do so.
+Several commands may add to a run's documents at once: `EntriesFile` lets one after the other do so.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from filelock import FileLock
 from pydantic import ValidationError
@@ -30,6 +30,7 @@ class Document(Part):
 
 
 D = TypeVar("D", bound=Document)
+E = TypeVar("E")
 
 
 def read_document(path: Path, kind: type[D]) -> D:
@@ -51,8 +52,61 @@ def read_document(path: Path, kind: type[D]) -> D:
     return found
 
 
+class EntriesFile(Generic[E]):
+    """A file of a run that lists entries of one kind, such as its latency on each machine.
+
+    Of two entries of the same thing the newer one stays.
+
+    Args:
+        name: the file's.
+        kind: what it holds: the list is its one field besides the version.
+        same: of two entries of the same thing it is equal.
+        order: what they are sorted by; None for as they came.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: type[Document],
+        same: Callable[[E], object],
+        order: Callable[[E], tuple[str, ...]] | None = None,
+    ) -> None:
+        self.name, self._kind, self._same, self._order = name, kind, same, order
+        (self._field,) = kind.model_fields.keys() - Document.model_fields.keys()
+
+    def read(self, folder: Path) -> list[E]:
+        """The entries in a folder; none where there is no file.
+
+        They are shared by everyone who reads them in this process: copy one before changing it.
+
+        Raises:
+            FerBenchError: a file that is damaged or was written by a newer FER Bench.
+        """
+        return list(getattr(read_document(folder / self.name, self._kind), self._field))
+
+    def add(self, folder: Path, entry: E) -> Path:
+        """Puts an entry next to the others, in place of an older one of the same thing.
+
+        Returns:
+            The file.
+
+        Raises:
+            FerBenchError: the file that is there cannot be read, the entry could not be read again
+                (a figure that is not finite), or a disk that is full or not writable; what was
+                there before is intact.
+        """
+        path = folder / self.name
+        with _sole_use(path):
+            others = [one for one in self.read(folder) if self._same(one) != self._same(entry)]
+            entries = [*others, entry]
+            if self._order:
+                entries.sort(key=self._order)
+            write_document(path, self._kind.model_validate({self._field: entries}))
+        return path
+
+
 @contextlib.contextmanager
-def sole_use(path: Path) -> Iterator[None]:
+def _sole_use(path: Path) -> Iterator[None]:
     """Keeps a document to this thread while the block reads, changes and writes it.
 
     Others wait. Its folder is made where there is none; a process that is killed lets go of it.
@@ -70,10 +124,10 @@ def sole_use(path: Path) -> Iterator[None]:
                 with contextlib.suppress(PermissionError):  # Windows removes no open file
                     lock.unlink(missing_ok=True)
     except OSError as error:
-        raise not_saved(path, error) from None
+        raise _not_saved(path, error) from None
 
 
-def not_saved(path: Path, error: OSError) -> FerBenchError:
+def _not_saved(path: Path, error: OSError) -> FerBenchError:
     """Why a document could not be written, and what to do."""
     return FerBenchError(
         f"could not save {path.name} in {path.parent}: {error.strerror}; free some space or "
@@ -98,7 +152,7 @@ def write_document(path: Path, document: Document) -> None:
     try:
         write_results({path: text})
     except OSError as error:
-        raise not_saved(path, error) from None
+        raise _not_saved(path, error) from None
 
 
 @lru_cache(maxsize=16_384)

@@ -137,7 +137,7 @@ def test_the_command_measures_a_run(fer: Callable[..., tuple[int, str, str]], tm
     code, out, _ = fer(*words, "--json")
     report = json.loads(out)
     assert code == 0 and report["file"] == str(tmp_path / SECOND_RUN / LATENCY)
-    stored = read_latency(tmp_path / SECOND_RUN).reports[0]
+    stored = read_latency(tmp_path / SECOND_RUN)[0]
     assert report["measured_at"] == stored.model_dump(mode="json")["measured_at"]
     assert {row.backend for row in stored.measurements} == set(BACKENDS) - set(SLOW_TO_OPEN)
     int8 = next(row for row in stored.measurements if row.backend == "openvino-int8")
@@ -155,7 +155,7 @@ def test_the_command_measures_a_model(fer: Callable[..., tuple[int, str, str]], 
     ]
     assert "frame of 640 x 480, torch-fp32: detect" in out
     assert "networks/vit_b_16-tiny-32px/latency.json" in err
-    rows = list_latencies(tmp_path)[0].file.reports[0].measurements
+    rows = list_latencies(tmp_path)[0].reports[0].measurements
     assert [50 < row.peak_memory_mib < 4096 for row in rows] == [True]
 
 

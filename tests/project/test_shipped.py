@@ -63,7 +63,7 @@ def test_what_people_use_is_shipped_as_external_records(name: str, suffix: str) 
     assert record.metrics["test"].n == (7178 if suffix else 3589)
     if not suffix:
         assert record.metrics["test"].accuracy == pytest.approx(PEERS[name], abs=5e-5)
-    (report,) = read_latency(run.folder).reports
+    (report,) = read_latency(run.folder)
     assert (
         report.fastest_fp32() is not None and "FER Bench's default" in report.measurements[0].note
     )

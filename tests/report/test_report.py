@@ -21,7 +21,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.formatting import one_line
 from fer_bench.report import Contents, collect, latex_tables, markdown_tables, report_page
 from fer_bench.report.formats import LATEX, latex_text
-from fer_bench.results.reports.human_line import HumanLine, Share, save_human_line
+from fer_bench.results.reports.human_line import HumanLine, Share, add_human_line
 from fer_bench.results.store import ResultsStore, read_run
 from fer_bench.results.summary import reproduce_command
 
@@ -210,7 +210,7 @@ def test_people_and_published_figures_stand_beside_the_ranking(root: Path, tmp_p
         fingerprint="ab" * 32, protocol="official", faces=3_573, votes=35_000,
         label_agreement=share, one_voter=share, best_expected_agreement=0.8, per_emotion={},
     )  # fmt: skip
-    save_human_line(copied, "fer2013", line)
+    add_human_line(copied / "fer2013", line)
     found = collect(ResultsStore(copied))
     page = report_page(ResultsStore(copied), found)
     rows = table_with(read(page).tables, "Published accuracy (%)")

@@ -52,7 +52,7 @@ def export(folder: Path, number: int) -> None:
 KINDS: dict[str, tuple[Callable[[Path, int], None], Callable[[Path], int]]] = {
     "robustness.json": (robustness, lambda folder: len(read_robustness(folder))),
     "transfer.json": (transfer, lambda folder: len(read_transfer(folder))),
-    "latency.json": (latency, lambda folder: len(read_latency(folder).reports)),
+    "latency.json": (latency, lambda folder: len(read_latency(folder))),
     "exports.json": (export, lambda folder: len(read_exports(folder))),
 }
 

@@ -20,9 +20,9 @@ from fer_bench.results.reports.human_line import (
     HumanLine,
     Share,
     VotersOnEmotion,
+    add_human_line,
     human_line,
     read_human_lines,
-    save_human_line,
 )
 from fer_bench.results.store import ResultsStore
 from fer_bench.studies.labels.human_line import measure_people, measure_run, people_table
@@ -100,7 +100,7 @@ def test_a_run_stands_beside_the_votes() -> None:
 def test_lines_are_stored_by_the_data_they_are_about(tmp_path: Path, line: HumanLine) -> None:
     other = line.model_copy(update={"fingerprint": "e" * 64, "protocol": "kaggle", "faces": 9})
     for one in (line, other, line.model_copy(update={"faces": 5})):
-        save_human_line(tmp_path, "fer2013", one)
+        add_human_line(tmp_path / "fer2013", one)
     assert [(one.protocol, one.faces) for one in read_human_lines([tmp_path], "fer2013")] == [
         ("kaggle", 9),
         ("official", 5),
@@ -175,7 +175,7 @@ def stored_line(root: Path) -> HumanLine:
     )
     assert found is not None
     line.models.append(found)
-    save_human_line(root, "fer2013", line)
+    add_human_line(root / "fer2013", line)
     return line
 
 

@@ -13,7 +13,6 @@ from record_fixtures import make_record
 from fer_bench.errors import FerBenchError
 from fer_bench.results.reports.latency_files import (
     LATENCY,
-    LatencyFile,
     add_report,
     list_latencies,
     network_name,
@@ -23,17 +22,17 @@ from fer_bench.results.store import ResultsStore
 
 
 def test_a_report_is_kept_and_read_again(tmp_path: Path) -> None:
-    assert read_latency(tmp_path) == LatencyFile()
+    assert read_latency(tmp_path) == []
     report = make_report()
     add_report(tmp_path / "run", report)
-    assert read_latency(tmp_path / "run").reports == [report]
+    assert read_latency(tmp_path / "run") == [report]
     assert [path.name for path in (tmp_path / "run").iterdir()] == [LATENCY]
 
 
 def test_a_machine_has_one_report(tmp_path: Path) -> None:
     for report in (make_report(), make_report(cpu=LAPTOP), make_report(eager=10.0)):
         add_report(tmp_path, report)
-    found = read_latency(tmp_path).reports
+    found = read_latency(tmp_path)
     assert [report.environment.cpu for report in found] == [LAPTOP, make_report().environment.cpu]
     assert found[1] == make_report(eager=10.0)
 
@@ -45,7 +44,7 @@ def test_processors_of_one_name_are_several_machines(tmp_path: Path) -> None:
     for change in ({}, {"cpu_flags": ["avx2"]}, *designs):
         environment = report.environment.model_copy(update=change)
         add_report(tmp_path, report.model_copy(update={"environment": environment}))
-    assert [report.machine for report in read_latency(tmp_path).reports] == [
+    assert [report.machine for report in read_latency(tmp_path)] == [
         "Server CPU @ 2.70GHz (AMX), 2 cores",
         "Server CPU @ 2.70GHz (AVX2), 2 cores",
         "Server CPU @ 2.70GHz (AMX, family 25 model 17), 2 cores",
@@ -85,7 +84,7 @@ def test_a_report_that_could_not_be_read_again_is_not_written(tmp_path: Path) ->
     endless = make_report().model_copy(update={"size_mib": float("inf")})
     with pytest.raises(FerBenchError, match=r"cannot be saved: reports.0.size_mib is not finite"):
         add_report(tmp_path, endless)
-    assert read_latency(tmp_path).reports == [make_report()]
+    assert read_latency(tmp_path) == [make_report()]
 
 
 def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +95,7 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FerBenchError, match=r"could not save latency.json in .*No space left"):
         add_report(tmp_path, make_report(eager=10.0))
-    assert read_latency(tmp_path).reports == [make_report()]
+    assert read_latency(tmp_path) == [make_report()]
     assert [path.name for path in tmp_path.iterdir()] == [LATENCY]
 
 
@@ -113,7 +112,7 @@ def test_networks_lie_beside_runs_and_are_none(tmp_path: Path) -> None:
     assert [(one.dataset, one.name) for one in found] == [
         ("fer2013", run.name), ("networks", "resnet18-224px"), ("networks", "vgg16-224px")
     ]  # fmt: skip
-    assert [one.file is None for one in found] == [False, False, True]
+    assert [one.reports == [] for one in found] == [False, False, True]
     assert found[2].problem.startswith("is damaged, it is not valid JSON")
     assert list_latencies(tmp_path / "nowhere") == []
 

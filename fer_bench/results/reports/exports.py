@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
 from fer_bench.models.export_metadata import ExportPrecision
-from fer_bench.results.documents import Document, read_document, sole_use, write_document
+from fer_bench.results.documents import Document, EntriesFile
 from fer_bench.results.record import Part
 from fer_bench.results.reports.latency import Fidelity
 
@@ -55,6 +54,11 @@ class Export(Part):
     exported_at: datetime
 
     @property
+    def kind(self) -> tuple[str, str]:
+        """Its format and precision; a run has one export of each kind."""
+        return self.format, self.precision
+
+    @property
     def bytes(self) -> int:
         """Of all its files."""
         return sum(file.bytes for file in self.files)
@@ -69,24 +73,7 @@ class ExportsFile(Document):
     exports: list[Export] = Field(default_factory=list)
 
 
-def read_exports(folder: Path) -> list[Export]:
-    """What a run's folder says of its exports; none where nothing was exported yet.
-
-    Raises:
-        FerBenchError: a file that is damaged or was written by a newer FER Bench.
-    """
-    return list(read_document(folder / EXPORTS, ExportsFile).exports)
-
-
-def add_export(folder: Path, export: Export) -> None:
-    """Puts an export next to a run's others, in place of one of its format and precision.
-
-    Raises:
-        FerBenchError: the file that is there cannot be read, or the folder cannot be written; what
-            was there before is intact.
-    """
-    path, kind = folder / EXPORTS, (export.format, export.precision)
-    with sole_use(path):
-        others = [one for one in read_exports(folder) if (one.format, one.precision) != kind]
-        exports = sorted([*others, export], key=lambda one: (one.format, one.precision))
-        write_document(path, ExportsFile(exports=exports))
+STORED: EntriesFile[Export] = EntriesFile(
+    EXPORTS, ExportsFile, same=lambda export: export.kind, order=lambda export: export.kind
+)
+read_exports, add_export = STORED.read, STORED.add

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from fer_bench.results.documents import Document, read_document, write_document
+from fer_bench.results.documents import Document, EntriesFile
 from fer_bench.results.record import Part, RunRecord
 
 HUMAN_LINE = "human_line.json"
@@ -87,14 +87,22 @@ class HumanLines(Document):
     lines: list[HumanLine] = Field(default_factory=list)
 
 
+STORED: EntriesFile[HumanLine] = EntriesFile(
+    HUMAN_LINE,
+    HumanLines,
+    same=lambda line: line.fingerprint,
+    order=lambda line: (line.protocol,),
+)
+add_human_line = STORED.add
+
+
 def read_human_lines(roots: Iterable[Path], dataset: str) -> list[HumanLine]:
     """The stored lines of a data set; none where there is no file. Earlier folders come first.
 
     Raises:
         FerBenchError: a damaged file.
     """
-    files = (root / dataset / HUMAN_LINE for root in roots)
-    return [line for file in files for line in read_document(file, HumanLines).lines]
+    return [line for root in roots for line in STORED.read(root / dataset)]
 
 
 def human_line(roots: Iterable[Path], record: RunRecord) -> HumanLine | None:
@@ -105,17 +113,3 @@ def human_line(roots: Iterable[Path], record: RunRecord) -> HumanLine | None:
     """
     lines = read_human_lines(roots, record.dataset.name)
     return next((one for one in lines if one.fingerprint == record.dataset.fingerprint), None)
-
-
-def save_human_line(root: Path, dataset: str, line: HumanLine) -> Path:
-    """Puts a line beside a data set's others, in place of one of the same data.
-
-    Raises:
-        FerBenchError: the file that is there is damaged, or the disk cannot be written.
-    """
-    path = root / dataset / HUMAN_LINE
-    stored = read_human_lines([root], dataset)
-    others = [one for one in stored if one.fingerprint != line.fingerprint]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_document(path, HumanLines(lines=sorted([*others, line], key=lambda one: one.protocol)))
-    return path

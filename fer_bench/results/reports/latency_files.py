@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import Field
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.documents import Document, read_document, sole_use, write_document
+from fer_bench.results.documents import Document, EntriesFile
 from fer_bench.results.reports.latency import LATENCY_VERSION, LatencyReport
 from fer_bench.results.store import ResultsStore
 
@@ -36,13 +36,12 @@ class StoredLatency:
 
     dataset: `networks` where the network is no run.
     name: the run's, or the network's as `network_name` makes it.
-    file: shared by everyone who reads it in this process: copy it before changing it.
     """
 
     dataset: str
     name: str
     folder: Path
-    file: LatencyFile | None
+    reports: list[LatencyReport]
     problem: str | None
 
 
@@ -69,31 +68,10 @@ def network_folder(root: Path, name: str) -> Path:
     return ResultsStore(root).folder(NETWORKS, name)
 
 
-def read_latency(folder: Path) -> LatencyFile:
-    """The reports in a folder; none where nothing was measured yet.
-
-    Raises:
-        FerBenchError: a file that is damaged or was written by a newer FER Bench.
-    """
-    return read_document(folder / LATENCY, LatencyFile).model_copy()
-
-
-def add_report(folder: Path, report: LatencyReport) -> LatencyFile:
-    """Puts a report beside those of other machines, in place of an older one of this machine.
-
-    Returns:
-        What the file now holds.
-
-    Raises:
-        FerBenchError: the file that is there cannot be read, the report could not be read again
-            (a figure that is not finite), or a disk that is full or not writable; what was there
-            before is intact.
-    """
-    with sole_use(folder / LATENCY):
-        others = [one for one in read_latency(folder).reports if one.machine != report.machine]
-        file = LatencyFile(reports=[*others, report])
-        write_document(folder / LATENCY, file)
-    return file
+STORED: EntriesFile[LatencyReport] = EntriesFile(
+    LATENCY, LatencyFile, same=lambda report: report.machine
+)
+read_latency, add_report = STORED.read, STORED.add
 
 
 def list_latencies(*roots: Path) -> list[StoredLatency]:
@@ -103,14 +81,14 @@ def list_latencies(*roots: Path) -> list[StoredLatency]:
         dataset, name = path.parent.parent.name, path.parent.name
         if dataset.startswith(".") or name.startswith("."):  # `.work` is the running jobs' scratch
             continue
-        file, problem = None, None
+        reports, problem = [], None
         try:
-            file = read_document(path, LatencyFile)
+            reports = STORED.read(path.parent)
         except FerBenchError as error:
             problem = str(error).removeprefix(f"{path} ")
         found.append(
             StoredLatency(
-                dataset=dataset, name=name, folder=path.parent, file=file, problem=problem
+                dataset=dataset, name=name, folder=path.parent, reports=reports, problem=problem
             )
         )
     return found

@@ -7,12 +7,11 @@ reported and select nothing. Neither checkpoints nor recipes may be chosen by th
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 from pydantic import Field
 
 from fer_bench.environment import Environment
-from fer_bench.results.documents import Document, read_document, sole_use, write_document
+from fer_bench.results.documents import Document, EntriesFile
 from fer_bench.results.record import Part
 from fer_bench.types import Split
 
@@ -87,22 +86,7 @@ class RobustnessFile(Document):
     reports: list[RobustnessReport] = Field(default_factory=list)
 
 
-def read_robustness(folder: Path) -> list[RobustnessReport]:
-    """The reports in a run's folder; none where nothing was measured yet.
-
-    Raises:
-        FerBenchError: a file that is damaged or was written by a newer FER Bench.
-    """
-    return list(read_document(folder / ROBUSTNESS, RobustnessFile).reports)
-
-
-def add_robustness(folder: Path, report: RobustnessReport) -> None:
-    """Puts a report beside a run's others, in place of an older one of the same setting.
-
-    Raises:
-        FerBenchError: the file that is there cannot be read, or it cannot be written; what was
-            there before is intact.
-    """
-    with sole_use(folder / ROBUSTNESS):
-        others = [one for one in read_robustness(folder) if one.setting != report.setting]
-        write_document(folder / ROBUSTNESS, RobustnessFile(reports=[*others, report]))
+STORED: EntriesFile[RobustnessReport] = EntriesFile(
+    ROBUSTNESS, RobustnessFile, same=lambda report: report.setting
+)
+read_robustness, add_robustness = STORED.read, STORED.add

@@ -65,9 +65,8 @@ def measured_networks(
             name=name, model=models.get(name, re.sub(r"-\d+px$", "", one.name)), report=r
         )
         for one in stored
-        if one.file
         for name in [f"{one.dataset}/{one.name}"]
-        for r in one.file.reports
+        for r in one.reports
     ]
 
 

@@ -43,7 +43,7 @@ def human_line(
     Example: python -m fer_bench human-line --data fer2013.zip --save
     """
     from fer_bench.benchmark import measure_human_line
-    from fer_bench.results.reports.human_line import read_human_lines, save_human_line
+    from fer_bench.results.reports.human_line import add_human_line, read_human_lines
 
     if data is None:
         if save:
@@ -58,7 +58,8 @@ def human_line(
         source = open_source(data, votes_file, rows_file)
         lines = [measure_human_line(store, source, as_protocol(protocol))]
         if save:
-            err.print(f"stored in {save_human_line(store.root, 'fer2013', lines[0])}", markup=False)
+            file = add_human_line(store.root / "fer2013", lines[0])
+            err.print(f"stored in {file}", markup=False)
     if as_json:
         print_json({"lines": [line.model_dump(mode="json") for line in lines]})
         return
