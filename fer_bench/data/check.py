@@ -49,8 +49,6 @@ def check(
     source: str | Path,
     *,
     protocol: Protocol = "official",
-    format: str | None = None,
-    image_size: int | None = None,
     votes: VoteMode | None = None,
     votes_file: Path | None = None,
     rows_file: Path | None = None,
@@ -62,9 +60,7 @@ def check(
     Raises:
         FerBenchError: the source cannot be read at all.
     """
-    loaded = load_source(
-        source, format=format, image_size=image_size, classes=classes, progress=progress
-    )
+    loaded = load_source(source, classes=classes, progress=progress)
     dataset = split_source(
         loaded, protocol=protocol, votes=votes, votes_file=votes_file, rows_file=rows_file
     )

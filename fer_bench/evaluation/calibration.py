@@ -79,21 +79,18 @@ def class_reliability(
 
 
 def expected_calibration_error(
-    labels: NDArray[np.int64], probabilities: NDArray[np.floating], n_bins: int = N_BINS
+    labels: NDArray[np.int64], probabilities: NDArray[np.floating]
 ) -> float:
     """Mean distance between confidence and accuracy over `reliability`'s bins, by their counts.
 
     Returns:
         ECE in [0, 1]; 0 is perfectly calibrated (Guo et al. 2017, arXiv 1706.04599, eq. 3).
     """
-    return _mean_gap(reliability(labels, probabilities, n_bins))
+    return _mean_gap(reliability(labels, probabilities))
 
 
 def classwise_errors(
-    labels: NDArray[np.int64],
-    probabilities: NDArray[np.floating],
-    emotions: Sequence[str],
-    n_bins: int = N_BINS,
+    labels: NDArray[np.int64], probabilities: NDArray[np.floating], emotions: Sequence[str]
 ) -> pd.DataFrame:
     """The calibration error of each emotion's own probability, over all images.
 
@@ -113,7 +110,7 @@ def classwise_errors(
             "share": np.bincount(labels, minlength=n_classes) / len(labels),
             "mean_probability": probabilities.mean(0, dtype=np.float64),
             "ece": [
-                _mean_gap(class_reliability(labels, probabilities, number, n_bins))
+                _mean_gap(class_reliability(labels, probabilities, number))
                 for number in range(n_classes)
             ],
         }

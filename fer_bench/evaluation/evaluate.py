@@ -196,14 +196,13 @@ def _metrics(
     labels: NDArray[np.int64],
     probabilities: dict[str, NDArray[np.float64]],
     emotions: Sequence[str],
-    seed: int,
 ) -> dict[str, Metrics]:
     """A split's metrics per suffix of `probabilities` (`""`, `"_tta"`), clean test included."""
     clean = dataset.clean_test[dataset.indices(split)]
     found = {}
     for suffix, values in probabilities.items():
         found[split + suffix] = compute_metrics(
-            labels, values, emotions, n_left_out=int((~kept).sum()), seed=seed
+            labels, values, emotions, n_left_out=int((~kept).sum())
         )
         here = clean[kept]
         if split == "test" and here.any():
@@ -212,13 +211,12 @@ def _metrics(
                 values[here],
                 emotions,
                 n_left_out=int((clean & ~kept).sum()),
-                seed=seed,
             )
     return found
 
 
 def measure_answers(
-    dataset: FaceDataset, probabilities: Mapping[Split, NDArray[np.float64]], *, seed: int = 0
+    dataset: FaceDataset, probabilities: Mapping[Split, NDArray[np.float64]]
 ) -> Evaluation:
     """The metrics of answers that are there already, as `evaluate` gives them.
 
@@ -234,7 +232,7 @@ def measure_answers(
         indices = dataset.indices(split)
         kept, labels = align(dataset.labels[indices], dataset.emotions, dataset.emotions)
         given = {"": values[kept]}
-        metrics |= _metrics(dataset, split, kept, labels, given, dataset.emotions, seed)
+        metrics |= _metrics(dataset, split, kept, labels, given, dataset.emotions)
         tables.append(_table(dataset, split, indices[kept], labels, given, dataset.emotions))
     return Evaluation(metrics=metrics, predictions=pd.concat(tables, ignore_index=True))
 
@@ -247,17 +245,12 @@ def evaluate(
     tta: str = "flip",
     batch_size: int = 256,
     device: str = "cpu",
-    precision: Precision = "fp32",
     progress: Progress = silent,
-    seed: int = 0,
 ) -> Evaluation:
     """Metrics with and without test-time augmentation; each view of an image is forwarded once.
 
     Where the model's classes differ from the data set's, labels are renumbered and images of
     classes that the model does not know are left out and counted.
-
-    Args:
-        seed: of the bootstrap intervals.
 
     Raises:
         FerBenchError: an empty split, one without any class that the model knows, or an unknown
@@ -266,7 +259,7 @@ def evaluate(
     """
     with distributed.raise_together():
         views = dict.fromkeys((PLAIN, *views_of(tta)))
-    forwarding = Forwarding(batch_size=batch_size, device=device, precision=precision)
+    forwarding = Forwarding(batch_size=batch_size, device=device)
     metrics: dict[str, Metrics] = {}
     tables = []
     for split in splits:
@@ -280,6 +273,6 @@ def evaluate(
         probabilities = {"": found[PLAIN]}
         if tta != "none":
             probabilities["_tta"] = _mean(found, views_of(tta))
-        metrics |= _metrics(dataset, split, kept, labels, probabilities, model.emotions, seed)
+        metrics |= _metrics(dataset, split, kept, labels, probabilities, model.emotions)
         tables.append(_table(dataset, split, used, labels, probabilities, model.emotions))
     return Evaluation(metrics=metrics, predictions=pd.concat(tables, ignore_index=True))

@@ -65,9 +65,7 @@ def require_known(
         )
 
 
-def accuracy_interval(
-    n_right: int, n: int, seed: int = 0, n_resamples: int = N_RESAMPLES
-) -> tuple[float, float]:
+def accuracy_interval(n_right: int, n: int, seed: int = 0) -> tuple[float, float]:
     """The 95 % percentile bootstrap interval of an accuracy, in [0, 1].
 
     Drawing `n` images with replacement draws a binomial number of right ones, so the resamples
@@ -76,7 +74,7 @@ def accuracy_interval(
     """
     if n_right in (0, n):
         return Rate(hits=n_right, n=n).ci95
-    draws = np.random.default_rng(seed).binomial(n, n_right / n, n_resamples) / n
+    draws = np.random.default_rng(seed).binomial(n, n_right / n, N_RESAMPLES) / n
     low, high = np.percentile(draws, [2.5, 97.5])
     return float(low), float(high)
 
@@ -131,7 +129,6 @@ def compute_metrics(
     emotions: Sequence[str],
     *,
     n_left_out: int = 0,
-    seed: int = 0,
 ) -> Metrics:
     """All metrics of one set of images.
 
@@ -143,7 +140,6 @@ def compute_metrics(
         probabilities: float `(N, C)`, rows sum to 1.
         emotions: the C class names, in column order.
         n_left_out: images of classes that the model does not know, for the record.
-        seed: of the bootstrap.
 
     Raises:
         FerBenchError: no images, shapes that do not fit, or rows that are no probabilities.
@@ -162,7 +158,7 @@ def compute_metrics(
         n=len(labels),
         n_left_out=n_left_out,
         accuracy=n_right / len(labels),
-        accuracy_ci95=accuracy_interval(n_right, len(labels), seed),
+        accuracy_ci95=accuracy_interval(n_right, len(labels)),
         macro_precision=float(precision[present].mean()),
         macro_recall=float(recall[present].mean()),
         macro_f1=float(f1[present].mean()),

@@ -17,7 +17,6 @@ from fer_bench.results.location import write_results
 from fer_bench.specs.recipe import Recipe
 from fer_bench.types import Precision
 
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 #: Where a run notes its choice, in its scratch folder.
 FILE = "precision.json"
 #: bf16 must win by this much: below, the loss of digits is not worth it.

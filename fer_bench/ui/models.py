@@ -46,12 +46,9 @@ def _accuracy(run: StoredRun) -> float:
     return test.accuracy if test else -1.0
 
 
-def run_label(run: StoredRun, name: str | None = None) -> str:
-    """A run in a list: `Compact ResNet, strong recipe, 40 epochs · 70.1 % · default`.
-
-    name: what to call it instead of its title.
-    """
-    parts = [name or called(run.id)]
+def run_label(run: StoredRun) -> str:
+    """A run in a list: `Compact ResNet, strong recipe, 40 epochs · 70.1 % · default`."""
+    parts = [called(run.id)]
     if _accuracy(run) >= 0:
         parts.append(percent(_accuracy(run)))
     if run.id == default_id():
@@ -120,7 +117,7 @@ def _open(roots: tuple[Path, ...], run: str, backend: str, changed: int) -> Face
 
 
 def pick_classifiers(
-    choices: Sequence[StoredRun], *, most: int, key: str, backend: str = "auto"
+    choices: Sequence[StoredRun], *, most: int, key: str
 ) -> dict[str, FaceClassifier]:
     """A box to choose at most `most` runs, the first one by default; their networks, opened.
 
@@ -142,7 +139,7 @@ def pick_classifiers(
     opened = {}
     for name in chosen:
         try:
-            opened[name] = classifier(name, backend)
+            opened[name] = classifier(name)
         except FerBenchError as error:
             show_error(error)
     return opened
