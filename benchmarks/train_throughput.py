@@ -164,7 +164,7 @@ class TheirTraining:
 
 def our_training(spec: RunSpec, data: FaceDataset, device: str) -> TrainingInfo:
     """One epoch as `train` runs it; its images per second leave validation out."""
-    model = build_model(request_for(spec, data))
+    model = build_model(request_for(spec, data.emotions))
     with tempfile.TemporaryDirectory() as scratch:
         return finetune(TrainingJob(model, data, spec, Path(scratch), device=device)).info
 
@@ -188,7 +188,7 @@ def warm_up(
     few = data.limited(WARM_UP * spec.recipe.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         write_faces(few, Path(folder))
-        model = build_model(request_for(spec, few))
+        model = build_model(request_for(spec, few.emotions))
         theirs = TheirTraining(model, spec, Path(folder), device, workers)
         theirs.epoch()
         speed = rate(theirs.epoch, len(few.indices("train")), 0)
@@ -211,7 +211,7 @@ def measure(model: str, data: FaceDataset, asked: argparse.Namespace) -> dict[st
     rates: dict[str, list[float]] = {"theirs": [], "ours": []}
     with tempfile.TemporaryDirectory() as folder:
         write_faces(data, Path(folder))
-        network = build_model(request_for(spec, data))
+        network = build_model(request_for(spec, data.emotions))
         theirs = TheirTraining(network, spec, Path(folder), device, asked.workers)
         for _ in range(asked.rounds):
             rates["theirs"].append(rate(theirs.epoch, n, asked.seconds))

@@ -18,7 +18,7 @@ from fer_bench import distributed
 from fer_bench.benchmark.initial_weights import starting_model
 from fer_bench.benchmark.members import assemble, load_teachers
 from fer_bench.benchmark.records import describe_model, finished, new_record
-from fer_bench.benchmark.seen_images import Hashes, as_file, others_of, seen_images
+from fer_bench.benchmark.seen_images import as_file, others_of, seen_images
 from fer_bench.benchmark.trackers.services import check_trackers
 from fer_bench.benchmark.trackers.tracked_run import tracked
 from fer_bench.data.dataset import FaceDataset
@@ -31,12 +31,7 @@ from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import model_files, round_parameters
 from fer_bench.results.locks import is_carried_out, run_lock
 from fer_bench.results.parse import HISTORY_COLUMNS
-from fer_bench.results.record import (
-    Member,
-    RunRecord,
-    Status,
-    TrainingInfo,
-)
+from fer_bench.results.record import Member, RunRecord, Status, TrainingInfo
 from fer_bench.results.store import SEEN, ResultsStore, StoredRun
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
 from fer_bench.training.checkpoint import has_checkpoint
@@ -87,8 +82,7 @@ class Runner:
 
         While it works the stored record says `running`; a failure is stored as `failed`, a
         KeyboardInterrupt as `interrupted`. A run that is finished already stays as it is until the
-        new one is. With `resume`, an interrupted run
-        goes on after its last finished epoch.
+        new one is. With `resume`, an interrupted run goes on after its last finished epoch.
 
         Several processes (`fer_bench.distributed`) share the work; the main one writes.
 
@@ -100,30 +94,44 @@ class Runner:
         claim = run_lock(self.store, dataset.name, spec.name)
         with ExitStack() as block:
             distributed.on_main(lambda: block.enter_context(claim))
-            return self._follow(spec, dataset)
+            return _Work(self, spec, dataset).follow()
 
-    def _follow(self, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> RunRecord:
-        work_dir = self._scratch(spec, dataset)
+
+@dataclass(frozen=True)
+class _Work:
+    """One run at work: how it is carried out, what it is, and on which data."""
+
+    runner: Runner
+    spec: RunSpec | EnsembleSpec
+    dataset: FaceDataset
+
+    @property
+    def scratch(self) -> Path:
+        """A checkpoint is only ever resumed by the same specification over the same data."""
+        return scratch_folder(self.runner.store, self.spec, self.dataset)
+
+    def follow(self) -> RunRecord:
+        """Carries it out; the trackers hear of it."""
         with tracked(
-            self.trackers,
-            spec,
-            dataset,
-            results=self.store.root,
-            work_dir=work_dir,
-            resume=self.resume,
-            device=self.device,
+            self.runner.trackers,
+            self.spec,
+            self.dataset,
+            results=self.runner.store.root,
+            work_dir=self.scratch,
+            resume=self.runner.resume,
+            device=self.runner.device,
         ) as tracking:
-            runner = replace(self, progress=tracking.listen(self.progress))
-            record = runner._run(spec, dataset)
+            runner = replace(self.runner, progress=tracking.listen(self.runner.progress))
+            record = replace(self, runner=runner).carry_out()
             tracking.conclude(record)
         return record
 
-    def _run(self, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> RunRecord:
-        record = new_record(spec, dataset)
+    def carry_out(self) -> RunRecord:
+        """Stores the record as it goes: running, then done, failed or interrupted."""
+        record = new_record(self.spec, self.dataset)
         distributed.on_main(lambda: self._begin(record))
-        work_dir = self._scratch(spec, dataset)
         try:
-            record = self._make_and_evaluate(record, spec, dataset, work_dir)
+            record = self._make_and_evaluate(record)
         except KeyboardInterrupt:
             if distributed.is_main():
                 self._save_unless_done(_ended(record, "interrupted", INTERRUPTED))
@@ -135,110 +143,94 @@ class Runner:
                 message = f"{type(error).__name__}: {message}"
             if distributed.is_main():
                 self._save_unless_done(_ended(record, "failed", message))
-            failure = RunFailed(f"run {spec.name} failed: {message}")
+            failure = RunFailed(f"run {record.name} failed: {message}")
             if isinstance(error, FerBenchError):  # 2 where the input was bad, not the run
                 failure.exit_code, failure.shared = error.exit_code, error.shared
             raise failure from error
         if distributed.is_main():
-            shutil.rmtree(work_dir.parent, ignore_errors=True)
+            shutil.rmtree(self.scratch.parent, ignore_errors=True)
         return record
 
     def _begin(self, record: RunRecord) -> None:
-        self.store.tidy(record.dataset.name, record.name)
+        self.runner.store.tidy(record.dataset.name, record.name)
         self._save_unless_done(record)
 
-    def _scratch(self, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> Path:
-        """A checkpoint is only ever resumed by the same specification over the same data."""
-        return scratch_folder(self.store, spec, dataset)
-
     def _save_unless_done(self, record: RunRecord) -> None:
-        if not self.store.exists_done(record.dataset.name, record.name):
-            self.store.save(record)
+        if not self.runner.store.exists_done(record.dataset.name, record.name):
+            self.runner.store.save(record)
 
-    def _make_and_evaluate(
-        self,
-        record: RunRecord,
-        spec: RunSpec | EnsembleSpec,
-        dataset: FaceDataset,
-        work_dir: Path,
-    ) -> RunRecord:
+    def _make_and_evaluate(self, record: RunRecord) -> RunRecord:
+        spec, runner = self.spec, self.runner
         members: tuple[Member, ...] = ()
         torch.manual_seed(0 if isinstance(spec, EnsembleSpec) else spec.seed)
         with distributed.raise_together():
             if isinstance(spec, EnsembleSpec):
-                model, members = assemble(self.store, spec, dataset)
+                model, members = assemble(runner.store, spec, self.dataset)
             else:
-                model = starting_model(request_for(spec, dataset), spec)
-            others = others_of(spec, self.store, dataset)
-            seen, silent_runs = seen_images(others, dataset)
+                model = starting_model(request_for(spec, self.dataset.emotions), spec)
+            others = others_of(spec, runner.store, self.dataset.name)
+            seen, silent_runs = seen_images(others, self.dataset)
         record = _with_reasons(record, others, silent_runs)
         if isinstance(spec, EnsembleSpec):
-            trainable, outcome = 0, _untrained(self.device)
+            trainable, outcome = 0, _untrained(runner.device)
         else:
             _, trainable = count_parameters(model)
-            outcome = self._train(model, dataset, spec, work_dir)
+            outcome = self._train(model, spec)
             if spec.mode == "lora":
                 merge_lora(model)
-            if self.weights is not None:
-                round_parameters(model, self.weights)
-        evaluation = evaluate(
-            model,
-            dataset,
-            splits=(spec.selection_split, spec.test_split),
-            tta=spec.tta,
-            device=self.device,
-            progress=self.progress,
-        )
-        model.cpu()
-        kept = None if silent_runs else seen
-        return distributed.on_main(
-            lambda: self._finish(record, model, trainable, members, outcome, evaluation, kept)
-        )
-
-    def _finish(
-        self,
-        record: RunRecord,
-        model: Classifier,
-        trainable: int,
-        members: tuple[Member, ...],
-        outcome: TrainingOutcome,
-        evaluation: Evaluation,
-        seen: Hashes | None,
-    ) -> RunRecord:
-        """Stores the finished run; its record.
-
-        seen: hashes of all images that its weights have seen; None where that is not known.
-        """
-        dtype = "float32" if members else self.weights or "float32"
+            if runner.weights is not None:
+                round_parameters(model, runner.weights)
+        evaluation = self._evaluate(model)
+        weights = None if members else runner.weights
         parts = {
-            "model": describe_model(model, trainable, dtype),
+            "model": describe_model(model, trainable, weights or "float32"),
             "training": outcome.info,
             "members": members,
         }
-        done = finished(record.model_copy(update=parts), evaluation)
-        keep = self.weights if not members else None
-        network = dict(model_files(model, keep)) if keep else {}
-        if keep and seen is not None:
-            network[SEEN] = as_file(seen)
-        self.store.save(
-            done, history=outcome.history, predictions=evaluation.predictions, network=network
-        )
-        return done
 
-    def _train(
-        self, model: Classifier, dataset: FaceDataset, spec: RunSpec, work_dir: Path
-    ) -> TrainingOutcome:
+        def finish() -> RunRecord:
+            done = finished(record.model_copy(update=parts), evaluation)
+            network = dict(model_files(model, weights)) if weights else {}
+            if network and not silent_runs:
+                network[SEEN] = as_file(seen)
+            runner.store.save(
+                done, history=outcome.history, predictions=evaluation.predictions, network=network
+            )
+            return done
+
+        return distributed.on_main(finish)
+
+    def _evaluate(self, model: Classifier) -> Evaluation:
+        found = evaluate(
+            model,
+            self.dataset,
+            splits=(self.spec.selection_split, self.spec.test_split),
+            tta=self.spec.tta,
+            device=self.runner.device,
+            progress=self.runner.progress,
+        )
+        model.cpu()
+        return found
+
+    def _train(self, model: Classifier, spec: RunSpec) -> TrainingOutcome:
+        runner = self.runner
         if spec.mode == "zero-shot":
-            return _untrained(self.device)
+            return _untrained(runner.device)
         with distributed.raise_together():
-            spec = with_precision(spec, self.precision)
+            chosen = with_precision(spec, runner.precision)
         job = TrainingJob(
-            model, dataset, spec, work_dir, self.progress, self.device, resume=self.resume
+            model,
+            self.dataset,
+            chosen,
+            self.scratch,
+            runner.progress,
+            runner.device,
+            resume=runner.resume,
         )
         if spec.mode == "frozen":
-            return train_frozen(job, self.extractor)
+            return train_frozen(job, runner.extractor)
         with distributed.raise_together():
-            teachers = load_teachers(self.store, spec, dataset)
+            teachers = load_teachers(runner.store, spec, self.dataset)
         return finetune(job, teachers)
 
 
@@ -303,11 +295,11 @@ def _require_same_data(dataset: FaceDataset) -> None:
             )
 
 
-def request_for(spec: RunSpec, dataset: FaceDataset) -> ModelRequest:
-    """What the model builder is asked for."""
+def request_for(spec: RunSpec, emotions: tuple[str, ...]) -> ModelRequest:
+    """What the model builder is asked for; `emotions` are the data's."""
     return ModelRequest(
         name=spec.model,
-        emotions=dataset.emotions,
+        emotions=emotions,
         mode=spec.mode,
         pretraining=spec.pretraining,
         options=dict(spec.model_options),

@@ -26,17 +26,17 @@ from fer_bench.types import SPLITS
 Hashes = NDArray[np.uint64]
 
 
-def others_of(
-    spec: RunSpec | EnsembleSpec, store: ResultsStore, dataset: FaceDataset
-) -> list[StoredRun]:
+def others_of(spec: RunSpec | EnsembleSpec, store: ResultsStore, dataset: str) -> list[StoredRun]:
     """The runs whose weights or answers go into this one.
+
+    dataset: the data set's name.
 
     Raises:
         FerBenchError: a teacher or member that is not stored.
     """
     names = spec.ensemble if isinstance(spec, EnsembleSpec) else spec.teachers
     start = run_at(spec.pretraining) if isinstance(spec, RunSpec) else None
-    named = [store.find(f"{dataset.name}/{name}") for name in names]
+    named = [store.find(f"{dataset}/{name}") for name in names]
     return [*([start] if start else []), *named]
 
 

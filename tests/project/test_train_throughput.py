@@ -13,7 +13,7 @@ from fer_bench.models.build import build_model
 def test_an_epoch_of_theirs_is_every_image_of_ours_once_in_the_networks_shape(tmp_path):
     data, spec = load_faces("synthetic", 128), make_spec("compact_resnet@32")
     write_faces(data, tmp_path)
-    model = build_model(request_for(spec, data))
+    model = build_model(request_for(spec, data.emotions))
     theirs = TheirTraining(model, spec, tmp_path, "cpu", workers=0)
     batches = list(theirs.loader)
     assert len(data.indices("train")) == 128

@@ -46,7 +46,7 @@ def recipe(**changes) -> Recipe:
 
 def fresh(spec: RunSpec):
     torch.manual_seed(spec.seed)
-    return build_model(request_for(spec, DATASET))
+    return build_model(request_for(spec, DATASET.emotions))
 
 
 class Killed(Exception):
