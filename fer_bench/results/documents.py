@@ -16,7 +16,7 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from fer_bench.errors import FerBenchError, one_line
-from fer_bench.results.location import write_results
+from fer_bench.results.location import saving, write_results
 from fer_bench.results.record import Part
 
 
@@ -115,7 +115,7 @@ def _sole_use(path: Path) -> Iterator[None]:
         FerBenchError: a disk that is full or not writable.
     """
     lock = path.with_name(f".{path.name}.lock")
-    try:
+    with saving(path.name, path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
             try:
@@ -123,16 +123,6 @@ def _sole_use(path: Path) -> Iterator[None]:
             finally:  # those who wait see that it is gone, and lock a new one
                 with contextlib.suppress(PermissionError):  # Windows removes no open file
                     lock.unlink(missing_ok=True)
-    except OSError as error:
-        raise _not_saved(path, error) from None
-
-
-def _not_saved(path: Path, error: OSError) -> FerBenchError:
-    """Why a document could not be written, and what to do."""
-    return FerBenchError(
-        f"could not save {path.name} in {path.parent}: {error.strerror}; free some space or "
-        "choose another results folder, then run it again"
-    )
 
 
 def write_document(path: Path, document: Document) -> None:
@@ -149,10 +139,8 @@ def write_document(path: Path, document: Document) -> None:
         raise FerBenchError(
             f"{path.name} cannot be saved: {place_of(error)} is not finite"
         ) from None
-    try:
+    with saving(path.name, path.parent):
         write_results({path: text})
-    except OSError as error:
-        raise _not_saved(path, error) from None
 
 
 @lru_cache(maxsize=16_384)

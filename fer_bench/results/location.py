@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from fer_bench.errors import FerBenchError
 from fer_bench.results.remote import RemoteResults
 from fer_bench.storage import write_atomically
 from fer_bench.urls import is_url, shown, split_places
@@ -111,6 +112,24 @@ def publishing(files: Mapping[Path, Path]) -> Iterator[None]:
     else:
         with mirror.publishing(files):
             yield
+
+
+@contextmanager
+def saving(what: str, folder: Path) -> Iterator[None]:
+    """A block that writes to a results folder, and says in words why a disk refuses.
+
+    what: the file or the run that is saved.
+
+    Raises:
+        FerBenchError: a disk that is full or not writable.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FerBenchError(
+            f"could not save {what} in {folder}: {error.strerror}; free some space or choose "
+            "another results folder, then run it again"
+        ) from None
 
 
 def write_results(files: Mapping[Path, bytes]) -> None:

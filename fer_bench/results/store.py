@@ -18,6 +18,7 @@ from fer_bench.results.location import (
     local_folders,
     mirror_of,
     place_of,
+    saving,
     shown_place,
     write_results,
 )
@@ -225,11 +226,8 @@ class ResultsStore:
                 f"run {run.name} lies in {run.folder}, expected one in {self.place}: name that "
                 "results folder, or copy the run here"
             )
-        full = run.id
-        try:
-            write_results({self.root / DEFAULT_FILE: f"{full}\n".encode()})
-        except OSError as error:
-            raise _not_saved(f"{full} as default", self.root, error) from None
+        with saving(f"{run.id} as default", self.root):
+            write_results({self.root / DEFAULT_FILE: f"{run.id}\n".encode()})
 
     def exists_done(self, dataset: str, name: str) -> bool:
         """Whether a finished, readable record of this run is there."""
@@ -286,15 +284,13 @@ class ResultsStore:
             predictions.to_parquet(buffer, index=False)
             files[folder / PREDICTIONS] = buffer.getvalue()
         files[folder / RECORD] = text
-        try:
+        with saving(record.name, folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_results(files)
             if network is not None and SEEN not in network:
                 discard(folder / SEEN)
             if network is not None and not network:
                 discard(folder / WEIGHTS)
-        except OSError as error:
-            raise _not_saved(record.name, folder, error) from None
         return folder
 
 
@@ -379,10 +375,3 @@ def _subfolders(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise FerBenchError(f"cannot list {folder}: {error.strerror}") from None
     yield from (folder / name for name in sorted(names))
-
-
-def _not_saved(what: str, folder: Path, error: OSError) -> FerBenchError:
-    return FerBenchError(
-        f"could not save {what} in {folder}: {error.strerror}; "
-        "free some space or choose another results folder, then run it again"
-    )
