@@ -12,6 +12,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.formatting import as_percents, escape, how_many, interval, percent
 from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.store import StoredRun
+from fer_bench.results.summary import run_ids
 from fer_bench.studies.comparison import tables, verdicts
 from fer_bench.studies.comparison.compare import Comparison
 from fer_bench.types import QUANTITIES
@@ -124,7 +125,7 @@ def show_runs(comparison: Comparison) -> None:
     shown = as_percents(table, ["accuracy", "macro_f1"]).assign(interval=intervals)
     if not table["why_not_comparable"].any():
         shown = shown.drop(columns="why_not_comparable")
-    ids = list(table["dataset"] + "/" + table["run"])
+    ids = list(run_ids(table))
     ui.run_table(shown, RUN_COLUMNS, ids, "runs-table")
     if comparison.has_seeds:
         show_experiments(comparison)

@@ -21,6 +21,7 @@ from fer_bench.report import (
 from fer_bench.report.tables import LEADERBOARD
 from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.leaderboard.headline import Tile
+from fer_bench.results.summary import run_ids
 from fer_bench.studies.comparison.seeds import over_seeds
 from fer_bench.ui.comparison import RUNS_PARAMETER
 from fer_bench.ui.leaderboard import ranking
@@ -141,7 +142,7 @@ def show_ranking(ranked: pd.DataFrame) -> None:
     )
     ranking.show_table(ranked, "leaderboard")
     if len(ranked) > 1:
-        best_two = ranked["dataset"].head(2) + "/" + ranked["run"].head(2)
+        best_two = run_ids(ranked.head(2))
         st.page_link(
             "pages/compare.py",
             label="Is the first really better than the second?",

@@ -9,7 +9,7 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.environment import capture
 from fer_bench.evaluation.calibration import calibrate
 from fer_bench.evaluation.evaluate import Evaluation
-from fer_bench.evaluation.prediction_sets import measure_sets
+from fer_bench.evaluation.prediction_sets import with_sets
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.results.record import DatasetInfo, ModelInfo, RunRecord
@@ -52,8 +52,7 @@ def finished(record: RunRecord, evaluation: Evaluation) -> RunRecord:
     predictions = evaluation.predictions
     calibration = calibrate(predictions, record.dataset.emotions, spec.selection_split)
     fitted = {"temperature": calibration.temperature, "calibrated_ece": calibration.ece}
-    record = record.model_copy(update=fitted)
-    return record.model_copy(update={"prediction_sets": measure_sets(record, predictions)})
+    return with_sets(record.model_copy(update=fitted), predictions)
 
 
 def describe_model(model: Classifier, trainable: int = 0, weights: Dtype = "float32") -> ModelInfo:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.plots.style import GRAY, finish, label, model_colour, shortened
+from fer_bench.results.summary import run_ids
 from fer_bench.results.titles import model_title
 
 #: Models differ in their marks too, for readers who do not see colours.
@@ -46,7 +47,7 @@ def accuracy_bars(
             below the bars.
     """
     shown = table.dropna(subset=["test_accuracy"]).sort_values("test_accuracy")
-    accuracy, ids = shown["test_accuracy"], shown["dataset"] + "/" + shown["run"]
+    accuracy, ids = shown["test_accuracy"], run_ids(shown)
     figure = go.Figure(
         go.Bar(
             x=accuracy,
@@ -129,9 +130,7 @@ def frozen_and_full(table: pd.DataFrame) -> go.Figure:
                 "color": GRAY,
                 "thickness": 1.5,
             },
-            customdata=np.column_stack(
-                [shown["title"].map(label), shown["dataset"] + "/" + shown["run"]]
-            ),
+            customdata=np.column_stack([shown["title"].map(label), run_ids(shown)]),
             hovertemplate="%{customdata[0]}<br>%{y:.1%}<extra></extra>",
         )
     finish(figure, height=340, y_title="Test accuracy")
@@ -228,10 +227,8 @@ def accuracy_against(table: pd.DataFrame, cost: str, title: str, *, unit: str = 
                 "size": 10,
             },
             customdata=[
-                (f"{si_unit(value)}{unit}", f"{dataset}/{run}")
-                for value, dataset, run in zip(
-                    rows[cost], rows["dataset"], rows["run"], strict=True
-                )
+                (f"{si_unit(value)}{unit}", run)
+                for value, run in zip(rows[cost], run_ids(rows), strict=True)
             ],
             hovertemplate="%{text}<br>%{y:.2%} at %{customdata[0]}<extra></extra>",
         )

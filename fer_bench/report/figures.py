@@ -16,6 +16,7 @@ from fer_bench.report.tables import per_class
 from fer_bench.results.leaderboard.five_models import five_models
 from fer_bench.results.leaderboard.published import published_table
 from fer_bench.results.store import PREDICTIONS, ResultsStore
+from fer_bench.results.summary import run_ids
 from fer_bench.studies.latency.tables import (
     FP32_TIME,
     MeasuredNetwork,
@@ -78,7 +79,7 @@ def against_latency(
     """For each machine that ranked runs were measured on: its name, accuracy over milliseconds of
     fp32, and the numbers of the records in it.
     """
-    names = one.ranked["dataset"] + "/" + one.ranked["run"]
+    names = run_ids(one.ranked)
     here = [network for network in measured if network.name in set(names)]
     for machine in machines(here):
         times = names.map(fp32_milliseconds(here, machine))

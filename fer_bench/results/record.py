@@ -181,6 +181,11 @@ class RunRecord(Part):
     )
 
     @property
+    def id(self) -> str:
+        """`dataset/run`: what commands, addresses of pages and tables call it."""
+        return f"{self.dataset.name}/{self.name}"
+
+    @property
     def pretraining(self) -> str:
         """What its network, or those of its members, started from."""
         if isinstance(self.spec, RunSpec):

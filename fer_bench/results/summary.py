@@ -35,6 +35,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
+def run_ids(table: pd.DataFrame) -> pd.Series[str]:
+    """`StoredRun.id` of each row of a `summary_table`."""
+    ids: pd.Series[str] = table["dataset"] + "/" + table["run"]
+    return ids
+
+
 def three_digits(value: float) -> str:
     """A measured number of 0 or more: `0.732`, `7.3`, `131`, `1,180`."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
@@ -224,7 +230,7 @@ def reproduce_command(record: RunRecord) -> str:
     if isinstance(spec, ExternalSpec):
         return shlex.join(["python", "-m", "fer_bench", *_external_words(spec, data)])
     words = ["train", "--model", spec.model, "--mode", spec.mode]
-    words += _recipe_words(spec, f"results/{record.dataset.name}/{record.name}/record.json")
+    words += _recipe_words(spec, f"results/{record.id}/record.json")
     words += [*data, "--protocol", spec.protocol]
     words += ["--pretraining", spec.pretraining, "--seed", str(spec.seed)]
     if spec.emotions:
@@ -237,7 +243,7 @@ def reproduce_command(record: RunRecord) -> str:
     for teacher in spec.teachers:
         words += ["--teacher", teacher]
     if spec.prompts:
-        words += ["--prompts", f"results/{record.dataset.name}/{record.name}/record.json"]
+        words += ["--prompts", f"results/{record.id}/record.json"]
     overrides = {
         "--val-share": spec.val_share,
         "--image-size": spec.image_size,

@@ -39,7 +39,7 @@ from fer_bench.results.store import (
     StoredRun,
     open_results,
 )
-from fer_bench.results.summary import mark_own, summary_table
+from fer_bench.results.summary import mark_own, run_ids, summary_table
 from fer_bench.results.titles import model_title
 from fer_bench.results.usage import fer_bench_command
 from fer_bench.settings import Settings
@@ -125,8 +125,7 @@ def _load(roots: tuple[Path, ...], state: str) -> _Stored:
     with _kept_for_good():
         stored = ResultsStore(*roots).runs()
         runs_table = mark_own(summary_table(stored))
-        ids = runs_table["dataset"] + "/" + runs_table["run"]
-        return stored, runs_table, dict(zip(ids, runs_table["title"], strict=True))
+        return stored, runs_table, dict(zip(run_ids(runs_table), runs_table["title"], strict=True))
 
 
 def _stored() -> _Stored:

@@ -12,6 +12,7 @@ from fer_bench import plots
 from fer_bench.formatting import as_percents, escape, how_many, interval
 from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.rankings import ranking_names
+from fer_bench.results.summary import run_ids
 from fer_bench.studies.latency.tables import (
     FP32_TIME,
     MeasuredNetwork,
@@ -84,7 +85,7 @@ def _benchmarks(table: pd.DataFrame) -> pd.Series[str]:
     readable = [run for run in runs() if run.record]
     names = ranking_names([run.require_record() for run in readable])
     known = {run.id: name for run, name in zip(readable, names, strict=True)}
-    return (table["dataset"] + "/" + table["run"]).map(known)
+    return run_ids(table).map(known)
 
 
 def _most_runs_first(benchmarks: pd.Series[str], comparable: pd.Series[bool]) -> list[str]:
@@ -159,7 +160,7 @@ def show_table(runs_table: pd.DataFrame, key: str, *, why: bool = False) -> None
     run_table(
         shown,
         {name: column for name, column in COLUMNS.items() if why or name != "why_not_comparable"},
-        list(runs_table["dataset"] + "/" + runs_table["run"]),
+        list(run_ids(runs_table)),
         key,
         alt=f"{how_many(len(shown), 'run')}, best test accuracy first",
     )
@@ -190,7 +191,7 @@ def show_charts(ranked: pd.DataFrame) -> None:
 
 def _show_cost(ranked: pd.DataFrame) -> None:
     """Accuracy over what it costs; latency first, where any of these runs was measured."""
-    names = set(ranked["dataset"] + "/" + ranked["run"])
+    names = set(run_ids(ranked))
     timed = [m for m in measured() if m.name in names]
     costs = {"milliseconds": "Latency"} if timed else {}
     costs |= {"parameters": "Parameters", "flops": "FLOPs per image", "budget": "Training budget"}
@@ -229,7 +230,7 @@ def _show_latency(ranked: pd.DataFrame, timed: Sequence[MeasuredNetwork]) -> Non
     """Accuracy over milliseconds per face on one machine."""
     names = machines(timed)
     machine = st.selectbox("Machine", names) if len(names) > 1 else names[0]
-    times = (ranked["dataset"] + "/" + ranked["run"]).map(fp32_milliseconds(timed, machine))
+    times = run_ids(ranked).map(fp32_milliseconds(timed, machine))
     shown = ranked.assign(milliseconds=times).dropna(subset="milliseconds")
     figure = plots.accuracy_against(shown.head(MOST_POINTS), "milliseconds", FP32_TIME, unit=" ms")
     _cost_chart(figure, "accuracy-latency", "milliseconds per face")

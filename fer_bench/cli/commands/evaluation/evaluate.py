@@ -192,17 +192,16 @@ def _evaluate_external(
     record = report.record
     test, clean = record.metrics["test"], record.metrics.get("test_clean")
     clean_accuracy = clean.accuracy if clean else None
-    run = f"{record.dataset.name}/{record.name}"
     for note in report.notes:
         err.print(f"{model}: {note}", markup=False)
     print_reasons(record)
     if as_json:
-        document: dict[str, object] = {"run": run, "split": "test", "notes": report.notes}
+        document: dict[str, object] = {"run": record.id, "split": "test", "notes": report.notes}
         document |= test.model_dump(mode="json")
         document |= {"accuracy_clean": clean_accuracy, "emotions": record.dataset.emotions}
         print_json(document | {"record": record.model_dump(mode="json")})
         return
-    _print(f"{run} on test: {test.n:,} images", test, clean_accuracy)
+    _print(f"{record.id} on test: {test.n:,} images", test, clean_accuracy)
     say_next("results --sort accuracy", store)
 
 

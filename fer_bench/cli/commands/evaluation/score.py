@@ -106,7 +106,7 @@ def score(
     spec = validate(ExternalSpec, values, f"the external system {name or predictions.stem!r}")
     dataset = open_source(data_source(data), votes_file, rows_file).load(asked, complete=False)
     record = score_predictions(store, predictions, spec, dataset)
-    others = beside_others(store, store.find(f"{record.dataset.name}/{record.name}"))
+    others = beside_others(store, store.find(record.id))
     if as_json:
         document = record.model_dump(mode="json", include={"name", "spec", "metrics"})
         document |= {"comparable": record.comparable, "temperature": record.temperature}
@@ -138,7 +138,7 @@ def _write_template(dataset: FaceDataset, data: str, *, with_val: bool, file: Pa
 
 def _print(record: RunRecord, others: list[PairedResult]) -> None:
     test, clean = record.metrics["test"], record.metrics.get("test_clean")
-    title = f"{record.dataset.name}/{record.name}: {test.n:,} test images"
+    title = f"{record.id}: {test.n:,} test images"
     print_scores(title, test, clean.accuracy if clean else None)
     for one in others:
         out.print(
