@@ -34,7 +34,7 @@ SLOW = (
     "cli/test_latency_command.py",
     "cli/test_serve_command.py",
     "data/test_data_large.py",
-    "inference/test_video_kinds.py",
+    "inference/files/test_video_kinds.py",
     "models/test_lora.py",
     "models/test_published_weights.py",
     "processes",
@@ -44,7 +44,7 @@ SLOW = (
     "project/test_train_throughput.py",
     "results/test_remote_results.py",
     "results/test_reports_at_once.py",
-    "studies/test_latency.py",
+    "studies/latency/test_latency.py",
     "training/test_distillation.py",
 )
 #: Damaged inputs of every kind: `pytest -m fuzz`.
@@ -54,6 +54,10 @@ FUZZ = ("fuzz",)
 os.environ["OMP_NUM_THREADS"] = "1"
 # Ray's workers are nice to others by 15: beside a busy machine they would never end.
 os.environ.update(RAY_worker_niceness="0")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--damaged", type=int, default=0, help="damaged inputs of each kind to read")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

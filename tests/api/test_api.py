@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from api_fixtures import BACKEND, SENT, api_results, opened, png, settings_for
+from damaged_kinds import KINDS
 from face_fixtures import SAMPLE, crowd
 from fastapi.testclient import TestClient
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
 from PIL import Image
 from table_fixtures import table
 
-from benchmarks.damaged_kinds import KINDS
 from fer_bench.api.app import create_app
 from fer_bench.cli import main as cli
 from fer_bench.emotions import EXPRESSIO, FER2013

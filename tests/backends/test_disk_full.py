@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import damage_examples as examples
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +22,6 @@ from latency_fixtures import make_report
 from record_fixtures import make_history, make_predictions, make_record
 from robustness_fixtures import make_robustness, make_transfer
 
-from benchmarks import damage_examples as examples
 from fer_bench import settings
 from fer_bench.backends.export import export as exporting
 from fer_bench.backends.export.openvino import OpenVinoFiles

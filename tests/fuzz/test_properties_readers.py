@@ -8,6 +8,7 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+import damage_examples as examples
 import numpy as np
 import pytest
 import yaml
@@ -16,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from property_fixtures import few, read_or_refused, replaced, values
 
-from benchmarks import damage_examples as examples
 from fer_bench.backends.onnx import read_metadata
 from fer_bench.config import load_yaml
 from fer_bench.data.load import load_source

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import damage_examples as examples
 import pytest
 from latency_fixtures import make_report
 from record_fixtures import make_record
 from robustness_fixtures import make_robustness, make_transfer
 
-from benchmarks import damage_examples as examples
 from fer_bench.results.reports.exports import Export, ExportsFile, add_export, read_exports
 from fer_bench.results.reports.latency_files import add_report, read_latency
 from fer_bench.results.reports.robustness import add_robustness, read_robustness

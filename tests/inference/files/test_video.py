@@ -32,7 +32,7 @@ from fer_bench.models.classifier import ModelRequest
 CLOCK = Fraction(1, 60_000)
 #: Uneven on purpose: 30 a second, then slower, then a gap.
 TIMES = [0, 2000, 4000, 6000, 10000, 10400, 14000, 30000, 32000, 34000, 36000, 58000]
-FACE = read_image(Path(__file__).parents[2] / "assets/samples/astronaut.jpg")[40:200, 140:300]
+FACE = read_image(Path(__file__).parents[3] / "assets/samples/astronaut.jpg")[40:200, 140:300]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from fer_bench.inference.files.video_reader import VideoReader
 from fer_bench.inference.files.video_writer import annotated_copy
 
 RATE = 20
-SAMPLE = read_image(Path(__file__).parents[2] / "assets/samples/astronaut.jpg")[:240, :320]
+SAMPLE = read_image(Path(__file__).parents[3] / "assets/samples/astronaut.jpg")[:240, :320]
 #: Display matrices (a, b, c, d) in 16.16, and what they make of a picture, as FFmpeg shows it.
 MATRICES = {
     "as it is": ((1, 0, 0, 1), lambda p: p),
@@ -307,7 +307,7 @@ def test_whole_files_are_not_called_cut_short(tmp_path, rate, name, codec, sound
 
 def test_frames_that_theora_repeats_are_shown_again() -> None:
     """Four of the file's five packets have no bytes: the picture stays."""
-    times, _, problem = read(Path(__file__).parents[1] / "fixtures" / "repeated_frames.ogv")
+    times, _, problem = read(Path(__file__).parents[2] / "fixtures" / "repeated_frames.ogv")
     assert problem is None
     assert times == evenly(5, 4)
 

@@ -39,7 +39,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return face_fixtures.write_stand_in(tmp_path_factory.mktemp("yunet"))
 
 
-#: MediaPipe's package is an extra: tests/inference/test_mediapipe.py
+#: MediaPipe's package is an extra: tests/inference/detectors/test_mediapipe.py
 @pytest.fixture(params=[name for name in DETECTORS if name != "mediapipe"])
 def detector(request: pytest.FixtureRequest, stand_in: Path) -> FaceDetector:
     return make_detector(request.param, stand_in if request.param == "yunet" else None)

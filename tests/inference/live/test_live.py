@@ -698,7 +698,7 @@ assert began.wait(60)
 
 def test_a_server_that_ends_lets_the_worker_finish_its_frame() -> None:
     """Python's end within a detector's or a network's own code would abort the process."""
-    here, root = Path(__file__).parent, Path(__file__).parents[2]
+    here, root = Path(__file__).parent, Path(__file__).parents[3]
     paths = map(str, (root, here, root / "tests" / "fixtures"))
     done = subprocess.run(
         [sys.executable, "-c", SERVER_THAT_ENDS],

@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import damage_examples as examples
+import damaged_readers as readers
+import hostile_inputs as hostile
 import torch
+from damage import damaged
 from safetensors.torch import save
 
-from benchmarks import damage_examples as examples
-from benchmarks import damaged_readers as readers
-from benchmarks import hostile_inputs as hostile
-from benchmarks.damage import damaged
 from fer_bench.inference.history import History
 from fer_bench.training.checkpoint import save_checkpoint
 

@@ -42,7 +42,7 @@ from fer_bench.results.reports.robustness import (
 )
 from fer_bench.results.reports.transfer import TransferFile, TransferResult
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "results" / "fer2013" / "compact_resnet-full-strong-40ep-scratch-s0"
 RUN = "results/fer2013/a-run"
 DRAWN = read_synthetic(n_per_class=5, seed=0)

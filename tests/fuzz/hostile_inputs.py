@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import damage_examples as examples
 import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-
-from benchmarks import damage_examples as examples
 
 Files = dict[str, bytes]
 

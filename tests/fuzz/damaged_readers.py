@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import damage_examples as examples
 import numpy as np
 import torch
 
-from benchmarks import damage_examples as examples
 from fer_bench.backends.export.openvino import OpenVinoFiles
 from fer_bench.backends.onnx import OnnxFile
 from fer_bench.benchmark import plan, specify
