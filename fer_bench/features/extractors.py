@@ -85,24 +85,22 @@ class Choice:
 
 def _torch_fp32(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
     network = backbone.to(device).eval()
-
-    def extract(x: Tensor) -> Tensor:
-        with torch.no_grad():
-            out: Tensor = network(x.to(device)).float()
-        return out
-
-    return extract
+    return _by_torch(network, device, torch.float32, torch.preserve_format)
 
 
 def _torch_bf16(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
     require_bf16(torch.device(device).type)
     network = copy.deepcopy(backbone).eval().to(device=device, dtype=torch.bfloat16)
     network = network.to(memory_format=torch.channels_last)
+    return _by_torch(network, device, torch.bfloat16, torch.channels_last)
 
+
+def _by_torch(
+    network: nn.Module, device: str, dtype: torch.dtype, layout: torch.memory_format
+) -> Extractor:
     def extract(x: Tensor) -> Tensor:
-        x = x.to(device=device, dtype=torch.bfloat16, memory_format=torch.channels_last)
         with torch.no_grad():
-            out: Tensor = network(x).float()
+            out: Tensor = network(x.to(device, dtype, memory_format=layout)).float()
         return out
 
     return extract
