@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+import fer_bench
 from fer_bench.emotions import FER2013
 from fer_bench.results.record import RunRecord
 
@@ -98,3 +100,11 @@ def test_what_the_guide_names_is_there(path: str) -> None:
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`just ([a-z-]+)", GUIDE))))
 def test_the_targets_it_names_are_in_the_justfile(target: str) -> None:
     assert re.search(rf"^{target}( .*)?:", (ROOT / "justfile").read_text(), re.MULTILINE)
+
+
+def test_the_citation_is_of_the_changelogs_newest_release() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    (version, day), *_ = re.findall(r"^## (\d\S*) \((\S+)\)$", changes, re.MULTILINE)
+    assert (citation["version"], str(citation["date-released"])) == (version, day)
+    assert version == fer_bench.__version__
