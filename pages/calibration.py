@@ -142,7 +142,7 @@ def show_reliability(shown: selective.Scores, emotions: list[str], key: str) -> 
 
 
 def pick_others(run: StoredRun, stored: list[StoredRun]) -> list[StoredRun]:
-    """Runs of the same benchmark to draw beside this one."""
+    """Runs of the same benchmark to draw next to this one."""
     same = ranking_key(run.require_record())
     others = {
         one.id: one

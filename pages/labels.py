@@ -206,7 +206,7 @@ def show_agreement(run: StoredRun, record: RunRecord, votes: Votes) -> None:
 
 
 def show_people(record: RunRecord) -> None:
-    """What people give on these test images, and the runs beside them; needs no data."""
+    """What people give on these test images, and the runs next to them; needs no data."""
     line = ui.human_line(record)
     if line is None:
         st.info(
@@ -259,7 +259,7 @@ def show_leak(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> Non
 
 
 def votes_or_none(record: RunRecord) -> Votes:
-    """The votes beside the data; a fault of theirs is a sentence, and the page goes on."""
+    """The votes next to the data; a fault of theirs is a sentence, and the page goes on."""
     try:
         votes = ui.votes_beside(record)
     except FerBenchError as error:

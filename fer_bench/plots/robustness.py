@@ -27,8 +27,9 @@ SCALE = [[0, "rgba(91, 115, 232, 0.03)"], [1, "rgba(91, 115, 232, 0.72)"]]
 def robustness_bars(table: pd.DataFrame) -> go.Figure:
     """Mean corruption accuracy with its interval, best on top, and the clean accuracy as a mark.
 
-    table: columns `run, model, mean_corruption_accuracy, ci_low, ci_high, clean_accuracy` in [0, 1]
-        of `studies.robustness.tables.summary`; a bar per row.
+    Args:
+        table: columns `run, model, mean_corruption_accuracy, ci_low, ci_high, clean_accuracy` in
+            [0, 1] of `studies.robustness.tables.summary`; a bar per row.
     """
     shown = table[::-1]
     mean, names = shown["mean_corruption_accuracy"], [str(run) for run in shown["run"]]
@@ -70,8 +71,10 @@ def robustness_bars(table: pd.DataFrame) -> go.Figure:
 def severity_curves(table: pd.DataFrame) -> go.Figure:
     """Accuracy from clean (0) to the highest severity, a line per run.
 
-    table: columns `run, model, severity, accuracy, ci_low, ci_high` of
-        `studies.robustness.tables.curves`, in [0, 1]; where an interval is missing, none is drawn.
+    Args:
+        table: columns `run, model, severity, accuracy, ci_low, ci_high` of
+            `studies.robustness.tables.curves`, in [0, 1]; where an interval is missing, none is
+            drawn.
     """
     figure = go.Figure()
     models: list[str] = []
@@ -111,8 +114,9 @@ def severity_curves(table: pd.DataFrame) -> go.Figure:
 def severity_heatmap(table: pd.DataFrame, clean: float) -> go.Figure:
     """Accuracy under each corruption (rows) at each severity (columns), the share in each cell.
 
-    table: as `studies.robustness.tables.severity_table` gives it, in [0, 1].
-    clean: the accuracy that counts as full colour, in [0, 1].
+    Args:
+        table: as `studies.robustness.tables.severity_table` gives it, in [0, 1].
+        clean: the accuracy that counts as full colour, in [0, 1].
     """
     cells = table.to_numpy(dtype=float)
     words = [[f"{value:.0%}" for value in row] for row in cells]
@@ -125,8 +129,9 @@ def severity_heatmap(table: pd.DataFrame, clean: float) -> go.Figure:
 def transfer_matrix(table: pd.DataFrame) -> go.Figure:
     """Accuracy of each run (rows) on each data set (columns); `own` marks data it learnt from.
 
-    table: columns `run, trained_on, tested_on, accuracy, own_data` of
-        `studies.robustness.tables.transfer_table`, in [0, 1]; what was not tried stays empty.
+    Args:
+        table: columns `run, trained_on, tested_on, accuracy, own_data` of
+            `studies.robustness.tables.transfer_table`, in [0, 1]; what was not tried stays empty.
     """
     cells = table.pivot(index="run", columns="tested_on", values="accuracy")
     cells = cells.loc[table["run"].drop_duplicates(), table["tested_on"].drop_duplicates()]

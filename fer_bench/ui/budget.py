@@ -35,7 +35,8 @@ COLUMNS = {
 def show_budget(here: Sequence[MeasuredNetwork]) -> None:
     """The whole control, for one machine.
 
-    here: what was measured on that machine.
+    Args:
+        here: what was measured on that machine.
     """
     candidates = candidates_by_benchmark(runs(), {one.name: one.report for one in here})
     if not candidates:

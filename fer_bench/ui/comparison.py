@@ -1,4 +1,4 @@
-"""Runs beside one another: picked, compared once, and the images that they do not name alike."""
+"""Runs side by side: picked, compared once, and the images that they do not name alike."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def _rank(run: StoredRun) -> tuple[bool, float]:
 def pick_runs(groups: Sequence[Sequence[StoredRun]]) -> list[StoredRun]:
     """A box of several runs that follows, and keeps up, the address's `?runs=`.
 
-    groups: as `comparable_groups` gives them; without the address, the first group's two best.
+    Args:
+        groups: as `comparable_groups` gives them; without the address, the first group's two best.
     """
     by_id = {run.id: run for group in groups for run in group}
     given = st.query_params.get(RUNS_PARAMETER, "")
@@ -81,10 +82,10 @@ def pick_runs(groups: Sequence[Sequence[StoredRun]]) -> list[StoredRun]:
 
 
 def compared(chosen: Sequence[StoredRun], images: ImageSet) -> Comparison:
-    """`studies.comparison.compare.compare` of stored runs, kept between visits. Not to be modified.
+    """`compare` of stored runs, cached between visits: not to be modified.
 
     Raises:
-        FerBenchError: as that.
+        FerBenchError: as `studies.comparison.compare.compare`.
     """
     changed = tuple(_changed(run.folder / file) for run in chosen for file in (RECORD, PREDICTIONS))
     names = tuple(called(run.id) for run in chosen)

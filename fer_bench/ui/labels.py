@@ -48,7 +48,7 @@ def _votes(source: str) -> pd.DataFrame | None:
 def votes_beside(record: RunRecord) -> pd.DataFrame | None:
     """FER+'s votes on the connected data, as `studies.labels.annotators.votes_table`.
 
-    None for a run on drawn faces, with no data connected, or with no votes beside them.
+    None for a run on drawn faces, with no data connected, or with no votes next to them.
 
     Raises:
         FerBenchError: the data or their votes cannot be read.

@@ -62,8 +62,9 @@ def pick_several(
 ) -> list[str]:
     """A box of several runs or bare networks that follows, and keeps up, the address's `?run=`s.
 
-    names: `dataset/run` each; the address holds these, the box what people call them.
-    first: those chosen at first, after the run chosen on another page of this visit.
+    Args:
+        names: `dataset/run` each; the address holds these, the box what people call them.
+        first: those chosen at first, after the run chosen on another page of this visit.
     """
     wanted = st.query_params.get_all(RUN_PARAMETER)
     if unknown := [name for name in wanted if name not in names]:
@@ -108,9 +109,10 @@ def run_table(
 ) -> None:
     """A table whose column `title` names runs; a click on a name opens its run.
 
-    table: where it has no `title`, the runs get those that all pages call them by.
-    columns: those to show, in reading order; what the table lacks is left out.
-    ids: of each row, `dataset/run`; rows of what is no run here open nothing.
+    Args:
+        table: where it has no `title`, the runs get those that all pages call them by.
+        columns: those to show, in reading order; what the table lacks is left out.
+        ids: of each row, `dataset/run`; rows of what is no run here open nothing.
     """
     if "title" not in table:
         table = table.assign(title=[called(name) for name in ids])

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 def decode(data: bytes, space: str, *, strict: bool) -> NDArray[np.uint8]:
     """uint8 `(H, W, channels)`.
 
-    space: `RGB`, `GRAY` or `CMYK`.
+    Args:
+        space: `RGB`, `GRAY` or `CMYK`.
 
     Raises:
         ValueError: it cannot be decoded; with `strict` libjpeg's warning about lost pixels too.

@@ -36,11 +36,13 @@ from fer_bench.types import ImageSet
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Runs beside one another, best accuracy first; everything is about the shared images alone.
+    """Runs side by side, best accuracy first; everything is about the shared images alone.
 
-    accuracy, macro_f1: of each run, `(K,)`, in [0, 1]. accuracy_intervals: `(low, high)`, 95 %, as
-        records have them.
-    pairs: every two runs. experiments: the runs grouped by what they differ in but the seed.
+    Attributes:
+        accuracy, macro_f1: of each run, `(K,)`, in [0, 1].
+        accuracy_intervals: `(low, high)`, 95 %, as records have them.
+        pairs: every two runs.
+        experiments: the runs grouped by what they differ in but the seed.
     """
 
     shared: SharedAnswers
@@ -78,9 +80,10 @@ def compare(
 ) -> Comparison:
     """Compares two runs or more by their stored predictions.
 
-    predictions: each run's, as `ResultsStore.predictions` gives them.
-    names: what to call the runs, each another way; their ids as short as they may be without.
-    seed, n_resamples: of the paired bootstrap.
+    Args:
+        predictions: each run's, as `ResultsStore.predictions` gives them.
+        names: what to call the runs, each another way; their ids as short as they may be without.
+        seed, n_resamples: of the paired bootstrap.
 
     Raises:
         FerBenchError: as `shared_images.join`.
@@ -142,7 +145,8 @@ def class_scores(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Recall, F1 and images of each class, `(C,)`, as `metrics.compute_metrics` counts them.
 
-    labels, answer: int64 `(N,)`.
+    Args:
+        labels, answer: int64 `(N,)`.
     """
     _, recall, f1, support = precision_recall_fscore_support(
         labels, answer, labels=np.arange(n_classes), zero_division=0

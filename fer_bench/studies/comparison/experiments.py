@@ -17,11 +17,14 @@ from fer_bench.studies.comparison.shared_images import SharedAnswers, display_na
 class RunPair:
     """Two runs on the same images; `a` is the one with the higher accuracy, `b` the other.
 
-    both_right, only_a_right, only_b_right, both_wrong: images; they sum to all of them.
-    accuracy_difference, macro_f1_difference: a's minus b's, in [-1, 1]; the intervals are 95 %
-        percentile intervals of a paired bootstrap over the images.
-    p: of the exact McNemar test. p_holm: corrected for all pairs that were compared with it.
-    same_answer: share of images. kappa: Cohen's.
+    Attributes:
+        both_right, only_a_right, only_b_right, both_wrong: images; they sum to all of them.
+        accuracy_difference, macro_f1_difference: a's minus b's, in [-1, 1]; the intervals are 95 %
+            percentile intervals of a paired bootstrap over the images.
+        p: of the exact McNemar test.
+        p_holm: corrected for all pairs that were compared with it.
+        same_answer: share of images.
+        kappa: Cohen's.
     """
 
     a: str
@@ -59,8 +62,9 @@ class RunPair:
 class Experiment:
     """Runs whose ids differ in `-sN` alone; its name is theirs without the seed.
 
-    accuracy, macro_f1: means over the runs, in [0, 1]. accuracy_sd, macro_f1_sd: sample standard
-        deviations; None for one run.
+    Attributes:
+        accuracy, macro_f1: means over the runs, in [0, 1].
+        accuracy_sd, macro_f1_sd: sample standard deviations; None for one run.
     """
 
     name: str
@@ -75,14 +79,17 @@ class Experiment:
 class ExperimentPair:
     """Two experiments on the same images; `a` is the one with the higher mean accuracy.
 
-    seeds_a, seeds_b: runs on each side.
-    accuracy_difference: of the means over seeds, a's minus b's; its interval is over the images.
-    p_welch: of Welch's t-test over the seeds' accuracies, None where a side has a single seed (or
-        no spread at all). p_welch_holm: corrected for all experiments compared.
-    p_mcnemar: the largest Holm-corrected McNemar p-value between a run of `a` and one of `b`.
-    apart: with seeds on both sides, the difference is large beside the seeds' spread (Welch) and
-        its interval over the images leaves out 0; otherwise each run of `a` is told from, and
-        better than, each of `b`.
+    Attributes:
+        seeds_a, seeds_b: runs on each side.
+        accuracy_difference: of the means over seeds, a's minus b's; its interval is over the
+            images.
+        p_welch: of Welch's t-test over the seeds' accuracies, None where a side has a single seed
+            (or no spread at all).
+        p_welch_holm: corrected for all experiments compared.
+        p_mcnemar: the largest Holm-corrected McNemar p-value between a run of `a` and one of `b`.
+        apart: with seeds on both sides, the difference is large next to the seeds' spread (Welch)
+            and its interval over the images leaves out 0; otherwise each run of `a` is told from,
+            and better than, each of `b`.
     """
 
     a: str
@@ -112,7 +119,8 @@ def experiments(
 ) -> list[Experiment]:
     """The experiments that runs belong to, best mean accuracy first.
 
-    accuracy, macro_f1: of each run, `(K,)`.
+    Args:
+        accuracy, macro_f1: of each run, `(K,)`.
     """
     names = shared.names
     members: dict[str, list[int]] = {}
@@ -144,8 +152,11 @@ def experiment_pairs(
 ) -> list[ExperimentPair]:
     """Every two experiments against each other.
 
-    found: as `experiments` gives them. names, accuracy: of each run, `(K,)`. draws: of these runs,
-        in their order. pairs: of these runs.
+    Args:
+        found: as `experiments` gives them.
+        names, accuracy: of each run, `(K,)`.
+        draws: of these runs, in their order.
+        pairs: of these runs.
     """
     position = {name: number for number, name in enumerate(names)}
     rows = [[position[run] for run in one.runs] for one in found]

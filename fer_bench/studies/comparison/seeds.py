@@ -30,8 +30,11 @@ def experiment_of(run: str) -> str:
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """One row per experiment, best mean test accuracy first.
 
-    table: as `results.summary.summary_table` gives it; only finished runs count.
-    Returns: the experiment's columns, `seeds` (how many runs), the means of the metrics under
+    Args:
+        table: as `results.summary.summary_table` gives it; only finished runs count.
+
+    Returns:
+        the experiment's columns, `seeds` (how many runs), the means of the metrics under
         their own names, and `test_accuracy_sd`, the sample standard deviation (NaN for one run).
         `run` and what does not differ are those of the first seed, `title` names none; `ci_low`
         and `ci_high` are the mean ± sd, or the interval of the only run.

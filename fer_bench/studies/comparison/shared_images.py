@@ -27,10 +27,13 @@ SET_WORDS = {"test": "test", "test_clean": "clean test", "val": "validation"}
 class SharedAnswers:
     """K runs' answers to the N images that all of them answered, in the order of the ids.
 
-    names: what the runs are called beside one another, best accuracy first, as `runs`.
-    ids: str `(N,)`. labels: int64 `(N,)`, indices into `emotions`.
-    answers: int64 `(K, N)`, likewise. confidence: float64 `(K, N)`, in [0, 1].
-    left_out: for each run, its images that another run did not answer.
+    Attributes:
+        names: what the runs are called side by side, best accuracy first, as `runs`.
+        ids: str `(N,)`.
+        labels: int64 `(N,)`, indices into `emotions`.
+        answers: int64 `(K, N)`, likewise.
+        confidence: float64 `(K, N)`, in [0, 1].
+        left_out: for each run, its images that another run did not answer.
     """
 
     images: ImageSet
@@ -55,10 +58,11 @@ def join(
     images: ImageSet,
     names: Sequence[str] | None = None,
 ) -> SharedAnswers:
-    """Puts the runs' predictions beside one another, best accuracy first.
+    """Puts the runs' predictions side by side, best accuracy first.
 
-    predictions: each run's, as `ResultsStore.predictions` gives them.
-    names: what to call the runs, each another way; `display_names` without.
+    Args:
+        predictions: each run's, as `ResultsStore.predictions` gives them.
+        names: what to call the runs, each another way; `display_names` without.
 
     Raises:
         FerBenchError: fewer than two runs, one given twice or unfinished, runs that were not

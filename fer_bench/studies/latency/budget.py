@@ -23,9 +23,10 @@ NO_FRAMES = "no whole frame measured on this machine"
 class Budget:
     """What a run must keep within.
 
-    milliseconds: most at the median, above 0: of one face through the network (batch 1), or with
-        `whole_frame` of a frame through detector, preprocessing and network.
-    recall: least recall on the test images by emotion, in [0, 1]; other emotions may have any.
+    Attributes:
+        milliseconds: most at the median, above 0: of one face through the network (batch 1), or
+            with `whole_frame` of a frame through detector, preprocessing and network.
+        recall: least recall on the test images by emotion, in [0, 1]; other emotions may have any.
     """
 
     milliseconds: float
@@ -37,7 +38,9 @@ class Budget:
 class Candidate:
     """A finished run, and its report of the machine in question; None where there is none.
 
-    name: `dataset/run`. title: what people call it, in the answer's sentence.
+    Attributes:
+        name: `dataset/run`.
+        title: what people call it, in the answer's sentence.
     """
 
     name: str
@@ -50,7 +53,8 @@ class Candidate:
 class Speed:
     """The median of one face or frame, and what runs it.
 
-    agreement: share of faces given the same emotion as by fp32; None where it was not compared.
+    Attributes:
+        agreement: share of faces given the same emotion as by fp32; None where it was not compared.
     """
 
     milliseconds: float
@@ -69,9 +73,10 @@ class Speed:
 class Miss:
     """A limit that a run does not keep.
 
-    limit: in words that are alike for all runs: `recall of fear under 50 %`.
-    found: what this run has instead: `its recall of fear is 43.0 % instead of 50 %`.
-    shortfall: by how much, as a share of the limit; above 0.
+    Attributes:
+        limit: in words that are alike for all runs: `recall of fear under 50 %`.
+        found: what this run has instead: `its recall of fear is 43.0 % instead of 50 %`.
+        shortfall: by how much, as a share of the limit; above 0.
     """
 
     limit: str
@@ -100,10 +105,11 @@ class Option:
 class Answer:
     """What fits a budget, and what became of the rest.
 
-    options: every run that can be judged: those that fit, best first, then the others, the least
-        shortfall over all limits first.
-    ruled_out: a limit in words -> how many runs miss it; one run may miss several.
-    sentence: which run and why, or what comes closest.
+    Attributes:
+        options: every run that can be judged: those that fit, best first, then the others, the
+            least shortfall over all limits first.
+        ruled_out: a limit in words -> how many runs miss it; one run may miss several.
+        sentence: which run and why, or what comes closest.
     """
 
     options: tuple[Option, ...]
@@ -121,8 +127,11 @@ def candidates_by_benchmark(
 ) -> dict[str, list[Candidate]]:
     """The finished runs of each benchmark that has a run to choose: measured, and comparable.
 
-    reports: `dataset/run` -> its report of the machine in question.
-    Returns: by `results.leaderboard.rankings.ranking_names`, the one with most such runs first.
+    Args:
+        reports: `dataset/run` -> its report of the machine in question.
+
+    Returns:
+        by `results.leaderboard.rankings.ranking_names`, the one with most such runs first.
     """
     found: dict[str, list[Candidate]] = {}
     done = [run for run in runs if run.record and run.record.status == "done"]
@@ -146,8 +155,9 @@ def candidates_by_benchmark(
 def choose(candidates: Sequence[Candidate], budget: Budget) -> Answer:
     """The most accurate run on the test images within a budget; of equals, the faster one.
 
-    candidates: of one benchmark: numbers across benchmarks do not compare. Runs that stand in no
-        ranking are ruled out.
+    Args:
+        candidates: of one benchmark: numbers across benchmarks do not compare. Runs that stand in
+            no ranking are ruled out.
 
     Raises:
         ValueError: candidates of several benchmarks.

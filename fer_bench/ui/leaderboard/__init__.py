@@ -1,1 +1,1 @@
-"""The leaderboard's parts: which runs are ranked, and the people and figures beside them."""
+"""The leaderboard's parts: which runs are ranked, and the people and figures next to them."""

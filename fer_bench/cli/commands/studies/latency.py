@@ -69,7 +69,7 @@ def latency(
 ) -> None:
     """Measure how fast a network runs here: back ends in turns, percentiles, stages, agreement.
 
-    Written to `latency.json` beside the run's record; a model that is no run is measured with
+    Written to `latency.json` next to the run's record; a model that is no run is measured with
     random weights and kept in `networks/` of the results folder. Measured again on the same
     machine, the older report is replaced.
 

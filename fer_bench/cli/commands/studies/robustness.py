@@ -50,7 +50,7 @@ def robustness(
 ) -> None:
     """Measure a stored run's model on faces spoilt as webcams do, in five severities.
 
-    Written to `robustness.json` beside the run's record, one report for each set of images,
+    Written to `robustness.json` next to the run's record, one report for each set of images,
     corruptions and seed. For reporting, on the test split; nothing should be selected by it.
 
     Example: python -m fer_bench robustness default --data fer2013.zip
@@ -125,7 +125,7 @@ def transfer(
 ) -> None:
     """Measure a stored run's model on other data sets and keep the numbers.
 
-    Written to `transfer.json` beside the run's record. Labels are matched by the emotions' names;
+    Written to `transfer.json` next to the run's record. Labels are matched by the emotions' names;
     images of classes that the model does not know are left out and counted.
 
     Example: python -m fer_bench transfer default --data CK+48 --data RAF-DB
