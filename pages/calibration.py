@@ -150,7 +150,7 @@ def pick_others(run: StoredRun, stored: list[StoredRun]) -> list[StoredRun]:
         if one.folder != run.folder and ranking_key(one.require_record()) == same
     }
     names = st.multiselect(
-        "Runs beside it",
+        "Runs next to it",
         list(others),
         max_selections=MOST_OTHERS,
         format_func=ui.called,
@@ -290,7 +290,7 @@ def show_run(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None
     predictions = ui.predictions(run)
     if predictions is None:
         st.info(
-            "This run has no predictions beside its record: calibration needs "
+            "This run has no predictions next to its record: calibration needs "
             "`predictions.parquet`; run it again to get it."
         )
         return

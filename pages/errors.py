@@ -226,7 +226,7 @@ def show_predictions(run: StoredRun, record: RunRecord, chosen: str) -> None:
     predictions = ui.predictions(run)
     if predictions is None:
         st.info(
-            "This run has no predictions beside its record: ROC, reliability and the images need "
+            "This run has no predictions next to its record: ROC, reliability and the images need "
             "`predictions.parquet`; run it again to get it."
         )
         return

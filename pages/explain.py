@@ -59,7 +59,7 @@ def filtered(run: StoredRun, subject: Subject) -> pd.DataFrame:
     predictions = ui.predictions(run)
     if predictions is None:
         st.info(
-            "This run has no predictions beside its record, which say what it answered: run it "
+            "This run has no predictions next to its record, which say what it answered: run it "
             "again to get `predictions.parquet`."
         )
         return pd.DataFrame()

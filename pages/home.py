@@ -50,7 +50,7 @@ def show_five(ranked: pd.DataFrame) -> None:
     clicked = ui.chart(
         plots.frozen_and_full(five),
         "five-models",
-        alt="Test accuracy of the five backbones, frozen beside fully tuned, with 95 % intervals",
+        alt="Test accuracy of the five backbones, frozen next to fully tuned, with 95 % intervals",
         selectable=True,
     )
     if clicked:

@@ -140,7 +140,7 @@ def show_suspects(run: StoredRun, record: RunRecord, votes: Votes) -> None:
     if votes is not None:
         voted = annotators.with_votes(suspects, votes)
         if voted.empty:
-            st.info("FER+'s votes beside your data know none of these images.")
+            st.info("FER+'s votes next to your data know none of these images.")
         else:
             suspects = voted
             show_sides(suspects)
@@ -170,7 +170,7 @@ def show_agreement(run: StoredRun, record: RunRecord, votes: Votes) -> None:
     if votes is None:
         st.info(
             "This needs FER2013 with FER+'s votes: put `fer2013new.csv` (github.com/microsoft/"
-            "FERPlus) beside your data, for Kaggle's files also `kaggle_rows.csv`, and say where "
+            "FERPlus) next to your data, for Kaggle's files also `kaggle_rows.csv`, and say where "
             "they lie.",
             icon=":material/how_to_vote:",
         )
@@ -183,7 +183,7 @@ def show_agreement(run: StoredRun, record: RunRecord, votes: Votes) -> None:
     test = of_set(predictions, "test")
     table = annotators.accuracy_by_agreement(test, record.dataset.emotions, votes)
     if table.empty:
-        st.info("FER+'s votes beside your data know none of this run's test images.")
+        st.info("FER+'s votes next to your data know none of this run's test images.")
         return
     st.caption(
         "Each test face by the share of its FER+ voters who chose the favourite, with 95 % Wilson "
@@ -210,7 +210,7 @@ def show_people(record: RunRecord) -> None:
     line = ui.human_line(record)
     if line is None:
         st.info(
-            "No human line is stored for these test images: with FER2013 and FER+'s votes beside "
+            "No human line is stored for these test images: with FER2013 and FER+'s votes next to "
             "it, `python -m fer_bench human-line --data DATA --save` measures one."
         )
         return
@@ -240,7 +240,7 @@ def show_leak(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> Non
     for problem in problems:
         st.warning(escape(problem))
     if not leaks:
-        st.info("No such run has predictions on test beside its record; run one again to get them.")
+        st.info("No such run has predictions on test next to its record: run one again.")
         return
     if run.id in leaks:
         st.markdown(escape(sentence(ui.called(run.id), leaks[run.id])))
@@ -278,7 +278,7 @@ def show_judged(
         predictions = ui.predictions(run)
         if predictions is None:
             st.info(
-                "This run has no predictions beside its record: judging labels needs "
+                "This run has no predictions next to its record: judging labels needs "
                 "`predictions.parquet`; run it again to get it."
             )
         elif of_set(predictions, "test").empty:

@@ -23,7 +23,7 @@ def measure_human_line(
     votes = find_vote_counts(source.data, votes_file=source.votes_file, rows_file=source.rows_file)
     if votes is None:
         raise FerBenchError(
-            f"{dataset.source} has no FER+ votes beside it: expected FER2013 with fer2013new.csv "
+            f"{dataset.source} has no FER+ votes next to it: expected FER2013 with fer2013new.csv "
             "(github.com/microsoft/FERPlus) in its folder, or --votes-file"
         )
     table = votes_on_test(dataset, votes)

@@ -232,7 +232,7 @@ def specify_ensemble(
     elsewhere = [run for run in found if len(store.roots) > 1 and not run.own]
     if elsewhere:
         raise FerBenchError(
-            f"an ensemble lies beside its members, and {elsewhere[0].name} is in "
+            f"an ensemble lies next to its members, and {elsewhere[0].name} is in "
             f"{elsewhere[0].folder.parent}: copy that run's folder below {store.root}, or name its "
             "results folder alone with --results"
         )

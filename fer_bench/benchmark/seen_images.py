@@ -69,7 +69,7 @@ def seen_images(others: Sequence[StoredRun], dataset: FaceDataset) -> tuple[Hash
 
 
 def as_file(seen: Hashes) -> bytes:
-    """The file that says beside a run's weights which images they have seen."""
+    """The file that says next to a run's weights which images they have seen."""
     buffer = BytesIO()
     np.save(buffer, seen, allow_pickle=False)
     return buffer.getvalue()

@@ -168,7 +168,7 @@ def _with_votes(
     if votes_file is None:
         raise FerBenchError(
             f"FER+ labels need the votes: give the votes file {VOTES_FILE} (from "
-            f"github.com/microsoft/FERPlus), or put it beside {dataset.source}"
+            f"github.com/microsoft/FERPlus), or put it next to {dataset.source}"
         )
     rows_file = rows_file or find_sibling_file(loaded, ROWS_FILE)
     voted = apply_votes(loaded.data, mode, votes_file=votes_file, rows_file=rows_file)

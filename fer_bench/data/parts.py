@@ -92,7 +92,7 @@ def settle_eval(parts: set[str], source: str) -> str:
     """
     if {"val", "test", EVAL} <= parts:
         raise FerBenchError(
-            f"{source} has a val, a test and an eval part, expected two of them beside train: "
+            f"{source} has a val, a test and an eval part, expected two of them next to train: "
             "leave one out or rename it"
         )
     return "test" if "val" in parts else "val"

@@ -123,7 +123,7 @@ def load_model(folder: Path) -> Classifier:
         state = load_file(path)
     except FileNotFoundError:
         raise FerBenchError(
-            f"no weights in {folder}: expected {WEIGHTS_FILE} beside {CARD_FILE}"
+            f"no weights in {folder}: expected {WEIGHTS_FILE} next to {CARD_FILE}"
         ) from None
     except (OSError, SafetensorError) as error:
         raise FerBenchError(

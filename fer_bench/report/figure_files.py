@@ -88,7 +88,7 @@ def _of_benchmark(
     yield "accuracy", "Test accuracy with 95 % intervals", _wrapped(figures.accuracy(one)), shown
     five, runs = figures.backbones(one)
     if five is not None:
-        yield "backbones", "The five backbones, frozen beside fully tuned", five, runs
+        yield "backbones", "The five backbones, frozen next to fully tuned", five, runs
     timed = figures.against_latency(one, contents.measured)
     for number, (machine, figure, runs) in enumerate(timed, start=1):
         yield f"latency-{number}", f"Test accuracy over time per face on {machine}", figure, runs

@@ -16,7 +16,7 @@ from fer_bench.results.store import ResultsStore
 from fer_bench.studies.labels.human_line import sentence
 from fer_bench.templates import render
 
-NO_PREDICTIONS = "the run has no predictions beside its record"
+NO_PREDICTIONS = "the run has no predictions next to its record"
 
 
 def report_page(store: ResultsStore, contents: Contents) -> str:

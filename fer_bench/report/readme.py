@@ -45,7 +45,7 @@ def readme_tables(contents: Contents) -> str:
             parts += [f"### {markdown.prose(_heading(one))}", to_markdown(_ranking(one))]
         five = _backbones(one)
         if five is not None:
-            parts += ["The five backbones, frozen beside fully tuned:", to_markdown(five)]
+            parts += ["The five backbones, frozen next to fully tuned:", to_markdown(five)]
     return "\n\n".join(parts)
 
 

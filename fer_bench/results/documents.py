@@ -1,4 +1,4 @@
-"""JSON documents beside a run's record: read with care, each fault one sentence; written whole.
+"""JSON documents next to a run's record: read with care, each fault one sentence; written whole.
 
 Several commands may add to a run's documents at once: `EntriesFile` lets one after the other do so.
 """

@@ -119,7 +119,7 @@ class SetCoverage(Part):
 class Member(Part):
     """A run in an ensemble."""
 
-    run: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="its folder beside this run's")
+    run: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="its folder next to this run's")
     weight: float = Field(ge=0, description="share in the mean; the members' sum to 1")
     temperature: float = Field(gt=0, description="what its logits are divided by before the mean")
     pretraining: str = Field(description="as in its specification")

@@ -258,7 +258,7 @@ class ResultsStore:
         predictions: pd.DataFrame | None = None,
         network: Mapping[str, bytes] | None = None,
     ) -> Path:
-        """Writes a run; the record comes last, so a record always has its files beside it.
+        """Writes a run; the record comes last, so a record always has its files next to it.
 
         Files whose table is None stay as they are. `network` is its trained network's files, by
         name, as `models.weights.model_files` gives them; empty where it keeps none, and an earlier

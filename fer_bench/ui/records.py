@@ -54,7 +54,7 @@ LOOK_EVERY = 60.0
 
 
 def results_store() -> ResultsStore:
-    """The records: those of `FER_BENCH_RESULTS`, or of `results/` beside `app.py`.
+    """The records: those of `FER_BENCH_RESULTS`, or of `results/` next to `app.py`.
 
     A URL is asked for what is new, at most so often that no page waits for it twice; one that
     cannot be read ends the page with a sentence.

@@ -150,7 +150,7 @@ def test_samples_of_a_tar_without_one_image_and_one_label_are_left_out(tmp_path:
     data = read_source(source.parent)
     assert data.ids.tolist() == ["train-0.tar/a.png"]
     none, several = (
-        "no label: expected a .cls or .json beside it",
+        "no label: expected a .cls or .json next to it",
         "one of several images of one sample",
     )
     assert reasons(data) == {

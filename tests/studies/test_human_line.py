@@ -149,7 +149,7 @@ def test_the_command_measures_stores_and_shows(fer: Fer, voted: Path, tmp_path: 
 
 def test_data_without_votes_are_refused(fer: Fer, tmp_path: Path) -> None:
     code, _, err = fer("human-line", "--data", "synthetic", "--results", tmp_path)
-    assert code == 2 and "no FER+ votes beside it" in err
+    assert code == 2 and "no FER+ votes next to it" in err
     assert fer("human-line", "--save", "--results", tmp_path)[0] == 2
 
 

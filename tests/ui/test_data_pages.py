@@ -109,7 +109,7 @@ def test_the_gallery_filters_by_class(mixed: Path) -> None:
 def test_without_predictions_the_errors_page_keeps_the_confusion(mixed: Path) -> None:
     (mixed / BEST / "predictions.parquet").unlink()
     app = open_page("errors", BEST)
-    assert "This run has no predictions beside its record" in texts(app)
+    assert "This run has no predictions next to its record" in texts(app)
     assert len(app.dataframe) == 2
 
 

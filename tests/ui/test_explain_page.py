@@ -89,7 +89,7 @@ def test_without_predictions_the_gallery_says_so_and_the_map_is_there(
 ) -> None:
     (results / NAME / "predictions.parquet").unlink()
     app = open_page("explain")
-    assert "This run has no predictions beside its record" in texts(app)
+    assert "This run has no predictions next to its record" in texts(app)
     assert len(choose(app, "Feature map").get("plotly_chart")) == 1
 
 

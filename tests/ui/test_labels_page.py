@@ -152,7 +152,7 @@ def test_accuracy_is_shown_by_agreement(voted: pd.DataFrame) -> None:
 
 def test_without_votes_the_page_says_what_is_needed(mixed: Path) -> None:
     app = view(open_page("labels", BEST), AGREEMENT)
-    assert "put fer2013new.csv (github.com/microsoft/FERPlus) beside your data" in texts(
+    assert "put fer2013new.csv (github.com/microsoft/FERPlus) next to your data" in texts(
         app
     ).replace("`", "")
     assert app.text_input[0].label == "Where your data set lies"
@@ -195,7 +195,7 @@ def test_a_damaged_run_does_not_hide_the_others(mixed: Path) -> None:
 @pytest.mark.parametrize("name", ["Likely label errors", AGREEMENT])
 def test_without_predictions_a_view_says_so(name: str, mixed: Path) -> None:
     (mixed / BEST / "predictions.parquet").unlink()
-    assert "This run has no predictions beside its record" in texts(
+    assert "This run has no predictions next to its record" in texts(
         view(open_page("labels", BEST), name)
     )
 
@@ -252,6 +252,6 @@ def test_the_command_needs_no_data(
     assert found["voters_side_with"] is None
     assert [image["votes"] for image in found["images"]] == [None, None]
     code, _, err = labels_command(monkeypatch, capsys, *words, "--data", "synthetic")
-    assert (code, err.strip()) == (0, "no FER+ votes lie beside synthetic")
+    assert (code, err.strip()) == (0, "no FER+ votes lie next to synthetic")
     code, _, err = labels_command(monkeypatch, capsys, "mina", "--results", str(results))
     assert (code, err) == (2, "error: unknown run 'mina': did you mean 'mine'?\n")

@@ -73,7 +73,7 @@ FORMATS = Registry(
         "onnx": Entry("fer_bench.backends.onnx:OnnxFile", "one .onnx file, any batch size"),
         "openvino": Entry(
             "fer_bench.backends.export.openvino:OpenVinoFiles",
-            "OpenVINO IR, .xml with .bin beside it, any batch size",
+            "OpenVINO IR, .xml with .bin next to it, any batch size",
         ),
         "tflite": Entry(
             "fer_bench.backends.export.tflite:TfliteFile", "one .tflite file, one face at a time"

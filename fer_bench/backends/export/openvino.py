@@ -67,7 +67,7 @@ class OpenVinoFiles:
                 return torch.from_numpy(compiled([x.contiguous().numpy()])[0].copy())
             except (RuntimeError, LookupError) as error:  # damaged sizes, or no output left
                 raise FerBenchError(
-                    f"{path} or the .bin file beside it is damaged ({first_line(error)}): export "
+                    f"{path} or the .bin file next to it is damaged ({first_line(error)}): export "
                     "the run again"
                 ) from error
 
@@ -81,7 +81,7 @@ class OpenVinoFiles:
             network = openvino.Core().read_model(path)
         except (RuntimeError, UnicodeDecodeError):  # the latter where its message quotes the file
             raise FerBenchError(
-                f"{path} or the .bin file beside it is missing, damaged or no OpenVINO network: "
+                f"{path} or the .bin file next to it is missing, damaged or no OpenVINO network: "
                 "export the run again"
             ) from None
         said = network.get_rt_info([SECTION]).value if network.has_rt_info([SECTION]) else {}

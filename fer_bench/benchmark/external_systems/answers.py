@@ -19,7 +19,7 @@ from fer_bench.studies.comparison.shared_images import join, why_not_together
 
 @dataclass(frozen=True, kw_only=True)
 class PairedResult:
-    """A run beside another on the test images that both answered.
+    """A run next to another on the test images that both answered.
 
     difference: of the accuracies, this one's less the other's. p, p_holm: of the exact McNemar
         test, and corrected for the number of others.

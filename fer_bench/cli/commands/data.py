@@ -154,7 +154,7 @@ def labels(
 ) -> None:
     """Test labels that a stored run's predictions make suspect, the most suspicious first.
 
-    With FER2013 given as --data, FER+'s votes on these images stand beside them.
+    With FER2013 given as --data, FER+'s votes on these images stand next to them.
 
     Example: python -m fer_bench data labels default --data fer2013.zip --json
     """
@@ -212,6 +212,6 @@ def _votes(
             source, votes_file=votes_file, rows_file=rows_file, progress=progress
         )
     if found is None:
-        err.print(f"no FER+ votes lie beside {source}", markup=False)
+        err.print(f"no FER+ votes lie next to {source}", markup=False)
         return None
     return votes_table(found)

@@ -252,7 +252,7 @@ def report(
 
 
 def _with_shipped(store: ResultsStore) -> str | None:
-    """A place that shows the store's runs beside the shipped ones; None for the usual folder."""
+    """A place that shows the store's runs next to the shipped ones; None for the usual folder."""
     from fer_bench.environment import dashboard_folder
     from fer_bench.results.store import DEFAULT_ROOT
 

@@ -264,7 +264,7 @@ class FerPlusReader(Reader):
         if faces is None:
             raise FerBenchError(
                 f"{source.name} holds no FER2013: expected fer2013.csv, fer2013.csv.gz, "
-                f"fer2013.zip or train/ and test/ beside {VOTES_FILE}"
+                f"fer2013.zip or train/ and test/ next to {VOTES_FILE}"
             )
         reader = KaggleReader() if is_tree(faces) else CsvReader()
         return reader.read(faces, how)

@@ -86,7 +86,7 @@ def _labelled(
                 continue
             label = next((v for n in labels if (v := _label(files, n)) is not None), None)
             if label is None:
-                yield LeftOut(id=name, reason="no label: expected a .cls or .json beside it")
+                yield LeftOut(id=name, reason="no label: expected a .cls or .json next to it")
             else:
                 yield Labelled(name=name, label=label, part=_part(name, in_shards))
 

@@ -40,7 +40,7 @@ class LiveSettings:
     """What may change while the camera runs.
 
     mirror: as in a mirror; the boxes along, the text never.
-    bars: probabilities beside each face.
+    bars: probabilities next to each face.
     figures: frames per second and milliseconds in the corner.
     smoothing: weight of what was known before, in [0, 0.95]; 0 shows each frame for itself.
 

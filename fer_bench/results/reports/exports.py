@@ -1,4 +1,4 @@
-"""Exported files of a run, and how close they come to it: `exports.json` beside its record."""
+"""Exported files of a run, and how close they come to it: `exports.json` next to its record."""
 
 from __future__ import annotations
 

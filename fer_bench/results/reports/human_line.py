@@ -24,8 +24,9 @@ class Share(Part):
 class VotersOnEmotion(Part):
     """FER+'s voters on one emotion.
 
-    label_agreement: on faces with this label, the share of voters who name it.
-    one_voter: where most of the others name it, the share of voters who do too.
+    Attributes:
+        label_agreement: on faces with this label, the share of voters who name it.
+        one_voter: where most of the others name it, the share of voters who do too.
     """
 
     faces: int
@@ -42,14 +43,15 @@ class ModelOnEmotion(Part):
 
 
 class ModelAgreement(Part):
-    """A run's answers beside the votes.
+    """A run's answers next to the votes.
 
-    majority_agreement: how often its answer is what most of the other voters name; on the same
-        votes as `HumanLine.one_voter`, whose like it is.
-    expected_agreement: the mean share of voters who name its answer.
-    soft_accuracy: the chance that an emotion drawn by its probabilities is what a voter names.
-    kl_divergence: of its probabilities from the votes' shares, in nats; 0 where they are the same,
-        None where no voter named an emotion that the run knows.
+    Attributes:
+        majority_agreement: how often its answer is what most of the other voters name; on the same
+            votes as `HumanLine.one_voter`, whose like it is.
+        expected_agreement: the mean share of voters who name its answer.
+        soft_accuracy: the chance that an emotion drawn by its probabilities is what a voter names.
+        kl_divergence: of its probabilities from the votes' shares, in nats; 0 where they are the
+            same, None where no voter named an emotion that the run knows.
     """
 
     run: str
@@ -64,10 +66,12 @@ class ModelAgreement(Part):
 class HumanLine(Part):
     """People on the test images of one data set under one protocol.
 
-    faces: those with votes. votes: of the voters whose fellows have a majority for one emotion.
-    label_agreement: the mean share of voters who name the data set's own label.
-    one_voter: how often a voter names what most of the others do.
-    best_expected_agreement: what a run would have that always names the voters' favourite.
+    Attributes:
+        faces: those with votes.
+        votes: of the voters whose fellows have a majority for one emotion.
+        label_agreement: the mean share of voters who name the data set's own label.
+        one_voter: how often a voter names what most of the others do.
+        best_expected_agreement: what a run would have that always names the voters' favourite.
     """
 
     fingerprint: str

@@ -1,4 +1,4 @@
-"""Latency reports on disk: `latency.json` beside a run's record, or of a network that is no run.
+"""Latency reports on disk: `latency.json` next to a run's record, or of a network that is no run.
 
 A network measured without a run lies in `results/networks/<network>/`: a folder without a record,
 which is no run to `ResultsStore`.
@@ -34,8 +34,9 @@ class LatencyFile(Document):
 class StoredLatency:
     """A folder's reports, or why they cannot be read.
 
-    dataset: `networks` where the network is no run.
-    name: the run's, or the network's as `network_name` makes it.
+    Attributes:
+        dataset: `networks` where the network is no run.
+        name: the run's, or the network's as `network_name` makes it.
     """
 
     dataset: str
@@ -48,8 +49,9 @@ class StoredLatency:
 def network_name(model: str, options: Mapping[str, object], size: int) -> str:
     """A file-safe name: `resnet18-224px`, `resnet18-tiny-64px`, `timm-convnext_tiny-224px`.
 
-    options: the model's own; what is off and the input size, which ends the name, are left out.
-    size: of the input, pixels.
+    Args:
+        options: the model's own; what is off and the input size, which ends the name, are left out.
+        size: of the input, pixels.
     """
     words = [
         key if value is True else f"{key}{value}"
@@ -63,7 +65,7 @@ def network_folder(root: Path, name: str) -> Path:
     """Where the reports of a network that is no run lie, or would lie.
 
     Raises:
-        FerBenchError: a name that is none.
+        FerBenchError: an invalid name.
     """
     return ResultsStore(root).folder(NETWORKS, name)
 

@@ -1,4 +1,4 @@
-"""How a run bears corrupted faces: `robustness.json` beside its record.
+"""How a run bears corrupted faces: `robustness.json` next to its record.
 
 Measured on the split that a report names, the test split unless told otherwise: these numbers are
 reported and select nothing. Neither checkpoints nor recipes may be chosen by them.

@@ -1,4 +1,4 @@
-"""How a run does on other data sets than its own: `transfer.json` beside its record."""
+"""How a run does on other data sets than its own: `transfer.json` next to its record."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def likely_errors(predictions: pd.DataFrame, emotions: Sequence[str]) -> pd.Data
     if len(present) < 2:
         raise FerBenchError(
             f"the test images are all labelled {', '.join(present)}: expected two classes or more, "
-            "as a label is suspect only beside another; evaluate the run on more of its data"
+            "as a label is suspect only against another; evaluate the run on more of its data"
         )
     probabilities = probabilities / probabilities.sum(1, keepdims=True)
     names, answers = np.asarray(emotions, dtype=object), probabilities.argmax(1)

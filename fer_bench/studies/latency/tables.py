@@ -274,7 +274,7 @@ def network_settings(report: LatencyReport) -> dict[str, object]:
 def fp32_milliseconds(measured: Iterable[MeasuredNetwork], machine: str) -> dict[str, float]:
     """One face, batch 1, by the fastest fp32 back end on a machine: by name, where measured.
 
-    A record's accuracy is that of fp32, so it stands beside these times; the back end that `auto`
+    A record's accuracy is that of fp32, so it stands next to these times; the back end that `auto`
     takes may round, and then names a few faces otherwise. Threads as `LatencyReport.fastest`.
     """
     found = {}

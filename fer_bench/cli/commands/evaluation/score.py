@@ -142,7 +142,7 @@ def _print(record: RunRecord, others: list[PairedResult]) -> None:
     print_scores(title, test, clean.accuracy if clean else None)
     for one in others:
         out.print(
-            f"  {one.difference * 100:>+6.2f} points beside {one.other}  (Holm p {one.p_holm:.2g})",
+            f"  {one.difference * 100:>+6.2f} points vs {one.other}  (Holm p {one.p_holm:.2g})",
             markup=False,
         )
     print_reasons(record)

@@ -1,4 +1,4 @@
-"""`human-line`: how far people agree on a test's faces, and the runs beside them."""
+"""`human-line`: how far people agree on a test's faces, and the runs next to them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def human_line(
     data: Annotated[
         str | None,
-        typer.Option(help="FER2013 with FER+'s votes beside it; without, what is stored is shown."),
+        typer.Option(help="FER2013 with FER+'s votes next to it; without it, the stored lines."),
     ] = None,
     protocol: ProtocolName = "official",
     votes_file: VotesFile = None,
@@ -36,7 +36,7 @@ def human_line(
     store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """How far people agree on the test faces, by FER+'s votes, and every run beside them.
+    """How far people agree on the test faces, by FER+'s votes, and every run next to them.
 
     Example: python -m fer_bench human-line
 
