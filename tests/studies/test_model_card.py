@@ -324,8 +324,8 @@ def test_a_page_shows_the_cards_of_the_chosen_models(
     assert not app.markdown
     app.button[0].click().run()
     assert [tab.label for tab in app.tabs] == [
-        "compact\\_resnet\\-full\\-finetune\\-5\\-s0",
-        "keras\\_cnn\\-full\\-finetune\\-5\\-s0",
+        "Compact ResNet\\, fine\\-tuned\\, 5 epochs",
+        "Keras CNN\\, fine\\-tuned\\, 5 epochs",
     ]
     first, second = (element.value for element in app.markdown)
     assert first.strip().startswith("# Model card: `compact_resnet-full-finetune-5-s0`\n")
