@@ -66,7 +66,8 @@ PEAK_SIDE = 8192
 def make_spec(model: str) -> RunSpec:
     """One epoch of recipe `strong` from random weights.
 
-    model: a model's name, where need be with its input size: `resnet18@48`.
+    Args:
+        model: a model's name, where need be with its input size: `resnet18@48`.
     """
     name, _, size = model.partition("@")
     return RunSpec(
@@ -172,7 +173,8 @@ def our_training(spec: RunSpec, data: FaceDataset, device: str) -> TrainingInfo:
 def rate(epoch: Callable[[], float], n: int, least: float) -> float:
     """Images per second over as many epochs of `n` images as fill `least` seconds.
 
-    epoch: carries one out and returns its seconds.
+    Args:
+        epoch: carries one out and returns its seconds.
     """
     seconds, epochs = 0.0, 0
     while epochs == 0 or seconds < least:

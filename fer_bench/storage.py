@@ -69,7 +69,7 @@ def saving(path: Path) -> Iterator[None]:
 
 @contextmanager
 def finished_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that becomes `path` when the block ends well, or vanishes.
+    """A temporary name next to `path` that becomes `path` when the block ends well, or vanishes.
 
     Raises:
         OSError: no folder or file can be made there.

@@ -1,4 +1,4 @@
-"""A system that people use, scored on FER2013 by the same rules as our runs, and timed beside ours.
+"""A system that people use, scored on FER2013 by our runs' rules and timed next to them.
 
 The system runs in an environment of its own (`--environment`), which is made at the first run, and
 sees the 48 px crops as they are: its own face detector is no part of the score. Its answers become
@@ -54,10 +54,12 @@ ANSWERED: dict[Protocol, tuple[Split, ...]] = {"official": ("val", "test"), "kag
 class Peer:
     """What is run, and what its records say of it.
 
-    spec: as `score` takes it. backend, precision, input_size, size_mib: of its network.
-    install: makes its environment in a folder, once.
-    command: environment, faces (uint8 `(N, 48, 48)`) and answers to the words that run it; it
-        writes `classes`, `parameters`, `probabilities` and `milliseconds` as JSON.
+    Attributes:
+        spec: as `score` takes it.
+        backend, precision, input_size, size_mib: of its network.
+        install: makes its environment in a folder, once.
+        command: environment, faces (uint8 `(N, 48, 48)`) and answers to the words that run it; it
+            writes `classes`, `parameters`, `probabilities` and `milliseconds` as JSON.
     """
 
     spec: ExternalSpec
@@ -218,7 +220,7 @@ def report_of(
 
 
 def save_times(peer: Peer, results: Path, answers: Answers, ours: LatencyReport) -> None:
-    """`latency.json` beside the peer's records; prints them beside ours.
+    """`latency.json` next to the peer's records; prints them next to ours.
 
     Ours is stored too where this machine has no report of the default yet: `latency default`
     measures more.

@@ -51,11 +51,12 @@ INTERRUPTED = (
 class Runner:
     """How runs are carried out: where results go, on what device, with which weights kept.
 
-    precision: what networks are trained in where their recipe leaves it open; `auto` measures.
-    extractor: what computes frozen features; `auto` measures.
-    weights: how the trained network is stored next to its record, and None for not at all. With
-        `float16` it is rounded before it is evaluated: the record is of the stored one.
-    trackers: names of `trackers.services.TRACKERS` that follow each run next to its record.
+    Attributes:
+        precision: what networks are trained in where their recipe leaves it open; `auto` measures.
+        extractor: what computes frozen features; `auto` measures.
+        weights: how the trained network is stored next to its record, and None for not at all. With
+            `float16` it is rounded before it is evaluated: the record is of the stored one.
+        trackers: names of `trackers.services.TRACKERS` that follow each run next to its record.
 
     Raises:
         FerBenchError: an unknown extractor or tracker, or a tracker that is not installed.

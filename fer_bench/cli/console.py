@@ -96,8 +96,9 @@ class ConsoleProgress:
 def say_next(words: str, store: ResultsStore | None = None) -> None:
     """The command of FER Bench that comes after one, as a line to copy.
 
-    words: the command without `python -m fer_bench`, its values quoted for a shell.
-    store: the results that it is about, named where they are not the usual ones.
+    Args:
+        words: the command without `python -m fer_bench`, its values quoted for a shell.
+        store: the results that it is about, named where they are not the usual ones.
     """
     from fer_bench.results.store import DEFAULT_ROOT
     from fer_bench.results.usage import fer_bench_command
@@ -147,7 +148,8 @@ def _epoch_line(figures: Mapping[str, float]) -> str:
 def interruptible(way_on: str) -> Iterator[None]:
     """Ctrl-C, SIGTERM and a closed terminal end the block alike, and with a sentence.
 
-    way_on: the end of that sentence: how to go on.
+    Args:
+        way_on: the end of that sentence: how to go on.
 
     Raises:
         RunFailed: the block was interrupted.

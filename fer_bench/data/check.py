@@ -21,9 +21,11 @@ TINY_SPLIT = 100
 class DataCheck:
     """counts: images per split and emotion; image_size: (width, height), pixels.
 
-    n_images: images read, whether in a split or not; n_unassigned: those in none.
-    numbering: what each number meant, where labels were numbers.
-    duplicates_across_splits: test images whose pixels also stand in train or val.
+    Attributes:
+        n_images: images read, whether in a split or not;
+        n_unassigned: those in none.
+        numbering: what each number meant, where labels were numbers.
+        duplicates_across_splits: test images whose pixels also stand in train or val.
     """
 
     name: str

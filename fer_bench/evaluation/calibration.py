@@ -179,7 +179,8 @@ def calibrate(
 ) -> Calibration:
     """Fits the temperature on the selection split and measures every split with it.
 
-    predictions: as `evaluation.evaluate.Evaluation` describes them.
+    Args:
+        predictions: as `evaluation.evaluate.Evaluation` describes them.
     """
     by_split = {str(s): scores(rows, emotions) for s, rows in predictions.groupby("split")}
     temperature = fit_temperature(*by_split[selection_split])
@@ -209,8 +210,10 @@ def calibrated_scores(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Labels `(N,)` and probabilities `(N, C)` of a set of images after the run's temperature.
 
-    predictions: all of the run's. metrics_key: `val`, `test` or `test_clean`. Without a temperature
-        the probabilities are the plain ones; see `temperature_of`.
+    Args:
+        predictions: all of the run's.
+        metrics_key: `val`, `test` or `test_clean`. Without a temperature the probabilities are the
+            plain ones; see `temperature_of`.
     """
     chosen = of_set(predictions, metrics_key)
     labels, probabilities = scores(chosen, record.dataset.emotions)

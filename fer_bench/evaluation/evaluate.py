@@ -40,12 +40,14 @@ class Forwarding:
 class Evaluation:
     """A model's metrics and the predictions behind them.
 
-    metrics: keys are the splits, `test_clean` (where any test image is clean), and the same with
-        `_tta` unless the test-time augmentation is `none`.
-    predictions: `id, split, label, clean` and one float32 `p_<emotion>` per class, without
-        test-time augmentation; `tta_<emotion>`, with it, unless it is `none`. `label` is an index
-        into the model's emotions; `clean` marks test images that stand in no other split. Images
-        of classes unknown to the model are not in it (each metric counts them in `n_left_out`).
+    Attributes:
+        metrics: keys are the splits, `test_clean` (where any test image is clean), and the same
+            with `_tta` unless the test-time augmentation is `none`.
+        predictions: `id, split, label, clean` and one float32 `p_<emotion>` per class, without
+            test-time augmentation; `tta_<emotion>`, with it, unless it is `none`. `label` is an
+            index into the model's emotions; `clean` marks test images that stand in no other split.
+            Images of classes unknown to the model are not in it (each metric counts them in
+            `n_left_out`).
     """
 
     metrics: dict[str, Metrics]
@@ -220,8 +222,9 @@ def measure_answers(
 ) -> Evaluation:
     """The metrics of answers that are there already, as `evaluate` gives them.
 
-    probabilities: of each split, float `(images, C)` in the order of `dataset.indices(split)` and
-        `dataset.emotions`.
+    Args:
+        probabilities: of each split, float `(images, C)` in the order of `dataset.indices(split)`
+            and `dataset.emotions`.
 
     Raises:
         FerBenchError: an empty split, or rows that are no probabilities.

@@ -109,7 +109,7 @@ class EntriesFile(Generic[E]):
 def _sole_use(path: Path) -> Iterator[None]:
     """Keeps a document to this thread while the block reads, changes and writes it.
 
-    Others wait. Its folder is made where there is none; a process that is killed lets go of it.
+    Others wait. Its folder is made where there is none; a process that is killed forgets it.
 
     Raises:
         FerBenchError: a disk that is full or not writable.

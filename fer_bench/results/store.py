@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RECORD, HISTORY, PREDICTIONS = "record.json", "history.csv", "predictions.parquet"
-#: The trained network of a run, where it was kept.
+#: The trained network of a run, where it was stored.
 WEIGHTS = "model.safetensors"
-#: Beside them: uint64 hashes of the images that they were trained on or chosen by.
+#: Next to them: uint64 hashes of the images that they were trained on or chosen by.
 SEEN = "seen.npy"
 #: All that a run's folder may hold, and a repository of the hub with it.
 RUN_FILES = (
@@ -57,7 +57,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 class StoredRun:
     """A run's folder and what its record says, or why the record cannot be read.
 
-    own: it lies in the first of several results folders, the one that new runs are written to.
+    Attributes:
+        own: it lies in the first of several results folders, the one that new runs are written to.
 
     The record is shared by everyone who reads it in this process: copy it before changing it.
     """
@@ -76,7 +77,7 @@ class StoredRun:
 
     @property
     def weight_files(self) -> tuple[Path, ...]:
-        """Where its trained network lies, if it was kept; of an ensemble, each member's."""
+        """Where its trained network lies, if it was stored; of an ensemble, each member's."""
         members = self.record.members if self.record else ()
         folders = [self.folder.parent / m.run for m in members] or [self.folder]
         return tuple(folder / WEIGHTS for folder in folders)
@@ -122,7 +123,7 @@ class ResultsStore:
         """Where a new run is written to.
 
         Raises:
-            FerBenchError: a name that is none (path separators, upper case, ...).
+            FerBenchError: an invalid name (path separators, upper case, ...).
         """
         return self.root / _checked("data set", dataset) / _checked("run", name)
 
@@ -268,7 +269,7 @@ class ResultsStore:
             The run's folder.
 
         Raises:
-            FerBenchError: a name that is none, a record that could not be read again, or a disk
+            FerBenchError: an invalid name, a record that could not be read again, or a disk
                 that is full or not writable; what was there before is intact.
         """
         folder = self.folder(record.dataset.name, record.name)

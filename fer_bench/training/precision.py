@@ -83,8 +83,9 @@ def choose_precision(
     backward are timed on copies of the model, in turn, for about `seconds`; the model itself and
     the random state stay as they were.
 
-    images: how many lie ahead, over all epochs. On a CPU the measurement is on as few images as
-        that is worth, and none is made for a few seconds of work. None measures whole batches.
+    Args:
+        images: how many lie ahead, over all epochs. On a CPU the measurement is on as few images as
+            that is worth, and none is made for a few seconds of work. None measures whole batches.
     """
     if recipe.precision != "auto":
         return recipe.precision, "set by the recipe or by --precision"

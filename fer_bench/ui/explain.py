@@ -62,7 +62,8 @@ def progress_bar(work: str) -> Iterator[Progress]:
 
     Cancelled work ends the page with the way to start it again.
 
-    work: what is computed, different for everything that a page computes.
+    Args:
+        work: what is computed, different for everything that a page computes.
     """
     if st.session_state.get(CANCELLED) == work:
         st.info("Cancelled.", icon=":material/cancel:")

@@ -29,7 +29,7 @@ from fer_bench.ui.widgets import empty_state, show_error
 if TYPE_CHECKING:  # torch loads only when a network is opened
     from fer_bench.inference.classifier import FaceClassifier
 
-#: Networks kept in memory between visits; CLIP ViT-B/32 takes 350 MB.
+#: Networks cached in memory between visits; CLIP ViT-B/32 takes 350 MB.
 MOST_OPEN = 6
 CARD_HEIGHT = 600
 

@@ -28,7 +28,9 @@ Files = dict[str, bytes]
 class Kind:
     """examples: each some files by relative name. by_hand: label and files of single inputs.
 
-    read: reads them from a folder as FER Bench does; raises FerBenchError where it refuses them.
+    Attributes:
+        read: reads them from a folder as FER Bench does; raises FerBenchError where it refuses
+            them.
     """
 
     name: str

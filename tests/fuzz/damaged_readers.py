@@ -43,7 +43,7 @@ from fer_bench.training.state import TrainingState
 
 @contextmanager
 def own_cache(folder: Path) -> Iterator[None]:
-    """Decoded data are kept in this folder meanwhile."""
+    """Decoded data are stored in this folder meanwhile."""
     before = os.environ.get("FER_BENCH_CACHE")
     os.environ["FER_BENCH_CACHE"] = str(folder / "cache")
     try:

@@ -37,7 +37,8 @@ def measure(spec: RunSpec, side: int, device: str) -> Rates:
     A second or two for small networks, longer for large ones on a CPU. Weights are random,
     which takes no download and no other time. Teachers are counted by FLOPs.
 
-    side: of the faces, pixels.
+    Args:
+        side: of the faces, pixels.
 
     Raises:
         FerBenchError: a network that cannot be built.

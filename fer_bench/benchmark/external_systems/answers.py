@@ -21,8 +21,9 @@ from fer_bench.studies.comparison.shared_images import join, why_not_together
 class PairedResult:
     """A run next to another on the test images that both answered.
 
-    difference: of the accuracies, this one's less the other's. p, p_holm: of the exact McNemar
-        test, and corrected for the number of others.
+    Attributes:
+        difference: of the accuracies, this one's less the other's.
+        p, p_holm: of the exact McNemar test, and corrected for the number of others.
     """
 
     other: str
@@ -37,7 +38,8 @@ def score(
 ) -> RunRecord:
     """Measures a system's answers as a run's are measured, and stores its record.
 
-    spec: `answers` is set by what the file holds.
+    Args:
+        spec: `answers` is set by what the file holds.
 
     Raises:
         FerBenchError: a file or ids that do not fit, or a disk that cannot be written.

@@ -44,10 +44,11 @@ def evaluate_external(
 ) -> ExternalReport:
     """Measures a network as a run's is measured, and stores its record with the network.
 
-    model: `onnx:FILE`, `hf:ID`, `hf:FOLDER`, `torchscript:FILE` or `pt2:FILE`.
-    options: what it does not say itself, see `models.external.options.ExternalOptions`.
-    about: fields of `ExternalSpec`: its name, licence, what it was trained on, which data.
-    force: replace the record of an earlier evaluation.
+    Args:
+        model: `onnx:FILE`, `hf:ID`, `hf:FOLDER`, `torchscript:FILE` or `pt2:FILE`.
+        options: what it does not say itself, see `models.external.options.ExternalOptions`.
+        about: fields of `ExternalSpec`: its name, licence, what it was trained on, which data.
+        force: replace the record of an earlier evaluation.
 
     Emotions that it does not know are left out of the data, and those that the data do not have out
     of its answers.

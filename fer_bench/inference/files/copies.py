@@ -106,7 +106,7 @@ def _names_in(out: Path, inputs: Sequence[Input]) -> dict[Path, Path]:
         suffix = one.name.suffix
         tail = suffix if suffix.lower() in suffixes else suffix + other
         name, number = one.name.with_suffix(tail), 1
-        while str(name).casefold() in taken:  # a.gif beside a.gif.png, A.jpg beside a.jpg
+        while str(name).casefold() in taken:  # a.gif next to a.gif.png, A.jpg next to a.jpg
             number += 1
             name = one.name.with_name(f"{one.name.stem}-{number}{tail}")
         taken.add(str(name).casefold())

@@ -24,14 +24,15 @@ NAMES = ("summary.json", "summary.txt")
 class Summary:
     """What came of a batch.
 
-    images, videos, frames: analysed ones, those without a face (`no_face`) too.
-    errors: results that say why something could not be read or written.
-    unwritten: those of them about an annotated copy.
-    emotions: faces by their likeliest emotion.
-    problems: every error's sentence, in order.
-    people: who was seen in each video, by its path.
-    backends: what the networks ran on.
-    complete: whether the batch came to its end.
+    Attributes:
+        images, videos, frames: analysed ones, those without a face (`no_face`) too.
+        errors: results that say why something could not be read or written.
+        unwritten: those of them about an annotated copy.
+        emotions: faces by their likeliest emotion.
+        problems: every error's sentence, in order.
+        people: who was seen in each video, by its path.
+        backends: what the networks ran on.
+        complete: whether the batch came to its end.
     """
 
     images: int = 0

@@ -32,7 +32,8 @@ class AnnotatedCopy:
     frame no file is made. Where it cannot be written it vanishes and takes nothing more. Open one
     with `annotated_copy`.
 
-    problem: why it cannot be written, in a sentence; None where nothing is wrong.
+    Attributes:
+        problem: why it cannot be written, in a sentence; None where nothing is wrong.
     """
 
     def __init__(
@@ -161,7 +162,8 @@ def _encoding(target: Path) -> Iterator[None]:
 def add_pictures(output: Any, width: int, height: int, rate: Fraction, clock: Fraction) -> Any:
     """A new stream of a container for frames made by `as_frame`; sides in pixels.
 
-    clock: seconds that times are counted in.
+    Args:
+        clock: seconds that times are counted in.
     """
     name, finest = next(item for item in ENCODERS.items() if _can_encode(item[0]))
     pictures = output.add_stream(name, rate=rate)

@@ -186,8 +186,8 @@ class Csv:
 class FileReport:
     """A report of rows as a file, which gets its name when the block ends.
 
-    Where something else ends the block early, the rows so far are kept, if there are any. Where the
-    report itself cannot be written, what was there before stays as it was.
+    Where something else ends the block early, the rows so far are stored, if there are any. Where
+    the report itself cannot be written, what was there before stays as it was.
 
     Raises:
         RunFailed: the disk is full or not writable.

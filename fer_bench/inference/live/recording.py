@@ -32,9 +32,12 @@ class Recording:
 
     Frames of another size than the first are fitted into it. Thread-safe.
 
-    path: where the file is once it is finished; without a frame there is none.
-    seconds: how long it is by now.
-    problem: why it cannot be written, in a sentence; None where nothing is wrong.
+    Args:
+        path: where the file is once it is finished; without a frame there is none.
+
+    Attributes:
+        seconds: how long it is by now.
+        problem: why it cannot be written, in a sentence; None where nothing is wrong.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +58,8 @@ class Recording:
     def add(self, image: NDArray[np.uint8], time_s: float) -> None:
         """Takes a frame, RGB uint8 `(H, W, 3)`, at once; it must not be written to afterwards.
 
-        time_s: seconds of any clock that never goes back.
+        Args:
+            time_s: seconds of any clock that never goes back.
         """
         if self._ended.is_set():
             return

@@ -32,7 +32,7 @@ OPTION_COLUMNS = (
 )  # fmt: skip
 #: Packages that run networks, and ours.
 SHOWN_VERSIONS = ("fer_bench", "torch", "openvino", "onnxruntime")
-#: One face, with the arithmetic that the accuracy beside it was measured with.
+#: One face, with the arithmetic that the accuracy next to it was measured with.
 FP32_TIME = "Milliseconds per face, fp32"
 TEXTS = frozenset(
     {"network", "model", "backend", "precision", "detector", "frame", "note", "error", "machine"}
@@ -43,8 +43,9 @@ TEXTS = frozenset(
 class MeasuredNetwork:
     """A network and what was measured of it on one machine.
 
-    name: `dataset/run` of a run, `networks/<model>-<size>px` of a bare network.
-    model: its architecture, which gives it its colour.
+    Attributes:
+        name: `dataset/run` of a run, `networks/<model>-<size>px` of a bare network.
+        model: its architecture, which gives it its colour.
     """
 
     name: str
@@ -57,8 +58,9 @@ def measured_networks(
 ) -> list[MeasuredNetwork]:
     """Every report of every readable file, in the files' order.
 
-    models: `dataset/run` -> its architecture; a network that is not named there, as bare ones are
-        not, is called after its folder without the size.
+    Args:
+        models: `dataset/run` -> its architecture; a network that is not named there, as bare ones
+            are not, is called after its folder without the size.
     """
     return [
         MeasuredNetwork(
@@ -225,7 +227,8 @@ def option_table(answer: Answer) -> pd.DataFrame:
 def remarks(table: pd.DataFrame, column: Literal["note", "error"]) -> pd.DataFrame:
     """Each remark once: `backend, remark, networks`, the networks separated by `; `.
 
-    table: as `measurement_table` gives it.
+    Args:
+        table: as `measurement_table` gives it.
     """
     said = table[table[column] != ""].rename(columns={column: "remark"})
     networks = said.groupby(["backend", "remark"], sort=False)["network"]
@@ -235,7 +238,8 @@ def remarks(table: pd.DataFrame, column: Literal["note", "error"]) -> pd.DataFra
 def machine_line(measured: Sequence[MeasuredNetwork]) -> str:
     """What stands behind the numbers of one machine, in a line; `machine_settings` has it all.
 
-    measured: at least one, all of that machine; versions are those of the newest.
+    Args:
+        measured: at least one, all of that machine; versions are those of the newest.
     """
     newest = max((one.report for one in measured), key=lambda report: report.measured_at)
     days = sorted({f"{one.report.measured_at:%Y-%m-%d}" for one in measured})

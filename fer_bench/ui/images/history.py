@@ -32,7 +32,7 @@ ON, KEPT, SAID = "history-on", "history-kept", "history-said"
 def show_history(
     results: Sequence[Result], treatment: Treatment, classifiers: Mapping[str, FaceClassifier]
 ) -> None:
-    """The switch, where pictures go, what was kept, and the button that deletes it."""
+    """The switch, where pictures go, what was stored, and the button that deletes it."""
     with st.expander("History", icon=":material/history:"):
         if not (Settings().history or may_name_paths()):
             st.caption(
@@ -122,7 +122,7 @@ def _show(history: History) -> None:
     """The newest entries, and the way to be rid of all of them.
 
     Raises:
-        FerBenchError: the place cannot be read.
+        FerBenchError: the storage cannot be read.
     """
     entries = history.entries(limit=SHOWN)
     pictures, damaged = [], history.damaged
