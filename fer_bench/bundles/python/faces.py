@@ -106,16 +106,33 @@ def upright_faces(image: np.ndarray, effort: str) -> list[tuple[int, int, int, i
     is_fine = is_crop or effort not in ("frame", "quick")
     found = []
     for light in LIGHTS if effort == "thorough" else LIGHTS[:1]:
+        even = light(gray)
         boxes, agreeing = CASCADE.detectMultiScale2(
-            light(gray),
+            even,
             scaleFactor=SET["fine_step" if is_fine else "step"],
             minNeighbors=SET["agreeing"][effort],
             minSize=(SET["min_face"],) * 2,
         )
-        found += zip(agreeing, (box.tolist() for box in np.asarray(boxes, int)))
-    found = [face for face in found if face[0] > SET["doubtful"]] or found
+        for votes, box in zip(agreeing, (box.tolist() for box in np.asarray(boxes, int))):
+            if is_crop or votes > SET["doubtful"] or is_confirmed(even, votes, box):
+                found.append((votes, box))
     best_first = sorted(found, key=lambda pair: -pair[0])
     return [(x - border, y - border, w, h) for _, (x, y, w, h) in best_first]
+
+
+def is_confirmed(even: np.ndarray, votes: int, box: list[int]) -> bool:
+    """Whether a closer look at a doubtful box finds a face too."""
+    left, top, side, _ = box
+    margin = round(side * SET["closer_margin"])
+    _, agreeing = CASCADE.detectMultiScale2(
+        even[
+            max(top - margin, 0) : top + side + margin, max(left - margin, 0) : left + side + margin
+        ],
+        scaleFactor=SET["closer_step"],
+        minNeighbors=1,
+        minSize=(round(side * SET["closer_face"]),) * 2,
+    )
+    return votes * max(agreeing, default=0) >= SET["confirmed"]
 
 
 def spread_evenly(gray: np.ndarray) -> np.ndarray:

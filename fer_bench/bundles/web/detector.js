@@ -4,7 +4,7 @@
 
 import { Cascade } from "./cascade.js";
 import {
-  equalised, inverse, resizeArea, rotation, roundHalfEven, spreadEvenly, toGray, warp, withBorder,
+  cut, equalised, inverse, resizeArea, rotation, roundHalfEven, spreadEvenly, toGray, warp, withBorder,
 } from "./pixels.js";
 
 const asItIs = (gray) => gray;
@@ -57,17 +57,29 @@ export class HaarDetector {
     const isCrop = longer <= set.crop_side;
     const border = isCrop ? roundHalfEven(longer * set.border) : 0;
     gray = withBorder(gray, border);
-    let found = (effort === "thorough" ? LIGHTS : LIGHTS.slice(0, 1)).flatMap((light) =>
-      this.cascade.detect(light(gray, set.light_share), {
+    const found = (effort === "thorough" ? LIGHTS : LIGHTS.slice(0, 1)).flatMap((light) => {
+      const even = light(gray, set.light_share);
+      return this.cascade.detect(even, {
         scaleFactor: ["frame", "quick"].includes(effort) && !isCrop ? set.step : set.fine_step,
         minNeighbors: set.agreeing[effort],
         minSize: set.min_face,
-      }));
-    const sure = found.filter((face) => face.agreeing > set.doubtful);
-    if (sure.length) found = sure;
+      }).filter((box) => isCrop || box.agreeing > set.doubtful || this.#isConfirmed(even, box));
+    });
     found.sort((a, b) => b.agreeing - a.agreeing);
     return found.map(({ x, y, width, height }) =>
       ({ x: x - border, y: y - border, width, height, turn: 0 }));
+  }
+
+  // Whether a closer look at a doubtful box finds a face too.
+  #isConfirmed(even, { x, y, width: side, agreeing }) {
+    const set = this.settings;
+    const margin = roundHalfEven(side * set.closer_margin);
+    const part = cut(even, Math.max(x - margin, 0), Math.max(y - margin, 0),
+      x + side + margin, y + side + margin);
+    const closer = this.cascade.detect(part, {
+      scaleFactor: set.closer_step, minNeighbors: 1, minSize: roundHalfEven(side * set.closer_face),
+    });
+    return agreeing * Math.max(0, ...closer.map((box) => box.agreeing)) >= set.confirmed;
   }
 
   // Faces of heads that are turned clockwise by so much, where they are in the image.

@@ -37,6 +37,17 @@ export function toGray({ width, height, channels, data }) {
   return { width, height, channels: 1, data: gray };
 }
 
+// A part of a gray image, as far as the image reaches; `right` and `bottom` are not in it.
+export function cut(image, left, top, right, bottom) {
+  const width = Math.min(right, image.width) - left, height = Math.min(bottom, image.height) - top;
+  const out = new Uint8Array(width * height);
+  for (let y = 0; y < height; y++) {
+    const from = (top + y) * image.width + left;
+    out.set(image.data.subarray(from, from + width), y * width);
+  }
+  return { width, height, channels: 1, data: out };
+}
+
 // `cv2.copyMakeBorder` on each side of a gray image, the edges repeated.
 export function withBorder({ width, height, data }, border) {
   if (!border) return { width, height, channels: 1, data };

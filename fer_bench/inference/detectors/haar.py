@@ -22,9 +22,13 @@ from fer_bench.inference.detectors.search import Effort, search_frame, search_st
 CASCADE = "haarcascade_frontalface_alt2.xml"
 #: Smallest face that is looked for, pixels of the shrunk image; the small ones take the time.
 MIN_FACE = 28
-#: Boxes that agree on a doubtful face, which counts where no surer one is: on light surroundings a
-#: face may have no more, in a busy room anything.
-DOUBTFUL = 2
+#: Boxes, at most, that agree on a doubtful face: on light surroundings a face may have no more, in
+#: a busy room anything. It counts where their number times that of a closer look is `CONFIRMED`.
+DOUBTFUL, CONFIRMED = 3, 12
+#: A closer look: by how much of its side the box is widened, the smallest face as a share of it,
+#: and from one size to the next. On 720 faces and 243 pictures of nobody it leaves 446 of 448 faces
+#: and 3 of 15 false boxes.
+CLOSER_MARGIN, CLOSER_FACE, CLOSER_STEP = 0.45, 0.75, 1.05
 #: From one size of face to the next: in a frame, and in a still or a crop of a face. In one thread
 #: the small step takes twice as long.
 STEP, FINE_STEP = 1.25, 1.15
@@ -84,19 +88,46 @@ class HaarDetector:
         quick = effort in (Effort.FRAME, Effort.QUICK)
         found: list[tuple[int, Box]] = []
         for light in LIGHTS if effort is Effort.THOROUGH else LIGHTS[:1]:
-            boxes, agreeing = self._cascade.detectMultiScale2(
-                light(gray),
-                scaleFactor=STEP if quick and not is_crop else FINE_STEP,
-                minNeighbors=AGREEING[effort],
-                minSize=(MIN_FACE, MIN_FACE),
+            even = light(gray)
+            boxes = self._boxes(
+                even,
+                step=STEP if quick and not is_crop else FINE_STEP,
+                agreeing=AGREEING[effort],
+                smallest=MIN_FACE,
             )
             found += [
-                (int(votes), (int(x) - border, int(y) - border, int(w), int(h)))
-                for (x, y, w, h), votes in zip(boxes, agreeing, strict=True)
+                (votes, (x - border, y - border, w, h))
+                for votes, (x, y, w, h) in boxes
+                if is_crop or votes > DOUBTFUL or self._is_confirmed(even, votes, (x, y, w, h))
             ]
-        found = [face for face in found if face[0] > DOUBTFUL] or found
         best_first = sorted(found, key=lambda pair: -pair[0])
         return [DetectedFace(box=box) for _, box in best_first]
+
+    def _boxes(
+        self, even: NDArray[np.uint8], *, step: float, agreeing: int, smallest: int
+    ) -> list[tuple[int, Box]]:
+        """Boxes of more than `agreeing` windows that agree, and how many they are."""
+        boxes, numbers = self._cascade.detectMultiScale2(
+            even, scaleFactor=step, minNeighbors=agreeing, minSize=(smallest, smallest)
+        )
+        return [
+            (int(votes), (int(x), int(y), int(w), int(h)))
+            for (x, y, w, h), votes in zip(boxes, numbers, strict=True)
+        ]
+
+    def _is_confirmed(self, even: NDArray[np.uint8], votes: int, box: Box) -> bool:
+        """Whether a closer look at a doubtful box finds a face too."""
+        left, top, side, _ = box
+        margin = round(side * CLOSER_MARGIN)
+        rows = slice(max(top - margin, 0), top + side + margin)
+        columns = slice(max(left - margin, 0), left + side + margin)
+        closer = self._boxes(
+            even[rows, columns],
+            step=CLOSER_STEP,
+            agreeing=1,
+            smallest=round(side * CLOSER_FACE),
+        )
+        return votes * max((number for number, _ in closer), default=0) >= CONFIRMED
 
 
 def spread_evenly(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
