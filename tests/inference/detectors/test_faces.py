@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from face_fixtures import iou
 from numpy.typing import NDArray
+from sklearn.datasets import load_sample_image
 from table_fixtures import table
 
 from fer_bench.errors import FerBenchError
@@ -23,6 +24,7 @@ from fer_bench.inference.detectors.base import (
     largest_first,
     make_detector,
     shrunk,
+    shrunk_to,
     without_overlaps,
 )
 from fer_bench.inference.detectors.haar import HaarDetector
@@ -180,6 +182,25 @@ def test_haar_finds_a_face_that_fills_a_crop(haar: HaarDetector, side: int) -> N
 def test_haar_finds_nothing_where_there_is_no_face(haar: HaarDetector) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
     assert haar.detect(noise) == []
+
+
+def photograph(name: str) -> NDArray[np.uint8]:
+    """One of scikit-learn's two photographs, both without people, RGB."""
+    return np.asarray(load_sample_image(name), np.uint8)
+
+
+@table("light", [1.0, 0.3])
+@table("name", ["flower.jpg", "china.jpg"])
+def test_haar_finds_nobody_in_photographs_of_things(
+    haar: HaarDetector, name: str, light: float
+) -> None:
+    """A few windows that agree by chance are looked at more closely."""
+    image = np.asarray(photograph(name) * light, np.uint8)
+    height, width = image.shape[:2]
+    for part in (image, image[:, ::-1], image[height // 4 :, : width * 3 // 4]):
+        for side in (640, 520, 440):
+            part, _ = shrunk_to(np.ascontiguousarray(part), side)
+            assert haar.detect_frame(part) == []
 
 
 def test_haar_says_so_when_opencv_lacks_its_cascade(
