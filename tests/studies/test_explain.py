@@ -191,7 +191,7 @@ def test_a_coarse_map_is_sharpened_to_what_occlusion_finds() -> None:
     network = nn.Sequential(fine, nn.AvgPool2d(4), coarse, everywhere)
     classifier = hand_made(network, head)
     face = np.full((SIDE, SIDE), 10, np.uint8)
-    square, places_of_it = (slice(14, 18), slice(6, 10)), (slice(12, 20), slice(4, 12))
+    square = (slice(14, 18), slice(6, 10))
     face[square] = 250
     heat = explain(classifier, face, "happy")
     places = [(y, x) for y in range(0, SIDE, 2) for x in range(0, SIDE, 2)]
@@ -206,7 +206,8 @@ def test_a_coarse_map_is_sharpened_to_what_occlusion_finds() -> None:
     assert found == [(14, 6), (14, 8), (16, 6), (16, 8)]
     peak = np.unravel_index(heat.argmax(), heat.shape)
     assert (peak[0] - peak[0] % 2, peak[1] - peak[1] % 2) in found
-    assert heat[square].mean() > 2 * heat[places_of_it].mean()  # which one coarse map gave alike
+    # The corner of the coarse map's four places, which alone would have 0.4 there.
+    assert heat[square].min() > 5 * heat[12, 4]
     assert "8 x 8 places, sharpened by 32 x 32" in method_of(classifier)
 
 
