@@ -222,14 +222,14 @@ def test_a_writer_that_loses_the_race_uses_the_winners_entry(source: Path, root:
     def slower(scratch: Path) -> tuple[str, SourceData]:
         return "fer2013", winner
 
-    original = cache._rename_unless_taken
+    original = Path.rename
 
-    def raced(unfinished: Path, folder: Path) -> None:
+    def raced(unfinished: Path, folder: Path) -> Path:
         shutil.copytree(won, folder)
-        original(unfinished, folder)
+        return original(unfinished, folder)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "_rename_unless_taken", raced)
+        patch.setattr(Path, "rename", raced)
         format_name, data = cached("any key", slower)
     assert format_name == "fer2013" and same(data, winner)
     assert len(entries(root)) == 1

@@ -17,6 +17,8 @@ from fer_bench.errors import EXTRAS, missing_extra
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OWN = "fer-bench["
+#: Of each importable name, the packages that bring it.
+BROUGHT_BY = packages_distributions()
 
 #: Runs commands where no package of an extra can be imported: a line of JSON for each.
 WITHOUT = """
@@ -68,7 +70,7 @@ def test_each_package_is_one_of_its_extra_or_comes_with_it(name: str) -> None:
     brought = {re.split(r"[<>=\[]", line)[0].lower() for line in extra(name)}
     comes_with = {"starlette"}  # with fastapi
     for package in EXTRAS[name]:
-        sources = {name.lower().replace("_", "-") for name in packages_distributions()[package]}
+        sources = {name.lower().replace("_", "-") for name in BROUGHT_BY[package]}
         assert sources & (brought | comes_with), package
 
 

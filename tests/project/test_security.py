@@ -385,7 +385,7 @@ def hostile(results: Path, hostile_runs: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def rendered(app: AppTest) -> Iterator[str]:
     """Every text on the page that is Markdown to Streamlit."""
-    waiting: list[Any] = [app._tree]
+    waiting: list[Any] = [app.main, app.sidebar]
     while waiting:
         node = waiting.pop()
         waiting += getattr(node, "children", {}).values()

@@ -148,20 +148,21 @@ def test_plateau_halves_after_patience_runs_out():
 def test_a_schedule_goes_on_from_its_state(name):
     schedule = Schedule(name=name, patience=0)
 
-    def stepped(times: int) -> LearningRate:
+    def stepped(times: int) -> tuple[torch.optim.Optimizer, LearningRate]:
         optimizer = make_optimizer([nn.Parameter(torch.zeros(1))], recipe(schedule), "m")
         rate = LearningRate(optimizer, schedule, epochs=4, steps=1)
         for _ in range(times):
             optimizer.step()
             rate.step_batch()
             rate.step_epoch(0.5)
-        return rate
+        return optimizer, rate
 
-    whole, resumed = stepped(3), stepped(0)
-    half = stepped(2)
-    resumed._optimizer.load_state_dict(half._optimizer.state_dict())
+    _, whole = stepped(3)
+    half_optimizer, half = stepped(2)
+    optimizer, resumed = stepped(0)
+    optimizer.load_state_dict(half_optimizer.state_dict())
     resumed.load_state_dict(half.state_dict())
-    resumed._optimizer.step()
+    optimizer.step()
     resumed.step_batch()
     resumed.step_epoch(0.5)
     assert resumed.value == whole.value
