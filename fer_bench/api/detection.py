@@ -39,7 +39,8 @@ Done = TypeVar("Done")
 class Asking:
     """What one request wants of each of its pictures.
 
-    keep_image: because it will be drawn on.
+    Attributes:
+        keep_image: because it will be drawn on.
     """
 
     predictor: Predictor
@@ -51,9 +52,10 @@ class Asking:
 class Detections:
     """A picture's faces, largest first, before they have names; or why it could not be read.
 
-    prepared: as `FaceClassifier.prepare` gives it; None where there is no face.
-    image: uint8 `(H, W, 3)` RGB, only where it was to be kept.
-    crops: uint8 `(H, W, 3)` RGB of the first faces, only where they are to be explained.
+    Attributes:
+        prepared: as `FaceClassifier.prepare` gives it; None where there is no face.
+        image: uint8 `(H, W, 3)` RGB, only where it was to be kept.
+        crops: uint8 `(H, W, 3)` RGB of the first faces, only where they are to be explained.
     """
 
     error: str | None = None
@@ -66,8 +68,9 @@ class Detections:
 class DetectorPool:
     """Detectors, and a few threads that they work in.
 
-    detectors: by name; the configured one, and the one for pictures that are faces already.
-    looking_at: pictures that are being looked at now, or wait for it.
+    Attributes:
+        detectors: by name; the configured one, and the one for pictures that are faces already.
+        looking_at: pictures in detection or waiting for it.
 
     Raises:
         FerBenchError: the detector is unknown or cannot be used here.

@@ -38,8 +38,9 @@ RETRY = {"Retry-After": "1"}
 class Answer:
     """A picture's faces, largest first; or why it could not be read.
 
-    image: uint8 `(H, W, 3)` RGB, only where it was to be kept.
-    heat_maps: base64 PNGs of the first faces, where they were asked for.
+    Attributes:
+        image: uint8 `(H, W, 3)` RGB, only where it was to be kept.
+        heat_maps: base64 PNGs of the first faces, where they were asked for.
     """
 
     name: str
@@ -60,8 +61,9 @@ class Answer:
 class Answers:
     """What one request gets.
 
-    model: `dataset/name`.
-    backend: what its network ran on.
+    Attributes:
+        model: `dataset/name`.
+        backend: what its network ran on.
     """
 
     model: str
@@ -73,7 +75,8 @@ class Answers:
 class Service:
     """What one app works with.
 
-    on_failure: told when the default model cannot be opened.
+    Attributes:
+        on_failure: called when the default model cannot be opened.
 
     Raises:
         FerBenchError: an unknown run or detector.

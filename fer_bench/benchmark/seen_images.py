@@ -29,7 +29,8 @@ Hashes = NDArray[np.uint64]
 def others_of(spec: RunSpec | EnsembleSpec, store: ResultsStore, dataset: str) -> list[StoredRun]:
     """The runs whose weights or answers go into this one.
 
-    dataset: the data set's name.
+    Args:
+        dataset: the data set's name.
 
     Raises:
         FerBenchError: a teacher or member that is not stored.

@@ -33,9 +33,10 @@ from fer_bench.specs.run import ExternalSpec
 class FaceClassifier:
     """Crops of faces to probabilities; may be shared between threads.
 
-    name: the run's.
-    temperature: what the logits are divided by; 1 leaves them as they are.
-    run: where it comes from; prediction sets are fitted on its stored predictions.
+    Attributes:
+        name: the run's.
+        temperature: what the logits are divided by; 1 leaves them as they are.
+        run: where it comes from; prediction sets are fitted on its stored predictions.
     """
 
     name: str
@@ -48,7 +49,7 @@ class FaceClassifier:
         """The rule of class-wise prediction sets, for probabilities as this gives them.
 
         Raises:
-            FerBenchError: a level that is none, or no stored predictions to fit it on.
+            FerBenchError: an invalid level, or no stored predictions to fit it on.
         """
         require_level(level)
         if self.run is None:

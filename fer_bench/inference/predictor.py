@@ -27,9 +27,10 @@ if TYPE_CHECKING:  # torch loads only when a network is opened
 class FacePrediction:
     """A face and what the model makes of it.
 
-    probabilities: float64 `(C,)` in the order of the classifier's `emotions`; sums to 1.
-    emotion, score: the likeliest class and its probability.
-    emotion_set: where prediction sets are asked for, the likeliest first; else empty.
+    Attributes:
+        probabilities: float64 `(C,)` in the order of the classifier's `emotions`; sums to 1.
+        emotion, score: the likeliest class and its probability.
+        emotion_set: where prediction sets are asked for, the likeliest first; else empty.
     """
 
     face: DetectedFace
@@ -56,7 +57,8 @@ class Analysis:
 class Predictor:
     """A detector and a classifier; shared between threads where both may be.
 
-    sets: the rule of prediction sets, as `FaceClassifier.set_rule` gives it; None for no sets.
+    Args:
+        sets: the rule of prediction sets, as `FaceClassifier.set_rule` gives it; None for no sets.
     """
 
     def __init__(

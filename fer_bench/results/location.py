@@ -118,7 +118,8 @@ def publishing(files: Mapping[Path, Path]) -> Iterator[None]:
 def saving(what: str, folder: Path) -> Iterator[None]:
     """A block that writes to a results folder, and says in words why a disk refuses.
 
-    what: the file or the run that is saved.
+    Args:
+        what: the file or the run that is saved.
 
     Raises:
         FerBenchError: a disk that is full or not writable.

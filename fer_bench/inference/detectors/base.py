@@ -56,14 +56,15 @@ MAX_OVERLAP = 0.3
 class DetectedFace:
     """One face in an image.
 
-    box: a square about the face from forehead to chin, as Haar cascades and FER2013 frame it; it
-        may reach beyond the image.
-    score: the detector's confidence in [0, 1]; None where it gives none.
-    eyes: centres of the person's right eye (on the image's left unless upside down) and left eye,
-        pixels; None where the detector has no landmarks.
-    turn: degrees, clockwise, that the head is turned by; crops are turned back. Of the eyes where
-        they are known.
-    is_whole: the image itself is the crop: neither margin nor alignment apply.
+    Attributes:
+        box: a square about the face from forehead to chin, as Haar cascades and FER2013 frame it;
+            it may reach beyond the image.
+        score: the detector's confidence in [0, 1]; None where it gives none.
+        eyes: centres of the person's right eye (on the image's left unless upside down) and left
+            eye, pixels; None where the detector has no landmarks.
+        turn: degrees, clockwise, that the head is turned by; crops are turned back. Of the eyes
+            where they are known.
+        is_whole: the image itself is the crop: neither margin nor alignment apply.
     """
 
     box: Box
@@ -148,7 +149,9 @@ class DetectorPerThread(threading.local):
 def make_detector(name: str = DEFAULT_DETECTOR, model_file: Path | None = None) -> FaceDetector:
     """A new detector by name, for any number of threads.
 
-    model_file: where a detector's network lies (`yunet`, `mediapipe`); None looks where it is kept.
+    Args:
+        model_file: where a detector's network lies (`yunet`, `mediapipe`); None looks where it is
+            kept.
 
     Raises:
         FerBenchError: unknown name (near ones suggested), or a file that is missing or wrong.
@@ -172,7 +175,7 @@ def largest_first(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
 
 
 def shrunk(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """The image at the size that frames are looked at, and that size's share of its own.
+    """The image at the size that frames are analysed, and that size's share of its own.
 
     Half resolution costs a quarter of the time and still shows any face worth classifying; small
     images stay as they are, and 8K frames take no longer than 1280x960.

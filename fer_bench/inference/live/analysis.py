@@ -23,8 +23,9 @@ COVERED_IOU = 0.3
 class FrameAnalyser:
     """Frames one after another, for one thread.
 
-    tracker: outlives the analyser, so that a session's numbers stay unique over its restarts.
-    clock: the session's.
+    Args:
+        tracker: outlives the analyser, so that a session's numbers stay unique over its restarts.
+        clock: the session's.
     """
 
     def __init__(self, tracker: Tracker, clock: Callable[[], float]) -> None:
@@ -45,7 +46,8 @@ class FrameAnalyser:
     ) -> Overlay:
         """All faces of a frame, RGB uint8 `(H, W, 3)`, largest first.
 
-        predictors: of the same detector, which is asked once.
+        Args:
+            predictors: of the same detector, which is asked once.
         """
         self._switch(predictors)
         started = time.perf_counter()

@@ -39,10 +39,11 @@ MOST_MODELS = 4
 class LiveSettings:
     """What may change while the camera runs.
 
-    mirror: as in a mirror; the boxes along, the text never.
-    bars: probabilities next to each face.
-    figures: frames per second and milliseconds in the corner.
-    smoothing: weight of what was known before, in [0, 0.95]; 0 shows each frame for itself.
+    Attributes:
+        mirror: as in a mirror; the boxes along, the text never.
+        bars: probabilities next to each face.
+        figures: frames per second and milliseconds in the corner.
+        smoothing: weight of what was known before, in [0, 0.95]; 0 shows each frame for itself.
 
     Raises:
         FerBenchError: a smoothing beyond its range.
@@ -71,18 +72,19 @@ class Percentiles(NamedTuple):
 class LiveStats:
     """How the session does; counts and figures since the last start.
 
-    playing: between `start` and `stop`.
-    frames, fps: frames given back, and how many a second of late.
-    drawn: those of them that an overlay, not yet expired, was drawn on.
-    analysed, analyses_per_second: frames that the worker finished.
-    detect_ms, classify_ms: medians of the last analyses, all models together; None before any.
-    overlay_age_ms: between the arrival of a drawn frame and the arrival of the frame that its
-        overlay was computed from; over the last frames; None before any.
-    faces: of the newest analysis, largest first, then those just missed; boxes in the camera's own
-        unmirrored frame; none once it has expired.
-    models: names of the classifiers in use.
-    log_dropped: the log's oldest rows that had to go.
-    error: one sentence while something fails, None otherwise.
+    Attributes:
+        playing: between `start` and `stop`.
+        frames, fps: frames given back, and how many a second of late.
+        drawn: those of them that an overlay, not yet expired, was drawn on.
+        analysed, analyses_per_second: frames that the worker finished.
+        detect_ms, classify_ms: medians of the last analyses, all models together; None before any.
+        overlay_age_ms: between the arrival of a drawn frame and the arrival of the frame that its
+            overlay was computed from; over the last frames; None before any.
+        faces: of the newest analysis, largest first, then those just missed; boxes in the camera's
+            own unmirrored frame; none once it has expired.
+        models: names of the classifiers in use.
+        log_dropped: the log's oldest rows that had to go.
+        error: one sentence while something fails, None otherwise.
     """
 
     playing: bool

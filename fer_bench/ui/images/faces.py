@@ -45,7 +45,8 @@ def drawn(
 ) -> NDArray[np.uint8]:
     """A picture with its faces boxed and named by one model; several faces are numbered.
 
-    side: length to bring the longer side to, pixels; None keeps the picture's size.
+    Args:
+        side: length to bring the longer side to, pixels; None keeps the picture's size.
 
     Returns:
         uint8 `(H, W, 3)` RGB.
@@ -163,7 +164,8 @@ def timing_line(result: Result, run: str) -> str:
 def face_table(results: Sequence[Result], emotions: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """One row per face and model; a picture without a face, or unreadable, is a row that says so.
 
-    emotions: of each model, by `dataset/run`.
+    Args:
+        emotions: of each model, by `dataset/run`.
 
     Returns:
         `image, face` (from 1), `model` (`dataset/run`), `emotion, score`, a `p_<emotion>` for

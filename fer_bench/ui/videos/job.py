@@ -31,9 +31,10 @@ ENDS_WITHIN = 5.0
 class VideoReport:
     """What is known of a video so far; filled by the job's thread.
 
-    frames: analysed ones in order of time, without their images.
-    problems: why something could not be read or written, in sentences.
-    table, copy: the CSV and the annotated video; there once the job has ended, if at all.
+    Attributes:
+        frames: analysed ones in order of time, without their images.
+        problems: why something could not be read or written, in sentences.
+        table, copy: the CSV and the annotated video; there once the job has ended, if at all.
     """
 
     name: str
@@ -65,13 +66,15 @@ class VideoReport:
 class VideoJob:
     """The analysis of one video; forgotten when nobody holds it any more.
 
-    report: may be read at any time; whole once the job is `finished`.
+    Attributes:
+        report: may be read at any time; whole once the job is `finished`.
     """
 
     def __init__(self, video: Video, predictor: Predictor, *, every: int = 1) -> None:
         """Starts it.
 
-        every: which frames are analysed: each, each second one, ...
+        Args:
+            every: which frames are analysed: each, each second one, ...
         """
         folder = Path(tempfile.mkdtemp(prefix="fer-bench-video-"))
         report = VideoReport(
