@@ -31,7 +31,7 @@ TABS = ("Speed", ui.BUDGET_VIEW, "Details")
 MOST_NETWORKS, FIRST_NETWORKS = 6, 3
 MS = "%.2f ms"
 COLUMNS = {
-    "title": st.column_config.TextColumn("Network", width=190, pinned=True),
+    "title": st.column_config.TextColumn("Network", width=258, pinned=True),
     "backend": st.column_config.TextColumn("Back end", width=150),
     "precision": st.column_config.TextColumn("Precision", width="small"),
     "median_ms": st.column_config.NumberColumn("Median", format=MS, help="Per call"),

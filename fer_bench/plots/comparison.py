@@ -173,7 +173,7 @@ def validation_curves(
     if short:
         figure.update_xaxes(dtick=1)  # left alone, Plotly marks halves of an epoch
     if quantity == "accuracy":
-        figure.update_yaxes(tickformat=".0%")
+        figure.update_yaxes(tickformat=".1%")
     return figure
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from fer_bench.plots.style import ACCENT, GRAY, finish, label, model_colour, shortened
+from fer_bench.plots.style import ACCENT, GRAY, broken, finish, label, model_colour
 from fer_bench.results.summary import three_digits
 
 #: Height of one bar with its gap, and of the rest of a figure, pixels.
@@ -67,7 +67,7 @@ def _bars(rows: pd.DataFrame, pattern: str, end: float) -> go.Bar:
     return go.Bar(
         x=rows["median_ms"],
         y=rows["backend"],
-        name=shortened(network),
+        name=broken(network),
         marker={"color": colour, "pattern": {"shape": pattern}},
         error_x={
             "array": rows["p99_ms"].clip(upper=end) - rows["median_ms"],
@@ -156,12 +156,12 @@ def stage_bars(table: pd.DataFrame) -> go.Figure:
         showlegend=False,
         hoverinfo="skip",
     )
-    finish(figure, height=FRAME_HEIGHT + 48 * max(len(table), 2), x_title="Milliseconds per frame")
+    finish(figure, height=FRAME_HEIGHT + 64 * max(len(table), 2), x_title="Milliseconds per frame")
     figure.update_layout(barmode="stack", bargap=0.4, legend_traceorder="normal")
     names = zip(table["network"], table["backend"], table["detector"], strict=True)
     figure.update_yaxes(
         tickvals=places,
-        ticktext=[f"{shortened(n, 24)}<br>{label(b)}, {label(d)}" for n, b, d in names],
+        ticktext=[f"{broken(n)}<br>{label(b)}, {label(d)}" for n, b, d in names],
         autorange="reversed",
         showgrid=False,
     )

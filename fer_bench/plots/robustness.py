@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import wrap
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from fer_bench.plots.style import GRAY, finish, label, model_colour, shortened
+from fer_bench.plots.style import GRAY, broken, finish, label, model_colour, shortened
 
 #: Height of one bar with its gap, or of a name in a legend, and of a row of a matrix, pixels.
 BAR_HEIGHT, ROW_HEIGHT = 58, 34
 #: A row of the transfer matrix, whose runs' names are broken into lines; the rest of that figure.
 RUN_HEIGHT, FRAME_HEIGHT = 76, 110
-#: Characters of a line of those.
-NAME_WIDTH = 22
 #: Lines of one model differ in this.
 DASHES = ("solid", "dash", "dot", "dashdot")
 #: Transparent to two-thirds blue: the theme's own text colour is legible on all of it.
@@ -63,7 +60,7 @@ def robustness_bars(table: pd.DataFrame) -> go.Figure:
     height = FRAME_HEIGHT + BAR_HEIGHT * len(shown)
     finish(figure, height=height, x_title="Mean accuracy")
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
-    figure.update_yaxes(tickvals=names, ticktext=[_broken(name) for name in names])
+    figure.update_yaxes(tickvals=names, ticktext=[broken(name) for name in names])
     figure.update_yaxes(showgrid=False)
     return figure
 
@@ -84,7 +81,7 @@ def severity_curves(table: pd.DataFrame) -> go.Figure:
             x=rows["severity"],
             y=rows["accuracy"],
             mode="lines+markers",
-            name=_broken(str(run)),
+            name=broken(str(run)),
             line={
                 "color": model_colour(model),
                 "width": 2,
@@ -145,18 +142,13 @@ def transfer_matrix(table: pd.DataFrame) -> go.Figure:
         for run, row in zip(cells.index, values, strict=True)
     ]
     trained = dict(zip(table["run"], table["trained_on"], strict=True))
-    names = [f"{_broken(run)}<br>{label(trained[run])}" for run in cells.index]
+    names = [f"{broken(run)}<br>{label(trained[run])}" for run in cells.index]
     columns = [shortened(data).replace(" · ", "<br>") for data in cells.columns]
     figure = _matrix(values, words, columns, names, top=1.0)
     figure.update_layout(height=FRAME_HEIGHT + RUN_HEIGHT * len(names))
     figure.update_xaxes(title="Tested on")
     figure.update_yaxes(title="Run, trained on")
     return figure
-
-
-def _broken(name: str) -> str:
-    """A run's name in at most three lines, so that long ones fit a narrow screen."""
-    return "<br>".join(map(label, wrap(name, NAME_WIDTH, max_lines=3, placeholder="…")))
 
 
 def _matrix(

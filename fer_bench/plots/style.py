@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from textwrap import wrap
 from zlib import crc32
 
 import plotly.graph_objects as go
@@ -74,6 +75,11 @@ def shortened(text: object, length: int = 34) -> str:
     if len(plain) > length:
         plain = f"{plain[: length - 1]}…"
     return label(plain)
+
+
+def broken(name: object, width: int = 22) -> str:
+    """A `label` in at most three lines, so that long names fit a narrow screen."""
+    return "<br>".join(map(label, wrap(str(name), width, max_lines=3, placeholder="…")))
 
 
 def finish(
