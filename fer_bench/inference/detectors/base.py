@@ -175,7 +175,7 @@ def largest_first(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
 
 
 def shrunk(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """The image at the size that frames are analysed, and that size's share of its own.
+    """The image at the size at which frames are analysed, and that size's share of its own.
 
     Half resolution costs a quarter of the time and still shows any face worth classifying; small
     images stay as they are, and 8K frames take no longer than 1280x960.
