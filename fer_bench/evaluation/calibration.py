@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.results.record import RunRecord
 from fer_bench.types import Split
+
+if TYPE_CHECKING:  # `predict` needs neither tables nor a fit
+    import pandas as pd
 
 #: The usual number of bins (Guo et al. 2017, arXiv 1706.04599).
 N_BINS = 15
@@ -25,6 +27,8 @@ def _binned(score: NDArray[np.float64], happened: NDArray[np.bool_], n_bins: int
 
     Own code because scikit-learn's `calibration_curve` is binary only and drops empty bins.
     """
+    import pandas as pd
+
     edges = np.linspace(0, 1, n_bins + 1)
     bins = np.clip(np.searchsorted(edges, score, side="left") - 1, 0, n_bins - 1)
     count = np.bincount(bins, minlength=n_bins)
@@ -101,6 +105,8 @@ def classwise_errors(
         `ece` is the classwise ECE of Kull et al. 2019 (arXiv 1910.12656, section 2), which Nixon et
         al. 2019 (arXiv 1904.01685, section 3) call the static calibration error.
     """
+    import pandas as pd
+
     n_classes = len(emotions)
     return pd.DataFrame(
         {
@@ -156,6 +162,7 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.floatin
         labels: int64 `(N,)`, class numbers.
         probabilities: float `(N, C)`, rows sum to 1.
     """
+    from scipy.optimize import minimize_scalar
 
     def log_loss(log_temperature: float) -> float:
         scaled = with_temperature(probabilities, np.exp(log_temperature))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.errors import FerBenchError
+
+if TYPE_CHECKING:  # `predict` imports this module and makes no tables
+    import pandas as pd
 
 Normalisation = Literal["counts", "true", "predicted"]
 #: How columns of probabilities begin, by the suffix of their metrics.
@@ -42,6 +44,8 @@ def confused_pairs(confusion: ArrayLike, emotions: Sequence[str], top: int = 10)
         columns `true, predicted, images, share_of_true` (in [0, 1]); pairs that never happen
         are left out.
     """
+    import pandas as pd
+
     counts = np.asarray(confusion, dtype=np.int64)
     shares = normalised(counts, "true")
     rows = [
@@ -70,6 +74,7 @@ def roc_table(labels: ArrayLike, probabilities: ArrayLike, emotions: Sequence[st
         columns `emotion, false_positive_rate, true_positive_rate, auc`, several rows per
         emotion; an emotion that is absent from the labels, or alone in them, has none.
     """
+    import pandas as pd
     from sklearn.metrics import auc, roc_curve
 
     truth = np.asarray(labels)
@@ -133,6 +138,8 @@ def answers(predictions: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
     Returns:
         columns `id, true, predicted, confidence, correct`.
     """
+    import pandas as pd
+
     labels, probabilities = scores(predictions, emotions)
     names = np.asarray(emotions, dtype=object)
     answer = probabilities.argmax(axis=1)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
@@ -22,6 +21,9 @@ from fer_bench.evaluation.intervals import Rate
 from fer_bench.formatting import percent
 from fer_bench.results.record import EmotionCoverage, RunRecord, SetCoverage
 from fer_bench.specs.run import ExternalSpec
+
+if TYPE_CHECKING:  # `predict` needs sets and no tables
+    import pandas as pd
 
 Kind = Literal["marginal", "class-wise"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -260,6 +262,8 @@ def coverage_table(found: SetCoverage) -> pd.DataFrame:
     Columns `emotion, n, coverage, low, high, expected_low, expected_high, mean_size`; what is
     expected is NaN where nothing is promised: an emotion under a marginal threshold.
     """
+    import pandas as pd
+
     rows = [("all", found.all), *found.per_emotion.items()]
     return pd.DataFrame(
         [
