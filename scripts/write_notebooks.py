@@ -25,6 +25,14 @@ SHARED = ("setup", "data")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
+#: Below badges whose address nobody has filled in yet.
+UNSET = (
+    "*These badges lead nowhere yet: OWNER stands for the account where your copy lies. Put its "
+    "address into `repository` in `pyproject.toml`, then run `python -m scripts.write_notebooks`; "
+    "or upload this notebook to Colab or Kaggle and fill in `REPOSITORY` in its first cell.*"
+)
+
+
 def names() -> list[str]:
     """The notebooks, without their ends."""
     return sorted(path.stem for path in SOURCES.glob("*.py") if path.stem not in SHARED)
@@ -70,11 +78,12 @@ def _badges(name: str) -> str:
     address = repository()
     path = f"{address.removeprefix('https://github.com/')}/blob/main/notebooks/{name}.ipynb"
     colab, kaggle = "https://colab.research.google.com", "https://kaggle.com"
-    return (
+    badges = (
         f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({colab}/github/{path}) "
         f"[![Open in Kaggle]({kaggle}/static/images/open-in-kaggle.svg)]"
         f"({kaggle}/kernels/welcome?src=https://github.com/{path})"
     )
+    return f"{badges}\n\n{UNSET}" if "OWNER" in address else badges
 
 
 def main() -> None:

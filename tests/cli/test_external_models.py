@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from api_fixtures import opened
 from data_fixtures import kaggle_files, zipped
 from external_fixtures import LABEL_TEXT, write_onnx
 
@@ -98,6 +99,9 @@ def test_whatever_takes_a_run_takes_it(
     predictor = fer_bench.load(RUN, results=tmp_path / "results", backend="auto")
     found = predictor.predict(SAMPLE)
     assert all(np.isclose(face.probabilities.sum(), 1) for face in found.faces)
+    with opened(tmp_path / "results", backend="auto", run=RUN) as client:
+        sent = client.post("/v1/predict", files={"files": Path(SAMPLE).read_bytes()}).json()
+    assert sent["results"][0]["faces"][0]["emotion"] == found.faces[0].emotion
     with pytest.raises(FerBenchError, match="is an ONNX file, which gives no gradients"):
         explain(predictor.classifier, np.zeros((24, 24), np.uint8))
 

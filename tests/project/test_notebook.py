@@ -41,6 +41,7 @@ def test_the_committed_notebook_is_that_of_its_source(name: str) -> None:
     assert f"(https://colab.research.google.com/github/{place})" in cells[0].source
     assert f"(https://kaggle.com/kernels/welcome?src=https://github.com/{place})" in cells[0].source
     assert f'REPOSITORY = "{repository()}"' in cells[1].source
+    assert ("lead nowhere yet" in cells[0].source) == ("OWNER" in repository())
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import pytest
 import streamlit_webrtc.component
 from aiortc import VideoStreamTrack
 from aiortc.contrib.media import MediaRelay, RelayStreamTrack
+from external_fixtures import LABEL_TEXT, write_onnx
 from face_fixtures import stand_in_yunet
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
 from page_fixtures import open_page, texts
@@ -25,6 +26,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from table_fixtures import table
 
+from fer_bench.benchmark import Source
+from fer_bench.benchmark.external_systems.networks import evaluate_external
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors import yunet
@@ -38,6 +41,7 @@ from fer_bench.inference.detectors.network_file import YUNET
 from fer_bench.inference.files.video_reader import VideoReader
 from fer_bench.inference.live.session import LiveSettings
 from fer_bench.plots import emotion_timeline
+from fer_bench.results.store import ResultsStore
 from fer_bench.ui.images import upload
 from fer_bench.ui.live import camera as live
 from fer_bench.ui.live import opening
@@ -200,6 +204,28 @@ def test_another_model_back_end_and_a_second_model_go_live_at_once(
     assert stats.models == names(SECOND_RUN, DEFAULT_RUN)
     assert stats.playing
     assert stats.frames == frames  # it was not started anew
+
+
+def test_a_network_from_elsewhere_goes_live_like_any_run(
+    video: Video, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ONNX file, which PyTorch does not compute: it waits for the back end that does."""
+    file = write_onnx(tmp_path / "theirs.onnx", channels=1, always="Surprise")
+    evaluate_external(
+        ResultsStore(tmp_path / "theirs"),
+        f"onnx:{file}",
+        Source(data="synthetic"),
+        options={"labels": LABEL_TEXT, "value_range": "0,1"},
+        about={"external": "theirs", "limit": 14},
+    )
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(tmp_path / "theirs"))
+    at = open_page()
+    camera = play(at, video)
+    assert opened(at).models.problem is None
+    assert camera.session.stats().error is None
+    assert camera.session.stats().models == ("external-theirs-limit14",)
+    assert set(camera.session.log()["emotion"]) == {"surprise"}
+    camera.session.stop()
 
 
 def test_models_and_switches_are_kept_from_page_to_page(page: AppTest, video: Video) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fer_bench.backends.registry import AUTO
+from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors.base import make_detector
 from fer_bench.inference.live.log import ErrorLog
 from fer_bench.inference.live.session import LiveSession
@@ -70,9 +71,15 @@ class ModelOpener:
                     self._thread = None
                     return
                 wanted, stage, detector = self._wanted, self._stages.pop(0), self._detector
+                is_last = not self._stages
             with self._errors.kept("opening the models"):
                 finder = make_detector(detector)
-                classifiers = [open_model() for open_model in stage]
+                try:
+                    classifiers = [open_model() for open_model in stage]
+                except FerBenchError:
+                    if is_last:
+                        raise
+                    continue  # an ONNX file, for one, waits for a back end that computes it
                 with self._lock:
                     if wanted == self._wanted:  # not chosen anew meanwhile
                         self._session.use(classifiers, finder)
