@@ -219,7 +219,7 @@ def test_a_network_from_elsewhere_goes_live_like_any_run(
         about={"external": "theirs", "limit": 14},
     )
     monkeypatch.setenv("FER_BENCH_RESULTS", str(tmp_path / "theirs"))
-    at = open_page()
+    at = open_page("live")
     camera = play(at, video)
     assert opened(at).models.problem is None
     assert camera.session.stats().error is None
