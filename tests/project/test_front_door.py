@@ -39,6 +39,16 @@ def test_importing_it_imports_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_a_predictor_needs_neither_tables_nor_a_fit() -> None:
+    code = (
+        "import sys, fer_bench.api.service, fer_bench.inference.load\n"
+        "import fer_bench.inference.classifier\n"
+        "print([n for n in ('pandas', 'pyarrow', 'scipy.optimize', 'sklearn') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_every_name_is_there_and_documented() -> None:
     assert set(fer_bench.__all__) <= set(dir(fer_bench))
     for name in fer_bench.__all__:
