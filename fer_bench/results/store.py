@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fer_bench.environment import dashboard_folder
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.hubs.address import is_on_hub, parse_repository
 from fer_bench.results.location import (
@@ -168,6 +169,7 @@ class ResultsStore:
     def find(self, name: str) -> StoredRun:
         """A run by its name, by `dataset/name`, by its folder, or the `default` one.
 
+        Where no folder was named and the usual one marks none, `default` is the shipped run.
         `hub:ORG/NAME` is one that was pushed to the Hugging Face hub, fetched into the cache.
 
         Raises:
@@ -197,6 +199,9 @@ class ResultsStore:
     def _default(self) -> StoredRun:
         marked = (root / DEFAULT_FILE for root in self.roots)
         path = next((file for file in marked if file.exists()), self.root / DEFAULT_FILE)
+        shipped = dashboard_folder() / DEFAULT_ROOT
+        if self.roots == (Path(DEFAULT_ROOT),) and not path.exists() and shipped.is_dir():
+            return ResultsStore(shipped).find(DEFAULT)  # anywhere after `pip install`
         try:
             name = path.read_text(encoding="utf-8").strip()
         except FileNotFoundError:

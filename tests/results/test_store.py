@@ -14,7 +14,7 @@ from table_fixtures import table
 from fer_bench.errors import FerBenchError
 from fer_bench.results import parse
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore, StoredRun, open_results
 
 
 @pytest.fixture
@@ -135,6 +135,16 @@ def test_the_default_run_is_the_marked_one(store: ResultsStore) -> None:
     (store.root / "default.txt").write_text("fer2013/gone\n")
     with pytest.raises(FerBenchError, match="names 'fer2013/gone', which is no run"):
         store.find("default")
+
+
+def test_anywhere_the_default_run_is_the_shipped_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = open_results(Path(__file__).parents[2] / "results").find("default")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FER_BENCH_RESULTS", raising=False)
+    assert open_results().find("default") == shipped
+    assert open_results().runs() == []
 
 
 @table("name", ["../x", "a/b", "..", ".hidden", "", "A", "a b", "a\n", "ä"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from fer_bench.backends.registry import BACKENDS
-from fer_bench.cli.console import err, interruptible, progress_bars, say_next, say_step
+from fer_bench.cli.console import err, interruptible, progress_bars, say_step
 from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, RunFailed
@@ -127,14 +126,7 @@ def predict(
     err.print(summary.lines()[0], markup=False)
     _require_success(summary, copies, len(inputs))
     if not as_json:
-        _say_next(out, [str(path) for path in paths], run, store)
-
-
-def _say_next(folder: Path | None, paths: Sequence[str], run: str, store: ResultsStore) -> None:
-    if folder is not None:
-        say_step(f"open {folder}")
-    else:
-        say_next(f"predict {shlex.join([run, *paths[:3]])} --out annotated", store)
+        say_step(f"open {out}" if out else "add `--out annotated` for copies with the faces named")
 
 
 def _is_camera(word: str) -> bool:
