@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from fer_bench import markdown
+from fer_bench import templates
 from fer_bench.formatting import one_line
 from fer_bench.report.tables import Table
 
@@ -42,9 +42,9 @@ def latex_text(text: str) -> str:
 
 def to_markdown(table: Table) -> str:
     """A table of GitHub's Markdown."""
-    header = [markdown.prose(name) for name in _with_number(table.header, "#", table)]
-    rows = [[markdown.prose(one_line(cell)) for cell in row] for row in _rows(table)]
-    return markdown.table(header, rows)
+    header = [templates.prose(name) for name in _with_number(table.header, "#", table)]
+    rows = [[templates.prose(one_line(cell)) for cell in row] for row in _rows(table)]
+    return templates.table(header, rows)
 
 
 def to_latex(table: Table, *, caption: str, label: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fer_bench.markdown import prose
 from fer_bench.report import tables
 from fer_bench.report.contents import Benchmark, Contents, Source
 from fer_bench.report.formats import to_latex, to_markdown
@@ -13,6 +12,7 @@ from fer_bench.report.tables import Table
 from fer_bench.results.parse import read_predictions
 from fer_bench.results.store import PREDICTIONS
 from fer_bench.studies.comparison.compare import compare
+from fer_bench.templates import prose
 
 HOW = (
     "Accuracy on the test images, with the 95 % bootstrap interval; checkpoints trained here were "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fer_bench import markdown
 from fer_bench.errors import FerBenchError
 from fer_bench.report.contents import Benchmark, Contents
 from fer_bench.report.formats import to_markdown
@@ -11,6 +10,7 @@ from fer_bench.results.leaderboard.five_models import five_models
 from fer_bench.results.leaderboard.rankings import WHOLE_SET
 from fer_bench.results.titles import model_title
 from fer_bench.studies.comparison.seeds import over_seeds
+from fer_bench.templates import prose
 
 START, END = "<!-- results -->", "<!-- /results -->"
 
@@ -42,7 +42,7 @@ def readme_tables(contents: Contents) -> str:
             record = contents.source(int(one.ranked["source"].iloc[0])).record
             if len(record.dataset.emotions) < WHOLE_SET:
                 continue
-            parts += [f"### {markdown.prose(_heading(one))}", to_markdown(_ranking(one))]
+            parts += [f"### {prose(_heading(one))}", to_markdown(_ranking(one))]
         five = _backbones(one)
         if five is not None:
             parts += ["The five backbones, frozen next to fully tuned:", to_markdown(five)]

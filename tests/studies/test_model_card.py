@@ -15,11 +15,11 @@ from streamlit.testing.v1 import AppTest
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import calibrate
-from fer_bench.markdown import block, code, prose
 from fer_bench.results.record import Member, Metrics, RunRecord
 from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.specs.run import EnsembleSpec
 from fer_bench.studies.model_card.card import model_card
+from fer_bench.templates import block, code, prose
 from fer_bench.types import Provenance
 from scripts.write_model_card import CARD, card_text
 

@@ -15,14 +15,13 @@ from huggingface_hub import ModelCard
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import confused_pairs
 from fer_bench.formatting import interval, percent
-from fer_bench.markdown import code
 from fer_bench.results.lineage import is_run, origin, same_data_only, starting_run
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import DEFAULT, WEIGHTS, StoredRun
 from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.run import RunSpec
 from fer_bench.studies.model_card import numbers
-from fer_bench.templates import render
+from fer_bench.templates import code, render
 from fer_bench.types import Split
 
 #: How FER2013's files call the splits of the official protocol, which FER+ shares.

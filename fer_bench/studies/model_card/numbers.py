@@ -10,8 +10,8 @@ from huggingface_hub import EvalResult, ModelCardData
 from fer_bench.evaluation.calibration import expected_calibration_error, with_temperature
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.formatting import how_many, percent
-from fer_bench.markdown import prose
 from fer_bench.results.record import ClassMetrics, RunRecord
+from fer_bench.templates import prose
 
 SETS = {
     "test": "Test",
