@@ -67,6 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark, places in (("slow", SLOW), ("fuzz", FUZZ)):
             if any(place.is_relative_to(listed) for listed in places):
                 item.add_marker(mark)
+    # The longest file begins, so that no process ends long after the others.
+    items.sort(key=lambda item: item.path.name != "test_notebook.py")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,14 +79,11 @@ for number in range(EACH):
 
 
 def test_every_report_of_two_processes_is_kept(tmp_path: Path) -> None:
-    here = Path(__file__).parents[1]
+    importable = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", ADDING, str(tmp_path), str(number)],
-            env={
-                "PYTHONPATH": f"{here.parent}:{here / 'fixtures'}:{here / 'results'}",
-                "OMP_NUM_THREADS": "1",
-            },
+            env={"PYTHONPATH": importable, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
