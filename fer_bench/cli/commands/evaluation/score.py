@@ -113,8 +113,8 @@ def score(
         print_json(document | {"beside": [asdict(one) for one in others]})
         return
     _print(record, others)
-    best = others[0].other if others else "default"
-    say_next(f"compare {shlex.quote(best)} {record.dataset.name}/{record.name}", store)
+    pair = f"compare {shlex.quote(others[0].other)} {record.id}" if others else None
+    say_next(pair or "results --sort accuracy", store)
 
 
 def _write_template(dataset: FaceDataset, data: str, *, with_val: bool, file: Path | None) -> None:
