@@ -199,7 +199,7 @@ class ResultsStore:
     def _default(self) -> StoredRun:
         marked = (root / DEFAULT_FILE for root in self.roots)
         path = next((file for file in marked if file.exists()), self.root / DEFAULT_FILE)
-        shipped = dashboard_folder() / DEFAULT_ROOT
+        shipped = shipped_results()
         if self.roots == (Path(DEFAULT_ROOT),) and not path.exists() and shipped.is_dir():
             return ResultsStore(shipped).find(DEFAULT)  # anywhere after `pip install`
         try:
@@ -298,6 +298,11 @@ class ResultsStore:
             if network is not None and not network:
                 discard(folder / WEIGHTS)
         return folder
+
+
+def shipped_results() -> Path:
+    """The folder of the results that come with FER Bench."""
+    return dashboard_folder() / DEFAULT_ROOT
 
 
 def open_results(place: str | Path | None = None, *, every: float = 0) -> ResultsStore:

@@ -14,7 +14,6 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench import settings
-from fer_bench.environment import dashboard_folder
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape
 from fer_bench.results.locks import carried_out
@@ -31,13 +30,13 @@ from fer_bench.results.reports.latency_files import (
 from fer_bench.results.store import (
     DEFAULT,
     DEFAULT_FILE,
-    DEFAULT_ROOT,
     HISTORY,
     PREDICTIONS,
     RECORD,
     ResultsStore,
     StoredRun,
     open_results,
+    shipped_results,
 )
 from fer_bench.results.summary import mark_own, run_ids, summary_table
 from fer_bench.results.titles import model_title
@@ -61,7 +60,7 @@ def results_store() -> ResultsStore:
     """
     given = own_results()
     if not given:
-        return ResultsStore(dashboard_folder() / DEFAULT_ROOT)
+        return ResultsStore(shipped_results())
     try:
         return open_results(given, every=LOOK_EVERY)
     except FerBenchError as error:

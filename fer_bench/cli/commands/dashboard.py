@@ -96,12 +96,11 @@ def _set_variables(store: ResultsStore, token: str | None, shared: str | None) -
 
 def _or_shipped(store: ResultsStore) -> ResultsStore:
     """The runs given, or the shipped ones where none were and there is no usual folder."""
-    from fer_bench.environment import dashboard_folder
-    from fer_bench.results.store import DEFAULT_ROOT, ResultsStore
+    from fer_bench.results.store import DEFAULT_ROOT, ResultsStore, shipped_results
 
     usual = Path(DEFAULT_ROOT)
     if store.roots == (usual,) and not usual.exists():
-        return ResultsStore(dashboard_folder() / DEFAULT_ROOT)
+        return ResultsStore(shipped_results())
     return store
 
 

@@ -253,12 +253,11 @@ def report(
 
 def _with_shipped(store: ResultsStore) -> str | None:
     """A place that shows the store's runs next to the shipped ones; None for the usual folder."""
-    from fer_bench.environment import dashboard_folder
-    from fer_bench.results.store import DEFAULT_ROOT
+    from fer_bench.results.store import DEFAULT_ROOT, shipped_results
 
     if store.roots == (Path(DEFAULT_ROOT),):
         return None
-    shipped = dashboard_folder() / DEFAULT_ROOT
+    shipped = shipped_results()
     if not shipped.is_dir() or shipped.resolve() in {root.resolve() for root in store.roots}:
         return store.place
     if shipped.parent == Path.cwd():
