@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
+
+from fer_bench.errors import FerBenchError
 
 #: Errors of a store's own that are no OSError, such as an S3 without credentials.
 _STORE_ERRORS = {
@@ -45,3 +49,38 @@ def reason(error: Exception) -> str:
     """An error in words, without the place where it happened and without a password."""
     words = str(getattr(error, "strerror", None) or str(error) or type(error).__name__)
     return re.sub(r"[^\s/@]+:[^\s/@]+@", "", words).strip().rstrip(".")
+
+
+def open_store(url: str, what: str) -> tuple[Any, str]:
+    """The fsspec file system of a path or URL, and the root in it, without a slash at its end.
+
+    Args:
+        what: the words for it in errors, such as `the results`.
+
+    Raises:
+        FerBenchError: a URL of a kind that fsspec does not know, or whose package is missing.
+    """
+    import fsspec  # takes a while to import
+
+    try:
+        files, root = fsspec.url_to_fs(url)
+    except (OSError, ValueError, ImportError) as error:
+        raise FerBenchError(
+            f"cannot open {what} at {shown(url)}: {reason(error)}; expected a folder, or a URL "
+            "such as s3://bucket/lab whose fsspec package is installed "
+            "(`pip install -r requirements-scale.txt`)"
+        ) from None
+    return files, root.rstrip("/")
+
+
+@contextmanager
+def plain_errors(files: Any, what: str, advice: str) -> Iterator[None]:
+    """Turns the errors of an fsspec file system into one sentence: `cannot WHAT: ...; ADVICE`.
+
+    Raises:
+        FerBenchError: any of `store_errors`.
+    """
+    try:
+        yield
+    except store_errors(files) as error:
+        raise FerBenchError(f"cannot {what}: {reason(error)}; {advice}") from None

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: Networks kept open besides the default one; CLIP ViT-B/32 takes 350 MB.
 MOST_OPEN = 3
+#: A run's folder and when its weights were written.
+_Opened = tuple[Path, tuple[int, ...]]
 
 
 class Networks:
@@ -41,7 +43,7 @@ class Networks:
         self.default.require_record()
         self._opener = ThreadPoolExecutor(1, "opener")
         self._first: asyncio.Future[FaceClassifier] | None = None
-        self._others: OrderedDict[tuple[Path, int], asyncio.Future[FaceClassifier]] = OrderedDict()
+        self._others: OrderedDict[_Opened, asyncio.Future[FaceClassifier]] = OrderedDict()
 
     async def open_default(self) -> FaceClassifier:
         """The default model, warm.
@@ -80,7 +82,7 @@ class Networks:
     async def _other(self, run: StoredRun) -> FaceClassifier:
         """One of the few that are open, or opened now; the one not used for longest is let go."""
         await asyncio.to_thread(fetch, run.weight_files)
-        key = run.folder, max(file.stat().st_mtime_ns for file in run.weight_files)
+        key = run.folder, run.weights_written
         if key not in self._others:
             self._others[key] = self._opening(run)
         opening = self._others[key]

@@ -34,6 +34,9 @@ SHARED = ("train", "ensemble", "evaluate")
 #: How a full disk, a used-up quota and a limit on file sizes show.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+#: Objects made before Python looks for garbage; its own default is 700.
+COLLECT_AFTER = 100_000
+
 app = typer.Typer(
     name="fer_bench",
     help="Train, measure and compare facial emotion recognition models, honestly.",
@@ -87,6 +90,8 @@ def main() -> None:
 
     Of several processes (`fer_bench.distributed`), the main one speaks.
     """
+    # Imports make millions of objects and no garbage, and looking for it takes a quarter of them.
+    gc.set_threshold(COLLECT_AFTER)
     atexit.register(gc.freeze)  # Python would look through all modules before it gives the prompt
     try:
         with distributed.quiet_unless_main():

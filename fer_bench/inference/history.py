@@ -13,12 +13,12 @@ import io
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import fsspec
 import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from pydantic import BaseModel, ValidationError
 
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.files.images import check_image
-from fer_bench.urls import reason, shown, store_errors
+from fer_bench.urls import open_store, plain_errors, shown, store_errors
 
 MARKER = ".fer-bench-history"
 IMAGE_FILE, FACES_FILE, UNFINISHED = "image.jpg", "faces.json", "faces.json.part"
@@ -82,14 +82,7 @@ class History:
         self.damaged = 0
         if not url.strip():
             raise FerBenchError("expected a folder or URL for the history, got an empty one")
-        try:
-            self._files, root = fsspec.url_to_fs(url)
-        except (OSError, ValueError, ImportError) as error:
-            raise FerBenchError(
-                f"cannot open the history at {self.url}: {reason(error)}; expected a folder, or "
-                "a URL such as s3://bucket/prefix whose fsspec package is installed"
-            ) from None
-        self._root = root.rstrip("/")
+        self._files, self._root = open_store(url, "the history")
         self._errors = store_errors(self._files)
 
     def add(self, name: str, image: NDArray[np.uint8], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -243,16 +236,9 @@ class History:
     def _unknown(self, entry: str) -> FerBenchError:
         return FerBenchError(f"the history at {self.url} has no entry {entry}: it was deleted")
 
-    @contextlib.contextmanager
-    def _clear(self, action: str) -> Iterator[None]:
-        """Turns the store's errors into one sentence."""
-        try:
-            yield
-        except self._errors as error:
-            raise FerBenchError(
-                f"cannot {action} the history at {self.url}: {reason(error)}; check the place "
-                "and its permissions, or choose another"
-            ) from None
+    def _clear(self, action: str) -> AbstractContextManager[None]:
+        advice = "check the place and its permissions, or choose another"
+        return plain_errors(self._files, f"{action} the history at {self.url}", advice)
 
 
 def _shown(name: str) -> str:

@@ -50,7 +50,7 @@ def load(
     finder = make_detector(detector, detector_file)  # before the model, which takes longer
     if sets is not None:
         require_level(sets)
-    classifier = _open(stored, backend, _written(stored))
+    classifier = _open(stored, backend, stored.weights_written)
     return Predictor(classifier, finder, None if sets is None else classifier.set_rule(sets))
 
 
@@ -73,11 +73,6 @@ def predict(
         'happy'
     """
     return load(run, results=results).predict(picture)
-
-
-def _written(run: StoredRun) -> tuple[int, ...]:
-    """When its weights were last written, nanoseconds; 0 for those that are at a URL only."""
-    return tuple(f.stat().st_mtime_ns if f.is_file() else 0 for f in run.weight_files)
 
 
 @lru_cache(maxsize=4)

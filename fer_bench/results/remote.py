@@ -16,14 +16,13 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from fer_bench.errors import FerBenchError
-from fer_bench.urls import reason, shown, store_errors
+from fer_bench.urls import open_store, plain_errors, shown
 
 STATE, LOCK = ".mirror.json", ".mirror.lock"
 #: Brought when it is asked for.
@@ -57,19 +56,8 @@ class RemoteResults:
         Raises:
             FerBenchError: a URL of a kind that fsspec does not know, or whose package is missing.
         """
-        import fsspec
-
         self.url, self.folder = url, folder
-        try:
-            self._files, root = fsspec.url_to_fs(url)
-        except (OSError, ValueError, ImportError) as error:
-            raise FerBenchError(
-                f"cannot open the results at {shown(url)}: {reason(error)}; expected a folder, or "
-                "a URL such as s3://bucket/lab whose fsspec package is installed "
-                "(`pip install -r requirements-scale.txt`)"
-            ) from None
-        self._root = root.rstrip("/")
-        self._errors = store_errors(self._files)
+        self._files, self._root = open_store(url, "the results")
         self._there: dict[str, _Object] = {}
         self._pulled_at: float | None = None
 
@@ -220,16 +208,9 @@ class RemoteResults:
         with FileLock(self.folder / LOCK):
             yield
 
-    @contextmanager
-    def _clear(self, action: str) -> Iterator[None]:
-        """Turns the store's errors into one sentence."""
-        try:
-            yield
-        except self._errors as error:
-            raise FerBenchError(
-                f"cannot {action} the results at {shown(self.url)}: {reason(error)}; check the "
-                "place, your access to it and this machine's disk, then run it again"
-            ) from None
+    def _clear(self, action: str) -> AbstractContextManager[None]:
+        advice = "check the place, your access to it and this machine's disk, then run it again"
+        return plain_errors(self._files, f"{action} the results at {shown(self.url)}", advice)
 
 
 def _object(info: Mapping[str, Any]) -> _Object:

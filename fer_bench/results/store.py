@@ -88,6 +88,14 @@ class StoredRun:
         """Whether all of `weight_files` are there, or at the results' URL (`location.fetch`)."""
         return all(map(is_kept, self.weight_files))
 
+    @property
+    def weights_written(self) -> tuple[int, ...]:
+        """When each of `weight_files` was last written, nanoseconds; 0 for one not on this disk.
+
+        Part of the key of everything that is cached about its network.
+        """
+        return tuple(f.stat().st_mtime_ns if f.is_file() else 0 for f in self.weight_files)
+
     def require_record(self) -> RunRecord:
         """The record.
 
@@ -195,6 +203,11 @@ class ResultsStore:
             )
         known = {DEFAULT, *(f.name for f in folders)}
         raise FerBenchError(f"unknown run {name!r:.160}: {suggest(name, known)}")
+
+    def or_shipped(self) -> ResultsStore:
+        """The shipped runs where this is the usual folder and it is not there; else itself."""
+        missing = self.roots == (Path(DEFAULT_ROOT),) and not self.root.exists()
+        return ResultsStore(shipped_results()) if missing else self
 
     def _default(self) -> StoredRun:
         marked = (root / DEFAULT_FILE for root in self.roots)

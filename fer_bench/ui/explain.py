@@ -47,7 +47,7 @@ class Subject:
 
 
 @st.cache_resource(max_entries=MOST_SUBJECTS, show_spinner=False)
-def _memory(run: str, changed: int, fingerprint: str) -> dict[object, Any]:
+def _memory(run: str, changed: tuple[int, ...], fingerprint: str) -> dict[object, Any]:
     """What is known about a network on some data: filled as it is asked for, shared by sessions."""
     return {}
 

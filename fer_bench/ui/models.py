@@ -92,20 +92,15 @@ def opener(run: str, backend: str = "auto") -> partial[FaceClassifier]:
     return partial(_open, results_store().roots, run, backend, weights_changed(run))
 
 
-def weights_changed(run: str) -> int:
-    """When the weights of the run `dataset/run` were last written, nanoseconds; 0 for never.
-
-    Part of the key of everything that is remembered about a network.
-    """
-    try:
-        files = next(one for one in runs() if one.id == run).weight_files
-        return max(file.stat().st_mtime_ns for file in files)
-    except (OSError, StopIteration):
-        return 0
+def weights_changed(run: str) -> tuple[int, ...]:
+    """`StoredRun.weights_written` of the run `dataset/run`; none where it is gone."""
+    return next((one.weights_written for one in runs() if one.id == run), ())
 
 
 @st.cache_resource(max_entries=MOST_OPEN, show_spinner=False)
-def _open(roots: tuple[Path, ...], run: str, backend: str, changed: int) -> FaceClassifier:
+def _open(
+    roots: tuple[Path, ...], run: str, backend: str, changed: tuple[int, ...]
+) -> FaceClassifier:
     from fer_bench.inference.classifier import open_classifier
 
     opened = open_classifier(ResultsStore(*roots).find(run), backend)

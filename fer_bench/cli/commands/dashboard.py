@@ -6,7 +6,6 @@ import os
 import runpy
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,21 +86,11 @@ def app(
 
 def _set_variables(store: ResultsStore, token: str | None, shared: str | None) -> None:
     """What the pages read from the environment."""
-    os.environ["FER_BENCH_RESULTS"] = _or_shipped(store).address
+    os.environ["FER_BENCH_RESULTS"] = store.or_shipped().address
     for name, value in {TOKEN: token, ADDRESS: shared}.items():
         os.environ.pop(name, None)
         if value:
             os.environ[name] = value
-
-
-def _or_shipped(store: ResultsStore) -> ResultsStore:
-    """The runs given, or the shipped ones where none were and there is no usual folder."""
-    from fer_bench.results.store import DEFAULT_ROOT, ResultsStore, shipped_results
-
-    usual = Path(DEFAULT_ROOT)
-    if store.roots == (usual,) and not usual.exists():
-        return ResultsStore(shipped_results())
-    return store
 
 
 def _print(local: str, shared: str | None, certificate: Certificate | None) -> None:
@@ -139,7 +128,7 @@ def live(
     from fer_bench.inference.live.window import open_window, watch
     from fer_bench.inference.load import load
 
-    store = _or_shipped(store)
+    store = store.or_shipped()
     with open_window(camera) as window:
         err.print("loading the model", markup=False)
         watch(window, load(store.find(run), detector=detector), mirror=mirror)

@@ -18,7 +18,6 @@ import typer
 
 from fer_bench.backends.registry import BACKENDS
 from fer_bench.cli.console import err, interruptible, progress_bars, say_step
-from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, RunFailed
 
@@ -87,11 +86,10 @@ def predict(
 
     Example: python -m fer_bench predict default photos/ clip.mp4 --out annotated --csv faces.csv
     """
-    with quick_imports():
-        from fer_bench.inference.files.copies import AnnotatedImages, plan_outputs
-        from fer_bench.inference.files.inputs import find_inputs
-        from fer_bench.inference.files.summary import Summary
-        from fer_bench.inference.load import load
+    from fer_bench.inference.files.copies import AnnotatedImages, plan_outputs
+    from fer_bench.inference.files.inputs import find_inputs
+    from fer_bench.inference.files.summary import Summary
+    from fer_bench.inference.load import load
 
     stdout = sys.stdout  # itself, not what progress bars on a terminal put in its place
     outputs = _Outputs(out=out, csv=csv, jsonl=jsonl, video=video, as_json=as_json, sets=sets)
@@ -250,7 +248,6 @@ def _results(
 ) -> Generator[FileResult, None, None]:
     """All results in the order of the inputs; neighbouring images share batches."""
     from fer_bench.inference.files.batch import predict_files
-    from fer_bench.inference.files.video import predict_video
 
     started, done = time.perf_counter(), 0
     for is_video, group in groupby(inputs, key=lambda one: one.is_video):
@@ -262,6 +259,9 @@ def _results(
                 speed = done / (time.perf_counter() - started)
                 progress("files", done, len(inputs), {"images_per_second": speed})
             continue
+        # Tracking brings SciPy, which pictures need not wait for.
+        from fer_bench.inference.files.video import predict_video
+
         for path in paths:
             copy_to = copies.get(path)
             yield from predict_video(

@@ -11,7 +11,6 @@ import typer
 
 from fer_bench.backends.registry import BACKENDS
 from fer_bench.cli.console import err, print_json
-from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 
 #: Where the token is looked for when it is not given: a command line is seen by every user.
@@ -56,12 +55,10 @@ def serve(
     Example: python -m fer_bench serve --port 8010, then
     curl -F files=@photo.jpg http://127.0.0.1:8010/v1/predict
     """
+    from fer_bench.api.app import create_app
+    from fer_bench.api.server import LOOPBACK, address_of, listen, serve_until_told
+    from fer_bench.api.settings import ServeSettings
     from fer_bench.settings import Settings
-
-    with quick_imports():
-        from fer_bench.api.app import create_app
-        from fer_bench.api.server import LOOPBACK, address_of, listen, serve_until_told
-        from fer_bench.api.settings import ServeSettings
 
     settings = ServeSettings(
         store=store,

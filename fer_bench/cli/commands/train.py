@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_bench.cli.console import err, interruptible, print_json, progress_bars, say_step
-from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Classes,
@@ -114,10 +113,9 @@ def train(
     --data fer2013.zip --pretraining none --option input_size=48
     """
     err.print(f"{model}, {mode}, {recipe}: loading PyTorch", markup=False)
-    with quick_imports():
-        from fer_bench import distributed
-        from fer_bench.benchmark import Runner, specify
-        from fer_bench.models.prompts import load_prompts
+    from fer_bench import distributed
+    from fer_bench.benchmark import Runner, specify
+    from fer_bench.models.prompts import load_prompts
 
     trackers = as_trackers(track)
     device = choose_device(device)

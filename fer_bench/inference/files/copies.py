@@ -10,7 +10,6 @@ from pathlib import Path
 from PIL import Image
 
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.inference.drawing.faces import annotate, numbers
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.inputs import Input
 from fer_bench.storage import finished_file, in_the_way, saving
@@ -40,6 +39,8 @@ class AnnotatedImages:
         target = self._targets.get(result.path)
         if target is None or result.image is None or result.frame is not None:
             return
+        from fer_bench.inference.drawing.faces import annotate, numbers
+
         drawn = annotate(result.image, result.faces, self._emotions, names=numbers(result.faces))
         largest = LARGEST_SIDES.get(target.suffix.lower(), max(drawn.shape))
         if max(drawn.shape) > largest:

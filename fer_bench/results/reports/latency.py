@@ -98,16 +98,16 @@ class LatencyReport(Part):
         cpu = f"{self.environment.processor}, {self.environment.cpu_cores} cores"
         return f"{cpu}, {self.environment.gpu}" if self.environment.gpu else cpu
 
-    def fastest(self, batch: int = 1, threads: int | None = None) -> Measurement | None:
-        """What `auto` runs: the chosen back end at this batch, with most threads unless told."""
-        threads = max(self.chosen, default=0) if threads is None else threads
-        name = self.chosen.get(threads)
+    def fastest(self) -> Measurement | None:
+        """What `auto` runs: the chosen back end at one face, with most threads."""
+        threads = max(self.chosen, default=0)
+        key = self.chosen.get(threads), 1, threads
         for one in self.measurements:
-            if (one.backend, one.batch, one.threads) == (name, batch, threads) and not one.error:
+            if (one.backend, one.batch, one.threads) == key and not one.error:
                 return one
         return None
 
-    def fastest_fp32(self, batch: int = 1) -> Percentiles | None:
+    def fastest_fp32(self) -> Percentiles | None:
         """Times of the fastest back end that computes in fp32 and names every face as eager fp32.
 
         With as many threads as `fastest` takes. None where none was measured. Of a system that
@@ -115,12 +115,12 @@ class LatencyReport(Part):
         """
         threads = max(self.chosen, default=0)
         if not any(one.backend == REFERENCE for one in self.measurements):
-            own = self.fastest(batch)
+            own = self.fastest()
             return own.milliseconds if own and own.agreement is None else None
         times = [
             one.milliseconds
             for one in self.measurements
-            if (one.precision, one.batch, one.threads) == ("fp32", batch, threads)
+            if (one.precision, one.batch, one.threads) == ("fp32", 1, threads)
             and one.milliseconds
             and not one.error
             and (one.backend == REFERENCE or (one.agreement and one.agreement.top1_agreement == 1))

@@ -87,7 +87,7 @@ def _thumbnail(
     key: str,
     treatment: Treatment,
     run: str,
-    changed: int,
+    changed: tuple[int, ...],
     emotions: tuple[str, ...],
 ) -> bytes:
     return _jpeg(drawn(_result, treatment, run, emotions, THUMBNAIL_SIDE))
@@ -116,7 +116,7 @@ def _heat(
     treatment: Treatment,
     number: int,
     run: str,
-    changed: int,
+    changed: tuple[int, ...],
 ) -> tuple[NDArray[np.uint8], str]:
     from fer_bench.studies.explain.heat_map import explain, method_of, overlay_heat
 

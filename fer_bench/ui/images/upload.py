@@ -270,7 +270,7 @@ def _analysed(
     adjustment: Adjustment,
     detector: str,
     run: str,
-    changed: int,
+    changed: tuple[int, ...],
 ) -> tuple[tuple[int, int], Analysis]:
     from fer_bench.inference.detectors.base import make_detector
     from fer_bench.inference.predictor import Predictor

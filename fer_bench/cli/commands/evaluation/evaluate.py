@@ -17,7 +17,6 @@ from fer_bench.cli.console import (
     progress_bars,
     say_next,
 )
-from fer_bench.cli.imports import quick_imports
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
     Classes,
@@ -135,9 +134,8 @@ def evaluate(
         )
         return
     assert run is not None  # nosec B101  # one of the two is given
-    with quick_imports():
-        from fer_bench.benchmark import evaluate_run
-        from fer_bench.formatting import images_measured
+    from fer_bench.benchmark import evaluate_run
+    from fer_bench.formatting import images_measured
 
     with progress_bars() as progress:
         report = evaluate_run(
@@ -175,8 +173,7 @@ def _evaluate_external(
     force: bool,
     as_json: bool,
 ) -> None:
-    with quick_imports():
-        from fer_bench.benchmark import evaluate_external
+    from fer_bench.benchmark import evaluate_external
 
     with progress_bars() as progress:
         report = evaluate_external(
