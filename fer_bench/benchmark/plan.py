@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from fer_bench.config import validate
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import load_dataset
+from fer_bench.data.notes import data_notes
 from fer_bench.emotions import emotion_set
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.tta import tta_of
@@ -72,6 +74,18 @@ class Source:
             asked = asked.model_copy(update={"votes": spec.votes})
             dataset = self.load(asked, complete=False)
         return dataset
+
+
+def as_source(data: str | Path | Source) -> Source:
+    """What a caller from Python gave; what is decided about its data is a warning."""
+    if isinstance(data, Source):
+        return data
+
+    def warn(dataset: FaceDataset) -> None:
+        for note in data_notes(dataset):
+            warnings.warn(note, stacklevel=4)
+
+    return Source(data=str(data), on_load=warn)
 
 
 def data_key(spec: DataSpec) -> Hashable:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_bench import distributed
-from fer_bench.benchmark.plan import Source
+from fer_bench.benchmark.plan import Source, as_source
 from fer_bench.evaluation.evaluate import evaluate as measure
 from fer_bench.evaluation.tta import tta_of
 from fer_bench.inference.classifier import load_run_model
@@ -95,7 +95,7 @@ def evaluate(
 
     Args:
         run: its name, `dataset/run`, its folder, or `default`.
-        data: what `load_dataset` takes, or a `Source`.
+        data: what `load_dataset` takes, or a `Source`; what is decided about it is a warning.
         split: `train`, `val` or `test`.
         tta: average over the views of the run's recipe.
         tta_views: average over so many views instead.
@@ -107,7 +107,7 @@ def evaluate(
     Raises:
         FerBenchError: as `evaluate_run`.
     """
-    source = data if isinstance(data, Source) else Source(data=str(data))
+    source = as_source(data)
     return evaluate_run(
         open_results(results),
         run,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fer_bench import distributed
-from fer_bench.benchmark.plan import Source, specify
+from fer_bench.benchmark.plan import Source, as_source, specify
 from fer_bench.benchmark.runner import Runner
 from fer_bench.benchmark.sweep import is_finished
 from fer_bench.models.classifier import Option
@@ -40,6 +40,7 @@ def train(
     Args:
         model: see `list_models`.
         data: what `load_dataset` takes, or a `Source` where FER+ votes or class names go with it.
+            What is decided about it (splits, what numbers mean, what is left out) is a warning.
         mode: `frozen` trains the head alone, `full` everything, `lora` low-rank changes;
             `zero-shot` trains nothing.
         recipe: a recipe's name or its YAML file.
@@ -76,7 +77,7 @@ def train(
         epochs=epochs,
         limit=limit,
     )
-    source = data if isinstance(data, Source) else Source(data=str(data))
+    source = as_source(data)
     dataset = source.load(spec)
     if force or not is_finished(store, spec, dataset):
         device = distributed.choose_device(device)

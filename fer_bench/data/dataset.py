@@ -62,6 +62,7 @@ class FaceDataset:
         votes: float32 `(N, C)`, rows sum to 1, only for FER+ soft targets.
         numbering: as in `SourceData`.
         comparable: False for synthetic data: its numbers say nothing about real faces.
+        split_note: what was decided for the splits, see `fer_bench.data.splits.decisions`.
         limited_from: the whole data's `whole_fingerprint`, where these are a part of them.
         shared_persons: how many persons stand in test and in another split too, where they are
             known.
@@ -81,6 +82,7 @@ class FaceDataset:
     left_out: tuple[LeftOut, ...] = ()
     comparable: bool = True
     shared_persons: int = 0
+    split_note: str = ""
     limited_from: str | None = None
 
     def __len__(self) -> int:

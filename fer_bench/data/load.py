@@ -222,6 +222,7 @@ def split_source(
         left_out=data.left_out,
         comparable=data.comparable,
         shared_persons=splits.shared_groups(assigned, groups),
+        split_note=splits.decisions(data, protocol, groups, val_share),
     )
     if votes is not None:
         dataset = _with_votes(dataset, loaded, votes, votes_file, rows_file)

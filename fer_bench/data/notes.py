@@ -17,7 +17,7 @@ UNDECODED = "cannot be decoded"
 
 def data_notes(dataset: FaceDataset) -> list[str]:
     """What numbers meant, how the splits came about, and what is left out; empty for nothing."""
-    notes = [numbering_note(dataset), split_note(dataset), left_out_note(dataset)]
+    notes = [numbering_note(dataset), dataset.split_note, left_out_note(dataset)]
     notes.append(persons_note(dataset))
     return [note for note in notes if note]
 
@@ -26,14 +26,6 @@ def numbering_note(dataset: FaceDataset) -> str:
     """`labels of x are numbers: 0 = angry, 1 = disgust`; empty where they were names."""
     shown = ", ".join(f"{number} = {name}" for number, name in dataset.numbering)
     return f"labels of {dataset.source} are numbers: {shown}" if shown else ""
-
-
-def split_note(dataset: FaceDataset) -> str:
-    """How images came into the splits, where the source's own parts did not say so."""
-    drawn = {"random split": "at random", "split by person": "by person"}.get(dataset.protocol)
-    if drawn is None or not dataset.comparable:
-        return ""
-    return f"{dataset.source} names no train and test part: split 80 / 10 / 10 {drawn}"
 
 
 def left_out_note(dataset: FaceDataset) -> str:

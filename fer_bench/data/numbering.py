@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from fer_bench.emotions import AFFECTNET, ALIASES, COLOURS, FER2013, FERPLUS, RAFDB, canonical
 from fer_bench.errors import FerBenchError
@@ -26,6 +26,8 @@ SPELLINGS = {
     "affectnet": "affectnet", "rafdb": "rafdb", "ferplus": "ferplus", "fer2013plus": "ferplus",
     "fer2013new": "ferplus", "fer2013": "fer2013",
 }  # fmt: skip
+#: From this share of labels on, a number is meant and no damage.
+FEW_DAMAGED = 0.01
 _NUMBERED_LINE = re.compile(r"(\d{1,9})\s*[=:,;.)\t ]\s*(\S.*)")
 
 
@@ -86,18 +88,29 @@ def _is_shifted(seen: Collection[int], numbering: Numbering, told: bool) -> bool
     return first not in seen and (last + 1 in seen or (not told and others <= set(seen)))
 
 
+def _is_foreign(seen: Mapping[int, int], numbering: Numbering) -> bool:
+    """Whether more labels than a few damaged ones are a number that `numbering` does not know."""
+    odd = max((times for n, times in seen.items() if n >= 0 and n not in numbering), default=0)
+    return odd > 1 and odd >= FEW_DAMAGED * sum(seen.values())
+
+
 def require_fit(
-    seen: Collection[int], numbering: Numbering, source: str, *, told: bool = False
+    seen: Mapping[int, int], numbering: Numbering, source: str, *, told: bool = False
 ) -> None:
     """Checks that labels are counted as `numbering` counts; `told` by `--classes` or a file.
 
+    Args:
+        seen: how many labels are each number; below 0 where there was none.
+
     Raises:
-        FerBenchError: they seem to be counted from another number.
+        FerBenchError: they seem to be counted from another number, or to be another data set's.
     """
-    if _is_shifted(seen, numbering, told):
+    shifted = _is_shifted(seen, numbering, told)
+    if shifted or (not told and _is_foreign(seen, numbering)):
+        what = "counted from another number" if shifted else "those of another data set"
         raise FerBenchError(
-            f"the labels of {source} are the numbers {_listed(seen)}, but {_shown(numbering)} was "
-            "expected: they seem to be counted from another number; say what each means with "
+            f"the labels of {source} are the numbers {_listed(n for n in seen if n >= 0)}, but "
+            f"{_shown(numbering)} was expected: they seem to be {what}; say what each means with "
             "--classes, for example --classes 1=angry,2=disgust,3=fear"
         )
 
@@ -128,7 +141,7 @@ def is_whole(seen: Collection[int], data: str) -> bool:
     return set(seen) in (numbers, fewer)
 
 
-def _listed(seen: Collection[int]) -> str:
+def _listed(seen: Iterable[int]) -> str:
     numbers = [str(n) for n in sorted(seen)]
     return ", ".join(numbers if len(numbers) <= 12 else [*numbers[:5], "…", numbers[-1]])
 

@@ -26,19 +26,22 @@ def _words(**parts: str) -> dict[str, str]:
 WORDS = _words(
     train="""train training trains trained trn learn learning entrainement apprentissage
         entrenamiento treino treinamento addestramento allenamento trening trenowanie egitim
-        lernen trainieren opleiding trainset utbildning opplaering latihan pelatihan""",
+        lernen trainieren opleiding trainset utbildning opplaering latihan pelatihan entrenar
+        traning trenovaci trenink antrenare antrenament tanito koulutus huanluyen""",
     val="""val vali vals valid valids validate validating validation validations vld dev devel
         development validierung validacion validacao validazione validatie walidacja walidacyjny
-        dogrulama validering validasi publictest""",
+        dogrulama validering validasi publictest validar convalida validacni""",
     test="""test tests testing tst holdout heldout teste testes prueba pruebas prova essai tester
-        testowy testowanie pengujian privatetest""",
+        testowy testowanie pengujian privatetest testen testning testovaci teszt testi testare
+        probar kiemtra""",
     eval="eval evals evaluate evaluating evaluation evaluations evaluacion avaliacao valutazione",
 )
 #: Stems of scripts that do not set words apart, or bend their endings; wherever they stand.
 STEMS = _words(
-    train="训练 訓練 学习 學習 学習 トレーニング 훈련 학습 обуч трениров تدريب प्रशिक्षण εκπαίδευσ",
+    train="""训练 訓練 学习 學習 学習 トレーニング 훈련 학습 обуч трениров навчаль تدريب प्रशिक्षण
+        εκπαίδευσ אימון ฝึก""",
     val="验证 驗證 検証 검증 валид провер تحقق सत्यापन επικύρωσ",
-    test="测试 測試 テスト 시험 테스트 тест اختبار परीक्षण",
+    test="测试 測試 テスト 시험 테스트 тест اختبار परीक्षण מבחן ทดสอบ",
     eval="评估 評估 評価 평가 оценк",
 )
 #: What stands glued to such a word: `trainset`, `testdata`, `Trainingsdaten`.

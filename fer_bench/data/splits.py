@@ -50,18 +50,23 @@ def assign(
         FerBenchError: a share for val is asked for where the source has a val part of its own.
     """
     splits = np.array([PART_SPLITS.get(str(p), UNASSIGNED) for p in data.parts], dtype=np.int8)
-    has = {split: bool((splits == split).any()) for split in (TRAIN, VAL, TEST)}
+    has = _own_splits(data)
     units = _units(data.hashes, groups)
     rng = np.random.default_rng(seed)
-    if not (has[VAL] or has[TEST]):
+    if not has & {VAL, TEST}:
         splits[:] = TRAIN
         splits[_held_out(splits == TRAIN, data.labels, units, rng, of=len(splits))] = TEST
-    elif protocol == "kaggle" or not has[TEST]:
+    elif protocol == "kaggle" or TEST not in has:
         splits[splits == VAL] = TEST
     if not (splits == VAL).any():
         pool = splits == TRAIN
-        whole = len(splits) if not (has[VAL] or has[TEST]) else int(pool.sum())
+        whole = int(pool.sum()) if has & {VAL, TEST} else len(splits)
         share = val_share or HELD_OUT
+        if whole > pool.sum() and share + HELD_OUT >= 1:
+            raise FerBenchError(
+                f"{data.source} is split as a whole, a tenth of it as test: --val-share {share:g} "
+                "of it as val leaves nothing to train on; choose a smaller one"
+            )
         splits[_held_out(pool, data.labels, units, rng, of=whole, share=share)] = VAL
     elif val_share is not None:
         raise FerBenchError(
@@ -78,14 +83,44 @@ def describe(data: SourceData, protocol: Protocol, groups: NDArray[np.int64] | N
     person`.
     """
     parts = {str(part) for part in np.unique(data.parts)}
-    splits = {PART_SPLITS[part] for part in parts if part in PART_SPLITS}
-    if not splits & {VAL, TEST}:
+    if not _own_splits(data) & {VAL, TEST}:
         return "random split" if groups is None else "split by person"
     if protocol != "official":
         return protocol
     return (
         "official" if any(parts >= made for made in OFFICIAL.get(data.name, ())) else "own splits"
     )
+
+
+def decisions(
+    data: SourceData,
+    protocol: Protocol,
+    groups: NDArray[np.int64] | None = None,
+    val_share: float | None = None,
+) -> str:
+    """What `assign` decides where the source's own parts do not say it, in a line; else empty."""
+    has = _own_splits(data)
+    way = "at random" if groups is None else "by person"
+    share = 100 * (val_share or HELD_OUT)
+    tested = 100 * HELD_OUT
+    if not has & {VAL, TEST}:
+        names = "has a train part alone" if has else "names no train and test part"
+        shares = f"{100 - share - tested:g} / {share:g} / {tested:g}"
+        return f"{data.source} {names}: split {shares} {way}"
+    said = []
+    if VAL in has and TEST not in has:
+        said = ["has no test part: its val part is the test split"]
+    elif VAL in has and protocol == "kaggle":
+        said = ["under protocol kaggle: its val and test parts are the test split"]
+    elif TEST in has and VAL not in has and TRAIN in has:
+        said = ["has no val part"]
+    if said and TRAIN in has:
+        said.append(f"{share:g} % of its train part, held out {way}, is the val split")
+    return f"{data.source} {', '.join(said)}" if said else ""
+
+
+def _own_splits(data: SourceData) -> set[int]:
+    return {PART_SPLITS[part] for part in np.unique(data.parts).tolist() if part in PART_SPLITS}
 
 
 def shared_groups(splits: NDArray[np.int8], groups: NDArray[np.int64] | None) -> int:

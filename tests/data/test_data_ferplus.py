@@ -304,11 +304,15 @@ def test_votes_of_other_rows_are_refused(tmp_path: Path) -> None:
     turned = write_csv(tmp_path / "c.csv", sorted(rows))
     with pytest.raises(FerBenchError, match=r"do not follow|agree with"):
         load_dataset(turned, votes="majority", votes_file=file, complete=False)
-    moved = [[*a[:2], b[2]] for a, b in zip([*rows[1:], rows[0]], rows, strict=True)]
-    with pytest.raises(FerBenchError, match=r"agree with \d+% of the labels of d\.csv, expected"):
-        load_dataset(
-            write_csv(tmp_path / "d.csv", moved), votes="majority", votes_file=file, complete=False
-        )
+    for first in (0, 110):  # all rows, or those of a stretch
+        turned_rows = [*rows[first + 1 :], rows[first]]
+        moved = [
+            *rows[:first],
+            *([*a[:2], b[2]] for a, b in zip(turned_rows, rows[first:], strict=True)),
+        ]
+        source = write_csv(tmp_path / f"{first}.csv", moved)
+        with pytest.raises(FerBenchError, match=rf"agree with \d+% of .* {first}\.csv from row"):
+            load_dataset(source, votes="majority", votes_file=file, complete=False)
 
 
 @pytest.mark.parametrize("mode", ["probability", "multi-target"])

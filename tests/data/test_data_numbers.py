@@ -76,6 +76,8 @@ def share_right(data: SourceData) -> float:
         numbered(RAFDB[:6], 1, "RAF-DB/"),
         numbered(FER2013, 1, "fer2013/"),
         numbered(ALPHABETICAL[:7], 1, "FERPlus/"),
+        # nor one in which no image stands
+        numbered(AFFECTNET) | {"AffectNet/README.txt": b"x"},
     ],
 )
 @table("packed", [True, False])
@@ -155,6 +157,16 @@ def test_a_list_from_0_never_shifts_numbers_from_1(tmp_path: Path) -> None:
         assert len(right.left_out) == 0
 
 
+def test_lists_of_classes_that_contradict_one_another_are_refused(tmp_path: Path) -> None:
+    files = numbered(("happy", "sad"))
+    files |= {"train/classes.txt": b"happy\nsad\n", "test/classes.txt": b"0 happy\n1 sad"}
+    source = put(tmp_path / "x", files)
+    assert share_right(read_source(source)) == 1
+    (source / "test/classes.txt").write_bytes(b"sad\nhappy\n")
+    with pytest.raises(FerBenchError, match=r"test/classes.txt and train/classes.txt of x say dif"):
+        read_source(source)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -201,6 +213,20 @@ def test_a_csv_counted_from_1_is_refused(numbers: range, tmp_path: Path) -> None
     classes = ",".join(f"{i}={e}" for i, e in enumerate(FER2013, 1))
     right = read_source(source, classes=classes)
     assert [right.emotions[i] for i in right.labels] == list(FER2013[: len(numbers)])
+
+
+@pytest.mark.parametrize(("numbers", "odd"), [(range(8), 8), (range(24), 1), (range(11), 2)])
+def test_a_csv_of_other_numbers_is_refused_and_a_damaged_one_left_out(
+    numbers: range, odd: int, tmp_path: Path
+) -> None:
+    labels = [i % 7 for i in range(40)] + [n for n in numbers if n > 6] * odd
+    rows = [csv_row(face(i), label, "Training") for i, label in enumerate(labels)]
+    source = write_csv(tmp_path / "fer2013.csv", rows)
+    if odd > 1:
+        with pytest.raises(FerBenchError, match=r"6 = neutral was expected.*of another data set"):
+            read_source(source)
+    else:
+        assert len(read_source(source).left_out) == 17
 
 
 def test_a_csv_of_other_numbers_goes_by_the_classes(tmp_path: Path) -> None:

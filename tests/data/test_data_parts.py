@@ -13,6 +13,7 @@ from fer_bench.data.load import load_dataset, read_source
 from fer_bench.data.notes import data_notes
 from fer_bench.data.parts import part_of
 from fer_bench.errors import FerBenchError
+from fer_bench.specs.run import Protocol
 
 EMOTIONS = ("happy", "sad")
 
@@ -41,6 +42,9 @@ def tree(*folders: str, per_class: int = 3) -> dict[str, bytes]:
         *((n, "val") for n in ("PublicTest", "public_test", "Validierung", "validación", "验证集")),
         *((n, "test") for n in ("test", "testset", "test-images", "FER2013Test", "PrivateTest")),
         *((n, "test") for n in ("03_TESTING", "hold-out", "pruebas", "テスト", "тестовая")),
+        *((n, "train") for n in ("trénovací", "Träning", "huấn luyện", "навчальна", "אימון")),
+        *((n, "val") for n in ("convalida", "validační", "Validar")),
+        *((n, "test") for n in ("Testen", "testovací", "kiểm tra", "teszt", "ทดสอบ")),
         *((n, "eval") for n in ("eval", "Evaluation_set", "评估")),
         *(
             (n, None)
@@ -93,6 +97,25 @@ def test_every_image_stands_in_the_split_that_its_folder_names(
     assert data.left_out == ()
 
 
+@table("pattern", ["{emotion}/{part}_{emotion}_{i}.png", "{emotion}/{i}-{part}.png"])
+@table("parts", [("train", "test"), ("Train", "Valid", "Test"), ("Training", "PrivateTest")])
+def test_every_files_own_name_says_its_split(
+    parts: tuple[str, ...], pattern: str, tmp_path: Path
+) -> None:
+    names = [
+        pattern.format(emotion=e, part=part, i=i)
+        for e in EMOTIONS
+        for part in parts
+        for i in (7, 8)
+    ]
+    source = put(tmp_path / "x", {name: encoded(face(i)) for i, name in enumerate(names)})
+    data = read_source(source)
+    found = dict(zip(data.ids.tolist(), data.parts.tolist(), strict=True))
+    assert found == {name: part_of(name.partition("/")[2]) for name in names}
+    (source / "happy/more.png").write_bytes(encoded(face(99)))
+    assert set(read_source(source).parts.tolist()) == {""}
+
+
 @table(
     ("files", "named"),
     [
@@ -135,6 +158,43 @@ def test_one_folder_over_the_classes_or_persons_within_them_are_pooled(
     assert data_notes(dataset) == [
         "x names no train and test part: split 80 / 10 / 10 at random",
     ]
+
+
+VAL_IS_TEST = "has no test part: its val part is the test split"
+SHARE = "10 % of its train part, held out at random, is the val split"
+
+
+@table(
+    ("folders", "protocol", "share", "note"),
+    [
+        (("train", "val", "test"), "official", None, None),
+        (("test",), "official", None, None),
+        (("train",), "official", None, "has a train part alone: split 80 / 10 / 10 at random"),
+        (("",), "official", 0.25, "names no train and test part: split 65 / 25 / 10 at random"),
+        (("val",), "official", None, VAL_IS_TEST),
+        (("dev",), "kaggle", None, VAL_IS_TEST),
+        (("valid", "train"), "official", None, f"{VAL_IS_TEST}, {SHARE}"),
+        (("train", "eval"), "official", 0.3, f"{VAL_IS_TEST}, {SHARE.replace('10', '30')}"),
+        (("train", "test"), "official", None, f"has no val part, {SHARE}"),
+        (("train", "val", "test"), "kaggle", None, "under protocol kaggle: its val and test parts "
+         f"are the test split, {SHARE}"),
+    ],
+)  # fmt: skip
+def test_what_is_decided_for_the_splits_is_said(
+    folders: tuple[str, ...],
+    protocol: Protocol,
+    share: float | None,
+    note: str | None,
+    tmp_path: Path,
+) -> None:
+    source = put(tmp_path / "x", tree(*folders, per_class=20))
+    dataset = load_dataset(source, protocol=protocol, val_share=share, complete=False)
+    assert data_notes(dataset) == ([f"x {note}"] if note else [])
+
+
+def test_a_share_for_val_that_leaves_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FerBenchError, match=r"--val-share 0.95 of it as val leaves nothing"):
+        load_dataset(put(tmp_path / "x", tree("")), val_share=0.95)
 
 
 @table("header", ["emotion,pixels,usage", "Emotion,Pixels,USAGE", "emotion,pixels,split"])
@@ -203,8 +263,9 @@ def test_what_is_left_out_is_one_line(tmp_path: Path) -> None:
     files = tree("train", "test") | {"happy/1.png": encoded(face(1)), "train/happy/x.png": b"no"}
     dataset = load_dataset(put(tmp_path / "x", files), complete=False)
     assert data_notes(dataset) == [
+        "x has no val part, 10 % of its train part, held out at random, is the val split",
         "2 of 14 images of x left out: 1 cannot be decoded (train/happy/x.png), "
-        "1 stands in no train, val or test folder, though others do"
+        "1 stands in no train, val or test folder, though others do",
     ]
 
 

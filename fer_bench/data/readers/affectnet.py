@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -87,7 +88,7 @@ def _annotated(tree: Tree, numbers: Numbering) -> tuple[list[Sample], list[LeftO
     annotations = {n for n in tree.names if n.endswith("_exp.npy")}
     samples: list[Sample] = []
     left_out: list[LeftOut] = []
-    seen: set[int] = set()
+    seen: Counter[int] = Counter()
     for name in filter(is_image, tree.names):
         *steps, file = name.split("/")
         part = next((p for step in reversed(steps) if (p := part_of(step))), "")
@@ -97,7 +98,7 @@ def _annotated(tree: Tree, numbers: Numbering) -> tuple[list[Sample], list[LeftO
             left_out.append(LeftOut(id=name, reason=f"no annotation {annotation}"))
             continue
         number = _annotation(tree, annotation)
-        seen.add(number)
+        seen[number] += number not in NO_EXPRESSION
         if (emotion := emotion_of(numbers, number)) is not None:
             label = AFFECTNET.index(emotion)
             samples.append(Sample(id=name, name=name, label=label, part=part))
@@ -141,7 +142,7 @@ class CsvReader(Reader):
         if not source.is_dir():
             files = [source.name]
         images = {"/".join(n.split("/")[-2:]): n for n in tree.names if is_image(n)}
-        numbers, seen = how.classes or PUBLISHED["affectnet"], set[int]()
+        numbers, seen = how.classes or PUBLISHED["affectnet"], Counter[int]()
         found = [
             _sample(row, CSV_PARTS.get(file.rsplit("/", 1)[-1], ""), images, numbers, seen)
             for file in files
@@ -179,13 +180,13 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _sample(
-    row: dict[str, str], part: str, images: dict[str, str], numbers: Numbering, seen: set[int]
+    row: dict[str, str], part: str, images: dict[str, str], numbers: Numbering, seen: Counter[int]
 ) -> Sample | LeftOut:
-    """A row's sample; its label's number is added to `seen`."""
+    """A row's sample; its label's number is counted in `seen`."""
     file = row.get("subDirectory_filePath", "").strip()
     expression = row.get("expression", "").strip()
     number = int(expression) if csv_table.is_count(expression) else -1
-    seen.add(number)
+    seen[number] += number not in NO_EXPRESSION
     emotion = emotion_of(numbers, number)
     if emotion is None:
         return LeftOut(id=file, reason=_no_label(number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -90,10 +91,10 @@ class CsvReader(Reader):
         images: list[NDArray[np.uint8]] = []
         kept: list[tuple[int, int, str]] = []
         left_out: list[LeftOut] = []
-        seen: set[int] = set()
+        seen: Counter[int] = Counter()
         for number, row in enumerate(chain([first] if first else [], rows)):
             try:
-                seen.add(label_number(row, columns))
+                seen[label_number(row, columns)] += 1
                 label, pixels, usage = parse_row(row, columns, numbers)
             except ValueError as error:
                 left_out.append(LeftOut(id=ROW_ID.format(number), reason=str(error)))

@@ -32,7 +32,8 @@ VOTE_COLUMNS = (
 #: Votes from here on are "unknown" and "no face".
 N_EMOTIONS = len(FERPLUS)
 MULTI_TARGET_SHARE = 0.3
-#: Labels of shifted rows agree by chance, a seventh; of so few faces nobody can tell.
+#: Labels of shifted rows agree by chance, a seventh; of so few faces in a row nobody can tell.
+#: Of 200, 51 to 74 % agree in FER2013, and 10 to 28 % where rows are one off.
 LEAST_AGREEMENT, LEAST_FACES = 0.4, 200
 
 
@@ -215,16 +216,23 @@ def _require_agreement(
     """FER2013's labels agree with the votes of their own rows in about two thirds of the faces.
 
     Raises:
-        FerBenchError: they agree as often as those of other rows would.
+        FerBenchError: somewhere they agree as often as those of other rows would.
     """
     known = np.flatnonzero((rows >= 0) & (data.labels >= 0))
+    known = known[np.argsort(rows[known], kind="stable")]
     strongest = voted.counts[rows[known], :N_EMOTIONS].argmax(1)
     agree = np.array(data.emotions)[data.labels[known]] == np.array(FERPLUS)[strongest]
-    if len(known) >= LEAST_FACES and agree.mean() < LEAST_AGREEMENT:
+    if len(known) < LEAST_FACES:
+        return
+    sums = np.concatenate([[0], agree.cumsum()])
+    shares = (sums[LEAST_FACES:] - sums[:-LEAST_FACES]) / LEAST_FACES
+    worst = int(shares.argmin())
+    if shares[worst] < LEAST_AGREEMENT:
         raise FerBenchError(
-            f"the votes of {votes_file.name} agree with {agree.mean():.0%} of the labels of "
-            f"{data.source}, expected about two thirds: the rows do not belong together (one was "
-            "dropped, or they were sorted); give both files as they were published"
+            f"the votes of {votes_file.name} agree with {shares[worst]:.0%} of the labels of "
+            f"{data.source} from row {rows[known[worst]]:,} on, expected about two thirds: the "
+            "rows do not belong together (one was dropped, or they were sorted); give both files "
+            "as they were published"
         )
 
 

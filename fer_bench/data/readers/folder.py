@@ -9,8 +9,9 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files.archive import READ_ERRORS, Tree, is_image, open_tree
@@ -42,6 +43,7 @@ OTHER_FILES = (
     ".mat", ".pts", ".pkl", ".html", ".pdf", ".py", ".ipynb", ".db", ".ini", ".log", ".cls",
 )  # fmt: skip
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z", ".bz2", ".xz")
+_DIGITS = re.compile(r"\d+")
 #: So many folders of the same names within all classes are splits rather than persons.
 FEW = 4
 
@@ -88,8 +90,8 @@ def numeric_classes(names: Sequence[str]) -> set[int]:
 
 
 def said_names(names: Sequence[str], source: Path) -> list[str]:
-    """The names that may tell which data set it is: the source's, and of folders within."""
-    parents = {n.rpartition("/")[0] for n in names if "/" in n}
+    """The names that may tell which data set it is: the source's, and of images' folders."""
+    parents = {n.rpartition("/")[0] for n in names if "/" in n and is_image(n)}
     return [source.stem if source.is_file() else source.name, *parents]
 
 
@@ -97,18 +99,24 @@ def read_classes(tree: Tree) -> Numbering | None:
     """What the tree's `classes.txt` says, the one nearest to its root; None without one.
 
     Raises:
-        FerBenchError: it is no text, or names no classes.
+        FerBenchError: it is no text, names no classes, or two as near say different things.
     """
     files = [n for n in tree.names if n.rsplit("/", 1)[-1].lower() == NAMES_FILE]
-    if not files:
-        return None
-    name = min(files, key=lambda n: (n.count("/"), n))
-    where = f"{NAMES_FILE} of {tree.path.name}"
-    try:
-        text = tree.read(name)[:MAX_NAMES_BYTES].decode("utf-8-sig")
-    except (*READ_ERRORS, UnicodeDecodeError) as error:
-        raise FerBenchError(f"cannot read {where}: {error}") from error
-    return parse_classes(text, where)
+    nearest = min((n.count("/") for n in files), default=0)
+    found: dict[str, Numbering] = {}
+    for name in (n for n in files if n.count("/") == nearest):
+        where = f"{name} of {tree.path.name}"
+        try:
+            text = tree.read(name)[:MAX_NAMES_BYTES].decode("utf-8-sig")
+        except (*READ_ERRORS, UnicodeDecodeError) as error:
+            raise FerBenchError(f"cannot read {where}: {error}") from error
+        found[name] = parse_classes(text, where)
+        if found[name] != next(iter(found.values())):
+            raise FerBenchError(
+                f"{' and '.join((next(iter(found)), name))} of {tree.path.name} say different "
+                f"things: put one {NAMES_FILE} into {tree.path.name} itself"
+            )
+    return next(iter(found.values()), None)
 
 
 def class_numbers(tree: Tree, how: Reading, published: str | None) -> Numbering:
@@ -130,7 +138,7 @@ def class_numbers(tree: Tree, how: Reading, published: str | None) -> Numbering:
         return {}
     told = how.classes if how.classes is not None else read_classes(tree)
     if told is not None:
-        require_fit(seen, told, tree.path.name, told=True)
+        require_fit(Counter(seen), told, tree.path.name, told=True)
         return {n: told.get(n, str(n)) for n in seen}
     if published is None or not is_whole(seen, published):
         raise ask_for_classes(seen, tree.path.name)
@@ -224,12 +232,27 @@ def class_samples(
             left_out.append(LeftOut(id=place.sample_id, reason=reason))
         elif place is not None:
             placed.append(place)
+    placed = _parts_in_names(placed)
     _require_understood(placed, source)
     samples = [
         Sample(id=p.sample_id, name=p.name, label=emotions.index(p.emotion), part=p.part)
         for p in placed
     ]
     return with_parts(_unique_ids(samples), left_out, source)
+
+
+def _parts_in_names(placed: list[_Placed]) -> list[_Placed]:
+    """With the parts that the files' own names say, where no folder does and every name says one.
+
+    As in `happy/train_00017.png` and `happy/17_test.png`.
+    """
+    if any(p.part for p in placed):
+        return placed
+    plain = (_DIGITS.sub("0", PurePath(p.name).stem) for p in placed)  # few different ones
+    parts = [part for part in takewhile(bool, map(lru_cache(part_of), plain)) if part]
+    if len(parts) < len(placed) or len(set(parts)) < 2:
+        return placed
+    return [replace(p, part=part) for p, part in zip(placed, parts, strict=True)]
 
 
 def _require_understood(placed: Sequence[_Placed], source: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -83,13 +84,13 @@ def _listed(
     images = {n.rsplit("/", 1)[-1]: n for n in tree.names if is_image(n)}
     samples: list[Sample] = []
     left_out: list[LeftOut] = []
-    seen: set[int] = set()
+    seen: Counter[int] = Counter()
     for line in filter(str.strip, lines):
         file, _, number = (word.strip() for word in line.strip().partition(" "))
         part = file.partition("_")[0]
         name = images.get(f"{PurePosixPath(file).stem}_aligned.jpg") or images.get(file)
         label = int(number) if is_count(number) else -1
-        seen.add(label)
+        seen[label] += 1
         emotion = emotion_of(numbers, label)
         if emotion not in RAFDB or part not in ("train", "test"):
             reason = f"expected train_* or test_* and a label 1-7 in {LIST_FILE}, got {line[:60]!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ def samples_of(found: Iterable[Labelled | LeftOut], names: Numbering | None, sou
     """
     samples: list[Sample] = []
     left_out: list[LeftOut] = []
-    seen: set[int] = set()
+    seen: Counter[int] = Counter()
     for one in found:
         if isinstance(one, LeftOut):
             left_out.append(one)
@@ -88,7 +89,7 @@ def samples_of(found: Iterable[Labelled | LeftOut], names: Numbering | None, sou
         if number is not None:
             if names is None:
                 raise _unnamed(one.label, source)
-            seen.add(number)
+            seen[number] += 1
             emotion = emotion_of(names, number)
             said = names.get(number) or one.label
         else:
