@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import sys
+import warnings
 
 import typer
 
@@ -85,6 +86,11 @@ def _one_process_or_shared(context: typer.Context) -> None:
         raise refusal
 
 
+def _one_line(message: Warning | str, *where: object) -> str:
+    """A warning without the line of code that it comes from."""
+    return f"warning: {message}\n"
+
+
 def main() -> None:
     """Runs the command line; bad input ends in one sentence on stderr and exit code 2.
 
@@ -92,6 +98,7 @@ def main() -> None:
     """
     # Imports make millions of objects and no garbage, and looking for it takes a quarter of them.
     gc.set_threshold(COLLECT_AFTER)
+    warnings.formatwarning = _one_line
     atexit.register(gc.freeze)  # Python would look through all modules before it gives the prompt
     try:
         with distributed.quiet_unless_main():

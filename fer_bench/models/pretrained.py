@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import math
 import pickle  # nosec B403  # for its error alone
 import re
 import struct
+import warnings
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from huggingface_hub import constants, hf_hub_download
@@ -26,11 +29,21 @@ from fer_bench.models.classifier import ModelRequest
 State = dict[str, Tensor]
 Kind = Literal["none", "published", "hub", "local"]
 WEIGHTS_FILE = "model.safetensors"
+#: What a folder's weights may be called, the first that is there.
+WEIGHTS_FILES = (WEIGHTS_FILE, "pytorch_model.bin")
 #: `imagenet` is the default of specs; for CLIP it means its own published weights, as `openai`.
 PUBLISHED = ("imagenet", "openai")
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 #: What training scripts call the state dict in their checkpoints; the first that is there is taken.
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
+#: Other weights of the same training that a checkpoint may hold next to these.
+_AVERAGED = re.compile("ema|swa|average", re.IGNORECASE)
+#: What such scripts store next to the weights, and what cannot run anything: options, scores.
+_PLAIN: list[Any] = [
+    argparse.Namespace, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType,
+    np.dtypes.Int64DType, np._core.multiarray.scalar,
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # as NumPy 1 wrote it
+]  # fmt: skip
 _HUB_ID = re.compile(r"(hf-hub:)?[\w.-]+/[\w.-]+")
 #: What torch's restricted unpickler raises on bytes that are no state dict: nearly anything.
 LOAD_ERRORS = (
@@ -104,20 +117,21 @@ def read_hub(hub_id: str) -> State:
 
 
 def read_local(place: str) -> State:
-    """The tensors in a .safetensors, .pth or .pt file, or in a folder's `model.safetensors`.
+    """The tensors in a .safetensors, .pth or .pt file, or in a folder's one of `WEIGHTS_FILES`.
 
     Raises:
         FerBenchError: no such file, a damaged one, or one that holds more than tensors.
     """
     path = Path(place).expanduser()
     if path.is_dir():
-        path /= WEIGHTS_FILE
+        path = next((path / n for n in WEIGHTS_FILES if (path / n).is_file()), path / WEIGHTS_FILE)
     if not path.is_file():
         raise FerBenchError(f"no weights at {path}: expected a .safetensors, .pth or .pt file")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_PLAIN):
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except LOAD_ERRORS:
         raise FerBenchError(
             f"cannot read weights from {path}: expected an undamaged file of plain tensors "
@@ -137,11 +151,23 @@ def read_local(place: str) -> State:
 def _unwrapped(loaded: Any, path: Path) -> Any:
     """A checkpoint's state dict: under the usual names, however deep, or the only one there is.
 
+    An average of the weights (`model_ema`) next to them is left, which is a warning.
+
     Raises:
         FerBenchError: several under other names, such as a teacher's and a student's.
     """
     while isinstance(loaded, dict) and not _is_state(loaded):
-        inside = [loaded[name] for name in _WRAPPERS if isinstance(loaded.get(name), dict)]
+        usual = [name for name in _WRAPPERS if isinstance(loaded.get(name), dict)]
+        inside = [loaded[name] for name in usual]
+        averaged = [
+            n for n, value in loaded.items() if _AVERAGED.search(str(n)) and _is_state(value)
+        ]
+        if usual and any(map(loaded.get, averaged)):
+            warnings.warn(
+                f"{path.name} holds the weights {usual[0]} and their average "
+                f"{', '.join(averaged)}: {usual[0]} is taken; for the other, save it alone",
+                stacklevel=2,
+            )
         if not inside:
             named = {name: value for name, value in loaded.items() if value and _is_state(value)}
             if len(named) > 1:
@@ -265,6 +291,12 @@ def load_weights(
     state = {k: v for k, v in state.items() if not k.startswith(ignore)}
     if positions in state and state[positions].shape != wanted[positions].shape:
         state[positions] = resize_positions(state[positions], wanted[positions].shape[-2])
+    broken = [k for k, v in state.items() if not bool(torch.isfinite(v).all())]
+    if broken:
+        raise FerBenchError(
+            f"the weights in {source} hold values that are no finite numbers, in {len(broken)} "
+            f"tensors (first: {broken[0]}): their training has diverged; choose others"
+        )
     shapes = [k for k in wanted if k in state and not _fits(state[k], wanted[k])]
     try:
         missing, extra = backbone.load_state_dict(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 from model_fixtures import save_network
@@ -213,7 +215,33 @@ def test_nor_are_a_teacher_and_a_student_of_one_checkpoint(tmp_path: Path) -> No
     ):
         start_from(tmp_path / "w.pth")
     torch.save({"model": state, "model_ema": {}, "ema": state}, tmp_path / "w.pth")
-    start_from(tmp_path / "w.pth")  # the usual name is the one that is meant
+    with pytest.warns(UserWarning, match=r"holds the weights model and .* ema: model is taken"):
+        start_from(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    "extra", [Namespace(lr=0.1, layers=[1, 2]), np.float64(91.2), np.float32(1), [np.int64(3)]]
+)
+def test_options_and_scores_next_to_the_weights_are_read(extra: object, tmp_path: Path) -> None:
+    model = small("resnet18")
+    torch.save({"state_dict": model.backbone.state_dict(), "args": extra}, tmp_path / "w.pth")
+    assert same_features(start_from(tmp_path / "w.pth"), model)
+
+
+def test_weights_that_diverged_are_refused(tmp_path: Path) -> None:
+    state = small("resnet18").backbone.state_dict()
+    state["bn1.running_var"][3] = float("inf")
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(FerBenchError, match=r"in 1 tensors \(first: bn1\.running_var\)"):
+        start_from(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_folders_weights_are_found(name: str, tmp_path: Path) -> None:
+    model = small("resnet18")
+    write = save_file if name.endswith("s") else torch.save
+    write(model.backbone.state_dict(), tmp_path / name)
+    assert same_features(start_from(tmp_path), model)
 
 
 def test_a_checkpoint_without_weights_says_where_they_are_looked_for(tmp_path: Path) -> None:
