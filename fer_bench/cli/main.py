@@ -86,7 +86,9 @@ def _one_process_or_shared(context: typer.Context) -> None:
         raise refusal
 
 
-def _one_line(message: Warning | str, *where: object) -> str:
+def _one_line(
+    message: Warning | str, category: type, filename: str, lineno: int, line: str | None = None
+) -> str:
     """A warning without the line of code that it comes from."""
     return f"warning: {message}\n"
 

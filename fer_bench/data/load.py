@@ -279,5 +279,6 @@ def load_dataset(
         val_share=val_share,
     )
     if complete:
+        splits.require_use(loaded.data, protocol, val_share)
         splits.require_complete(dataset)
     return dataset if limit is None else dataset.limited(limit, seed)

@@ -47,7 +47,7 @@ def assign(
         val_share: held out as val instead of a tenth, where val is held out.
 
     Raises:
-        FerBenchError: a share for val is asked for where the source has a val part of its own.
+        FerBenchError: a share for val that leaves nothing to train on.
     """
     splits = np.array([PART_SPLITS.get(str(p), UNASSIGNED) for p in data.parts], dtype=np.int8)
     has = _own_splits(data)
@@ -68,12 +68,20 @@ def assign(
                 "of it as val leaves nothing to train on; choose a smaller one"
             )
         splits[_held_out(pool, data.labels, units, rng, of=whole, share=share)] = VAL
-    elif val_share is not None:
+    return splits
+
+
+def require_use(data: SourceData, protocol: Protocol, val_share: float | None) -> None:
+    """Checks that a share for val is asked for only where val is held out.
+
+    Raises:
+        FerBenchError: the source has a val part of its own.
+    """
+    if val_share is not None and protocol == "official" and _own_splits(data) >= {VAL, TEST}:
         raise FerBenchError(
             f"{data.source} has a val part of its own, which the protocol {protocol} keeps: leave "
             "--val-share out, or choose --protocol kaggle, which holds val out of train"
         )
-    return splits
 
 
 def describe(data: SourceData, protocol: Protocol, groups: NDArray[np.int64] | None = None) -> str:

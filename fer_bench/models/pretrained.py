@@ -39,10 +39,11 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "n
 #: Other weights of the same training that a checkpoint may hold next to these.
 _AVERAGED = re.compile("ema|swa|average", re.IGNORECASE)
 #: What such scripts store next to the weights, and what cannot run anything: options, scores.
+_SCALAR = np.float64(0).__reduce__()[0]
 _PLAIN: list[Any] = [
     argparse.Namespace, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType,
-    np.dtypes.Int64DType, np._core.multiarray.scalar,
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # as NumPy 1 wrote it
+    np.dtypes.Int64DType, _SCALAR,
+    (_SCALAR, "numpy.core.multiarray.scalar"),  # as NumPy 1 wrote it
 ]  # fmt: skip
 _HUB_ID = re.compile(r"(hf-hub:)?[\w.-]+/[\w.-]+")
 #: What torch's restricted unpickler raises on bytes that are no state dict: nearly anything.

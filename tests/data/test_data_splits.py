@@ -7,7 +7,7 @@ import pytest
 from table_fixtures import table
 
 from fer_bench.data.dataset import SourceData
-from fer_bench.data.splits import TEST, TRAIN, VAL, assign
+from fer_bench.data.splits import TEST, TRAIN, VAL, assign, require_use
 from fer_bench.errors import FerBenchError
 from fer_bench.specs.run import Protocol
 
@@ -73,7 +73,11 @@ def test_another_share_is_held_out_as_val(
 
 def test_a_share_for_val_is_refused_where_the_source_has_one() -> None:
     with pytest.raises(FerBenchError, match=r"val part of its own, .* leave --val-share out, or"):
-        assign(source(FER2013_PARTS), "official", val_share=0.25)
+        require_use(source(FER2013_PARTS), "official", 0.25)
+    # A finished run's share asks nothing of other data that it is evaluated on.
+    assert sizes(assign(source(FER2013_PARTS), "official", val_share=0.25)) == (400, 40, 60)
+    require_use(source(["train", "val"]), "official", 0.25)  # whose val is the test
+    require_use(source(FER2013_PARTS), "kaggle", 0.25)
 
 
 def test_official_keeps_every_sample_in_its_part() -> None:

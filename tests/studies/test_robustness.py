@@ -193,6 +193,9 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
         (values.mean() - error, values.mean() + error), abs=error / 10
     )
     assert mean_interval(np.array([0.5])) == (0.5, 0.5)
+    # 98 of 98 and 0 of 98 have Wilson's width
+    assert mean_interval(np.ones(98)) == pytest.approx((0.9623, 1), abs=1e-4)
+    assert mean_interval(np.zeros(98)) == pytest.approx((0, 0.0377), abs=1e-4)
 
 
 # --- keeping -----------------------------------------------------------------------------------

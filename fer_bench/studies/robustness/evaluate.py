@@ -15,6 +15,7 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.evaluate import predict_probabilities
+from fer_bench.evaluation.intervals import Rate
 from fer_bench.evaluation.metrics import N_RESAMPLES, accuracy_interval, align, require_known
 from fer_bench.models.classifier import Classifier
 from fer_bench.results.reports.robustness import CorruptedScore, RobustnessReport, Score, TestedOn
@@ -151,9 +152,14 @@ def measure_robustness(
 
 
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of a mean over images; values: float `(n,)`."""
+    """The 95 % percentile bootstrap interval of a mean over images; values: float `(n,)`, 0 to 1.
+
+    Where all are 0 or all are 1 it is Wilson's, as that of an accuracy.
+    """
     rng = np.random.default_rng(0)
     n = len(values)
+    if values.min() == values.max() and values[0] in (0, 1):
+        return Rate(hits=int(values.sum()), n=n).ci95
     means = [values[rng.integers(n, size=n)].mean() for _ in range(N_RESAMPLES)]
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
