@@ -78,7 +78,7 @@ def start(request: pytest.FixtureRequest, fer: Fer, tmp_path: Path) -> Callable[
             lambda rows: [
                 [*a[:2], b[2]] for a, b in zip([rows[-1], *rows[:-1]], rows, strict=True)
             ],
-            "% of the labels of fer2013.csv, expected",
+            "% of the labels of fer2013.csv from row",
         ),
     ],
     ids=["a row less", "a row more", "sorted", "shifted"],
