@@ -261,7 +261,7 @@ def show_leak(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> Non
 def votes_or_none(record: RunRecord) -> Votes:
     """The votes next to the data; a fault of theirs is a sentence, and the page goes on."""
     try:
-        votes = ui.votes_beside(record)
+        votes = ui.connected_votes(record)
     except FerBenchError as error:
         ui.show_error(error)
         return None

@@ -104,7 +104,7 @@ class Health(BaseModel):
 
 
 def model_entry(run: StoredRun, *, default: bool, backend: str | None) -> ModelEntry:
-    """What is told of a readable run."""
+    """What is said of a readable run."""
     record = run.require_record()
     test, model = record.metrics.get("test"), record.model
     start = origin(run)

@@ -1,4 +1,4 @@
-"""An app at an address until it is told to stop."""
+"""An app at an address until it is stopped."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve_until_told(app: FastAPI, listener: socket.socket) -> None:
+def serve_until_stopped(app: FastAPI, listener: socket.socket) -> None:
     """Runs an app of `create_app` until SIGINT or SIGTERM.
 
     Raises:

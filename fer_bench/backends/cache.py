@@ -25,9 +25,9 @@ from fer_bench.storage import cache_dir, write_atomically
 SCHEMA = 1
 NETWORK, WEIGHTS, FACES, CHECKSUM = "network.xml", "network.bin", "faces.txt", "sha256.txt"
 #: Networks of a kind that are stored; of more, those made last.
-MOST_KEPT = 12
+MOST_CACHED = 12
 #: Bytes of the largest fp32 network that is stored: VGG16 would fill disks.
-LARGEST_KEPT = 400 * 10**6
+LARGEST_CACHED = 400 * 10**6
 
 
 class Choice(Part):
@@ -59,7 +59,7 @@ def digest_of(faces: NDArray[np.uint8]) -> str:
     return hashlib.sha256(np.ascontiguousarray(faces).data).hexdigest()
 
 
-def kept_faces(fingerprint: str) -> str:
+def cached_faces(fingerprint: str) -> str:
     """`digest_of` the faces that the kept int8 network was calibrated on; empty without one."""
     try:
         return (_folder(fingerprint, "int8") / FACES).read_text(encoding="utf-8")
@@ -73,10 +73,10 @@ def load_int8(fingerprint: str) -> Any | None:
     Raises:
         Unavailable: OpenVINO is not installed.
     """
-    return _load(_folder(fingerprint, "int8")) if kept_faces(fingerprint) else None
+    return _load(_folder(fingerprint, "int8")) if cached_faces(fingerprint) else None
 
 
-def keep_int8(fingerprint: str, network: Any, faces: str) -> None:
+def save_int8(fingerprint: str, network: Any, faces: str) -> None:
     """Keeps an int8 `openvino.Model` in place of an older one; it appears only when it is whole.
 
     Args:
@@ -94,14 +94,14 @@ def load_fp32(key: str) -> Any | None:
     return _load(_folder(key, "fp32"))
 
 
-def keep_fp32(key: str, network: Any) -> None:
-    """Keeps an fp32 `openvino.Model`, unless it is larger than `LARGEST_KEPT`.
+def save_fp32(key: str, network: Any) -> None:
+    """Keeps an fp32 `openvino.Model`, unless it is larger than `LARGEST_CACHED`.
 
     Args:
         key: of all that the conversion depends on.
     """
     constants = (one for one in network.get_ops() if one.get_type_name() == "Constant")
-    if sum(one.get_byte_size() for one in constants) <= LARGEST_KEPT:
+    if sum(one.get_byte_size() for one in constants) <= LARGEST_CACHED:
         _keep(_folder(key, "fp32"), network, {})
 
 
@@ -130,7 +130,7 @@ def _keep(folder: Path, network: Any, notes: Mapping[str, str]) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
                 whole.rename(folder)
         kind = folder.name.split("-", 1)[1]
-        for old in sorted(_root().glob(f"*-{kind}"), key=_made, reverse=True)[MOST_KEPT:]:
+        for old in sorted(_root().glob(f"*-{kind}"), key=_made, reverse=True)[MOST_CACHED:]:
             shutil.rmtree(old, ignore_errors=True)
 
 

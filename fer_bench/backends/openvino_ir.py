@@ -56,7 +56,11 @@ def lacks_bf16() -> bool:
 
 
 def require_bf16(device: str) -> None:
-    """Raises Unavailable for a CPU without bf16 instructions; other devices have them."""
+    """Refuses a CPU without bf16 instructions; other devices have them.
+
+    Raises:
+        Unavailable: it has none.
+    """
     if device == "cpu" and lacks_bf16():
         raise Unavailable("this CPU has no bf16 instructions")
 

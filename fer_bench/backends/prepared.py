@@ -16,12 +16,12 @@ from torch import Tensor
 
 from fer_bench.backends.base import Unavailable
 from fer_bench.backends.cache import (
+    cached_faces,
     digest_of,
-    keep_fp32,
-    keep_int8,
-    kept_faces,
     load_fp32,
     load_int8,
+    save_fp32,
+    save_int8,
 )
 from fer_bench.backends.onnx import to_onnx
 from fer_bench.backends.openvino_ir import convert, convert_onnx
@@ -102,7 +102,7 @@ class PreparedModel:
         else:
             converted = convert(self.model, torch.zeros(2, *shape))
         converted.reshape([-1, *shape])
-        keep_fp32(key, converted)
+        save_fp32(key, converted)
         return converted
 
     @property
@@ -135,7 +135,7 @@ class PreparedModel:
     def int8_faces(self) -> str:
         """Which faces an int8 network is calibrated on; empty where there can be none."""
         if self._calibration is None:
-            return kept_faces(self.fingerprint)
+            return cached_faces(self.fingerprint)
         return digest_of(self._calibration[::2])
 
     @cached_property
@@ -145,13 +145,13 @@ class PreparedModel:
         Raises:
             Unavailable: it cannot be had.
         """
-        if kept_faces(self.fingerprint) == self.int8_faces:
+        if cached_faces(self.fingerprint) == self.int8_faces:
             kept = load_int8(self.fingerprint)
             if kept is not None:
                 return kept
         faces = self.require_calibrating()
         network = quantise_openvino(self.openvino, faces, attends=has_attention(self.model))
-        keep_int8(self.fingerprint, network, self.int8_faces)
+        save_int8(self.fingerprint, network, self.int8_faces)
         return network
 
     def require_calibrating(self) -> Tensor:
@@ -164,6 +164,10 @@ class PreparedModel:
         return self.calibrating
 
     def require_cpu(self, what: str) -> None:
-        """Raises Unavailable for a model that is elsewhere."""
+        """Refuses a model on another device than the CPU.
+
+        Raises:
+            Unavailable: it is elsewhere.
+        """
         if self.device.type != "cpu":
             raise Unavailable(f"{what} runs on the CPU here, and the model is on {self.device}")

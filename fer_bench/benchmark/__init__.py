@@ -1,6 +1,6 @@
 """From a specification to runs, and from a stored run back to its numbers."""
 
-from fer_bench.benchmark.external_systems.answers import PairedResult, beside_others, score
+from fer_bench.benchmark.external_systems.answers import PairedResult, compare_with_others, score
 from fer_bench.benchmark.external_systems.networks import ExternalReport, evaluate_external
 from fer_bench.benchmark.human_line import measure_human_line
 from fer_bench.benchmark.plan import Source, plan, specify, specify_ensemble
@@ -15,7 +15,7 @@ __all__ = [
     "PairedResult",
     "Runner",
     "Source",
-    "beside_others",
+    "compare_with_others",
     "evaluate_external",
     "evaluate_run",
     "is_finished",

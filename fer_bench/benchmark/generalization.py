@@ -27,7 +27,7 @@ def robustness_of_run(
 ) -> RobustnessReport:
     """Measures a run on corrupted faces and puts the report into its `robustness.json`.
 
-    Arguments: as `studies.robustness.evaluate.measure_robustness`.
+    What else is given: as `studies.robustness.evaluate.measure_robustness`.
 
     Raises:
         FerBenchError: no weights next to the record, data that do not fit, an unknown corruption,

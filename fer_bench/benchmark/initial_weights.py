@@ -35,7 +35,7 @@ def _portable(pretraining: str) -> str:
 
 
 def starting_model(request: ModelRequest, spec: RunSpec) -> Classifier:
-    """The network that a training begins with; where it comes from is told as in the record.
+    """The network that a training begins with; where it comes from as the record says it.
 
     Raises:
         FerBenchError: as `models.build.build_model`, or a run to start from that cannot be read
@@ -47,8 +47,8 @@ def starting_model(request: ModelRequest, spec: RunSpec) -> Classifier:
     model = build_model(request)
     model.request = replace(model.request, pretraining=_portable(spec.pretraining))
     if start is not None:
-        told = start.require_record().model
-        licence = told.provenance.licence if told else ""
+        known = start.require_record().model
+        licence = known.provenance.licence if known else ""
         model.provenance = model.provenance.model_copy(
             update={"weights": described(start), "licence": licence}
         )

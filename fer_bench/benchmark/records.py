@@ -22,7 +22,7 @@ def new_record(
     dataset: FaceDataset,
     started_at: datetime | None = None,
 ) -> RunRecord:
-    """The record of what is still at work, since now unless told otherwise."""
+    """The record of what is still at work, since now unless another start is given."""
     return RunRecord(
         name=spec.name,
         status="running",

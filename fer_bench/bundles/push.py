@@ -14,7 +14,7 @@ from fer_bench.bundles.space_files import Space
 from fer_bench.errors import FerBenchError
 from fer_bench.hubs.address import HUB, Repository
 from fer_bench.hubs.huggingface import Upload, require_writable, upload_files
-from fer_bench.results.location import fetch, is_kept
+from fer_bench.results.location import fetch, is_stored
 from fer_bench.results.store import RUN_FILES, ResultsStore, StoredRun
 from fer_bench.types import Progress, silent
 
@@ -109,7 +109,7 @@ def push_run(
 
 def repository_files(run: StoredRun, contents: Contents) -> dict[str, bytes]:
     """What a model repository holds: the run's folder, its network as ONNX, and the card."""
-    paths = [run.folder / name for name in RUN_FILES if is_kept(run.folder / name)]
+    paths = [run.folder / name for name in RUN_FILES if is_stored(run.folder / name)]
     fetch(paths)
     files = {"README.md": str(contents.card).encode()}
     return files | {path.name: path.read_bytes() for path in paths} | {MODEL: contents.model}

@@ -34,7 +34,11 @@ PricePerHour = Annotated[
 
 
 def require_dry_run(measure: bool, images: int | None, price_per_hour: float | None) -> None:
-    """Raises FerBenchError for an option that only an estimate understands."""
+    """Refuses options that only an estimate understands.
+
+    Raises:
+        FerBenchError: one of them was given.
+    """
     given = {"--measure": measure, "--images": images, "--price-per-hour": price_per_hour}
     for option, value in given.items():
         if value:

@@ -180,40 +180,64 @@ def choose(option: str, value: str, choices: Any) -> str:
 
 
 def as_mode(value: str) -> Mode:
-    """Raises FerBenchError for an unknown mode."""
+    """How a model is trained, by its name.
+
+    Raises:
+        FerBenchError: an unknown mode.
+    """
     from fer_bench.types import Mode
 
     return cast(Mode, choose("mode", value, Mode))
 
 
 def as_split(value: str) -> Split:
-    """Raises FerBenchError for an unknown split."""
+    """A split by its name.
+
+    Raises:
+        FerBenchError: an unknown split.
+    """
     from fer_bench.types import Split
 
     return cast(Split, choose("split", value, Split))
 
 
 def as_protocol(value: str) -> Protocol:
-    """Raises FerBenchError for an unknown protocol."""
+    """The rule that makes the splits, by its name.
+
+    Raises:
+        FerBenchError: an unknown protocol.
+    """
     from fer_bench.specs.run import Protocol
 
     return cast(Protocol, choose("protocol", value, Protocol))
 
 
 def as_dtype(value: str) -> Dtype | None:
-    """How weights are stored; None for `none`. Raises FerBenchError for an unknown way."""
+    """How weights are stored; None for `none`.
+
+    Raises:
+        FerBenchError: an unknown way.
+    """
     from fer_bench.types import Dtype
 
     return None if value == "none" else cast(Dtype, choose("weights", value, Dtype))
 
 
 def as_precision(value: str) -> PrecisionChoice:
-    """Raises FerBenchError for an unknown precision."""
+    """What training computes in, by its name.
+
+    Raises:
+        FerBenchError: an unknown precision.
+    """
     return cast(PrecisionChoice, choose("precision", value, PrecisionChoice))
 
 
 def as_trackers(values: list[str] | None) -> tuple[str, ...]:
-    """Trackers' names, each once. Raises FerBenchError for one that is unknown or not installed."""
+    """Trackers' names, each once.
+
+    Raises:
+        FerBenchError: one that is unknown or not installed.
+    """
     from fer_bench.benchmark.trackers.services import check_trackers
 
     names = tuple(dict.fromkeys(name.strip() for text in values or () for name in text.split(",")))
@@ -222,14 +246,22 @@ def as_trackers(values: list[str] | None) -> tuple[str, ...]:
 
 
 def as_trained_on(value: str) -> TrainedOn:
-    """Raises FerBenchError for an unknown word."""
+    """Whether a system was trained on the test images, by its word.
+
+    Raises:
+        FerBenchError: an unknown word.
+    """
     from fer_bench.specs.run import TrainedOn
 
     return cast(TrainedOn, choose("trained-on", value, TrainedOn))
 
 
 def as_votes(value: str | None) -> VoteMode | None:
-    """Raises FerBenchError for an unknown rule of FER+."""
+    """FER+'s rule by its name; None for its absence.
+
+    Raises:
+        FerBenchError: an unknown rule.
+    """
     from fer_bench.specs.run import VoteMode
 
     return None if value is None else cast(VoteMode, choose("votes", value, VoteMode))

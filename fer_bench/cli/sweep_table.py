@@ -58,8 +58,8 @@ class SweepTable:
         if state in ENDED:
             row.seconds = time.monotonic() - row.since if row.starts else None
             self._rows[news.run] = self._rows.pop(news.run)  # the last that ended, last
-        told = news.what == "started" or state in ("waiting", *ENDED)
-        if state == "failed" or (told and not err.is_terminal):
+        is_announced = news.what == "started" or state in ("waiting", *ENDED)
+        if state == "failed" or (is_announced and not err.is_terminal):
             self._print(row)
         row.state = state
 

@@ -1,4 +1,4 @@
-"""What labels mean that are numbers: as told, or as a layout says without doubt; never guessed."""
+"""What labels mean that are numbers: as given, or as a layout says without doubt; never guessed."""
 
 from __future__ import annotations
 
@@ -74,18 +74,18 @@ def parse_classes(text: str, where: str) -> dict[int, str]:
     return names
 
 
-def _is_shifted(seen: Collection[int], numbering: Numbering, told: bool) -> bool:
+def _is_shifted(seen: Collection[int], numbering: Numbering, is_given: bool) -> bool:
     """Whether labels seem to be counted from another number than `numbering` counts from.
 
     So one class would be dropped and the others shifted: its first number does not occur, though
-    the one behind its last does (or all others, where nobody told the numbers); or the one before
+    the one behind its last does (or all others, where nobody gave the numbers); or the one before
     its first does.
     """
     first, last = min(numbering), max(numbering)
     if first > 0 and first - 1 in seen:
         return True
     others = set(range(first + 1, last + 1))
-    return first not in seen and (last + 1 in seen or (not told and others <= set(seen)))
+    return first not in seen and (last + 1 in seen or (not is_given and others <= set(seen)))
 
 
 def _is_foreign(seen: Mapping[int, int], numbering: Numbering) -> bool:
@@ -95,9 +95,9 @@ def _is_foreign(seen: Mapping[int, int], numbering: Numbering) -> bool:
 
 
 def require_fit(
-    seen: Mapping[int, int], numbering: Numbering, source: str, *, told: bool = False
+    seen: Mapping[int, int], numbering: Numbering, source: str, *, is_given: bool = False
 ) -> None:
-    """Checks that labels are counted as `numbering` counts; `told` by `--classes` or a file.
+    """Checks that labels are counted as `numbering` counts; `is_given` by `--classes` or a file.
 
     Args:
         seen: how many labels are each number; below 0 where there was none.
@@ -105,8 +105,8 @@ def require_fit(
     Raises:
         FerBenchError: they seem to be counted from another number, or to be another data set's.
     """
-    shifted = _is_shifted(seen, numbering, told)
-    if shifted or (not told and _is_foreign(seen, numbering)):
+    shifted = _is_shifted(seen, numbering, is_given)
+    if shifted or (not is_given and _is_foreign(seen, numbering)):
         what = "counted from another number" if shifted else "those of another data set"
         raise FerBenchError(
             f"the labels of {source} are the numbers {_listed(n for n in seen if n >= 0)}, but "

@@ -151,6 +151,7 @@ class Person:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Person:
+        """A person at random."""
         skin = int(rng.integers(110, 225))
         return cls(
             skin=skin,

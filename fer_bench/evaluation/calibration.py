@@ -76,8 +76,12 @@ def class_reliability(
 ) -> pd.DataFrame:
     """How often an image is of one emotion at each level of that emotion's probability.
 
-    Args and Returns: as `reliability`; `emotion` is a class number, `confidence` the emotion's mean
-        probability and `accuracy` the share of images that are of it.
+    Args:
+        emotion: its class number.
+
+    Returns:
+        As `reliability`; `confidence` is the emotion's mean probability and `accuracy` the share of
+        images that are of it.
     """
     return _binned(probabilities[:, emotion].astype(np.float64), labels == emotion, n_bins)
 

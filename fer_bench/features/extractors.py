@@ -161,7 +161,11 @@ EXTRACTORS = tuple(_BUILDERS)
 
 
 def check_extractor(name: str) -> None:
-    """Raises FerBenchError for a name that is no extractor's; near ones are suggested."""
+    """Refuses a name that is no extractor's.
+
+    Raises:
+        FerBenchError: it is unknown; near ones are suggested.
+    """
     if name not in EXTRACTORS:
         raise FerBenchError(f"unknown extractor {name!r}: {suggest(name, ('auto', *EXTRACTORS))}")
 

@@ -49,7 +49,7 @@ def _refusal(error: Exception, repository: Repository, action: str) -> FerBenchE
             f"{place} is gated: ask for access on its page, then {LOG_IN} of that account"
         )
     if response is not None and status is not None:
-        return _by_status(status, response.headers, place, action, _said(cause))
+        return _by_status(status, response.headers, place, action, _in_words(cause))
     unreachable = (HTTP_ERROR, OfflineModeIsEnabled, ConnectionError, TimeoutError)
     if isinstance(error, LocalEntryNotFoundError) or isinstance(cause, unreachable):
         cached = ", and not all of it is in the cache" if action == "read" else ""
@@ -57,7 +57,7 @@ def _refusal(error: Exception, repository: Repository, action: str) -> FerBenchE
             f"cannot {action} {place}: {urlparse(endpoint()).netloc} cannot be reached{cached}; "
             "check the network, HF_ENDPOINT and HF_HUB_OFFLINE"
         )
-    return RunFailed(f"cannot {action} {place}: {_said(cause)}; try again")
+    return RunFailed(f"cannot {action} {place}: {_in_words(cause)}; try again")
 
 
 def _by_status(
@@ -92,7 +92,7 @@ def _by_status(
     return FerBenchError(f"the hub refuses to {action} {place} ({status}): {said}")
 
 
-def _said(error: BaseException | None) -> str:
+def _in_words(error: BaseException | None) -> str:
     """The end of what the hub said, in one line, without the token."""
     words = getattr(error, "server_message", None) or str(error) or type(error).__name__
     if token := get_token():

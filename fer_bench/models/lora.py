@@ -47,7 +47,7 @@ def _attention_weights(attention: nn.MultiheadAttention) -> list[tuple[nn.Module
 def lora_targets(backbone: nn.Module, rank: int) -> list[str]:
     """Names of the layers that get updates.
 
-    In transformers (told by their layer norms) attention and linear layers, elsewhere convolutions
+    In transformers (known by their layer norms) attention and linear layers, elsewhere convolutions
     and linear layers; none that is thin compared with the rank.
     """
     modules = dict(backbone.named_modules())

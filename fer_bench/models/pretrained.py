@@ -285,7 +285,7 @@ def load_weights(
         positions: name of the position embeddings, which are resampled where their number differs.
 
     Raises:
-        FerBenchError: tensors missing, too many or of another shape; counts and the first are told.
+        FerBenchError: tensors missing, too many or misshapen; counts and the first are named.
     """
     wanted = backbone.state_dict()
     state = backbone_state(state, wanted)

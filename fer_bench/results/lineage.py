@@ -30,17 +30,17 @@ def starting_run(run: StoredRun) -> StoredRun | None:
     spec = run.require_record().spec
     if not isinstance(spec, RunSpec):
         return None
-    return _beside(run, _folder(Path(spec.pretraining)))
+    return _sibling_run(run, _folder(Path(spec.pretraining)))
 
 
 def teachers(run: StoredRun) -> list[StoredRun | None]:
     """The runs that it learned from too; None for one that is not in its results folder."""
     spec = run.require_record().spec
     names = spec.teachers if isinstance(spec, RunSpec) else ()
-    return [_beside(run, Path(run.dataset, name)) for name in names]
+    return [_sibling_run(run, Path(run.dataset, name)) for name in names]
 
 
-def _beside(run: StoredRun, place: Path) -> StoredRun | None:
+def _sibling_run(run: StoredRun, place: Path) -> StoredRun | None:
     """The run at the end of a path, `…/dataset/name`, where it is in the folder of `run`."""
     *_, dataset, name = "", "", *place.parts
     if not (NAME.fullmatch(dataset) and NAME.fullmatch(name)):

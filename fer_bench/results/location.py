@@ -67,7 +67,7 @@ def shown_place(folder: Path) -> str:
     return shown(mirror.url) if mirror else str(folder)
 
 
-def is_kept(path: Path) -> bool:
+def is_stored(path: Path) -> bool:
     """Whether a file is there, perhaps at the URL only."""
     mirror = mirror_of(path)
     return path.is_file() or (mirror is not None and mirror.has(path))

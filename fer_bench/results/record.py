@@ -22,6 +22,8 @@ class Part(BaseModel):
 
 
 class ClassMetrics(Part):
+    """One emotion's test figures, in [0, 1], and its number of images."""
+
     precision: float
     recall: float
     f1: float
@@ -51,6 +53,8 @@ class Metrics(Part):
 
 
 class DatasetInfo(Part):
+    """The data that a run was trained and tested on."""
+
     name: str
     source: str = Field(description="file or folder name, without its path")
     fingerprint: str = Field(description="SHA-256 over pixels, labels and splits")
@@ -69,6 +73,8 @@ class DatasetInfo(Part):
 
 
 class ModelInfo(Part):
+    """The network's size, input and origin."""
+
     parameters: int
     trainable_parameters: int
     flops: int | None = Field(description="per image, multiply and add counted as two")
@@ -78,6 +84,8 @@ class ModelInfo(Part):
 
 
 class TrainingInfo(Part):
+    """How long a training took, and in which precision."""
+
     epochs_run: int
     best_epoch: int = Field(description="the epoch kept, from 1; 0 where nothing was trained")
     seconds: float

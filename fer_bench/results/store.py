@@ -15,7 +15,7 @@ from fer_bench.errors import FerBenchError, suggest
 from fer_bench.hubs.address import is_on_hub, parse_repository
 from fer_bench.results.location import (
     discard,
-    is_kept,
+    is_stored,
     local_folders,
     mirror_of,
     place_of,
@@ -86,7 +86,7 @@ class StoredRun:
     @property
     def has_weights(self) -> bool:
         """Whether all of `weight_files` are there, or at the results' URL (`location.fetch`)."""
-        return all(map(is_kept, self.weight_files))
+        return all(map(is_stored, self.weight_files))
 
     @property
     def weights_written(self) -> tuple[int, ...]:

@@ -52,6 +52,8 @@ class Augmentation(Config):
 
 
 class Optimizer(Config):
+    """What changes the weights at each step, and how strongly."""
+
     name: Literal["sgd", "adam", "adamw", "nadam"] = "adam"
     lr: float = Field(1e-3, gt=0, description="peak learning rate at the recipe's batch size")
     weight_decay: float = Field(0.0, ge=0)

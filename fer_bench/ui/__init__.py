@@ -3,7 +3,7 @@
 from fer_bench.ui.access import may_name_paths, require_token, show_address, within_app
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER, show_budget
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
-from fer_bench.ui.labels import leakages, suspects, votes_beside
+from fer_bench.ui.labels import connected_votes, leakages, suspects
 from fer_bench.ui.leaderboard.ranking import headline_runs
 from fer_bench.ui.pickers import (
     RUN_PARAMETER,
@@ -58,6 +58,7 @@ __all__ = [
     "chart",
     "chosen_run",
     "command",
+    "connected_votes",
     "data_at_hand",
     "dataset_of",
     "download_csv",
@@ -94,6 +95,5 @@ __all__ = [
     "table",
     "tiles",
     "value_table",
-    "votes_beside",
     "within_app",
 ]

@@ -45,7 +45,7 @@ def _votes(source: str) -> pd.DataFrame | None:
     return None if found is None else votes_table(found)
 
 
-def votes_beside(record: RunRecord) -> pd.DataFrame | None:
+def connected_votes(record: RunRecord) -> pd.DataFrame | None:
     """FER+'s votes on the connected data, as `studies.labels.annotators.votes_table`.
 
     None for a run on drawn faces, with no data connected, or with no votes next to them.

@@ -61,7 +61,7 @@ def run_labels(choices: Sequence[StoredRun]) -> dict[str, str]:
     return {run.id: run_label(run) for run in choices}
 
 
-def _told_apart(models: Mapping[str, str]) -> dict[str, str]:
+def _distinct_names(models: Mapping[str, str]) -> dict[str, str]:
     """Runs `dataset/run` by their models; by their titles where those repeat."""
     times = Counter(models.values())
     return {
@@ -72,7 +72,7 @@ def _told_apart(models: Mapping[str, str]) -> dict[str, str]:
 
 def short_names(classifiers: Mapping[str, FaceClassifier]) -> dict[str, str]:
     """What to call each of a few networks: its model, or its run where models repeat."""
-    return _told_apart({run: one.model.request.name for run, one in classifiers.items()})
+    return _distinct_names({run: one.model.request.name for run, one in classifiers.items()})
 
 
 def classifier(run: str, backend: str = "auto") -> FaceClassifier:

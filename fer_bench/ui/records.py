@@ -103,7 +103,7 @@ def _subfolders(folder: Path | str) -> list[str]:
 
 
 @contextmanager
-def _kept_for_good() -> Iterator[None]:
+def _uncollected() -> Iterator[None]:
     """What is made in this block is no garbage: Python's collector shall not look for any in it.
 
     Parsing 1,000 records makes so many objects that walking through them takes twice as long as
@@ -121,7 +121,7 @@ def _kept_for_good() -> Iterator[None]:
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the records …")
 def _load(roots: tuple[Path, ...], state: str) -> _Stored:
-    with _kept_for_good():
+    with _uncollected():
         stored = ResultsStore(*roots).runs()
         runs_table = mark_own(summary_table(stored))
         return stored, runs_table, dict(zip(run_ids(runs_table), runs_table["title"], strict=True))

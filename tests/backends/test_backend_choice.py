@@ -265,6 +265,6 @@ def test_a_damaged_network_is_converted_again(name: str, memory: Path) -> None:
 
 
 def test_a_network_too_large_is_not_kept(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "LARGEST_KEPT", 100)
+    monkeypatch.setattr(cache, "LARGEST_CACHED", 100)
     answers(tiny_classifier())
     assert not networks(memory)

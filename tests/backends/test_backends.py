@@ -200,7 +200,7 @@ def test_a_kept_network_that_is_damaged_is_made_again(empty_cache: Path) -> None
 def test_of_many_quantised_networks_the_last_ones_are_kept(
     empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "MOST_KEPT", 1)
+    monkeypatch.setattr(kept, "MOST_CACHED", 1)
     first, second = tiny_classifier(), tiny_classifier(seed=1)
     for model in (first, second):
         open_backend("openvino-int8", model, calibration=faces())

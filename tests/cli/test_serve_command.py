@@ -153,7 +153,7 @@ def test_weights_that_cannot_be_opened_end_the_server_with_a_sentence(tmp_path):
     [("0.0.0.0", None, True), ("0.0.0.0", "secret", False), ("127.0.0.1", None, False)],
 )
 def test_an_open_door_is_warned_of(serve, api_results, monkeypatch, host, token, warned):
-    monkeypatch.setattr(server, "serve_until_told", lambda app, listener: None)
+    monkeypatch.setattr(server, "serve_until_stopped", lambda app, listener: None)
     words = ["--token", token] if token else []
     code, _, err = serve("--results", api_results, "--port", 0, "--host", host, *words)
     assert code == 0

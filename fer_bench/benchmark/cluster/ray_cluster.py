@@ -128,7 +128,7 @@ def gpus_for(cluster: Cluster, device: str) -> float:
 
 
 def _imported(address: str) -> Any:
-    """The library, told first to send nothing anywhere and to let no other machine in."""
+    """The library, set first to send nothing anywhere and to let no other machine in."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address == LOCAL:
         # As on macOS and Windows, where Ray listens to the machine itself only.

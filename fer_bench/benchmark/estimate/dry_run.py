@@ -89,6 +89,7 @@ class _Here:
         return self.loaded[key]
 
     def sizes(self, spec: Spec) -> Sizes:
+        """What the run's data and results take."""
         dataset = self.dataset(spec)
         if dataset is None:
             network = network_of(spec) if isinstance(spec, RunSpec) else None
@@ -97,12 +98,14 @@ class _Here:
         return limited(sizes_of(dataset, self.images), spec.limit)
 
     def finished(self, spec: Spec) -> bool:
+        """Whether a whole run is stored already."""
         dataset = self.dataset(spec)
         if dataset is None or self.images is not None:
             return False
         return is_finished(self.store, spec, dataset)
 
     def rates(self, spec: RunSpec) -> Rates | None:
+        """How fast it goes, from stored runs or measured now; None where neither tells."""
         if self.on_measure is None:
             hardware = capture().hardware(self.device)
             return find_rates(spec, network_of(spec).flops, self.evidence, self.device, hardware)

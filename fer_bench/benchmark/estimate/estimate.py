@@ -89,6 +89,7 @@ class PlanEstimate:
 
     @property
     def device_seconds(self) -> float:
+        """All runs one after the other; those without an estimate count as 0."""
         return math.fsum(run.seconds or 0.0 for run in self.runs)
 
     @property
@@ -101,6 +102,7 @@ class PlanEstimate:
 
     @property
     def price(self) -> float | None:
+        """Of all devices for the whole time, in the currency of `price_per_hour`."""
         if self.price_per_hour is None:
             return None
         return self.wall_seconds / 3600 * self.workers * self.price_per_hour

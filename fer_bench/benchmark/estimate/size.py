@@ -62,6 +62,7 @@ class Disk:
 
     @property
     def stays(self) -> int:
+        """Bytes that are still on the disk after the run."""
         return self.features + self.weights + self.predictions + self.record
 
 

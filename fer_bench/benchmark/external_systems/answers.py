@@ -56,7 +56,7 @@ def score(
     return record
 
 
-def beside_others(store: ResultsStore, run: StoredRun) -> list[PairedResult]:
+def compare_with_others(store: ResultsStore, run: StoredRun) -> list[PairedResult]:
     """A run against every other finished run of the same data, the best of them first.
 
     Runs without predictions are left out.

@@ -184,7 +184,11 @@ def make_tracker(name: str, run: Followed) -> Tracker:
 
 
 def check_trackers(names: tuple[str, ...]) -> None:
-    """Raises FerBenchError for an unknown tracker, or one whose package is missing."""
+    """Refuses trackers that are not to be had.
+
+    Raises:
+        FerBenchError: an unknown one, or one whose package is missing.
+    """
     for name in names:
         if name not in TRACKERS:
             raise FerBenchError(f"unknown tracker {name!r:.80}: {suggest(name, TRACKERS)}")

@@ -58,12 +58,12 @@ class Tracking:
     def listen(self, progress: Progress) -> Progress:
         """A `Progress` that tells `progress` everything and the trackers each epoch."""
 
-        def told(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        def report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
             if stage == "epochs":
                 self.log({k: v for k, v in figures.items() if k != "epoch"}, done)
             progress(stage, done, total, figures)
 
-        return told if self.trackers else progress
+        return report if self.trackers else progress
 
     def conclude(self, record: RunRecord) -> None:
         """The finished run's metrics, at its last epoch."""

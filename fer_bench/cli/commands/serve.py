@@ -33,7 +33,7 @@ def serve(
         typer.Option(help="Origin whose pages may call the server; may be given several times."),
     ] = None,
     max_queue: Annotated[
-        int, typer.Option(min=1, help="Requests at work or waiting; one more is told to wait.")
+        int, typer.Option(min=1, help="Requests at work or waiting; one more is refused.")
     ] = 64,
     max_mb: Annotated[float, typer.Option(min=0.001, help="Size of a request, megabytes.")] = 16,
     time_limit: Annotated[float, typer.Option(min=0.1, help="Seconds for a request.")] = 30,
@@ -56,7 +56,7 @@ def serve(
     curl -F files=@photo.jpg http://127.0.0.1:8010/v1/predict
     """
     from fer_bench.api.app import create_app
-    from fer_bench.api.server import LOOPBACK, address_of, listen, serve_until_told
+    from fer_bench.api.server import LOOPBACK, address_of, listen, serve_until_stopped
     from fer_bench.api.settings import ServeSettings
     from fer_bench.settings import Settings
 
@@ -84,4 +84,4 @@ def serve(
             print_json({"address": address, "run": run, "pid": os.getpid()})
             sys.stdout.flush()
         err.print(f"serving at {address}; Ctrl-C ends it", markup=False)
-        serve_until_told(app, listener)
+        serve_until_stopped(app, listener)

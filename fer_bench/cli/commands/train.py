@@ -243,8 +243,8 @@ def report(
             line += f", not comparable: {', '.join(record.not_comparable_because)}"
         err.print(line, markup=False)
     look = "streamlit run app.py"
-    if beside := _with_shipped(store):
-        look = f"FER_BENCH_RESULTS={shlex.quote(beside)} {look}"
+    if places := _with_shipped(store):
+        look = f"FER_BENCH_RESULTS={shlex.quote(places)} {look}"
     err.print(f"records in {shown_place(store.root)}", markup=False, soft_wrap=True)
     say_step(look)
 

@@ -80,7 +80,11 @@ def is_min_white(image: Image.Image) -> bool:
 
 
 def require_readable(image: Image.Image) -> None:
-    """Raises UnsupportedKind for Pillow's image of a TIFF that Pillow itself reads wrong."""
+    """Refuses Pillow's image of a TIFF that Pillow itself reads wrong.
+
+    Raises:
+        UnsupportedKind: it is one.
+    """
     tags = getattr(image, "tag_v2", {})
     deep = max(read_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1))) > 8
     if deep and tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == PLANAR:

@@ -23,6 +23,10 @@ def is_visible(name: str) -> bool:
 
 
 def require_size(size: int) -> None:
-    """Raises OSError for a file that is too large to be read."""
+    """Refuses a file of too many bytes.
+
+    Raises:
+        OSError: more than `MAX_FILE_BYTES`.
+    """
     if size > MAX_FILE_BYTES:
         raise OSError(TOO_LARGE)

@@ -18,6 +18,10 @@ class TooLarge(ValueError):
 
 
 def require_size(size: tuple[int, int]) -> None:
-    """Raises TooLarge for a (width, height) of more than `MAX_PIXELS`."""
+    """Refuses a picture (width, height) of too many pixels.
+
+    Raises:
+        TooLarge: more than `MAX_PIXELS`.
+    """
     if size[0] * size[1] > MAX_PIXELS:
         raise TooLarge(f"{size[0]}x{size[1]}")

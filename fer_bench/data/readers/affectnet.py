@@ -25,9 +25,9 @@ from fer_bench.data.parts import part_of
 from fer_bench.data.readers.folder import (
     class_numbers,
     class_samples,
+    given_names,
     numeric_classes,
     present,
-    said_names,
     with_parts,
 )
 from fer_bench.data.readers.images import Sample, read_images
@@ -62,7 +62,7 @@ class FolderReader(Reader):
         if named and not tables:
             return True
         numbered = bool(numeric_classes(names))
-        return numbered and published_by(said_names(names, source)) == "affectnet"
+        return numbered and published_by(given_names(names, source)) == "affectnet"
 
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = open_tree(source)
@@ -70,7 +70,7 @@ class FolderReader(Reader):
             numbers = how.classes or PUBLISHED["affectnet"]
             samples, left_out = _annotated(tree, numbers)
         else:
-            numbers = class_numbers(tree, how, published_by(said_names(tree.names, source)))
+            numbers = class_numbers(tree, how, published_by(given_names(tree.names, source)))
             samples, left_out = class_samples(tree.names, source.name, AFFECTNET, numbers)
         return read_images(
             tree,
@@ -104,7 +104,7 @@ def _annotated(tree: Tree, numbers: Numbering) -> tuple[list[Sample], list[LeftO
             samples.append(Sample(id=name, name=name, label=label, part=part))
         else:
             left_out.append(LeftOut(id=name, reason=_no_label(number)))
-    require_fit(seen, numbers, tree.path.name, told=numbers is not PUBLISHED["affectnet"])
+    require_fit(seen, numbers, tree.path.name, is_given=numbers is not PUBLISHED["affectnet"])
     return with_parts(samples, left_out, tree.path.name)
 
 
@@ -148,7 +148,7 @@ class CsvReader(Reader):
             for file in files
             for row in _rows(tree.path / file)
         ]
-        require_fit(seen, numbers, source.name, told=how.classes is not None)
+        require_fit(seen, numbers, source.name, is_given=how.classes is not None)
         samples = [s for s in found if isinstance(s, Sample)]
         left_out = [s for s in found if isinstance(s, LeftOut)]
         data = read_images(

@@ -103,7 +103,7 @@ class CsvReader(Reader):
             images.append(
                 resize_plain(pixels, (how.image_size, how.image_size)) if how.image_size else pixels
             )
-        require_fit(seen, numbers, source.name, told=how.classes is not None)
+        require_fit(seen, numbers, source.name, is_given=how.classes is not None)
         if not kept:
             why = f"; the first, {left_out[0].id}: {left_out[0].reason}" if left_out else ""
             raise FerBenchError(f"no row of {source.name} is an image with a label{why}")

@@ -89,7 +89,7 @@ def numeric_classes(names: Sequence[str]) -> set[int]:
     return {int(f) for f in folders} if all(map(is_count, folders)) else set()
 
 
-def said_names(names: Sequence[str], source: Path) -> list[str]:
+def given_names(names: Sequence[str], source: Path) -> list[str]:
     """The names that may tell which data set it is: the source's, and of images' folders."""
     parents = {n.rpartition("/")[0] for n in names if "/" in n and is_image(n)}
     return [source.stem if source.is_file() else source.name, *parents]
@@ -136,10 +136,10 @@ def class_numbers(tree: Tree, how: Reading, published: str | None) -> Numbering:
                 "no numbers: leave it out"
             )
         return {}
-    told = how.classes if how.classes is not None else read_classes(tree)
-    if told is not None:
-        require_fit(Counter(seen), told, tree.path.name, told=True)
-        return {n: told.get(n, str(n)) for n in seen}
+    numbering = how.classes if how.classes is not None else read_classes(tree)
+    if numbering is not None:
+        require_fit(Counter(seen), numbering, tree.path.name, is_given=True)
+        return {n: numbering.get(n, str(n)) for n in seen}
     if published is None or not is_whole(seen, published):
         raise ask_for_classes(seen, tree.path.name)
     return {n: PUBLISHED[published][n] for n in seen}
@@ -361,7 +361,7 @@ class FolderReader(Reader):
 
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = open_tree(source)
-        numbers = class_numbers(tree, how, published_by(said_names(tree.names, source)))
+        numbers = class_numbers(tree, how, published_by(given_names(tree.names, source)))
         found, left_out = class_samples(tree.names, source.name, ORDER, numbers)
         emotions = present(found, ORDER)
         return read_images(

@@ -30,7 +30,7 @@ from fer_bench.data.journal import SUFFIX, Journal
 from fer_bench.data.readers.registry import Reading
 from fer_bench.errors import FerBenchError
 
-#: The side that images of differing sizes are resized to unless told otherwise.
+#: The side that images of differing sizes are resized to unless another is given.
 DEFAULT_SIZE = 224
 #: Images that share a longer side are resized too: no recipe wants more than this.
 MAX_SIDE = 1024

@@ -17,7 +17,7 @@ from fer_bench.data.numbering import (
     published_by,
     require_fit,
 )
-from fer_bench.data.readers.folder import class_numbers, class_samples, numeric_classes, said_names
+from fer_bench.data.readers.folder import class_numbers, class_samples, given_names, numeric_classes
 from fer_bench.data.readers.images import Sample, read_images
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.emotions import RAFDB
@@ -42,7 +42,7 @@ class RafDbReader(Reader):
         lists = [n for n in tree.names if n.rsplit("/", 1)[-1] == LIST_FILE]
         if lists:
             numbers = how.classes or PUBLISHED["rafdb"]
-            samples, left_out = _listed(tree, lists[0], numbers, told=how.classes is not None)
+            samples, left_out = _listed(tree, lists[0], numbers, is_given=how.classes is not None)
         else:
             sure = "rafdb" if _is_rafdb(tree.names, source) else None
             numbers = class_numbers(tree, how, sure)
@@ -64,7 +64,7 @@ def _is_rafdb(names: Sequence[str], source: Path) -> bool:
     """Whether the files have the authors' names, or the folders the data set's."""
     files = [n.rsplit("/", 1)[-1] for n in names if is_image(n)]
     own = sum(bool(OWN_FILE.fullmatch(f)) for f in files) * 2 > len(files)
-    said = published_by(said_names(names, source))
+    said = published_by(given_names(names, source))
     return said == "rafdb" or (own and said is None)
 
 
@@ -74,7 +74,7 @@ def _part_in_name(file: str) -> str | None:
 
 
 def _listed(
-    tree: Tree, list_name: str, numbers: Numbering, *, told: bool
+    tree: Tree, list_name: str, numbers: Numbering, *, is_given: bool
 ) -> tuple[list[Sample], list[LeftOut]]:
     """Samples by the authors' list: lines `train_00001.jpg 5`."""
     try:
@@ -100,5 +100,5 @@ def _listed(
         else:
             label = RAFDB.index(emotion)
             samples.append(Sample(id=file, name=name, label=label, part=part))
-    require_fit(seen, numbers, list_name.rsplit("/", 1)[-1], told=told)
+    require_fit(seen, numbers, list_name.rsplit("/", 1)[-1], is_given=is_given)
     return samples, left_out

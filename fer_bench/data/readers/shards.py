@@ -102,7 +102,7 @@ def samples_of(found: Iterable[Labelled | LeftOut], names: Numbering | None, sou
             reason = f"labelled {said!r:.40}, which is no emotion"
             left_out.append(LeftOut(id=one.name, reason=reason))
     if names is not None:
-        require_fit(seen, names, source.name, told=True)
+        require_fit(seen, names, source.name, is_given=True)
     samples, left_out = with_parts(samples, left_out, source.name)
     emotions = present(samples, ORDER)
     for place, sample in enumerate(relabelled(samples, ORDER, emotions)):

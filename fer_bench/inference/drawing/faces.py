@@ -215,10 +215,10 @@ def _panel(
     """Where a panel of this width and height is inside the image and hides nothing taken."""
     height, width = image.shape[:2]
     gap = max(size[0] // 16, 2)
-    beside, above = box.left - gap - size[0], box.top - gap - size[1]
+    to_left, above = box.left - gap - size[0], box.top - gap - size[1]
     for left, top in (
         (box.right + gap, box.top),
-        (beside, box.top),
+        (to_left, box.top),
         (box.left, box.bottom + gap),
         (box.left, above),
     ):

@@ -95,7 +95,11 @@ def load_picture(picture: Picture) -> NDArray[np.uint8]:
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
-    """Raises FerBenchError unless an array is an image, uint8 `(H, W)` or `(H, W, 3)`."""
+    """Refuses an array that is no image, uint8 `(H, W)` gray or `(H, W, 3)` RGB.
+
+    Raises:
+        FerBenchError: another type or shape, or no pixels.
+    """
     right = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
     if image.dtype != np.uint8 or not right or 0 in image.shape:
         raise FerBenchError(

@@ -58,7 +58,7 @@ class Lines:
         self._file = file
 
     def write(self, result: FileResult) -> None:
-        if result.error is not None:  # told on stderr
+        if result.error is not None:  # named on stderr
             return
         place = str(result.path).encode("utf-8", "backslashreplace").decode()
         if result.time_s is not None:

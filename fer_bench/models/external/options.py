@@ -86,10 +86,12 @@ def options_for(path: Path, given: Mapping[str, Option]) -> ExternalOptions:
         FerBenchError: a YAML file that cannot be read, an unknown key (near ones are named), or a
             value that does not fit.
     """
-    beside = [file for suffix in (".yaml", ".yml") if (file := path.with_suffix(suffix)).is_file()]
-    if len(beside) > 1:
+    next_to = [file for suffix in (".yaml", ".yml") if (file := path.with_suffix(suffix)).is_file()]
+    if len(next_to) > 1:
         raise FerBenchError(
-            f"{beside[0]} and {beside[1].name} both describe {path.name}: keep one of them"
+            f"{next_to[0]} and {next_to[1].name} both describe {path.name}: keep one of them"
         )
-    stated = load_yaml(ExternalOptions, beside[0]).model_dump(exclude_unset=True) if beside else {}
+    stated = (
+        load_yaml(ExternalOptions, next_to[0]).model_dump(exclude_unset=True) if next_to else {}
+    )
     return validate(ExternalOptions, stated | dict(given), f"options of {path.name}")

@@ -16,6 +16,8 @@ EXPORTS, EXPORTS_VERSION = "exports.json", 1
 
 
 class ExportedFile(Part):
+    """One file of an export."""
+
     name: str = Field(description="without its folder")
     bytes: int
     sha256: str

@@ -110,7 +110,7 @@ def read_human_lines(roots: Iterable[Path], dataset: str) -> list[HumanLine]:
 
 
 def human_line(roots: Iterable[Path], record: RunRecord) -> HumanLine | None:
-    """The line that a run's test images have, told by the data's fingerprint.
+    """The line that a run's test images have, known by the data's fingerprint.
 
     Raises:
         FerBenchError: a damaged file.

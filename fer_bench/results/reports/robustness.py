@@ -1,6 +1,6 @@
-"""How a run bears corrupted faces: `robustness.json` next to its record.
+"""How a run does on corrupted faces: `robustness.json` next to its record.
 
-Measured on the split that a report names, the test split unless told otherwise: these numbers are
+Measured on the split that a report names, the test split unless it names another: these numbers are
 reported and select nothing. Neither checkpoints nor recipes may be chosen by them.
 """
 

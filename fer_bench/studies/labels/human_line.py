@@ -155,7 +155,7 @@ def measure_run(
     counts = voted[list(CHOICES)].to_numpy(dtype=np.int64)
     majority = _majority_of_others(counts)
     answer = _choice_numbers(pd.Series(np.array(emotions)[probabilities.argmax(axis=1)]))
-    by_face = _beside_votes(probabilities, answer, counts, emotions)
+    by_face = _vote_scores(probabilities, answer, counts, emotions)
     per_emotion = by_face.groupby(voted["label"].to_numpy()).mean()
     judged = counts * (majority >= 0)
     same = (judged * (majority == answer[:, None])).sum()
@@ -172,7 +172,7 @@ def _figures(means: pd.Series[float]) -> dict[str, float | None]:
     return {str(name): None if np.isnan(v) else float(v) for name, v in means.items()}
 
 
-def _beside_votes(
+def _vote_scores(
     probabilities: NDArray[np.float64],
     answer: NDArray[np.int64],
     counts: NDArray[np.int64],

@@ -25,7 +25,7 @@ VARIABLE = "FER_BENCH_HISTORY"
 #: As many of the newest entries are shown.
 SHOWN = 12
 #: Longest side of a kept picture, pixels.
-KEPT_SIDE = 1280
+STORED_SIDE = 1280
 ON, KEPT, SAID = "history-on", "history-kept", "history-said"
 
 
@@ -113,7 +113,7 @@ def _keep(
         run = next(iter(result.analyses))
         table = face_table([result], emotions)
         rows = [{str(k): v for k, v in row.dropna().items()} for _, row in table.iterrows()]
-        image = drawn(result, treatment, run, emotions[run], KEPT_SIDE)
+        image = drawn(result, treatment, run, emotions[run], STORED_SIDE)
         history.add(result.picture.name, image, rows)
         kept.add(mark)
 

@@ -190,8 +190,8 @@ def ask_for_adjustment() -> Adjustment:
         brightness = st.slider("Brightness", -100, 100, format="%d %%", key="brightness")
         contrast = st.slider("Contrast", -100, 100, format="%d %%", key="contrast")
         rotation = st.slider("Rotation", -180, 180, format="%d°", key="rotation")
-        left, right = _kept_part("Keep from left to right", "kept-width")
-        top, bottom = _kept_part("Keep from top to bottom", "kept-height")
+        left, right = _cropped_shares("Keep from left to right", "kept-width")
+        top, bottom = _cropped_shares("Keep from top to bottom", "kept-height")
         st.button("Reset", icon=":material/restart_alt:", on_click=reset_adjustment)
     try:
         return Adjustment(
@@ -205,7 +205,7 @@ def ask_for_adjustment() -> Adjustment:
         return Adjustment()
 
 
-def _kept_part(name: str, key: str) -> tuple[float, float]:
+def _cropped_shares(name: str, key: str) -> tuple[float, float]:
     """Shares cut away at a range slider's two ends."""
     kept = st.slider(name, 0, 100, format="%d %%", key=key)
     first, last = cast(tuple[int, int], kept)  # as in `SLIDERS`, which it starts from

@@ -101,7 +101,7 @@ class VideoJob:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether it was told to end early."""
+        """Whether it was asked to end early."""
         return self._state.cancelled.is_set()
 
     def cancel(self) -> None:

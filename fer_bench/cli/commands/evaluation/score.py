@@ -78,7 +78,7 @@ def score(
 
     Example: python -m fer_bench score answers.csv --data fer2013.zip --name "their model"
     """
-    from fer_bench.benchmark import beside_others
+    from fer_bench.benchmark import compare_with_others
     from fer_bench.benchmark import score as score_predictions
     from fer_bench.config import validate
     from fer_bench.specs.run import DataSpec, ExternalSpec
@@ -106,7 +106,7 @@ def score(
     spec = validate(ExternalSpec, values, f"the external system {name or predictions.stem!r}")
     dataset = open_source(data_source(data), votes_file, rows_file).load(asked, complete=False)
     record = score_predictions(store, predictions, spec, dataset)
-    others = beside_others(store, store.find(record.id))
+    others = compare_with_others(store, store.find(record.id))
     if as_json:
         document = record.model_dump(mode="json", include={"name", "spec", "metrics"})
         document |= {"comparable": record.comparable, "temperature": record.temperature}
