@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fer_bench.benchmark.plan import Source
+from fer_bench.benchmark.seen_images import seen_images
+from fer_bench.data.dataset import FaceDataset
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.results.reports.robustness import RobustnessReport, add_robustness, read_robustness
 from fer_bench.results.reports.transfer import TransferResult, add_transfer, read_transfer
@@ -30,8 +32,8 @@ def robustness_of_run(
     What else is given: as `studies.robustness.evaluate.measure_robustness`.
 
     Raises:
-        FerBenchError: no weights next to the record, data that do not fit, an unknown corruption,
-            or a `robustness.json` that cannot be read or written.
+        FerBenchError: no weights next to the record, data that do not fit or were seen, an unknown
+            corruption, or a `robustness.json` that cannot be read or written.
         RunFailed: the model's logits are not finite.
     """
     names = chosen_corruptions(corruptions)
@@ -39,7 +41,7 @@ def robustness_of_run(
     record = run.require_record()
     report = measure_robustness(
         load_run_model(run),
-        source.load_for(record.spec),
+        _unseen(run, source, split),
         corruptions=names,
         split=split,
         seed=seed,
@@ -66,8 +68,8 @@ def transfer_of_run(
     Other arguments: as `studies.robustness.transfer.measure_transfer`.
 
     Raises:
-        FerBenchError: no weights next to the record, data that do not fit (the results before these
-            are stored), or a `transfer.json` that cannot be read or written.
+        FerBenchError: no weights next to the record, data that do not fit or were seen (the results
+            before these are stored), or a `transfer.json` that cannot be read or written.
         RunFailed: the model's logits are not finite.
     """
     read_transfer(run.folder)
@@ -77,7 +79,7 @@ def transfer_of_run(
     for source in sources:
         result = measure_transfer(
             model,
-            source.load_for(record.spec),
+            _unseen(run, source, split),
             record.dataset,
             split=split,
             limit=limit,
@@ -88,3 +90,15 @@ def transfer_of_run(
         add_transfer(run.folder, result)
         found.append(result)
     return found
+
+
+def _unseen(run: StoredRun, source: Source, split: Split) -> FaceDataset:
+    """Data to try a run on.
+
+    Raises:
+        FerBenchError: the run was trained on, or chosen by, images of their test split.
+    """
+    dataset = source.load_for(run.require_record().spec)
+    if split == "test":
+        seen_images([run], dataset)
+    return dataset

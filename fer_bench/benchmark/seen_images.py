@@ -50,15 +50,13 @@ def seen_images(others: Sequence[StoredRun], dataset: FaceDataset) -> tuple[Hash
     Raises:
         FerBenchError: one of them was trained on images of this test split, or chosen by them.
     """
-    test = dataset.hashes[dataset.clean_test]
     parts, silent = [_own(dataset)], []
     for run in others:
         seen = _seen_by(run, dataset, frozenset())
         if seen is None:
             silent.append(run.name)
             continue
-        met = int(np.isin(test, seen).sum())
-        if met:
+        if met := _met(seen, dataset):
             raise FerBenchError(
                 f"run {run.name} was trained on, or chosen by, {met:,} of the "
                 f"{dataset.split_sizes()['test']:,} test images of {dataset.source} (protocol "
@@ -67,6 +65,19 @@ def seen_images(others: Sequence[StoredRun], dataset: FaceDataset) -> tuple[Hash
             )
         parts.append(seen)
     return np.unique(np.concatenate(parts)), silent
+
+
+def n_seen(run: StoredRun, dataset: FaceDataset) -> int:
+    """How many test images of data a run was trained on or chosen by, beyond those of `test_clean`.
+
+    0 where nobody knows.
+    """
+    seen = _seen_by(run, dataset, frozenset())
+    return 0 if seen is None else _met(seen, dataset)
+
+
+def _met(seen: Hashes, dataset: FaceDataset) -> int:
+    return int(np.isin(dataset.hashes[dataset.clean_test], seen).sum())
 
 
 def as_file(seen: Hashes) -> bytes:

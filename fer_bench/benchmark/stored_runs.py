@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fer_bench import distributed
 from fer_bench.benchmark.plan import Source, as_source
+from fer_bench.benchmark.seen_images import n_seen
 from fer_bench.evaluation.evaluate import evaluate as measure
 from fer_bench.evaluation.tta import tta_of
 from fer_bench.inference.classifier import load_run_model
@@ -21,6 +22,8 @@ class EvaluationReport:
 
     Attributes:
         limit: at most so many images of it, evenly spread; None for all.
+        n_seen: test images that the run was trained on or chosen by under another split, so that
+            this is no test of it; `clean` leaves out those of this data's train and val alone.
     """
 
     run: str
@@ -30,6 +33,7 @@ class EvaluationReport:
     clean: Metrics | None
     emotions: tuple[str, ...]
     tta: str
+    n_seen: int = 0
 
 
 def evaluate_run(
@@ -76,6 +80,7 @@ def evaluate_run(
         clean=found.get(f"test_clean{suffix}"),
         emotions=model.emotions,
         tta=views,
+        n_seen=n_seen(run, dataset) if split == "test" else 0,
     )
 
 

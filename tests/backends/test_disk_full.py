@@ -8,9 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import damage_examples as examples
 import numpy as np
@@ -25,6 +27,7 @@ from robustness_fixtures import make_robustness, make_transfer
 from fer_bench import settings
 from fer_bench.backends.export import export as exporting
 from fer_bench.backends.export.openvino import OpenVinoFiles
+from fer_bench.backends.export.tflite import TfliteFile
 from fer_bench.backends.export.verify import Faces
 from fer_bench.backends.onnx import OnnxFile
 from fer_bench.cli import main
@@ -125,16 +128,25 @@ def record_export(folder: Path, number: int) -> None:
     add_export(folder, export.model_copy(update={"format": f"onnx{number}"}))
 
 
-def export(folder: Path, number: int) -> None:
+def export(folder: Path, number: int, format: str = "onnx") -> None:
+    """The conversions take long and are not tested here; TFLite's converter may not be installed.
+
+    What stands for it writes its file as that does.
+    """
     model = examples.tiny_network()
     faces = Faces(images=examples.DRAWN.images, source="synthetic")
     metadata = describe(model, run=f"run-{number}")
-    with pytest.MonkeyPatch.context() as patch:  # the conversion takes long and is not tested here
+    written = SimpleNamespace(export=lambda path: Path(path).write_bytes(b"TFL3" * 99))
+    converter = SimpleNamespace(convert=lambda *_: written)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "litert_torch", converter)
+        patch.setattr(TfliteFile, "open", lambda *_: None)
         patch.setattr(OnnxFile, "convert", lambda *_: {".onnx": examples.onnx_file()})
         patch.setattr(OnnxFile, "read_metadata", lambda *_: metadata)
         patch.setattr(exporting, "compare_file", lambda *_: (None, None))
         patch.setattr(exporting, "Export", lambda **_: None)
-        exporting.export_model(model, folder / "model.onnx", "onnx", metadata=metadata, faces=faces)
+        out = folder / f"model.{format}"
+        exporting.export_model(model, out, format, metadata=metadata, faces=faces)
 
 
 def report(kind: type[Csv] | type[JsonLines], folder: Path, number: int) -> None:
@@ -175,6 +187,7 @@ WRITERS: dict[str, Callable[[Path, int], None]] = {
     "transfer": measure_transfer,
     "exports.json": record_export,
     "an export": export,
+    "a TFLite export": lambda folder, number: export(folder, number, "tflite"),
     "a CSV": lambda folder, number: report(Csv, folder, number),
     "JSON lines": lambda folder, number: report(JsonLines, folder, number),
     "an annotated image": annotate,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from test_starting import SYNTHETIC, run, spec_of
 
-from fer_bench.benchmark import Runner, specify, specify_ensemble
+from fer_bench.benchmark import Runner, Source, evaluate_run, specify, specify_ensemble
+from fer_bench.benchmark.generalization import robustness_of_run, transfer_of_run
 from fer_bench.benchmark.seen_images import seen_images
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.store import SEEN, ResultsStore, StoredRun
+from fer_bench.specs.run import DataSpec
 from fer_bench.types import SPLITS
 
 TRAIN, VAL, TEST = range(3)
@@ -55,6 +57,26 @@ def test_test_images_that_the_other_run_has_seen_are_refused(
     expected = rf"{first.name} was trained on, or chosen by, 4 of the 4 test images"
     with pytest.raises(FerBenchError, match=expected):
         seen_images([first], other)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swapped(Source):
+    """Data whose test images were trained on."""
+
+    def load(self, spec: DataSpec, *, complete: bool = True) -> FaceDataset:
+        limited = spec.model_copy(update={"limit": 8})  # as the run was
+        return swapped(super().load(limited, complete=complete), TRAIN)
+
+
+def test_a_finished_run_is_not_tried_on_what_it_has_seen(first: StoredRun) -> None:
+    store, own = ResultsStore(first.folder.parent.parent), Swapped(data="synthetic")
+    assert evaluate_run(store, first.name, own).n_seen == 4
+    assert evaluate_run(store, first.name, own, split="train").n_seen == 0
+    assert evaluate_run(store, first.name, SYNTHETIC).n_seen == 0
+    for measure in (lambda: transfer_of_run(first, [own]), lambda: robustness_of_run(first, own)):
+        with pytest.raises(FerBenchError, match="trained on, or chosen by, 4 of the 4 test images"):
+            measure()
+    assert transfer_of_run(first, [SYNTHETIC])[0].own_data
 
 
 def test_a_start_that_saw_the_test_images_fails_the_run(first: StoredRun, tmp_path: Path) -> None:

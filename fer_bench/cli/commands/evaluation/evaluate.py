@@ -155,10 +155,17 @@ def evaluate(
         about_run = {"run": report.run, "split": report.split, "limit": limit}
         document = about_run | found.model_dump(mode="json")
         document |= {"accuracy_clean": clean, "emotions": report.emotions, "tta": report.tta}
+        document["n_seen"] = report.n_seen
         print_json(document)
         return
     counted = images_measured(found.n, report.limit)
     _print(f"{report.run} on {report.split}: {counted}", found, clean)
+    if report.n_seen:
+        err.print(
+            f"warning: {report.n_seen:,} of these test images were trained on, or chosen by, in "
+            "this run: this is no test of it",
+            markup=False,
+        )
     on = f" --data {shlex.quote(data)}" if data else ""
     say_next(f"robustness {shlex.quote(run)}{on}", store)
 
