@@ -14,4 +14,5 @@ if DATA is None:
         print(why)
         DATA = "synthetic"
 TINY = DATA == "synthetic"
+EPOCHS = 12 if TINY else None  # of a full training; else the recipe's
 print("drawn faces" if TINY else Path(DATA).name)

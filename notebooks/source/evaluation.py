@@ -24,6 +24,7 @@ else:
         "resnet18",
         DATA,
         recipe="demo",
+        epochs=EPOCHS,
         pretraining="none",
         model_options={"tiny": True},
         results=RESULTS,

@@ -32,6 +32,7 @@ for mode, recipe in RECIPES.items():
             DATA,
             mode=mode,
             recipe=recipe,
+            epochs=EPOCHS if mode == "full" else None,
             pretraining="none" if TINY else "imagenet",
             model_options={"tiny": True} if TINY else None,
             results=RESULTS,

@@ -37,6 +37,7 @@ for seed in (0, 1):
             "resnet18",
             DATA,
             recipe=str(RESULTS / f"{name}.yaml"),
+            epochs=EPOCHS,
             pretraining="none" if TINY else "imagenet",
             model_options={"tiny": True} if TINY else {"input_size": 64},
             seed=seed,

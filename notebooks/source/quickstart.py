@@ -43,6 +43,7 @@ for mode, recipe in (("frozen", "frozen-20"), ("full", "demo" if TINY else "fine
         DATA,
         mode=mode,
         recipe=recipe,
+        epochs=EPOCHS if mode == "full" else None,
         pretraining="none",
         model_options=options,
         results=RESULTS,
