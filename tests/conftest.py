@@ -52,6 +52,9 @@ FUZZ = ("fuzz",)
 
 # Read when torch is first imported, here and in the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Each of the many processes that tests start would compile the project anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Ray's workers are nice to others by 15: beside a busy machine they would never end.
 os.environ.update(RAY_worker_niceness="0")
 
@@ -60,12 +63,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--damaged", type=int, default=0, help="damaged inputs of each kind to read")
 
 
+def listed(path: Path, places: tuple[str, ...]) -> bool:
+    return any(path.relative_to(HERE).is_relative_to(place) for place in places)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where `pytest` leaves out what is slow, it need not import it either."""
+    default = config.option.markexpr == "not slow and not fuzz"
+    return True if default and listed(collection_path, SLOW + FUZZ) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks tests by where they are: what is not for every run of `pytest` stands in a list."""
     for item in items:
-        place = item.path.relative_to(HERE)
         for mark, places in (("slow", SLOW), ("fuzz", FUZZ)):
-            if any(place.is_relative_to(listed) for listed in places):
+            if listed(item.path, places):
                 item.add_marker(mark)
     # The longest file begins, so that no process ends long after the others.
     items.sort(key=lambda item: item.path.name != "test_notebook.py")

@@ -214,7 +214,7 @@ def test_a_precision_that_the_recipe_contradicts_is_refused(tmp_path):
 
 
 def test_an_interrupted_run_says_so_and_resumes_to_the_same_metrics(tmp_path):
-    spec = tiny_spec("resnet18", epochs=2)
+    spec = tiny_spec("resnet18", epochs=2, limit=40)
     # `auto` is measured for each store by itself, and need not come out alike on a busy machine.
     exact = spec.recipe.model_copy(update={"precision": "fp32"})
     spec = spec.model_copy(update={"recipe": exact})
@@ -270,7 +270,7 @@ def test_a_subset_is_marked_as_not_comparable(tmp_path):
 
 def test_a_checkpoint_of_other_settings_is_not_resumed(tmp_path):
     store = ResultsStore(tmp_path)
-    spec = tiny_spec(epochs=2)
+    spec = tiny_spec(epochs=2, limit=40)
 
     def kill(stage, done, total, figures):
         if stage == "epochs":

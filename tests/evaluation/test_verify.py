@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 Pair = tuple[RunRecord, pd.DataFrame]
 
 
+@functools.cache
 def honest() -> Pair:
     """A record with prediction sets, and predictions with those of test-time augmentation."""
     table = make_predictions()

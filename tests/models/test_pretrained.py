@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from argparse import Namespace
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -173,11 +174,17 @@ def test_a_local_state_dict_fills_the_backbone(name: str, tmp_path: Path) -> Non
         assert started.provenance.weights == "local file"
 
 
+PREFIXES = ("", "module.", "_orig_mod.", "model.", "module.backbone.")
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "model_ema", "teacher", "params")
 
 
-@table("prefix", ["", "module.", "_orig_mod.", "model.", "module.backbone."])
-@table("wrappers", [(), *((w,) for w in WRAPPERS), ("model", "state_dict")])
+@table(
+    ("wrappers", "prefix"),
+    [
+        *product([(), ("model",), ("model", "state_dict")], PREFIXES),
+        *product([(wrapper,) for wrapper in WRAPPERS if wrapper != "model"], ("", "model.")),
+    ],
+)
 def test_what_training_scripts_save_is_opened(
     wrappers: tuple[str, ...], prefix: str, tmp_path: Path
 ) -> None:

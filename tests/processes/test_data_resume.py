@@ -30,7 +30,9 @@ from fer_bench.data import cache
 from fer_bench.data.readers import images
 from fer_bench.data.journal import Journal
 from fer_bench.data.load import read_source
+from fer_bench.storage import cache_dir
 
+TORN = {"append": "images.npy", "add": "decoding.journal"}
 source, name, when, number = sys.argv[1:]
 owner = {"append": cache.ArrayFile, "add": Journal}.get(name, cache)
 original, calls = getattr(owner, name), []
@@ -39,8 +41,9 @@ def dying(*given):
     calls.append(given)
     if len(calls) == int(number):
         if when == "torn":
-            given[0]._file.write(b"12345678 {")
-            given[0]._file.flush()
+            (file,) = cache_dir().rglob(".unfinished-*/" + TORN[name])
+            with file.open("ab") as torn:
+                torn.write(b"12345678 {")
         if when == "after":
             original(*given)
         os.kill(os.getpid(), signal.SIGKILL)

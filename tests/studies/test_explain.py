@@ -92,7 +92,7 @@ def test_every_model_is_explained_at_the_size_of_the_face(
     name: str, shape: tuple[int, ...]
 ) -> None:
     classifier = classifier_of(small(name))
-    heats = [explain(classifier, noise(*shape), emotion) for emotion in FER2013]
+    heats = [explain(classifier, noise(*shape), emotion) for emotion in FER2013[::3]]
     for heat in heats:
         assert (heat.dtype, heat.shape) == (np.float32, shape[:2])
         assert heat.min() >= 0

@@ -287,9 +287,12 @@ def test_without_a_camera_the_page_leads_to_pictures(page: AppTest) -> None:
     assert "NotAllowedError" not in texts(page)  # said when it happens
 
 
-def test_a_camera_that_falls_silent_is_explained(page: AppTest, video: Video) -> None:
+def test_a_camera_that_falls_silent_is_explained(
+    page: AppTest, video: Video, monkeypatch: pytest.MonkeyPatch
+) -> None:
     camera = play(page, video)
-    camera.session._clock = lambda: time.monotonic() + 60
+    silent = replace(camera.session.stats(), fps=0.0)
+    monkeypatch.setattr(camera.session, "stats", lambda: silent)
     page.run()
     assert "The camera sends nothing any more" in page.warning[0].value
 
