@@ -68,7 +68,7 @@ def open_store(url: str, what: str) -> tuple[Any, str]:
         raise FerBenchError(
             f"cannot open {what} at {shown(url)}: {reason(error)}; expected a folder, or a URL "
             "such as s3://bucket/lab whose fsspec package is installed "
-            "(`pip install -r requirements-scale.txt`)"
+            "(pip install 'fer-bench[scale]')"
         ) from None
     return files, root.rstrip("/")
 

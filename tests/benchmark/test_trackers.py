@@ -297,7 +297,7 @@ def test_unknown_and_missing_trackers_are_refused_at_the_start(monkeypatch):
     with pytest.raises(FerBenchError, match=r"unknown tracker 'mlfow': did you mean 'mlflow'\?"):
         Runner(store=ResultsStore(Path("none")), trackers=("mlfow",))
     monkeypatch.setattr("fer_bench.benchmark.trackers.services.find_spec", lambda name: None)
-    with pytest.raises(FerBenchError, match=r"package wandb: pip install -r requirements-scale"):
+    with pytest.raises(FerBenchError, match=r"package wandb: pip install \'fer-bench\[scale\]\'"):
         Runner(store=ResultsStore(Path("none")), trackers=("wandb",))
 
 

@@ -136,9 +136,7 @@ def _imported(address: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise FerBenchError(
-            "Ray is not installed: `pip install -r requirements-scale.txt`"
-        ) from None
+        raise FerBenchError("Ray is not installed: pip install 'fer-bench[scale]'") from None
     return ray
 
 

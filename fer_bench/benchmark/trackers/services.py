@@ -194,8 +194,7 @@ def check_trackers(names: tuple[str, ...]) -> None:
             raise FerBenchError(f"unknown tracker {name!r:.80}: {suggest(name, TRACKERS)}")
         if find_spec(name) is None:
             raise FerBenchError(
-                f"tracking with {name} needs the package {name}: "
-                "pip install -r requirements-scale.txt"
+                f"tracking with {name} needs the package {name}: pip install 'fer-bench[scale]'"
             )
 
 

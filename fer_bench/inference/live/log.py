@@ -8,14 +8,16 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.live.overlay import Overlay, TrackedFace
+
+if TYPE_CHECKING:  # the window of `live` shows no table
+    import pandas as pd
 
 #: Rows of a session's log; with 7 emotions about 30 MB, an hour of one face at 28 analyses/s.
 LOG_ROWS = 100_000
@@ -96,6 +98,8 @@ class SessionLog:
 
     def table(self) -> pd.DataFrame:
         """As `LiveSession.log`."""
+        import pandas as pd
+
         with self._lock:
             rows, dropped = list(self._rows), self._dropped
         table = pd.DataFrame({name: [getattr(row, name) for row in rows] for name in FIXED})
@@ -106,6 +110,8 @@ class SessionLog:
 
     def timeline(self, now: float) -> pd.DataFrame:
         """As `LiveSession.timeline`."""
+        import pandas as pd
+
         with self._lock:
             points = [point for point in self._points if now - point.time <= TIMELINE_S]
         rows = [(point.time - now, *face) for point in points for face in point.faces]
@@ -122,6 +128,8 @@ class SessionLog:
 
 def _by_emotion(rows: Sequence[tuple[tuple[str, ...], NDArray[np.floating]]]) -> pd.DataFrame:
     """One column per emotion, NaN in rows of models that do not know it."""
+    import pandas as pd
+
     columns: dict[str, NDArray[np.float64]] = {}
     for emotions in dict.fromkeys(emotions for emotions, _ in rows):
         places = [i for i, (known, _) in enumerate(rows) if known == emotions]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
@@ -23,7 +22,9 @@ from fer_bench.inference.live.log import ErrorLog, Rate, SessionLog
 from fer_bench.inference.live.overlay import Overlay, TrackedFace, draw_overlay
 from fer_bench.inference.predictor import Predictor
 
-if TYPE_CHECKING:  # torch loads only when a network is opened
+if TYPE_CHECKING:  # tables load only when they are asked for, torch when a network is opened
+    import pandas as pd
+
     from fer_bench.inference.classifier import FaceClassifier
 
 __all__ = ["LiveSession", "LiveSettings", "LiveStats", "Percentiles", "TrackedFace"]
