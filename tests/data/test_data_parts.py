@@ -8,12 +8,13 @@ import pytest
 from data_fixtures import class_files, csv_row, encoded, face, put, write_csv, zipped
 from table_fixtures import table
 
+from fer_bench.benchmark.plan import as_source
 from fer_bench.data.check import check
 from fer_bench.data.load import load_dataset, read_source
 from fer_bench.data.notes import data_notes
 from fer_bench.data.parts import part_of
 from fer_bench.errors import FerBenchError
-from fer_bench.specs.run import Protocol
+from fer_bench.specs.run import DataSpec, Protocol
 
 EMOTIONS = ("happy", "sad")
 
@@ -190,6 +191,10 @@ def test_what_is_decided_for_the_splits_is_said(
     source = put(tmp_path / "x", tree(*folders, per_class=20))
     dataset = load_dataset(source, protocol=protocol, val_share=share, complete=False)
     assert data_notes(dataset) == ([f"x {note}"] if note else [])
+    if note:  # from Python it is a warning
+        spec = DataSpec(protocol=protocol, val_share=share)
+        with pytest.warns(UserWarning, match=f"^x {note}$"):
+            as_source(source).load(spec, complete=False)
 
 
 def test_a_share_for_val_that_leaves_nothing_to_train_on_is_refused(tmp_path: Path) -> None:

@@ -108,6 +108,28 @@ def test_the_split_is_named_by_the_shard_or_its_folder(names: list[str], tmp_pat
     assert sorted(parts) == ["test"] * 4 + ["train"] * 4 + ["val"] * 4
 
 
+@pytest.mark.parametrize(
+    ("names", "unclear"),
+    [
+        (["gallery-000", "gallery-001", "probe-000"], "'gallery-000.tar', 'probe-000.tar'"),
+        (["a/000", "b/000", "b/001"], "'a/000.tar', 'b/000.tar'"),
+        (["000000", "000001", "000002"], None),
+        (["faces-00000-of-00002", "faces-00001-of-00002"], None),
+        (["a", "b", "c", "d", "e"], None),
+    ],
+)
+def test_shards_that_no_word_explains_are_refused(
+    names: list[str], unclear: str | None, tmp_path: Path
+) -> None:
+    for place, name in enumerate(names):
+        shard(tmp_path / "tars" / f"{name}.tar", 2 * place, ["happy", "sad"])
+    if unclear is None:
+        assert set(read_source(tmp_path / "tars").parts.tolist()) == {""}
+    else:
+        with pytest.raises(FerBenchError, match=f"these name no split: {unclear}; rename"):
+            read_source(tmp_path / "tars")
+
+
 def test_one_tar_is_a_source_with_the_splits_of_its_folders(tmp_path: Path) -> None:
     files = {}
     for n, part in enumerate(["train", "train", "val", "test"]):

@@ -263,12 +263,17 @@ def _require_understood(placed: Sequence[_Placed], source: str) -> None:
     """
     unclear = _unclear_above(placed) or _unclear_within(placed)
     if unclear:
-        shown = ", ".join(map(repr, sorted(unclear)[:6])) + (" …" if len(unclear) > 6 else "")
-        raise FerBenchError(
-            f"the classes of {source} stand in several folders, of which these name no split: "
-            f"{shown}; rename them train, val and test, leave out what is none of them, or give "
-            "the one folder that is meant"
-        )
+        raise not_understood(unclear, source)
+
+
+def not_understood(unclear: Collection[str], source: str) -> FerBenchError:
+    """The error for folders or shards that may be splits and that no word explains."""
+    shown = ", ".join(map(repr, sorted(unclear)[:6])) + (" …" if len(unclear) > 6 else "")
+    return FerBenchError(
+        f"the classes of {source} stand in several folders or shards, of which these name no "
+        f"split: {shown}; rename them train, val and test, leave out what is none of them, or give "
+        "the one that is meant"
+    )
 
 
 def _unclear_above(placed: Sequence[_Placed]) -> set[str]:

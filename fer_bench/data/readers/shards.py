@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +20,14 @@ from fer_bench.data.numbering import (
     require_fit,
 )
 from fer_bench.data.parts import part_of
-from fer_bench.data.readers.folder import ORDER, present, relabelled, with_parts
+from fer_bench.data.readers.folder import (
+    FEW,
+    ORDER,
+    not_understood,
+    present,
+    relabelled,
+    with_parts,
+)
 from fer_bench.data.readers.images import Sample
 from fer_bench.emotions import canonical
 from fer_bench.errors import FerBenchError
@@ -103,12 +111,28 @@ def samples_of(found: Iterable[Labelled | LeftOut], names: Numbering | None, sou
             left_out.append(LeftOut(id=one.name, reason=reason))
     if names is not None:
         require_fit(seen, names, source.name, is_given=True)
+    _require_understood(samples, source.name)
     samples, left_out = with_parts(samples, left_out, source.name)
     emotions = present(samples, ORDER)
     for place, sample in enumerate(relabelled(samples, ORDER, emotions)):
         samples[place] = sample  # in place: there may be millions
     numbering = {n: name for n, name in (names or {}).items() if n in seen}
     return Named(samples=samples, left_out=left_out, emotions=emotions, numbering=numbering)
+
+
+def _require_understood(samples: list[Sample], source: str) -> None:
+    """Shards of a few names, numbers aside, may be splits: never pooled where none says which.
+
+    Raises:
+        FerBenchError: `gallery-000.tar` next to `probe-000.tar`.
+    """
+    if any(sample.part for sample in samples):
+        return
+    shards = {sample.name.rpartition("/")[0] for sample in samples}
+    kinds = {re.sub(r"\d+", "", shard): shard for shard in sorted(shards, reverse=True)}
+    unclear = [name for name in kinds.values() if not is_emotion(name.rpartition("/")[2])]
+    if 2 <= len(unclear) <= FEW:
+        raise not_understood(unclear, source)
 
 
 def _unnamed(label: int | str, source: Path) -> FerBenchError:
