@@ -49,7 +49,7 @@ DRAWN = """() => document.querySelector('[data-testid="stDataFrame"] canvas td')
     && performance.now() / 1000"""
 SWITCH = """() => {
     window.clicked = performance.now();
-    document.querySelector('[data-testid="stCheckbox"] input').click();
+    document.querySelector('input[aria-label="Average over seeds"]').click();
 }"""
 #: Averaged over seeds, the table has a column that it did not have before.
 SWITCHED = """() => [...document.querySelectorAll('[data-testid="stDataFrame"] canvas th')]

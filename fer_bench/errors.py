@@ -20,7 +20,7 @@ EXTRAS = {
         "uvicorn",
     ),
     "fast": ("nncf", "onnx", "onnxruntime", "onnxscript", "openvino"),
-    "explain": ("cleanlab", "pytorch_grad_cam"),
+    "explain": ("cleanlab",),
     "scale": ("mlflow", "ray", "s3fs", "tensorboard", "wandb"),
 }
 

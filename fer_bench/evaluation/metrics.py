@@ -6,12 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    confusion_matrix,
-    log_loss,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import expected_calibration_error
@@ -84,6 +78,8 @@ def macro_roc_auc(labels: NDArray[np.int64], probabilities: NDArray[np.float64])
 
     Class by class, because scikit-learn's `multi_class="ovr"` refuses two-class models.
     """
+    from sklearn.metrics import roc_auc_score  # slow to import, and who reads records needs none
+
     n_classes = probabilities.shape[1]
     if np.unique(labels).size < n_classes:
         return None
@@ -144,6 +140,8 @@ def compute_metrics(
     Raises:
         FerBenchError: no images, shapes that do not fit, or rows that are no probabilities.
     """
+    from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+
     _check(labels, probabilities, emotions)
     exact: NDArray[np.float64] = probabilities.astype(np.float64)
     exact /= exact.sum(1, keepdims=True)

@@ -13,7 +13,6 @@ from fer_bench.errors import FerBenchError
 from fer_bench.results.parse import read_predictions
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import PREDICTIONS, StoredRun
-from fer_bench.studies.labels.annotators import votes_table
 from fer_bench.studies.labels.label_errors import likely_errors
 from fer_bench.studies.labels.leakage import Leakage, leakage
 from fer_bench.ui.data import SYNTHETIC
@@ -39,7 +38,8 @@ def suspects(run: StoredRun) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the votes …")
 def _votes(source: str) -> pd.DataFrame | None:
-    from fer_bench.data.readers.ferplus_votes import find_vote_counts
+    from fer_bench.data.readers.ferplus_votes import find_vote_counts  # brings OpenCV
+    from fer_bench.studies.labels.annotators import votes_table
 
     found = find_vote_counts(source)
     return None if found is None else votes_table(found)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import threading
 
 import numpy as np
@@ -319,12 +317,3 @@ def test_the_overlay_is_the_face_where_nothing_is_hot(shape: tuple[int, ...]) ->
 def test_a_heat_map_of_another_size_is_refused() -> None:
     with pytest.raises(FerBenchError, match=r"face's size \(4, 5\), got \(5, 4\)"):
         overlay_heat(noise(4, 5), np.zeros((5, 4), np.float32))
-
-
-def test_the_library_is_imported_only_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pytorch_grad_cam", None)  # its import would fail
-    spec = importlib.util.find_spec("fer_bench.studies.explain.heat_map")
-    fresh = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fresh)
-    with pytest.raises(FerBenchError, match=r"pip install 'fer-bench\[explain\]'"):
-        fresh.explain(classifier_of(small("keras_cnn")), noise(48, 48))

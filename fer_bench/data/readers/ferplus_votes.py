@@ -8,9 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.data.load import find_sibling_file, load_source
-from fer_bench.data.readers.fer2013_rows import rows_of
-from fer_bench.data.readers.ferplus import ROWS_FILE, VOTES_FILE, apply_votes, read_votes
 from fer_bench.emotions import FERPLUS
 from fer_bench.types import Progress, silent
 
@@ -45,6 +42,11 @@ def find_vote_counts(
         FerBenchError: a source that cannot be read, votes that do not belong to it, or Kaggle's
             files without a table of their rows.
     """
+    # They bring OpenCV, which whoever only names these votes can spare.
+    from fer_bench.data.load import find_sibling_file, load_source
+    from fer_bench.data.readers.fer2013_rows import rows_of
+    from fer_bench.data.readers.ferplus import ROWS_FILE, VOTES_FILE, apply_votes, read_votes
+
     loaded = load_source(source, progress=progress)
     data = loaded.data
     if loaded.path is None or (data.name != "fer2013" and votes_file is None):

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest, ttest_ind_from_stats
-from sklearn.metrics import cohen_kappa_score
 
 #: Resamples of a paired bootstrap; the ends of a 95 % interval then stay within some 0.03 of its
 #: standard error from run to run of the bootstrap.
@@ -28,6 +26,8 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     Args:
         only_a, only_b: images that only A, or only B, names rightly. Without any the p-value is 1.
     """
+    from scipy.stats import binomtest  # as below: half of the leaderboard's imports, unused there
+
     discordant = only_a + only_b
     return float(binomtest(only_a, discordant, 0.5).pvalue) if discordant else 1.0
 
@@ -59,6 +59,8 @@ def welch(a: ArrayLike, b: ArrayLike) -> float | None:
         a, b: float `(n,)`, a number per seed. None with fewer than two on a side, or without
             spread.
     """
+    from scipy.stats import ttest_ind_from_stats
+
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if min(len(first), len(second)) < 2 or (np.ptp(first) == 0 and np.ptp(second) == 0):
         return None
@@ -149,6 +151,8 @@ def agreement(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[float, float]
         a, b: int64 `(N,)`. Kappa (Cohen 1960, doi 10.1177/001316446002000104, scikit-learn's) is 1
             for the same answers everywhere, 0 for agreement by chance, and may be negative.
     """
+    from sklearn.metrics import cohen_kappa_score
+
     same = float((a == b).mean())
     # With one class alone kappa is 0 / 0; the same answers everywhere are full agreement.
     return same, float(cohen_kappa_score(a, b)) if same < 1 else 1.0

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_bench.data.preprocess import to_input
-from fer_bench.errors import FerBenchError, extra_needed, suggest
+from fer_bench.errors import FerBenchError, suggest
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.files.images import check_image
 from fer_bench.models.classifier import Classifier
@@ -72,12 +72,7 @@ def explain(
 def _explained(
     model: Classifier, crop: NDArray[np.uint8], emotion: int | None, name: str
 ) -> NDArray[np.float32]:
-    """As `explain`; hooks are left on the model."""
-    # Slow to import (it brings matplotlib), and only this function needs it.
-    with extra_needed():
-        from pytorch_grad_cam import HiResCAM
-        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
+    """As `explain`, of a model that nobody else uses."""
     # Gradients flow from the pixels, so that frozen weights are explained as well.
     x = to_input(crop[None], model.input_spec).requires_grad_()
     if emotion is None:
@@ -92,12 +87,37 @@ def _explained(
     height, width = crop.shape[:2]
     heats = []
     for found in _find_maps(model, x, name):
-        # A copy, for an in-place activation that follows would write into the map.
-        as_map = _tokens_to_map if _is_token_norm(found.layer) else Tensor.clone
-        heat = HiResCAM(model, [found.layer], as_map)(x, [ClassifierOutputTarget(emotion)])[0]
+        heat = _hirescam(model, found.layer, x, emotion)
         resized = cv2.resize(_inset(heat, found.margin), (width, height))
         heats.append(np.asarray(np.clip(resized, 0, 1), np.float32))
     return _sharpened(*heats)
+
+
+def _hirescam(model: Classifier, layer: nn.Module, x: Tensor, emotion: int) -> NDArray[np.float32]:
+    """What each place of a layer's map adds to an emotion's logit: as large as `x`, in [0, 1].
+
+    The sum over channels of activation times gradient; what speaks against the emotion is 0.
+    """
+    as_map = _tokens_to_map if _is_token_norm(layer) else Tensor.clone
+    maps: list[Tensor] = []
+    gradients: list[Tensor] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        # A copy, for an in-place activation that follows would write into the map.
+        maps.append(as_map(output).detach())
+        output.register_hook(lambda gradient: gradients.append(as_map(gradient)))
+
+    handle = layer.register_forward_hook(note)
+    torch.autograd.grad(model(x)[0, emotion], x)
+    handle.remove()
+    heat = np.maximum((gradients[-1] * maps[0])[0].numpy().sum(0), 0)
+    return _stretched(cv2.resize(_stretched(heat), (x.shape[-1], x.shape[-2])))
+
+
+def _stretched(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """From 0 to 1."""
+    heat = heat - heat.min()
+    return np.asarray(heat / (1e-7 + heat.max()), np.float32)
 
 
 def _sharpened(
