@@ -63,10 +63,10 @@ EXPERIMENT_COLUMNS = {
     "seeds": st.column_config.NumberColumn("Seeds"),
     "accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT, help="Mean over seeds"),
     "accuracy_sd": st.column_config.NumberColumn(
-        "± sd", format="%.2f %%", help="Sample standard deviation over seeds"
+        "± sd", format=PERCENT, help="Sample standard deviation over seeds"
     ),
     "macro_f1": st.column_config.NumberColumn("Macro F1", format=PERCENT, help="Mean over seeds"),
-    "macro_f1_sd": st.column_config.NumberColumn("± sd ", format="%.2f %%"),
+    "macro_f1_sd": st.column_config.NumberColumn("± sd ", format=PERCENT),
 }
 EXPERIMENT_PAIR_COLUMNS = {
     "a": st.column_config.TextColumn("Experiment", width=240, pinned=True),

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from fer_bench import distributed
 from fer_bench.errors import RunFailed
-from fer_bench.formatting import time_left
+from fer_bench.formatting import interval, percent, three_decimals, time_left
 
 if TYPE_CHECKING:
     from fer_bench.results.record import Metrics, RunRecord
@@ -114,15 +114,14 @@ def say_step(line: str) -> None:
 
 def print_scores(title: str, found: Metrics, clean: float | None) -> None:
     """Metrics of some images; `clean` is the accuracy on those that stand in no other split."""
-    from fer_bench.formatting import three_decimals
-
-    low, high = found.accuracy_ci95
     out.print(title, markup=False)
-    out.print(f"accuracy          {found.accuracy:.2%}  (95 %: {low:.2%} to {high:.2%})")
+    out.print(
+        f"accuracy          {percent(found.accuracy)}  (95 %: {interval(*found.accuracy_ci95)})"
+    )
     if clean is not None:
-        out.print(f"on clean images   {clean:.2%}")
-    out.print(f"macro F1          {found.macro_f1:.3f}")
-    out.print(f"balanced accuracy {found.balanced_accuracy:.2%}")
+        out.print(f"on clean images   {percent(clean)}")
+    out.print(f"macro F1          {percent(found.macro_f1)}")
+    out.print(f"balanced accuracy {percent(found.balanced_accuracy)}")
     out.print(f"calibration error {three_decimals(found.ece)}")
 
 
@@ -133,14 +132,14 @@ def print_reasons(record: RunRecord) -> None:
 
 
 def _epoch_line(figures: Mapping[str, float]) -> str:
-    shown = [
-        ("train loss", "train_loss", "{:.3f}"),
-        ("train", "train_accuracy", "{:.1%}"),
-        ("val", "val_accuracy", "{:.1%}"),
-        ("", "images_per_second", "{:,.0f} images/s"),
+    shown: list[tuple[str, str, Callable[[float], str]]] = [
+        ("train loss", "train_loss", "{:.3f}".format),
+        ("train", "train_accuracy", percent),
+        ("val", "val_accuracy", percent),
+        ("", "images_per_second", "{:,.0f} images/s".format),
     ]
     return "  ".join(
-        f"{name} {form.format(figures[key])}".strip() for name, key, form in shown if key in figures
+        f"{name} {form(figures[key])}".strip() for name, key, form in shown if key in figures
     )
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_bench.cli.console import err
+from fer_bench.formatting import percent
 
 if TYPE_CHECKING:
     from fer_bench.benchmark.cluster.ray_sweep import News
@@ -111,7 +112,7 @@ def _cells(row: _Row) -> tuple[str, ...]:
         news.node,
         row.state + again,
         f"{news.epoch}/{news.epochs}" if news.epochs else "",
-        f"{news.val_accuracy:.1%}" if news.val_accuracy is not None else "",
+        percent(news.val_accuracy) if news.val_accuracy is not None else "",
         "" if seconds is None else f"{seconds // 60:.0f}:{seconds % 60:02.0f}",
     )
 

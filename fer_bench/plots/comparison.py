@@ -9,6 +9,7 @@ from typing import Literal
 import pandas as pd
 import plotly.graph_objects as go
 
+from fer_bench.formatting import percent
 from fer_bench.plots.network import MOST_TICKS, TITLES
 from fer_bench.plots.style import ACCENT, GRAY, GRID, finish, label, model_colour, shortened
 from fer_bench.types import Quantity
@@ -135,7 +136,7 @@ def agreement_heat_map(matrix: pd.DataFrame) -> go.Figure:
             figure.add_annotation(
                 x=second,
                 y=first,
-                text=f"{cells[row, column]:.1%}",
+                text=percent(cells[row, column]),
                 showarrow=False,
                 font={"size": 12},
             )

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
+from fer_bench.formatting import percent
 from fer_bench.plots.style import GRID, emotion_colour, finish, label
 
 
@@ -88,10 +89,10 @@ def per_class_bars(per_class: pd.DataFrame, metric: str, title: str) -> go.Figur
             x=per_class["emotion"].map(label),
             y=per_class[metric],
             marker_color=[emotion_colour(e) for e in per_class["emotion"]],
-            text=[f"{v:.0%}" for v in per_class[metric]],
+            text=per_class[metric].map(percent),
             textposition="outside",
             cliponaxis=False,
-            hovertemplate="%{x}: %{y:.2%}<extra></extra>",
+            hovertemplate="%{x}: %{y:.1%}<extra></extra>",
         )
     )
     finish(figure, height=320, y_title=title, legend=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
+from fer_bench.formatting import percent
 from fer_bench.plots.style import GRID, emotion_colour, finish, label
 
 
@@ -24,10 +25,10 @@ def probability_bars(probabilities: Mapping[str, float]) -> go.Figure:
             y=names,
             orientation="h",
             marker={"color": [emotion_colour(e) for e in probabilities], "cornerradius": 4},
-            text=[f"{value:.1%}" for value in values],
+            text=list(map(percent, values)),
             textposition="outside",
             cliponaxis=False,
-            hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+            hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
     )
     finish(figure, height=40 + 32 * len(names), legend=False)
@@ -62,7 +63,7 @@ def probability_pie(probabilities: Mapping[str, float]) -> go.Figure:
     )
     finish(figure, height=264, legend=False)
     figure.add_annotation(
-        text=f"<b>{label(best)}</b><br>{probabilities[best]:.0%}",
+        text=f"<b>{label(best)}</b><br>{percent(probabilities[best])}",
         showarrow=False,
         font={"size": 17},
     )

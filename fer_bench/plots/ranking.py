@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
+from fer_bench.formatting import NBSP, percent
 from fer_bench.plots.style import GRAY, finish, label, model_colour, shortened
 from fer_bench.results.summary import run_ids
 from fer_bench.results.titles import model_title
@@ -65,8 +66,8 @@ def accuracy_bars(
             customdata=np.column_stack(
                 [shown["title"].map(label), shown["ci_low"], shown["ci_high"], ids]
             ),
-            hovertemplate="%{customdata[0]}<br>%{x:.2%} "
-            "(%{customdata[1]:.2%} – %{customdata[2]:.2%})<extra></extra>",
+            hovertemplate="%{customdata[0]}<br>%{x:.1%} "
+            "(%{customdata[1]:.1%} – %{customdata[2]:.1%})<extra></extra>",
         )
     )
     finish(
@@ -140,12 +141,12 @@ def frozen_and_full(table: pd.DataFrame) -> go.Figure:
 
 
 def _with_accuracies(table: pd.DataFrame) -> dict[str, str]:
-    """Each model's title and, below it, its accuracies: `ResNet18`, `35 % → 52 %`."""
+    """Each model's title and, below it, its accuracies: `ResNet18`, `35.1 → 52.4 %`."""
     names = {}
     for model in table["model"].unique():
         own = table[table["model"] == model].set_index("mode")["test_accuracy"]
-        values = [f"{own[mode]:.0%}" for mode in MODE_BARS if mode in own]
-        names[model] = f"{model_title(model)}<br>{' → '.join(values)}"
+        values = [f"{own[mode] * 100:.1f}" for mode in MODE_BARS if mode in own]
+        names[model] = f"{model_title(model)}<br>{' → '.join(values)}{NBSP}%"
     return names
 
 
@@ -164,7 +165,7 @@ def _add_published(figure: go.Figure, published: pd.DataFrame) -> None:
         text=[
             f"{label(m)} ({d})" for m, d in zip(published["model"], published["date"], strict=True)
         ],
-        hovertemplate="%{text}<br>%{x:.2%}, as published; not measured here<extra></extra>",
+        hovertemplate="%{text}<br>%{x:.1%}, as published; not measured here<extra></extra>",
     )
 
 
@@ -173,7 +174,7 @@ def _add_voters(figure: go.Figure, voters: float) -> None:
         x=voters,
         line={"color": GRAY, "dash": "dash", "width": 1.5},
         annotation={
-            "text": f"one FER+ voter {voters:.1%}",
+            "text": f"one FER+ voter {percent(voters)}",
             "xanchor": "right",  # on a narrow screen there is no room to the right
             "yanchor": "bottom",
             "yref": "paper",
@@ -230,7 +231,7 @@ def accuracy_against(table: pd.DataFrame, cost: str, title: str, *, unit: str = 
                 (f"{si_unit(value)}{unit}", run)
                 for value, run in zip(rows[cost], run_ids(rows), strict=True)
             ],
-            hovertemplate="%{text}<br>%{y:.2%} at %{customdata[0]}<extra></extra>",
+            hovertemplate="%{text}<br>%{y:.1%} at %{customdata[0]}<extra></extra>",
         )
     front = shown[pareto_front(shown[cost], shown["test_accuracy"])]
     figure.add_scatter(

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from fer_bench.formatting import percent
 from fer_bench.plots.style import GRAY, broken, finish, label, model_colour, shortened
 
 #: Height of one bar with its gap, or of a name in a legend, and of a row of a matrix, pixels.
@@ -46,7 +47,7 @@ def robustness_bars(table: pd.DataFrame) -> go.Figure:
                 "thickness": 1.5,
             },
             customdata=shown["run"].map(label),
-            hovertemplate="%{customdata}<br>%{x:.2%} under corruptions<extra></extra>",
+            hovertemplate="%{customdata}<br>%{x:.1%} under corruptions<extra></extra>",
         )
     )
     figure.add_scatter(
@@ -55,7 +56,7 @@ def robustness_bars(table: pd.DataFrame) -> go.Figure:
         mode="markers",
         name="clean",
         marker={"symbol": "diamond", "size": 10, "color": GRAY},
-        hovertemplate="clean %{x:.2%}<extra></extra>",
+        hovertemplate="clean %{x:.1%}<extra></extra>",
     )
     height = FRAME_HEIGHT + BAR_HEIGHT * len(shown)
     finish(figure, height=height, x_title="Mean accuracy")
@@ -96,7 +97,7 @@ def severity_curves(table: pd.DataFrame) -> go.Figure:
                 "thickness": 1,
                 "width": 0,
             },
-            hovertemplate="severity %{x}: %{y:.2%}<extra>" + label(run) + "</extra>",
+            hovertemplate="severity %{x}: %{y:.1%}<extra>" + label(run) + "</extra>",
         )
         models.append(model)
     finish(figure, height=340 + BAR_HEIGHT * len(models), x_title="Severity", y_title="Accuracy")
@@ -136,7 +137,7 @@ def transfer_matrix(table: pd.DataFrame) -> go.Figure:
     values = cells.to_numpy(dtype=float)
     words = [
         [
-            "–" if np.isnan(value) else f"{value:.1%}{'<br>own' * ((run, data) in own)}"
+            "–" if np.isnan(value) else f"{percent(value)}{'<br>own' * ((run, data) in own)}"
             for data, value in zip(cells.columns, row, strict=True)
         ]
         for run, row in zip(cells.index, values, strict=True)
@@ -172,7 +173,7 @@ def _matrix(
             showscale=False,
             xgap=2,
             ygap=2,
-            hovertemplate="%{customdata}<br>%{z:.2%}<extra></extra>",
+            hovertemplate="%{customdata}<br>%{z:.1%}<extra></extra>",
             customdata=[[f"{row}, {column}" for column in columns] for row in rows],
         )
     )

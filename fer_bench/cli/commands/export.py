@@ -19,6 +19,7 @@ from fer_bench.cli.options import (
     open_source,
 )
 from fer_bench.errors import FerBenchError, suggest
+from fer_bench.formatting import percent
 
 if TYPE_CHECKING:
     from fer_bench.benchmark.export import ExportReport
@@ -173,14 +174,15 @@ def _print(report: ExportReport) -> None:
         lines.append(f"calibrated on  {export.calibration.n:,} faces, {export.calibration.faces}")
     lines += [
         f"compared on    {found.n:,} faces, {found.faces}",
-        f"same emotion   {found.top1_agreement:.2%}",
+        f"same emotion   {percent(found.top1_agreement)}",
         f"logits         differ by at most {found.max_logit_difference:.2g}",
         f"probabilities  differ by at most {found.max_probability_difference:.2g}",
     ]
     if export.accuracies:
         right = export.accuracies
         change = f"{100 * right.change:+.2f} points"
-        lines.append(f"accuracy       {right.exported:.2%}, PyTorch {right.pytorch:.2%} ({change})")
+        both = f"{percent(right.exported)}, PyTorch {percent(right.pytorch)}"
+        lines.append(f"accuracy       {both} ({change})")
     if report.recorded:
         lines.append(f"recorded in    {report.recorded}")
     out.print("\n".join(lines), markup=False)

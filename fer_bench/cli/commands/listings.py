@@ -11,6 +11,7 @@ import typer
 from fer_bench.cli.console import err, out, print_json, say_next
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, suggest
+from fer_bench.formatting import interval, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +105,7 @@ def published(
     for figure in figures:
         where = f"{figure.data}, {figure.protocol or 'split not stated'}"
         standing = {"no": "NOT REPRODUCED", "disputed": "disputed"}.get(figure.reproduced or "", "")
-        words = [f"{figure.accuracy:.2%}", where, f"{figure.model} ({figure.date})", standing]
+        words = [f"{percent(figure.accuracy)}", where, f"{figure.model} ({figure.date})", standing]
         out.print("  ".join(word for word in words if word), markup=False)
         out.print(
             f"       {figure.source}" + (f"  {figure.note}" if figure.note else ""), markup=False
@@ -236,7 +237,7 @@ def _fit_sets(store: ResultsStore, name: str, as_json: bool) -> None:
         covered = {one.kind: one.all.coverage for one in record.prediction_sets}
         rows.append({"run": run.id, "coverage": covered})
         if not as_json:
-            said = ", ".join(f"{kind} {value:.1%}" for kind, value in covered.items())
+            said = ", ".join(f"{kind} {percent(value)}" for kind, value in covered.items())
             out.print(f"{run.id}: {said} of the sets hold the true emotion", markup=False)
     if as_json:
         print_json(rows)
@@ -263,15 +264,10 @@ def _ranked(runs: Sequence[StoredRun], column: str) -> pd.DataFrame:
 
 
 def _line(row: dict[Hashable, Any]) -> str:
-    known = row["ci_low"] == row["ci_low"]
-    interval = f"{_percent(row['ci_low'])} – {_percent(row['ci_high'])}" if known else "–"
-    numbers = f"{_percent(row['test_accuracy']):>7}  {interval:>16}  "
-    numbers += f"{_percent(row['test_clean_accuracy']):>7}  {_percent(row['test_macro_f1']):>8}"
+    likely = interval(row["ci_low"], row["ci_high"])
+    numbers = f"{percent(row['test_accuracy']):>7}  {likely:>16}  "
+    numbers += f"{percent(row['test_clean_accuracy']):>7}  {percent(row['test_macro_f1']):>8}"
     remark = "" if row["comparable"] else f"  (not comparable: {row['why_not_comparable']})"
     if row["status"] != "done":
         remark += f"  [{row['status']}]"
     return f"{numbers}  {row['dataset']}/{row['run']}  {row['title']}{remark}"
-
-
-def _percent(value: float) -> str:
-    return "–" if value != value else f"{value:.2%}"

@@ -37,6 +37,7 @@ from fer_bench.cli.options import (
     parse_options,
 )
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import interval, percent
 
 if TYPE_CHECKING:
     from fer_bench.data.dataset import FaceDataset
@@ -237,8 +238,8 @@ def report(
         if test is None:
             err.print(f"{record.name}: {record.status}: {record.error}", markup=False)
             continue
-        low, high = test.accuracy_ci95
-        line = f"{record.name}: test {test.accuracy:.2%} (95 %: {low:.2%} to {high:.2%})"
+        likely = interval(*test.accuracy_ci95)
+        line = f"{record.name}: test {percent(test.accuracy)} (95 %: {likely})"
         if not record.comparable:
             line += f", not comparable: {', '.join(record.not_comparable_because)}"
         err.print(line, markup=False)

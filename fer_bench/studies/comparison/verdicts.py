@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fer_bench.formatting import how_many
+from fer_bench.formatting import how_many, percent
 from fer_bench.results.record import RunRecord
 from fer_bench.specs.run import EnsembleSpec, RunSpec
 from fer_bench.studies.comparison.compare import Comparison
@@ -128,7 +128,7 @@ def _seeds_verdict(comparison: Comparison, experiment: Experiment) -> str:
     """About the seeds of one experiment among themselves."""
     pairs = comparison.pairs
     least = min(pair.deciding_p for pair in pairs)
-    spread = f"{experiment.accuracy:.1%} ± {points(experiment.accuracy_sd or 0.0)} points"
+    spread = f"{percent(experiment.accuracy)} ± {points(experiment.accuracy_sd or 0.0)} points"
     corrected = f", Holm-corrected over {len(pairs)} pairs" if len(pairs) > 1 else ""
     evidence = f"{'smallest ' if len(pairs) > 1 else ''}McNemar {_p(least)}{corrected}"
     seeds = f"the {len(experiment.runs)} seeds of {experiment.name}"

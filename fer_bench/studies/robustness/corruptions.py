@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from fer_bench.data.cache import pixel_hashes
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import NBSP
 from fer_bench.registry import Entry, Registry
 
 #: 0 leaves an image as it is.
@@ -56,7 +57,7 @@ class Corruption:
 
     def describe(self, severity: int) -> str:
         """The level of a severity from 1 to 5 in words: `quality 25`."""
-        return self.words.format(self.levels[severity - 1])
+        return self.words.format(self.levels[severity - 1]).replace("%", f"{NBSP}%")
 
 
 def corrupt(images: Image, name: str, severity: int, seed: int = 0) -> Image:

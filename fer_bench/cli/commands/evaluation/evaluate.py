@@ -44,6 +44,7 @@ from fer_bench.cli.options import (
     parse_options,
 )
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import percent
 
 if TYPE_CHECKING:
     from fer_bench.benchmark import Source
@@ -213,6 +214,6 @@ def _print(title: str, found: Metrics, clean: float | None) -> None:
     print_scores(f"{title}, {found.n_left_out:,} left out", found, clean)
     for emotion, metrics in found.per_class.items():
         out.print(
-            f"  {emotion:<9} precision {metrics.precision:.3f}  recall {metrics.recall:.3f}  "
-            f"F1 {metrics.f1:.3f}  n {metrics.support:,}"
+            f"  {emotion:<9} precision {percent(metrics.precision):>7}  recall "
+            f"{percent(metrics.recall):>7}  F1 {percent(metrics.f1):>7}  n {metrics.support:,}"
         )

@@ -11,6 +11,7 @@ import typer
 from fer_bench.cli.console import err, out, print_json, say_next
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, suggest
+from fer_bench.formatting import percent, safe_csv
 
 if TYPE_CHECKING:
     from fer_bench.studies.comparison.compare import Comparison
@@ -67,7 +68,6 @@ def _images(split: str) -> ImageSet:
 
 
 def _save(comparison: Comparison, file: Path) -> None:
-    from fer_bench.formatting import safe_csv
     from fer_bench.storage import write_atomically
     from fer_bench.studies.comparison.tables import disagreements
 
@@ -104,12 +104,12 @@ def _print_runs(comparison: Comparison) -> None:
         comparison.names, comparison.accuracy, comparison.macro_f1, strict=True
     ):
         letter = comparison.letters[name]
-        out.print(f"{letter:<4}{accuracy:>8.2%}  {f1:>8.3f}  {name}", markup=False)
+        out.print(f"{letter:<4}{percent(accuracy):>8}  {percent(f1):>8}  {name}", markup=False)
     for one in comparison.experiments:
         if one.accuracy_sd is not None:
             out.print(
-                f"{'':4}{one.accuracy:>8.2%} ± {one.accuracy_sd:.2%} over {len(one.runs)} seeds  "
-                f"{one.name}",
+                f"{'':4}{percent(one.accuracy):>8} ± {percent(one.accuracy_sd)} over "
+                f"{len(one.runs)} seeds  {one.name}",
                 markup=False,
             )
 
@@ -121,15 +121,15 @@ def _print_pairs(comparison: Comparison) -> None:
     letters = comparison.letters
     out.print(
         f"\n{'':7}{'accuracy':>8}  {'95 %':>14}  {'macro F1':>8}  {'95 %':>14}  {'p':>7}  "
-        f"{'Holm p':>7}  {'alike':>6}  {'kappa':>5}"
+        f"{'Holm p':>7}  {'alike':>7}  {'kappa':>5}"
     )
     for pair in comparison.pairs:
         accuracy, f1 = pair.accuracy_difference * 100, pair.macro_f1_difference * 100
         out.print(
             f"{letters[pair.a]} - {letters[pair.b]}  "
-            f"{accuracy:>+8.2f}  {points_interval(pair.accuracy_interval):>14}  "
-            f"{f1:>+8.2f}  {points_interval(pair.macro_f1_interval):>14}  "
+            f"{accuracy:>+8.1f}  {points_interval(pair.accuracy_interval):>14}  "
+            f"{f1:>+8.1f}  {points_interval(pair.macro_f1_interval):>14}  "
             f"{pair.p:>7.2g}  {pair.p_holm:>7.2g}  "
-            f"{pair.same_answer:>6.1%}  {pair.kappa:>5.2f}",
+            f"{percent(pair.same_answer):>7}  {pair.kappa:>5.2f}",
             markup=False,
         )

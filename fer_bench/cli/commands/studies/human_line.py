@@ -19,6 +19,7 @@ from fer_bench.cli.options import (
     open_source,
 )
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import percent
 
 if TYPE_CHECKING:
     from fer_bench.results.reports.human_line import HumanLine
@@ -77,22 +78,18 @@ def _print(line: HumanLine) -> None:
     out.print(f"{line.protocol} test: {sentence(line)}\n", markup=False)
     out.print(f"  {'':<9} {'faces':>6}  voters give the label  one voter as the others")
     for emotion, one in line.per_emotion.items():
-        label, voter = _share(one.label_agreement), _share(one.one_voter)
+        label, voter = percent(one.label_agreement), percent(one.one_voter)
         out.print(f"  {emotion:<9} {one.faces:>6,}  {label:>21}  {voter:>23}", markup=False)
     if not line.models:
         return
     out.print(
         f"\n  as most voters  voters who agree  soft accuracy  KL (nats)  run   "
-        f"(best possible: {_share(line.best_expected_agreement)} of voters agree)"
+        f"(best possible: {percent(line.best_expected_agreement)} of voters agree)"
     )
     for run in sorted(line.models, key=lambda run: -run.expected_agreement):
         divergence = "–" if run.kl_divergence is None else f"{run.kl_divergence:.3f}"
         out.print(
-            f"  {_share(run.majority_agreement):>14}  {_share(run.expected_agreement):>16}  "
-            f"{_share(run.soft_accuracy):>13}  {divergence:>9}  {run.run}",
+            f"  {percent(run.majority_agreement):>14}  {percent(run.expected_agreement):>16}  "
+            f"{percent(run.soft_accuracy):>13}  {divergence:>9}  {run.run}",
             markup=False,
         )
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"

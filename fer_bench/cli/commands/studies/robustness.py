@@ -23,6 +23,7 @@ from fer_bench.cli.options import (
     data_source,
     open_source,
 )
+from fer_bench.formatting import images_measured, interval, percent
 
 if TYPE_CHECKING:
     from fer_bench.results.reports.robustness import RobustnessReport
@@ -85,26 +86,25 @@ def robustness(
 
 
 def _print_report(name: str, report: RobustnessReport) -> None:
-    from fer_bench.formatting import images_measured
     from fer_bench.studies.robustness.tables import severity_table
 
-    on, (low, high) = report.tested_on, report.mean_corruption_accuracy_ci95
+    on, mean = report.tested_on, percent(report.mean_corruption_accuracy)
     out.print(
         f"{name} on {on.split} of {on.name}: {images_measured(on.n, on.limit)}, "
         f"{on.n_left_out:,} left out",
         markup=False,
     )
-    out.print(f"clean accuracy            {report.clean.accuracy:.2%}")
+    out.print(f"clean accuracy            {percent(report.clean.accuracy)}")
     out.print(
-        f"mean corruption accuracy  {report.mean_corruption_accuracy:.2%}  "
-        f"(95 %: {low:.2%} to {high:.2%})"
+        f"mean corruption accuracy  {mean}  "
+        f"(95 %: {interval(*report.mean_corruption_accuracy_ci95)})"
     )
-    out.print(f"relative drop             {report.relative_drop:.2%}\n")
+    out.print(f"relative drop             {percent(report.relative_drop)}\n")
     table = severity_table(report)
     width = max(map(len, table.index))
     out.print(f"{'severity':<{width}}" + "".join(f"{column:>9}" for column in table.columns))
     for corruption, *rates in table.itertuples():
-        cells = "".join(f"{rate:>9.2%}" for rate in rates)
+        cells = "".join(f"{percent(rate):>9}" for rate in rates)
         out.print(f"{corruption:<{width}}{cells}", markup=False)
 
 
@@ -156,17 +156,16 @@ def transfer(
 
 
 def _print_result(name: str, result: TransferResult) -> None:
-    from fer_bench.formatting import images_measured
 
-    on, (low, high) = result.tested_on, result.accuracy_ci95
+    on, likely = result.tested_on, interval(*result.accuracy_ci95)
     own = ", the data it was trained on" if result.own_data else ""
     out.print(
         f"{name} on {on.split} of {on.source} ({on.name}{own}): {images_measured(on.n, on.limit)}, "
         f"{on.n_left_out:,} left out",
         markup=False,
     )
-    out.print(f"accuracy           {result.accuracy:.2%}  (95 %: {low:.2%} to {high:.2%})")
-    out.print(f"macro F1           {result.macro_f1:.3f}")
+    out.print(f"accuracy           {percent(result.accuracy)}  (95 %: {likely})")
+    out.print(f"macro F1           {percent(result.macro_f1)}")
     out.print(f"classes in common  {', '.join(result.classes)}", markup=False)
     for title, classes in (
         ("left out", result.classes_left_out),
