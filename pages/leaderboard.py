@@ -59,7 +59,9 @@ def main() -> None:
         show_all = not others.empty and st.toggle(
             "Show runs that are not comparable", value=ranked.empty, key="not-comparable"
         )
-    if ranked.empty:
+    if table.empty:
+        st.info("No run fits these filters: take one away.", icon=":material/filter_alt:")
+    elif ranked.empty:
         st.info(
             "No comparable run here: runs on synthetic data or on a part of the images are never "
             "ranked.",

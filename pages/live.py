@@ -159,7 +159,7 @@ def show_downloads(session: LiveSession, playing: bool) -> None:
 
 def show_ways_without_camera() -> None:
     with st.container(horizontal=True, gap="medium"):
-        st.caption("No camera?")
+        st.caption("No camera?", width="content")
         st.page_link("pages/image.py", label="Try an image", icon=":material/image:")
         st.page_link("pages/video.py", label="Try a clip", icon=":material/movie:")
 

@@ -58,9 +58,8 @@ def run_title(record: RunRecord) -> str:
     """A run in words, as short as its kind allows; not always different from another's."""
     spec = record.spec
     if isinstance(spec, EnsembleSpec):
-        words = [f"Ensemble {spec.title.replace('-', ' ')}" if spec.title else "Ensemble"]
-        words += [] if spec.title else [f"of {len(spec.ensemble)}"]
-        return ", ".join([" ".join(words), *_data_words(record)])
+        words = spec.title.split("-") if spec.title else ["of", str(len(spec.ensemble))]
+        return ", ".join([" ".join(["Ensemble", *map(model_title, words)]), *_data_words(record)])
     if isinstance(spec, ExternalSpec):
         return ", ".join(filter(None, [spec.external, spec.version, *_data_words(record)]))
     words = [model_title(spec.model), training_title(spec)]

@@ -94,7 +94,7 @@ def test_without_data_drawn_faces_are_compared_and_the_report_says_so(
         code, text, err = export("--format", "openvino", "--out", str(tmp_path / "model.xml"))
         assert code == 0, err
     assert f"{RUN} → model.xml and model.bin, openvino fp32, 9.4 MB" in text
-    assert "compared on    28 faces, synthetic\nsame emotion   100.00%\n" in text
+    assert "compared on    28 faces, synthetic\nsame emotion   100.0\N{NO-BREAK SPACE}%\n" in text
     assert "accuracy" not in text  # drawn faces say nothing about it
     assert [one.format for one in read_exports(results / "fer2013" / RUN)] == ["openvino"]
 

@@ -34,9 +34,9 @@ def test_an_epoch_ends_with_the_time_left_of_the_whole_training() -> None:
         progress("epochs", 4, 4, {"val_accuracy": 0.7})
     lines = [line.rstrip() for line in said.getvalue().splitlines() if line.startswith("epoch")]
     assert lines == [
-        "epoch 1/4  val 50.0%  3 min left",
-        "epoch 2/4  val 60.0%  2 h 0 min left",
-        "epoch 4/4  val 70.0%",
+        "epoch 1/4  val 50.0\N{NO-BREAK SPACE}%  3 min left",
+        "epoch 2/4  val 60.0\N{NO-BREAK SPACE}%  2 h 0 min left",
+        "epoch 4/4  val 70.0\N{NO-BREAK SPACE}%",
     ]
 
 

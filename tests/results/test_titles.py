@@ -40,7 +40,7 @@ SHIPPED = {
         ),
         (
             make_ensemble_record("with-emotionlens", {"a": 0.5, "b": 0.5}),
-            "Ensemble with emotionlens",
+            "Ensemble with EmotionLens",
         ),
         (make_ensemble_record("", {"a": 0.5, "b": 0.5}), "Ensemble of 2"),
     ],

@@ -18,6 +18,7 @@ from table_fixtures import table
 
 from fer_bench.emotions import EXPRESSIO
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import percent
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.summary import summary_table
 from fer_bench.studies.comparison import paired, tables
@@ -320,7 +321,7 @@ def test_seeds_of_one_model_cannot_be_told_apart(tmp_path: Path) -> None:
     assert one.accuracy == pytest.approx(row["test_accuracy"])
     assert one.accuracy_sd == pytest.approx(row["test_accuracy_sd"])
     assert one.macro_f1 == pytest.approx(row["test_macro_f1"])
-    assert f"{one.accuracy:.1%} ± {points(one.accuracy_sd)} points" in verdict(found)
+    assert f"{percent(one.accuracy)} ± {points(one.accuracy_sd)} points" in verdict(found)
     assert tables.experiment_pair_table(found).empty
 
 

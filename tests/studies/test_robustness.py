@@ -24,6 +24,7 @@ from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.evaluate import predict_probabilities
 from fer_bench.evaluation.metrics import compute_metrics
+from fer_bench.formatting import percent
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.weights import model_files
@@ -376,7 +377,7 @@ def test_the_command_writes_and_prints_the_report(
     code, out, err = fer(*words, "--corruptions", "jpeg,rotation", "--seed", "2")
     assert code == 0
     lines = out.splitlines()
-    assert lines[1] == f"clean accuracy            {report.clean.accuracy:.2%}"
+    assert lines[1] == f"clean accuracy            {percent(report.clean.accuracy)}"
     assert [line.split()[0] for line in lines[-3:]] == ["severity", "jpeg", "rotation"]
     assert f"in {store.find('default').folder / ROBUSTNESS}" in err
 

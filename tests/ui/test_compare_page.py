@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from fer_bench import plots
 from fer_bench.data.load import load_dataset
 from fer_bench.emotions import EXPRESSIO
+from fer_bench.formatting import percent
 from fer_bench.plots.style import MODEL_COLOURS
 from fer_bench.results.store import ResultsStore
 from fer_bench.studies.comparison import tables
@@ -215,7 +216,7 @@ def test_the_heat_map_writes_each_share(three: Sequence[pd.DataFrame]) -> None:
     figure = plots.agreement_heat_map(matrix)
     np.testing.assert_array_equal(figure.data[0].z, matrix)
     written = [note.text for note in figure.layout.annotations]
-    assert written[:2] == ["100.0%", f"{matrix.iloc[0, 1]:.1%}"]
+    assert written[:2] == ["100.0\N{NO-BREAK SPACE}%", percent(matrix.iloc[0, 1])]
 
 
 def test_validation_curves_stand_together_without_markup() -> None:

@@ -338,7 +338,7 @@ def test_the_figures_keep_the_emotions_order_and_colours() -> None:
     assert not ring.data[0].sort
     colours = (COLOURS["sad"], COLOURS["happy"], plots.emotion_colour("<b>"))
     assert bars.data[0].marker.color == ring.data[0].marker.colors == colours
-    assert ring.layout.annotations[0].text == "<b>happy</b><br>70%"
+    assert ring.layout.annotations[0].text == "<b>happy</b><br>70.0\N{NO-BREAK SPACE}%"
 
 
 def test_each_emotion_has_a_drawn_sample_and_adjustments_go_with_the_picture(trained: Path) -> None:

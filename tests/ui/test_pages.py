@@ -172,12 +172,14 @@ def test_filters_narrow_the_table(mixed: Path) -> None:
     app = open_page("leaderboard")
     app.multiselect(key="filter_model").set_value(["vgg16"]).run()
     assert app.dataframe[0].value["model"].tolist() == ["vgg16"]
+    app.toggle(key="tried").set_value(True).run()
+    assert "No run fits these filters" in texts(app)
 
 
 def test_runs_without_a_result_are_listed_with_their_sentence(mixed: Path) -> None:
     app = open_page("leaderboard")
     assert app.expander[-1].label == "Runs without a result (3)"
-    listed = app.dataframe[-1].value.set_index("Run")
+    listed = app.dataframe[-1].value.set_index("Id")
     assert listed["Status"].to_dict() == {
         "fer2013/broken": "unreadable",
         "fer2013/densenet121-full-finetune-5-s0": "interrupted",

@@ -234,7 +234,12 @@ def transfers() -> pd.DataFrame:
 def test_the_matrix_marks_own_data_and_leaves_the_rest_empty() -> None:
     figure = plots.transfer_matrix(transfers())
     words = [annotation.text for annotation in figure.layout.annotations]
-    assert words == ["70.0%<br>own", "80.0%", "–", "90.0%<br>own"]
+    assert words == [
+        "70.0\N{NO-BREAK SPACE}%<br>own",
+        "80.0\N{NO-BREAK SPACE}%",
+        "–",
+        "90.0\N{NO-BREAK SPACE}%<br>own",
+    ]
     assert list(figure.layout.xaxis.ticktext) == ["fer2013<br>test", "ckplus<br>test"]
     assert list(figure.layout.yaxis.ticktext) == ["fer2013/a<br>fer2013", "ckplus/b<br>ckplus"]
 
@@ -242,7 +247,7 @@ def test_the_matrix_marks_own_data_and_leaves_the_rest_empty() -> None:
 def test_a_matrix_of_own_data_alone_is_marked_too() -> None:
     figure = plots.transfer_matrix(transfers().query("own_data"))
     words = [annotation.text for annotation in figure.layout.annotations]
-    assert words == ["70.0%<br>own", "–", "–", "90.0%<br>own"]
+    assert words == ["70.0\N{NO-BREAK SPACE}%<br>own", "–", "–", "90.0\N{NO-BREAK SPACE}%<br>own"]
 
 
 def test_labels_cannot_carry_markup() -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from fer_bench.inference.detectors.base import Box
 
@@ -106,6 +105,8 @@ class Tracker:
         fits = np.array([[self._fit(box, track, now) for track in tracks] for box in boxes])
         if not fits.size:
             return []
+        from scipy.optimize import linear_sum_assignment  # a fifth of what START would wait for
+
         rows, columns = linear_sum_assignment(fits, maximize=True)
         return [
             (int(row), known[column])

@@ -105,7 +105,7 @@ def _hirescam(model: Classifier, layer: nn.Module, x: Tensor, emotion: int) -> N
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         # A copy, for an in-place activation that follows would write into the map.
         maps.append(as_map(output).detach())
-        output.register_hook(lambda gradient: gradients.append(as_map(gradient)))
+        output.register_hook(lambda g: gradients.append(as_map(g)))  # type: ignore[no-untyped-call]
 
     handle = layer.register_forward_hook(note)
     torch.autograd.grad(model(x)[0, emotion], x)

@@ -158,6 +158,7 @@ def _ask_for_sample() -> Picture:
         label_visibility="collapsed",
         key="image-sample",
         on_change=_suit_detector,
+        wrap=True,
     )
     if chosen == PHOTOGRAPH:
         st.caption("Eileen Collins, photographed by NASA; public domain.")

@@ -22,7 +22,7 @@ from fer_bench.studies.latency.tables import (
 from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER
 from fer_bench.ui.leaderboard.references import bars_with_references, show_people
 from fer_bench.ui.pickers import open_run, run_table
-from fer_bench.ui.records import measured, runs, table
+from fer_bench.ui.records import called, measured, runs, table
 from fer_bench.ui.widgets import chart, download_csv
 
 FILTERS = {"model": "Model", "mode": "Mode", "recipe": "Recipe", "pretraining": "Pretraining"}
@@ -55,10 +55,12 @@ COLUMNS = {
     ),
     "epochs": st.column_config.NumberColumn("Epochs", format="%d", help="Passes over the images"),
     "budget": st.column_config.TextColumn(
-        "Budget", help="Floating-point operations of the whole training; empty for frozen runs"
+        "Budget",
+        help="Floating-point operations of the whole training (P: 10^15, T: 10^12); empty for "
+        "frozen runs",
     ),
-    "recipe": st.column_config.TextColumn("Recipe", width=110),
-    "pretraining": st.column_config.TextColumn("Pretraining", width="small"),
+    "recipe": st.column_config.TextColumn("Recipe", width=130),
+    "pretraining": st.column_config.TextColumn("Pretraining", width=130),
     "test_clean_accuracy": st.column_config.NumberColumn(
         "Clean", format=PERCENT, help=TERMS["clean"]
     ),
@@ -204,6 +206,7 @@ def _show_cost(ranked: pd.DataFrame) -> None:
         label_visibility="collapsed",
         key="cost",
         bind="query-params",
+        wrap=True,
     )
     if cost == "milliseconds":
         _show_latency(ranked, timed)
@@ -257,13 +260,14 @@ def show_without_result() -> None:
     rows = []
     for run in runs():
         if run.record is None:
-            rows.append((run.id, "unreadable", run.problem))
+            rows.append((called(run.id), "unreadable", run.problem, run.id))
         elif run.record.status != "done":
-            rows.append((run.id, run.record.status, run.record.error or "still running"))
+            said = run.record.error or "still running"
+            rows.append((called(run.id), run.record.status, said, run.id))
     if rows:
         with st.expander(f"Runs without a result ({len(rows)})", icon=":material/warning:"):
             st.dataframe(
-                pd.DataFrame(rows, columns=["Run", "Status", "What happened"]),
+                pd.DataFrame(rows, columns=["Run", "Status", "What happened", "Id"]),
                 hide_index=True,
                 width="stretch",
             )

@@ -76,7 +76,9 @@ def test_the_command_lists_them(fer: Callable[..., tuple[int, str, str]]) -> Non
     code, out, _ = fer("list", "published", "--json")
     assert code == 0 and len(json.loads(out)) == len(shipped_figures())
     _, out, _ = fer("list", "published", "--data", "ferplus")
-    assert out.startswith("83.85%  ferplus, official  VGG13 of the FER+ authors (2016)")
+    assert out.startswith(
+        "83.9\N{NO-BREAK SPACE}%  ferplus, official  VGG13 of the FER+ authors (2016)"
+    )
     code, _, err = fer("list", "published", "--data", "fer2031")
     assert code == 2 and "did you mean 'fer2013'" in err
 
@@ -101,4 +103,4 @@ def test_marks_and_line_change_no_bar() -> None:
     assert len(marked.data[1].x) == 13 and set(marked.data[1].y) == {"Published, not ranked"}
     assert marked.data[1].marker.symbol.count("diamond-open") == 1
     assert marked.layout.shapes[0].x0 == 0.558
-    assert marked.layout.annotations[0].text == "one FER+ voter 55.8%"
+    assert marked.layout.annotations[0].text == "one FER+ voter 55.8\N{NO-BREAK SPACE}%"
