@@ -33,14 +33,15 @@ TEXT_COLOURS = {"light": "#0f1216", "dark": "#e8eaef"}
 def set_colours() -> None:
     """Words keep 4.5 : 1 where the theme cannot say so: on coloured grounds, and in code.
 
-    Names are shown whole: in tiles and chosen runs they go on in the next line.
+    Names are shown whole: in tiles and in boxes they go on in the next line.
     """
     grounds = '[data-tag], button[kind^="primary"]:not(:disabled)'
     rules = (
         f"{grounds} {{ background-color: {PRIMARY} !important; }}",
         'code, [data-testid="stCode"] span { color: inherit !important; }',
         "[data-tag] { height: auto !important; }",
-        '[data-tag] > span, [data-testid="stMetricLabel"] * { white-space: normal; }',
+        "[data-tag] > span { line-height: 1.05; white-space: normal; }",
+        '[data-testid="stMetricLabel"] * { white-space: normal !important; }',
     )
     st.html(f"<style>{' '.join(rules)}</style>")
 
