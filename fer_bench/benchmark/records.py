@@ -10,6 +10,7 @@ from fer_bench.environment import capture
 from fer_bench.evaluation.calibration import calibrate
 from fer_bench.evaluation.evaluate import Evaluation
 from fer_bench.evaluation.prediction_sets import with_sets
+from fer_bench.evaluation.verify import NO_PROBABILITIES
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.results.record import DatasetInfo, ModelInfo, RunRecord
@@ -43,8 +44,7 @@ def finished(record: RunRecord, evaluation: Evaluation) -> RunRecord:
     metrics, spec = evaluation.metrics, record.spec
     by_label = isinstance(spec, ExternalSpec) and spec.answers == "labels"
     if by_label:
-        nothing = {"ece": None, "log_loss": None, "roc_auc": None}
-        metrics = {key: one.model_copy(update=nothing) for key, one in metrics.items()}
+        metrics = {k: one.model_copy(update=NO_PROBABILITIES) for k, one in metrics.items()}
     done = {"status": "done", "finished_at": datetime.now(UTC), "metrics": metrics}
     record = record.model_copy(update=done)
     if by_label or spec.selection_split not in metrics:

@@ -7,16 +7,23 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from fer_bench.benchmark.plan import Source
+from fer_bench.benchmark.records import describe_dataset, reasons_not_comparable
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import PREFIXES, scores
 from fer_bench.evaluation.evaluate import predict_probabilities
-from fer_bench.evaluation.verify import Check, verify, verify_data
+from fer_bench.evaluation.metrics import align
+from fer_bench.evaluation.verify import Check, verify
 from fer_bench.inference.classifier import load_run_model
+from fer_bench.models.flops import count_parameters
 from fer_bench.results.parse import read_predictions
+from fer_bench.results.record import RunRecord
 from fer_bench.results.store import PREDICTIONS, RECORD, StoredRun, read_run
+from fer_bench.types import SPLITS
 
 #: SHA-256 of a submission's files, as `sha256sum` writes them.
 DIGEST = "digest.txt"
@@ -84,6 +91,88 @@ def _files(run: StoredRun) -> Iterator[Check]:
     yield Check(name="digest", problem=problem)
 
 
+def verify_data(record: RunRecord, predictions: pd.DataFrame, dataset: FaceDataset) -> list[Check]:
+    """Compares a record and its predictions with the data that it names.
+
+    Args:
+        dataset: as the record's specification asks for it.
+    """
+    return list(_data_checks(record, predictions, dataset))
+
+
+def _data_checks(
+    record: RunRecord, predictions: pd.DataFrame, dataset: FaceDataset
+) -> Iterator[Check]:
+    yield Check(name="data description", problem=_description(record, dataset))
+    claimed, found = record.dataset.fingerprint, dataset.fingerprint
+    problem = f"it is {found[:12]}, the record says {claimed[:12]}" if found != claimed else ""
+    yield Check(name="data fingerprint", problem=problem)
+    sizes, said = dataset.split_sizes(), record.dataset.split_sizes
+    problem = f"{sizes}, the record says {said}" if sizes != said else ""
+    yield Check(name="data sizes", problem=problem)
+    row_of = {str(identity): row for row, identity in enumerate(dataset.ids)}
+    unknown = [one for one in predictions["id"] if one not in row_of]
+    if unknown:
+        yield Check(name="data images", problem=f"{dataset.source} has no image {unknown[0]:.160}")
+        return
+    rows = np.array([row_of[one] for one in predictions["id"]], dtype=np.int64)
+    yield Check(name="data images", problem=_answered(predictions, dataset, rows))
+    yield Check(name="data labels", problem=_labels(record, predictions, dataset, rows))
+    yield Check(name="leak", problem=_leak(predictions, dataset, rows))
+
+
+def _answered(predictions: pd.DataFrame, dataset: FaceDataset, rows: NDArray[np.int64]) -> str:
+    """Whether each answer is of the split that it says."""
+    splits = np.array([SPLITS.index(split) for split in predictions["split"]])
+    wrong = dataset.splits[rows] != splits
+    if not wrong.any():
+        return ""
+    row = int(wrong.argmax())
+    number = int(dataset.splits[rows[row]])
+    return (
+        f"{int(wrong.sum()):,} images are not of the split that they stand under, such as "
+        f"{predictions['id'].iloc[row]:.160}, of {SPLITS[number] if number >= 0 else 'no split'}"
+    )
+
+
+def _labels(
+    record: RunRecord, predictions: pd.DataFrame, dataset: FaceDataset, rows: NDArray[np.int64]
+) -> str:
+    kept, labels = align(dataset.labels[rows], dataset.emotions, record.dataset.emotions)
+    if not kept.all():
+        return f"{int((~kept).sum()):,} images have no label among the record's emotions"
+    wrong = labels != predictions["label"].to_numpy()
+    if not wrong.any():
+        return ""
+    row = int(wrong.argmax())
+    return (
+        f"{int(wrong.sum()):,} labels are not the data's, such as that of "
+        f"{predictions['id'].iloc[row]:.160}"
+    )
+
+
+def _leak(predictions: pd.DataFrame, dataset: FaceDataset, rows: NDArray[np.int64]) -> str:
+    """Whether `clean` marks the test images whose pixels stand neither in train nor in val."""
+    clean = predictions["clean"].to_numpy()
+    leaked = int((clean & ~dataset.clean_test[rows]).sum())
+    if leaked:
+        return f"{leaked:,} images are called clean, though they stand in train or val too"
+    missed = int((~clean & dataset.clean_test[rows]).sum())
+    return f"{missed:,} images are clean, though they are not called so" if missed else ""
+
+
+def _description(record: RunRecord, dataset: FaceDataset) -> str:
+    """What the record says of the data besides what `verify_data` compares in detail."""
+    said, found = record.dataset, describe_dataset(dataset)
+    for name in ("name", "protocol", "class_counts", "n_left_out", "numbering"):
+        if getattr(said, name) != getattr(found, name):
+            return f"{name} is {getattr(found, name)!s:.80}, the record says otherwise"
+    if (said.whole_fingerprint or said.fingerprint) != dataset.whole_fingerprint:
+        return "the record names other data as the whole that they are of"
+    hidden = set(reasons_not_comparable(record.spec, dataset)) - set(record.not_comparable_because)
+    return f"{', '.join(sorted(hidden))}: the record does not say so" if hidden else ""
+
+
 def _forward(run: StoredRun, dataset: FaceDataset, count: int) -> Check:
     """The network's own answers to test images spread evenly over its predictions."""
     record = run.require_record()
@@ -96,6 +185,9 @@ def _forward(run: StoredRun, dataset: FaceDataset, count: int) -> Check:
     if (rows < 0).any():
         return Check(name=name, problem="some of its images are not among the data")
     model = load_run_model(run)
+    if record.model and record.model.parameters != (size := count_parameters(model)[0]):
+        said = record.model.parameters
+        return Check(name=name, problem=f"{size:,} parameters, the record says {said:,}")
     views = {"": "none"}
     if any(str(column).startswith(PREFIXES["_tta"]) for column in chosen):
         views["_tta"] = record.spec.tta

@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import calibrate
 from fer_bench.evaluation.confusion import PREFIXES, of_set, scores
-from fer_bench.evaluation.metrics import align, compute_metrics
+from fer_bench.evaluation.metrics import compute_metrics
 from fer_bench.evaluation.prediction_sets import coverage_table, measure_sets
 from fer_bench.results.record import Metrics, RunRecord, SetCoverage
 from fer_bench.specs.run import ExternalSpec
-from fer_bench.types import SPLITS
 
 #: Metrics whose predictions are stored.
 STORED_SETS = ("val", "test", "test_clean")
@@ -25,6 +23,8 @@ STORED_SETS = ("val", "test", "test_clean")
 #: A face on the edge of a threshold may fall to either side of it.
 TOLERANCES = {"accuracy_ci95": 5e-3, "ece": 2e-3, "sets": 2e-3}
 TOLERANCE = 1e-4
+#: What a system that gives one emotion per image has no figures for.
+NO_PROBABILITIES = {"ece": None, "log_loss": None, "roc_auc": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,7 @@ def verify(record: RunRecord, predictions: pd.DataFrame) -> list[Check]:
 
 def _checks(record: RunRecord, predictions: pd.DataFrame) -> Iterator[Check]:
     yield Check(name="standing", problem=_standing(record))
+    yield Check(name="sets of images", problem=_known_sets(record))
     yield Check(name="ids", problem=_ids(predictions))
     yield Check(name="emotions", problem=_emotions(record, predictions))
     yield Check(name="clean images", problem=_clean(record, predictions))
@@ -93,6 +94,26 @@ def _standing(record: RunRecord) -> str:
     spec = record.spec
     if isinstance(spec, ExternalSpec) and spec.trained_on == "in-sample" and record.comparable:
         return "a system trained on these test images is called comparable"
+    if record.name != spec.name:
+        return f"its specification is that of {spec.name}, the record calls itself {record.name}"
+    training = record.training
+    if training and not 0 <= training.best_epoch <= training.epochs_run:
+        return f"epoch {training.best_epoch} of {training.epochs_run} is called the best"
+    if record.members and abs(sum(one.weight for one in record.members) - 1) > TOLERANCE:
+        return "its members' weights do not sum to 1"
+    return ""
+
+
+def _known_sets(record: RunRecord) -> str:
+    """Nothing is claimed of images whose answers nobody can look at."""
+    keys = {f"{key}{suffix}" for key in STORED_SETS for suffix in PREFIXES}
+    unknown = sorted(record.metrics.keys() - keys)
+    if unknown:
+        return f"metrics on {', '.join(unknown)}, of which no answers are stored"
+    for split, counts in record.dataset.class_counts.items():
+        size = record.dataset.split_sizes.get(split)
+        if sum(counts.values()) != size:
+            return f"{split} has {sum(counts.values()):,} images by emotion, and {size} in all"
     return ""
 
 
@@ -129,12 +150,34 @@ def _counts(record: RunRecord, split: str, rows: pd.DataFrame) -> str:
 
 def _tta(record: RunRecord, predictions: pd.DataFrame) -> Iterator[Check]:
     claimed = [key for key in STORED_SETS if f"{key}_tta" in record.metrics]
-    if claimed and not any(str(column).startswith(PREFIXES["_tta"]) for column in predictions):
-        yield Check(name="TTA", note="its predictions are not stored, its metrics not checked")
-        return
+    stored = any(str(column).startswith(PREFIXES["_tta"]) for column in predictions)
     for key in claimed:
-        rows = of_set(predictions, key)
-        yield Check(name=f"{key}_tta", problem=_metrics(record, f"{key}_tta", rows, "_tta"))
+        rows, name = of_set(predictions, key), f"{key}_tta"
+        if stored:
+            yield Check(name=name, problem=_metrics(record, name, rows, "_tta"))
+        else:
+            labels = rows["label"].to_numpy(dtype=np.int64)
+            yield Check(name=name, problem=_within(record, name, labels))
+    if claimed and not stored:
+        note = "its predictions are not stored: its metrics are held against each other alone"
+        yield Check(name="TTA", note=note)
+
+
+def _within(record: RunRecord, key: str, labels: NDArray[np.int64]) -> str:
+    """Whether metrics are those of their own confusion matrix, and that one is of these labels."""
+    claimed, n_emotions = record.metrics[key], len(record.dataset.emotions)
+    confusion = np.asarray(claimed.confusion)
+    if confusion.shape != (n_emotions, n_emotions) or (confusion < 0).any():
+        return "its confusion matrix is not one of counts of its emotions"
+    counts = np.bincount(labels, minlength=n_emotions).tolist()
+    if confusion.sum(axis=1).tolist() != counts:
+        return f"its confusion matrix is not of the {counts} images by emotion"
+    cells = np.indices(confusion.shape).reshape(2, -1)
+    truth, answered = np.repeat(cells, confusion.ravel(), axis=1)
+    found = compute_metrics(
+        truth, np.eye(n_emotions)[answered], record.dataset.emotions, n_left_out=claimed.n_left_out
+    )
+    return "; ".join(_differences(claimed.model_copy(update=NO_PROBABILITIES), found, False))
 
 
 def _metrics(record: RunRecord, key: str, rows: pd.DataFrame, suffix: str = "") -> str:
@@ -146,21 +189,28 @@ def _metrics(record: RunRecord, key: str, rows: pd.DataFrame, suffix: str = "") 
         )
     except FerBenchError as error:
         return str(error)
-    return "; ".join(_differences(claimed, found))
+    spec = record.spec
+    by_label = isinstance(spec, ExternalSpec) and spec.answers == "labels"
+    if by_label and not np.isin(probabilities, (0, 1)).all():
+        return "its answers are probabilities, the record says that they are labels"
+    return "; ".join(_differences(claimed, found, not by_label))
 
 
-def _differences(claimed: Metrics, found: Metrics) -> Iterator[str]:
+def _differences(claimed: Metrics, found: Metrics, calibrated: bool) -> Iterator[str]:
     for name in Metrics.model_fields:
         said, computed = getattr(claimed, name), getattr(found, name)
         if name == "per_class":
+            if said.keys() != computed.keys():
+                yield f"{name} is of {', '.join(said)}"
             for emotion, own in computed.items():
                 other = said.get(emotion)
                 if other is None or not _close(
                     list(other.model_dump().values()), list(own.model_dump().values()), TOLERANCE
                 ):
                     yield f"{name} of {emotion} is not what the predictions give"
-        elif said is None and name in ("ece", "log_loss", "roc_auc"):
-            continue  # an external system without probabilities
+        elif name in NO_PROBABILITIES and not calibrated:
+            if said is not None:
+                yield f"{name} is {_short(said)}, which answers without probabilities do not have"
         elif not _close(said, computed, TOLERANCES.get(name, TOLERANCE)):
             yield f"{name} is {_short(computed)}, the record says {_short(said)}"
 
@@ -178,13 +228,17 @@ def _short(value: object) -> str:
 
 def _temperature(record: RunRecord, predictions: pd.DataFrame) -> str:
     selection = record.spec.selection_split
-    if record.temperature is None or of_set(predictions, selection).empty:
-        return ""
+    if record.temperature is None:
+        return "calibration is claimed, and no temperature" if record.calibrated_ece else ""
+    if of_set(predictions, selection).empty:
+        return f"it is fitted on {selection}, of which no answers are stored"
     found = calibrate(predictions, record.dataset.emotions, selection)
     if abs(found.temperature - record.temperature) > 0.01 * found.temperature:
         return f"it is {found.temperature:.4g}, the record says {record.temperature:.4g}"
     for split, ece in record.calibrated_ece.items():
-        if split in found.ece and abs(found.ece[split] - ece) > TOLERANCES["ece"]:
+        if split not in found.ece:
+            return f"ECE after it on {split}, of which no answers are stored"
+        if abs(found.ece[split] - ece) > TOLERANCES["ece"]:
             return f"ECE after it on {split} is {found.ece[split]:.4f}, the record says {ece:.4f}"
     return ""
 
@@ -198,6 +252,8 @@ def _sets(record: RunRecord, predictions: pd.DataFrame) -> str:
         }
     except FerBenchError as error:
         return str(error)
+    if len(found) != len(record.prediction_sets):
+        return "not two kinds of sets, marginal and class-wise, for each level"
     for claimed in record.prediction_sets:
         problem = _set_difference(claimed, found[claimed.level, claimed.kind])
         if problem:
@@ -210,7 +266,8 @@ def _set_difference(claimed: SetCoverage, found: SetCoverage) -> str:
     if said["emotion"].tolist() != computed["emotion"].tolist():
         return "not the emotions of the test images"
     for name in ("n", "coverage", "mean_size", "low", "high", "expected_low", "expected_high"):
-        off = (said[name] - computed[name]).abs() > TOLERANCES["sets"]
+        both_none = said[name].isna() & computed[name].isna()
+        off = ~((said[name] - computed[name]).abs() <= TOLERANCES["sets"]) & ~both_none
         if off.any():
             row = int(off.to_numpy().argmax())
             return (
@@ -218,76 +275,9 @@ def _set_difference(claimed: SetCoverage, found: SetCoverage) -> str:
                 f"the record says {_short(float(said[name][row]))}"
             )
     if not _close(
-        list(claimed.thresholds.values()), list(found.thresholds.values()), TOLERANCES["sets"]
+        [claimed.thresholds.get(emotion, np.nan) for emotion in found.thresholds],
+        list(found.thresholds.values()),
+        TOLERANCES["sets"],
     ):
         return "its thresholds are not those that the predictions give"
     return ""
-
-
-def verify_data(record: RunRecord, predictions: pd.DataFrame, dataset: FaceDataset) -> list[Check]:
-    """Compares a record and its predictions with the data that it names.
-
-    Args:
-        dataset: as the record's specification asks for it.
-    """
-    return list(_data_checks(record, predictions, dataset))
-
-
-def _data_checks(
-    record: RunRecord, predictions: pd.DataFrame, dataset: FaceDataset
-) -> Iterator[Check]:
-    claimed, found = record.dataset.fingerprint, dataset.fingerprint
-    problem = f"it is {found[:12]}, the record says {claimed[:12]}" if found != claimed else ""
-    yield Check(name="data fingerprint", problem=problem)
-    sizes, said = dataset.split_sizes(), record.dataset.split_sizes
-    problem = f"{sizes}, the record says {said}" if sizes != said else ""
-    yield Check(name="data sizes", problem=problem)
-    row_of = {str(identity): row for row, identity in enumerate(dataset.ids)}
-    unknown = [one for one in predictions["id"] if one not in row_of]
-    if unknown:
-        yield Check(name="data images", problem=f"{dataset.source} has no image {unknown[0]:.160}")
-        return
-    rows = np.array([row_of[one] for one in predictions["id"]], dtype=np.int64)
-    yield Check(name="data images", problem=_answered(predictions, dataset, rows))
-    yield Check(name="data labels", problem=_labels(record, predictions, dataset, rows))
-    yield Check(name="leak", problem=_leak(predictions, dataset, rows))
-
-
-def _answered(predictions: pd.DataFrame, dataset: FaceDataset, rows: NDArray[np.int64]) -> str:
-    """Whether each answer is of the split that it says."""
-    splits = np.array([SPLITS.index(split) for split in predictions["split"]])
-    wrong = dataset.splits[rows] != splits
-    if not wrong.any():
-        return ""
-    row = int(wrong.argmax())
-    number = int(dataset.splits[rows[row]])
-    return (
-        f"{int(wrong.sum()):,} images are not of the split that they stand under, such as "
-        f"{predictions['id'].iloc[row]:.160}, of {SPLITS[number] if number >= 0 else 'no split'}"
-    )
-
-
-def _labels(
-    record: RunRecord, predictions: pd.DataFrame, dataset: FaceDataset, rows: NDArray[np.int64]
-) -> str:
-    kept, labels = align(dataset.labels[rows], dataset.emotions, record.dataset.emotions)
-    if not kept.all():
-        return f"{int((~kept).sum()):,} images have no label among the record's emotions"
-    wrong = labels != predictions["label"].to_numpy()
-    if not wrong.any():
-        return ""
-    row = int(wrong.argmax())
-    return (
-        f"{int(wrong.sum()):,} labels are not the data's, such as that of "
-        f"{predictions['id'].iloc[row]:.160}"
-    )
-
-
-def _leak(predictions: pd.DataFrame, dataset: FaceDataset, rows: NDArray[np.int64]) -> str:
-    """Whether `clean` marks the test images whose pixels stand neither in train nor in val."""
-    clean = predictions["clean"].to_numpy()
-    leaked = int((clean & ~dataset.clean_test[rows]).sum())
-    if leaked:
-        return f"{leaked:,} images are called clean, though they stand in train or val too"
-    missed = int((~clean & dataset.clean_test[rows]).sum())
-    return f"{missed:,} images are clean, though they are not called so" if missed else ""

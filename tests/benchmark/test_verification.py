@@ -16,11 +16,10 @@ from table_fixtures import table
 from test_starting import SYNTHETIC, run, spec_of
 
 from fer_bench.benchmark import runs_in, verify_run
-from fer_bench.benchmark.verification import DIGEST
+from fer_bench.benchmark.verification import DIGEST, verify_data
 from fer_bench.bundles.submission import submission
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.verify import verify_data
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import PREDICTIONS, RECORD, ResultsStore, StoredRun, read_run
 
@@ -43,6 +42,34 @@ def stored(trained: StoredRun, tmp_path: Path) -> StoredRun:
 @pytest.fixture(scope="module")
 def dataset() -> FaceDataset:
     return SYNTHETIC.load(spec_of())
+
+
+DESCRIBED: dict[str, Callable[[RunRecord], RunRecord]] = {
+    "name": lambda r: moved(r, name="fer2013"),
+    "protocol": lambda r: moved(r, protocol="kaggle"),
+    "class_counts": lambda r: moved(r, class_counts=r.dataset.class_counts | {"train": {}}),
+    "n_left_out": lambda r: moved(r, n_left_out=9),
+    "whole": lambda r: moved(r, whole_fingerprint="0" * 64),
+    "synthetic data": lambda r: r.model_copy(update={"not_comparable_because": []}),
+}
+
+
+@table("word", DESCRIBED)
+def test_a_false_description_of_the_data_is_found(word: str, stored: StoredRun) -> None:
+    """A description of the data that they do not fit; drawn faces among the ranked."""
+    record = DESCRIBED[word](stored.require_record())
+    (stored.folder / RECORD).write_text(record.model_dump_json())
+    found = [one for one in problems(read_run(stored.folder)) if one.startswith("data descr")]
+    assert len(found) == 1 and word in found[0]
+
+
+def test_another_number_of_parameters_is_found(stored: StoredRun) -> None:
+    record = stored.require_record()
+    assert record.model
+    smaller = record.model.model_copy(update={"parameters": 7})
+    text = record.model_copy(update={"model": smaller}).model_dump_json()
+    (stored.folder / RECORD).write_text(text)
+    assert any("the record says 7" in one for one in problems(read_run(stored.folder), 3))
 
 
 def problems(run: StoredRun, forward: int = 0) -> list[str]:

@@ -14,12 +14,14 @@ from camera_fixtures import (
     HAPPY_TITLE,
     KEEP_CAMERA,
     SAD_TITLE,
+    THEIRS,
     Watched,
     camera_browser,
     confined,
     of_colour,
     server,
 )
+from face_fixtures import SAMPLE
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from playwright.sync_api import TimeoutError as TookTooLong
@@ -89,6 +91,19 @@ def test_a_model_is_switched_while_the_video_plays(live: Watched) -> None:
     wait_for(live.page.get_by_text(f"analysed, by {SAD_TITLE} and {HAPPY_TITLE}"))
     assert live.decoded() > decoded
     assert live.counted()[0] > frames
+
+
+def test_a_network_from_elsewhere_names_the_faces(live: Watched) -> None:
+    live.page.locator("[data-tag] button").click()
+    live.choose("Models", THEIRS)
+    live.start()
+    live.wait_for_colour("surprise", OVERLAY_PIXELS)
+    assert THEIRS in live.counts.inner_text()
+    live.stop()
+    live.visit.navigate("Try an image")
+    live.choose("Model", THEIRS)
+    live.page.locator("input[type=file]").first.set_input_files(SAMPLE)
+    wait_for(live.page.get_by_text("surprise"))
 
 
 def test_stop_ends_the_worker_and_start_begins_anew(live: Watched) -> None:

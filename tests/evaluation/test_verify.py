@@ -13,22 +13,27 @@ from record_fixtures import make_predictions, make_record
 from table_fixtures import table
 
 from fer_bench.emotions import FER2013
-from fer_bench.evaluation.prediction_sets import measure_sets
+from fer_bench.evaluation.calibration import calibrate
+from fer_bench.evaluation.prediction_sets import with_sets as with_prediction_sets
 from fer_bench.evaluation.verify import verify
-from fer_bench.results.record import RunRecord
+from fer_bench.results.record import ClassMetrics, RunRecord, SetCoverage
 from fer_bench.results.store import ResultsStore
 
 ROOT = Path(__file__).parents[2]
 Pair = tuple[RunRecord, pd.DataFrame]
 
 
+CALM = ClassMetrics(precision=1, recall=1, f1=1, support=0)
+
+
 @functools.cache
 def honest() -> Pair:
-    """A record with prediction sets, and predictions with those of test-time augmentation."""
+    """A calibrated record with prediction sets, and predictions with those of TTA."""
     table = make_predictions()
     table = table.assign(**{f"tta_{e}": table[f"p_{e}"] for e in FER2013})
-    record = make_record()
-    return record.model_copy(update={"prediction_sets": measure_sets(record, table)}), table
+    found = calibrate(table, FER2013, "val")
+    fitted = {"temperature": found.temperature, "calibrated_ece": found.ece}
+    return with_prediction_sets(make_record().model_copy(update=fitted), table), table
 
 
 def problems(record: RunRecord, table: pd.DataFrame) -> list[str]:
@@ -69,6 +74,18 @@ def with_thresholds(record: RunRecord, value: float) -> RunRecord:
         for one in record.prediction_sets
     ]
     return record.model_copy(update={"prediction_sets": sets})
+
+
+def turned(one: SetCoverage) -> SetCoverage:
+    """Each emotion with its neighbour's threshold."""
+    names = list(one.thresholds)
+    thresholds = dict(zip(names[1:] + names[:1], one.thresholds.values(), strict=True))
+    return one.model_copy(update={"thresholds": thresholds})
+
+
+def trained(record: RunRecord, **values: object) -> RunRecord:
+    assert record.training
+    return record.model_copy(update={"training": record.training.model_copy(update=values)})
 
 
 def limited(record: RunRecord) -> RunRecord:
@@ -130,6 +147,87 @@ TAMPERED: dict[str, tuple[Callable[[RunRecord, pd.DataFrame], Pair], str]] = {
     "coverage of sets": (lambda r, t: (with_sets(r, coverage=1.0), t), "coverage of all is"),
     "size of sets": (lambda r, t: (with_sets(r, mean_size=1.0), t), "mean_size of all is"),
     "thresholds of sets": (lambda r, t: (with_thresholds(r, 0.5), t), "its thresholds are not"),
+    "calibration withheld": (
+        lambda r, t: (with_metric(r, "test", ece=None, log_loss=None), t),
+        "test: ece is",
+    ),
+    "metrics of images that nobody sees": (
+        lambda r, t: (
+            r.model_copy(update={"metrics": r.metrics | {"train": r.metrics["val"]}}),
+            t,
+        ),
+        "metrics on train, of which no answers are stored",
+    ),
+    "a class that is none": (
+        lambda r, t: (
+            with_metric(r, "test", per_class=r.metrics["test"].per_class | {"calm": CALM}),
+            t,
+        ),
+        "per_class is of",
+    ),
+    "accuracy with TTA that is not stored": (
+        lambda r, t: (with_metric(r, "test_tta", accuracy=0.99), without_tta(t)),
+        "test_tta: accuracy is",
+    ),
+    "confusion with TTA that is not stored": (
+        lambda r, t: (
+            with_metric(r, "val_tta", confusion=(10 * np.eye(7, dtype=int)).tolist()),
+            without_tta(t),
+        ),
+        "val_tta: accuracy is",
+    ),
+    "TTA on other images": (
+        lambda r, t: (
+            r.model_copy(update={"metrics": r.metrics | {"val_tta": r.metrics["test_tta"]}}),
+            without_tta(t),
+        ),
+        "val_tta: its confusion matrix is not of the",
+    ),
+    "calibration without a temperature": (
+        lambda r, t: (r.model_copy(update={"temperature": None}), t),
+        "calibration is claimed, and no temperature",
+    ),
+    "calibration of images that nobody sees": (
+        lambda r, t: (r.model_copy(update={"calibrated_ece": {"train": 0.001}}), t),
+        "ECE after it on train",
+    ),
+    "promise of sets withheld": (
+        lambda r, t: (with_sets(r, expected95=None), t),
+        "expected_low of all is",
+    ),
+    "thresholds under other emotions": (
+        lambda r, t: (
+            r.model_copy(update={"prediction_sets": [turned(one) for one in r.prediction_sets]}),
+            t,
+        ),
+        "its thresholds are not",
+    ),
+    "images by emotion": (
+        lambda r, t: (
+            whole(r, class_counts=r.dataset.class_counts | {"train": {"angry": 5}}),
+            t,
+        ),
+        "train has 5 images by emotion, and 700 in all",
+    ),
+    "another model's name": (
+        lambda r, t: (
+            r.model_copy(update={"spec": r.spec.model_copy(update={"model": "vgg16"})}),
+            t,
+        ),
+        "its specification is that of vgg16",
+    ),
+    "an epoch after the last": (
+        lambda r, t: (trained(r, best_epoch=9), t),
+        "epoch 9 of 5 is called the best",
+    ),
+    "a negative probability": (
+        lambda r, t: (r, t.assign(p_angry=t["p_angry"] - 1, p_fear=t["p_fear"] + 1)),
+        "test: expected probabilities of 0 or more",
+    ),
+    "no answer to some": (
+        lambda r, t: (r, t.assign(p_angry=np.where(t.index % 50, t["p_angry"], np.nan))),
+        "test: expected finite probabilities",
+    ),
     "emotions exchanged": (
         lambda r, t: (r, t.rename(columns={"p_angry": "p_fear", "p_fear": "p_angry"})),
         "emotions: columns p_... are of fear",
@@ -145,7 +243,9 @@ def test_an_honest_record_agrees() -> None:
 def test_what_is_not_stored_is_said_not_to_be_checked() -> None:
     record, table = honest()
     notes = [one.note for one in verify(record, without_tta(table)) if one.note]
-    assert notes == ["its predictions are not stored, its metrics not checked"]
+    assert notes == [
+        "its predictions are not stored: its metrics are held against each other alone"
+    ]
 
 
 @table("kind", TAMPERED)
@@ -169,11 +269,10 @@ def test_the_command_says_what_differs(
     fer: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
     store = ResultsStore(tmp_path)
-    store.save(
-        with_metric(make_record(name="liar"), "test", accuracy=0.99), predictions=make_predictions()
-    )
-    store.save(make_record(name="honest"), predictions=make_predictions())
-    code, out, err = fer("verify", "liar", "--results", tmp_path, "--json")
+    liar, honest_one = make_record(), make_record(seed=1)
+    store.save(with_metric(liar, "test", accuracy=0.99), predictions=make_predictions())
+    store.save(honest_one, predictions=make_predictions(seed=1))
+    code, out, err = fer("verify", liar.name, "--results", tmp_path, "--json")
     assert code == 1 and json.loads(out)["agrees"] is False
     assert "test: accuracy is" in err
-    assert fer("verify", "honest", "--results", tmp_path)[0] == 0
+    assert fer("verify", honest_one.name, "--results", tmp_path)[0] == 0
