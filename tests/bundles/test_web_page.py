@@ -285,14 +285,16 @@ def test_bad_pictures_get_one_sentence(
     context: BrowserContext, address: str, tmp_path: Path
 ) -> None:
     (tmp_path / "damaged.jpg").write_bytes(PHOTO.read_bytes()[:300])
+    (tmp_path / "text.jpg").write_text("no picture")
     Image.new("RGB", (300, 200), "gray").save(tmp_path / "empty.png")
     page = ready(context, address)
-    page.set_input_files("#file", tmp_path / "damaged.jpg")
-    expect(page.locator("#status.problem")).to_have_text(
-        "damaged.jpg is damaged or no picture that this browser can read: "
-        "choose a JPEG, PNG or WebP.",
-        timeout=PATIENCE_MS,
-    )
+    for name in ("damaged.jpg", "text.jpg"):
+        page.set_input_files("#file", tmp_path / name)
+        expect(page.locator("#status.problem")).to_have_text(
+            f"{name} is damaged or no picture that this browser can read: "
+            "choose a JPEG, PNG or WebP.",
+            timeout=PATIENCE_MS,
+        )
     page.set_input_files("#file", tmp_path / "empty.png")
     assert status(page) == "No face found: try more light, a frontal view, or a larger face."
 
@@ -309,15 +311,24 @@ def test_a_photo_of_50_megapixels_is_shrunk_and_answered(
     assert said.endswith(" The photo was shrunk to 4000 × 4000 pixels.")
 
 
-@pytest.mark.parametrize("name", [MODEL, "runtime/ort-wasm-simd-threaded.wasm"])
-def test_a_damaged_file_is_named(name: str, context: BrowserContext, address: str) -> None:
-    context.route(f"**/{name}", lambda route: route.fulfill(body=b"damaged"))
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (MODEL, f"{MODEL} is damaged or cannot be reached"),
+        ("runtime/ort-wasm-simd-threaded.wasm", "threaded.wasm is damaged or cannot be reached"),
+        ("cascade.json", "cascade.json is damaged"),
+        ("detector.js", "worker.js or a script that it loads is missing or damaged"),
+    ],
+)
+def test_a_damaged_file_is_named(
+    name: str, said: str, context: BrowserContext, address: str
+) -> None:
+    context.route(f"**/{name}", lambda route: route.fulfill(body=b"[1, damaged"))
     page = context.new_page()
     page.goto(address)
-    assert status(page) == (
-        f"The model cannot be loaded: {name} is damaged or cannot be reached: copy the whole "
-        "folder to the server again."
-    )
+    found = status(page)
+    assert found.startswith("The model cannot be loaded: ")
+    assert found.endswith(f"{said}: copy the whole folder to the server again.")
 
 
 def test_a_missing_file_is_named(context: BrowserContext, address: str) -> None:

@@ -36,7 +36,8 @@ function startWorker(backend) {
       waiting.delete(data.id);
       return data.error ? failed?.(new Error(data.error)) : done?.(data);
     };
-    worker.onerror = (event) => reject(new Error(event.message || "worker.js cannot be loaded"));
+    const scripts = "worker.js or a script that it loads is missing or damaged: copy the whole folder to the server again";
+    worker.onerror = (event) => reject(new Error(event.message || scripts));
     worker.postMessage({ start: { backend } });
   });
 }

@@ -25,9 +25,9 @@ async function answer(data) {
 }
 
 async function start({ backend }) {
-  model = await (await fetched("model.json")).json();
+  model = await fetchedJson("model.json");
   const [cascade, weights] = await Promise.all([
-    fetched("cascade.json").then((response) => response.json()),
+    fetchedJson("cascade.json"),
     fetched(model.files.model, model.files.integrity).then((response) => response.arrayBuffer()),
     loadRuntime(model.runtime[backend]),
   ]);
@@ -45,16 +45,24 @@ async function start({ backend }) {
 
 // A file of the page's own, or a sentence that says which one is missing or damaged.
 async function fetched(url, integrity) {
-  const problem = (why) => new Error(`${url} ${why}: copy the whole folder to the server again`);
   let response;
   try {
     response = await fetch(url, integrity ? { integrity } : {});
   } catch {
-    throw problem(integrity ? "is damaged or cannot be reached" : "cannot be reached");
+    throw problem(url, integrity ? "is damaged or cannot be reached" : "cannot be reached");
   }
-  if (!response.ok) throw problem("is missing");
+  if (!response.ok) throw problem(url, "is missing");
   return response;
 }
+
+async function fetchedJson(url) {
+  const response = await fetched(url);
+  return response.json().catch(() => {
+    throw problem(url, "is damaged");
+  });
+}
+
+const problem = (url, why) => new Error(`${url} ${why}: copy the whole folder to the server again`);
 
 // ONNX Runtime, checked against the hashes that the export wrote down.
 async function loadRuntime({ script, binary }) {
