@@ -21,7 +21,6 @@ from camera_fixtures import (
     of_colour,
     server,
 )
-from face_fixtures import SAMPLE
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from playwright.sync_api import TimeoutError as TookTooLong
@@ -100,11 +99,6 @@ def test_a_network_from_elsewhere_names_the_faces(live: Watched) -> None:
     live.choose("Models", THEIRS)
     live.wait_for_colour("surprise", OVERLAY_PIXELS)
     wait_for(live.page.get_by_text(f"analysed, by {THEIRS}"))
-    live.stop()
-    live.visit.navigate("Try an image")
-    live.choose("Model", THEIRS)
-    live.page.locator("input[type=file]").first.set_input_files(SAMPLE)
-    wait_for(live.page.get_by_text("surprise", exact=False))
 
 
 def test_stop_ends_the_worker_and_start_begins_anew(live: Watched) -> None:
