@@ -103,7 +103,7 @@ def show_classes(record: RunRecord) -> None:
     per_class = pd.DataFrame(rows)
     left, right = st.columns(2, gap="large")
     with left:
-        ui.chart(plots.per_class_bars(per_class, "f1", "F1"), "per-class")
+        ui.chart(plots.per_class_bars(per_class), "per-class")
     right.dataframe(
         as_percents(per_class, ["precision", "recall", "f1"]),
         column_config=PER_CLASS_COLUMNS,

@@ -64,14 +64,13 @@ def push_run(
     *,
     space: Space | None = None,
     data: Source,
-    limit: int = COMPARED,
     progress: Progress = silent,
 ) -> PushReport:
     """Exports a run as ONNX and puts it on the hub, with all that its folder holds.
 
     Args:
         space: make it a Space instead.
-        data, limit: as for `benchmark.export.export_run`.
+        data: as for `benchmark.export.export_run`.
 
     Raises:
         FerBenchError: a run that is not finished, has no weights here or is an ensemble, or as
@@ -87,7 +86,7 @@ def push_run(
     destination.check()
     called = f"{HUB}{destination.repository.id}"
     _, contents = export_contents(
-        store, name, data=data, limit=limit, called=called, progress=progress
+        store, name, data=data, limit=COMPARED, called=called, progress=progress
     )
     files = space.files(contents) if space else repository_files(run, contents)
     if destination.folder is not None and not destination.dry_run:

@@ -59,7 +59,7 @@ def require_known(
         )
 
 
-def accuracy_interval(n_right: int, n: int, seed: int = 0) -> tuple[float, float]:
+def accuracy_interval(n_right: int, n: int) -> tuple[float, float]:
     """The 95 % percentile bootstrap interval of an accuracy, in [0, 1].
 
     Drawing `n` images with replacement draws a binomial number of right ones, so the resamples
@@ -68,7 +68,7 @@ def accuracy_interval(n_right: int, n: int, seed: int = 0) -> tuple[float, float
     """
     if n_right in (0, n):
         return Rate(hits=n_right, n=n).ci95
-    draws = np.random.default_rng(seed).binomial(n, n_right / n, N_RESAMPLES) / n
+    draws = np.random.default_rng(0).binomial(n, n_right / n, N_RESAMPLES) / n
     low, high = np.percentile(draws, [2.5, 97.5])
     return float(low), float(high)
 

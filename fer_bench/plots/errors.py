@@ -78,24 +78,24 @@ def _cell_text(number: float, shares: bool) -> str:
     return f"{number:.0%}" if shares else f"{number:,.0f}"
 
 
-def per_class_bars(per_class: pd.DataFrame, metric: str, title: str) -> go.Figure:
-    """One metric of each emotion, as bars in the emotions' colours.
+def per_class_bars(per_class: pd.DataFrame) -> go.Figure:
+    """The F1 of each emotion, as bars in the emotions' colours.
 
     Args:
-        per_class: columns `emotion` and `metric` (`precision`, `recall`, `f1`), in [0, 1].
+        per_class: columns `emotion` and `f1`, in [0, 1].
     """
     figure = go.Figure(
         go.Bar(
             x=per_class["emotion"].map(label),
-            y=per_class[metric],
+            y=per_class["f1"],
             marker_color=[emotion_colour(e) for e in per_class["emotion"]],
-            text=per_class[metric].map(percent),
+            text=per_class["f1"].map(percent),
             textposition="outside",
             cliponaxis=False,
             hovertemplate="%{x}: %{y:.1%}<extra></extra>",
         )
     )
-    finish(figure, height=320, y_title=title, legend=False)
+    finish(figure, height=320, y_title="F1", legend=False)
     figure.update_yaxes(tickformat=".0%", range=[0, 1.08])
     return figure
 

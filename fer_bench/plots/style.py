@@ -77,9 +77,9 @@ def shortened(text: object, length: int = 34) -> str:
     return label(plain)
 
 
-def broken(name: object, width: int = 22) -> str:
+def broken(name: object) -> str:
     """A `label` in at most three lines, so that long names fit a narrow screen."""
-    return "<br>".join(map(label, wrap(str(name), width, max_lines=3, placeholder="…")))
+    return "<br>".join(map(label, wrap(str(name), 22, max_lines=3, placeholder="…")))
 
 
 def finish(

@@ -98,7 +98,7 @@ def confusion(source: Source) -> go.Figure:
 
 def classes(source: Source) -> go.Figure:
     """F1 of each emotion on the test images."""
-    return plots.per_class_bars(per_class(source.record.metrics["test"]), "f1", "F1")
+    return plots.per_class_bars(per_class(source.record.metrics["test"]))
 
 
 def calibration(store: ResultsStore, source: Source) -> go.Figure | None:

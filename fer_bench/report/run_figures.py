@@ -39,7 +39,7 @@ def run_figures(store: ResultsStore, run: StoredRun) -> list[PaperFigure]:
         _of(record, run, "confusion", "Confusion matrix",
             plots.confusion_matrix(shares, record.dataset.emotions, shares=True)),
         _of(record, run, "f1", "F1 of each emotion",
-            plots.per_class_bars(per_class(test), "f1", "F1")),
+            plots.per_class_bars(per_class(test))),
     ]  # fmt: skip
     if not (run.folder / HISTORY).is_file() or record.training is None:
         return drawn

@@ -128,7 +128,7 @@ def test_shares_are_percents_and_an_absent_class_is_a_dash() -> None:
 
 def test_emotions_have_their_colours_everywhere() -> None:
     per_class = pd.DataFrame({"emotion": FER2013, "f1": np.linspace(0.1, 0.7, 7)})
-    bars = plots.per_class_bars(per_class, "f1", "F1").data[0]
+    bars = plots.per_class_bars(per_class).data[0]
     assert list(bars.marker.color) == [COLOURS[e] for e in FER2013]
     assert list(bars.text)[:2] == ["10.0\N{NO-BREAK SPACE}%", "20.0\N{NO-BREAK SPACE}%"]
     roc = pd.DataFrame(
