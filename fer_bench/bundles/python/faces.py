@@ -54,8 +54,8 @@ def find_faces(image: np.ndarray, is_video: bool = False) -> list[tuple]:
 
     A still is searched for small faces too and, where none is upright, for turned ones.
     """
-    height, width = image.shape[:2]
-    longer = max(height, width)
+    image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    longer = max(image.shape)
     side = min(max(longer / 2, SET["shortest_shrunk"]), SET["longest_shrunk"])
     found = look(image, side, "frame" if is_video else "quick")
     if not is_video and longer > SET["coarse_side"]:
@@ -72,8 +72,8 @@ def find_faces(image: np.ndarray, is_video: bool = False) -> list[tuple]:
 
 
 def look(image: np.ndarray, side: float, effort: str, degrees: int = 0) -> list[tuple]:
-    """Faces in an image that is shrunk to a side and turned back; the likeliest first."""
-    height, width = image.shape[:2]
+    """Faces in a gray image that is shrunk to a side and turned back; the likeliest first."""
+    height, width = image.shape
     factor = min(side / max(height, width), 1)
     if factor < 1:
         size = max(round(width * factor), 1), max(round(height * factor), 1)
@@ -81,7 +81,7 @@ def look(image: np.ndarray, side: float, effort: str, degrees: int = 0) -> list[
     if not degrees:
         upright = upright_faces(image, effort)
         return [(*(round(v * (1 / factor)) for v in box), 0) for box in upright]
-    height, width = image.shape[:2]
+    height, width = image.shape
     there = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
     cosine, sine = abs(there[0, :2])
     size = round(width * cosine + height * sine), round(width * sine + height * cosine)
@@ -97,9 +97,8 @@ def look(image: np.ndarray, side: float, effort: str, degrees: int = 0) -> list[
     return found
 
 
-def upright_faces(image: np.ndarray, effort: str) -> list[tuple[int, int, int, int]]:
-    """Boxes of upright faces at the image's own size, the likeliest first."""
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+def upright_faces(gray: np.ndarray, effort: str) -> list[tuple[int, int, int, int]]:
+    """Boxes of upright faces at a gray image's own size, the likeliest first."""
     is_crop = max(gray.shape) <= SET["crop_side"]
     border = round(max(gray.shape) * SET["border"]) if is_crop else 0
     gray = cv2.copyMakeBorder(gray, *(border,) * 4, borderType=cv2.BORDER_REPLICATE)
@@ -113,15 +112,17 @@ def upright_faces(image: np.ndarray, effort: str) -> list[tuple[int, int, int, i
             minNeighbors=SET["agreeing"][effort],
             minSize=(SET["min_face"],) * 2,
         )
+        needed = SET["confirmed"] * (1 + any(votes > SET["doubtful"] for votes in agreeing))
         for votes, box in zip(agreeing, (box.tolist() for box in np.asarray(boxes, int))):
-            if is_crop or votes > SET["doubtful"] or is_confirmed(even, votes, box):
+            sure = is_crop or votes > SET["doubtful"]
+            if sure or votes * votes_nearby(even, box) >= needed:
                 found.append((votes, box))
     best_first = sorted(found, key=lambda pair: -pair[0])
     return [(x - border, y - border, w, h) for _, (x, y, w, h) in best_first]
 
 
-def is_confirmed(even: np.ndarray, votes: int, box: list[int]) -> bool:
-    """Whether a closer look at a doubtful box finds a face too."""
+def votes_nearby(even: np.ndarray, box: list[int]) -> int:
+    """How many windows agree on a face where a doubtful box is, in a closer look."""
     left, top, side, _ = box
     margin = round(side * SET["closer_margin"])
     _, agreeing = CASCADE.detectMultiScale2(
@@ -132,7 +133,7 @@ def is_confirmed(even: np.ndarray, votes: int, box: list[int]) -> bool:
         minNeighbors=1,
         minSize=(round(side * SET["closer_face"]),) * 2,
     )
-    return votes * max(agreeing, default=0) >= SET["confirmed"]
+    return max(agreeing, default=0)
 
 
 def spread_evenly(gray: np.ndarray) -> np.ndarray:

@@ -21,13 +21,13 @@ export class HaarDetector {
   // Faces of a video's frame, by one quick look, as boxes { x, y, width, height, turn } in the
   // image's pixels, largest first. turn: degrees, clockwise, that the head is turned by.
   detectFrame(image) {
-    const { small, factor } = this.#shrunk(image);
+    const { small, factor } = this.#shrunk(toGray(image));
     return this.#merged(scaled(this.#look(small, "frame"), factor));
   }
 
   // Faces of a photo, small ones too and, where none is upright, turned ones.
-  detect(image) {
-    const set = this.settings;
+  detect(picture) {
+    const set = this.settings, image = toGray(picture);
     const { small: quick, factor: share } = this.#shrunk(image);
     let found = scaled(this.#look(quick, "quick"), share);
     if (Math.max(image.width, image.height) > set.coarse_side) {
@@ -49,29 +49,31 @@ export class HaarDetector {
     return shrunkTo(image, Math.min(Math.max(half, shortest_shrunk), longest_shrunk));
   }
 
-  // Upright faces of an image at its own size, the likeliest first.
+  // Upright faces of a gray image at its own size, the likeliest first.
   #look(image, effort) {
     const set = this.settings;
-    let gray = toGray(image);
-    const longer = Math.max(gray.width, gray.height);
+    const longer = Math.max(image.width, image.height);
     const isCrop = longer <= set.crop_side;
     const border = isCrop ? roundHalfEven(longer * set.border) : 0;
-    gray = withBorder(gray, border);
+    const gray = withBorder(image, border);
     const found = (effort === "thorough" ? LIGHTS : LIGHTS.slice(0, 1)).flatMap((light) => {
       const even = light(gray, set.light_share);
-      return this.cascade.detect(even, {
+      const boxes = this.cascade.detect(even, {
         scaleFactor: ["frame", "quick"].includes(effort) && !isCrop ? set.step : set.fine_step,
         minNeighbors: set.agreeing[effort],
         minSize: set.min_face,
-      }).filter((box) => isCrop || box.agreeing > set.doubtful || this.#isConfirmed(even, box));
+      });
+      const needed = set.confirmed * (boxes.some((box) => box.agreeing > set.doubtful) ? 2 : 1);
+      return boxes.filter((box) => isCrop || box.agreeing > set.doubtful
+        || box.agreeing * this.#votesNearby(even, box) >= needed);
     });
     found.sort((a, b) => b.agreeing - a.agreeing);
     return found.map(({ x, y, width, height }) =>
       ({ x: x - border, y: y - border, width, height, turn: 0 }));
   }
 
-  // Whether a closer look at a doubtful box finds a face too.
-  #isConfirmed(even, { x, y, width: side, agreeing }) {
+  // How many windows agree on a face where a doubtful box is, in a closer look.
+  #votesNearby(even, { x, y, width: side }) {
     const set = this.settings;
     const margin = roundHalfEven(side * set.closer_margin);
     const part = cut(even, Math.max(x - margin, 0), Math.max(y - margin, 0),
@@ -79,7 +81,7 @@ export class HaarDetector {
     const closer = this.cascade.detect(part, {
       scaleFactor: set.closer_step, minNeighbors: 1, minSize: roundHalfEven(side * set.closer_face),
     });
-    return agreeing * Math.max(0, ...closer.map((box) => box.agreeing)) >= set.confirmed;
+    return Math.max(0, ...closer.map((box) => box.agreeing));
   }
 
   // Faces of heads that are turned clockwise by so much, where they are in the image.

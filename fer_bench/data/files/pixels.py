@@ -168,20 +168,22 @@ def eight_bits(image: Image.Image, *, colour: bool) -> NDArray[np.uint8]:
     try:
         if image.has_transparency_data:
             return _as_asked(over_white(image), colour)
+        if image.mode == "LAB":  # Pillow knows no way to gray
+            image = image.convert("RGB")
         return np.array(image.convert("RGB" if colour else "L"))
     except ValueError as error:
         raise UnsupportedKind(f"of the colour space {image.mode}") from error
 
 
 def _orientation(image: Image.Image, data: bytes) -> int:
-    """By EXIF alone, as browsers turn pictures: 1 (upright) to 8."""
+    """By EXIF alone, as browsers turn pictures: 1 (upright) to 8; other values count for 1."""
     if image.format == "PNG" and "exif" not in image.info:
         if b"eXIf" not in data:
             return 1
         image.load()  # it may stand behind the pixels
         _forget_other_orientations(image)
     orientation: int = image.getexif().get(EXIF_ORIENTATION, 1)
-    return orientation
+    return orientation if orientation in UPRIGHT else 1
 
 
 def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
