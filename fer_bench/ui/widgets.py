@@ -39,7 +39,7 @@ def set_colours() -> None:
     rules = (
         f"{grounds} {{ background-color: {PRIMARY} !important; }}",
         'code, [data-testid="stCode"] span { color: inherit !important; }',
-        "[data-tag] { height: auto !important; }",
+        "[data-tag] { height: auto !important; min-height: 1.75rem; }",
         "[data-tag] > span { line-height: 1.05; white-space: normal; }",
         '[data-testid="stMetricLabel"] * { white-space: normal !important; }',
     )
