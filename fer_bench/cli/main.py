@@ -36,7 +36,7 @@ SHARED = ("train", "ensemble", "evaluate")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 #: Objects made before Python looks for garbage; its own default is 700.
-COLLECT_AFTER = 100_000
+COLLECT_AFTER = 10_000
 
 app = typer.Typer(
     name="fer_bench",
@@ -98,7 +98,7 @@ def main() -> None:
 
     Of several processes (`fer_bench.distributed`), the main one speaks.
     """
-    # Imports make millions of objects and no garbage, and looking for it takes a quarter of them.
+    # Imports make millions of objects and hardly any garbage.
     gc.set_threshold(COLLECT_AFTER)
     warnings.formatwarning = _one_line
     atexit.register(gc.freeze)  # Python would look through all modules before it gives the prompt
