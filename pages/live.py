@@ -56,7 +56,7 @@ def choose_models(runs: Sequence[StoredRun]) -> list[str]:
     )
     st.session_state[CHOSEN] = chosen
     if chosen:
-        ui.remember_run(chosen[0])
+        ui.remember_run(chosen[0], "live", usual=next(iter(labels)))
     return chosen
 
 

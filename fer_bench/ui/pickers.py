@@ -34,11 +34,13 @@ def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
     by_id = {run.id: run for run in choices}
     wanted = st.query_params.get(RUN_PARAMETER)
     if wanted is not None and wanted not in by_id:
-        st.warning(f"This page has no run {escape(wanted)}; showing another.")
+        st.warning(f"This page has no run {escape(called(wanted))}; showing another.")
     names = list(by_id)
-    best = max(names, key=lambda name: merit(by_id[name]))
-    preferred = (wanted, st.session_state.get(CHOSEN), default_id())
-    first = next((name for name in preferred if name in by_id), best)
+    usual = default_id() or ""
+    if usual not in by_id:
+        usual = max(names, key=lambda name: merit(by_id[name]))
+    preferred = (wanted, st.session_state.get(CHOSEN))
+    first = next((name for name in preferred if name in by_id), usual)
     chosen = st.selectbox(
         "Run",
         names,
@@ -46,15 +48,28 @@ def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
         key=key,
         format_func=called,
     )
-    remember_run(chosen)
+    remember_run(chosen, key, usual=usual)
     st.set_page_config(page_title=f"{called(chosen)} · FER Bench")
     return by_id[chosen]
 
 
-def remember_run(chosen: str) -> None:
-    """One run for the whole visit: in the address, and for the pages that are opened next."""
-    st.query_params[RUN_PARAMETER] = chosen
+def remember_run(chosen: str, key: str, *, usual: str) -> None:
+    """One run for the whole visit: in the address, and for the pages that are opened next.
+
+    Args:
+        key: different on every page.
+        usual: the one that a new visitor gets, who needs no address for it.
+    """
+    _keep_address([chosen], key, [usual])
     st.session_state[CHOSEN] = chosen
+
+
+def _keep_address(chosen: list[str], key: str, usual: Sequence[str]) -> None:
+    """Writes `?run=` when the choice has changed: each writing is a step that Back has to take."""
+    kept = f"address-{key}"
+    if st.query_params.get_all(RUN_PARAMETER) or chosen != st.session_state.get(kept, list(usual)):
+        st.query_params[RUN_PARAMETER] = chosen
+    st.session_state[kept] = chosen
 
 
 def pick_several(
@@ -80,7 +95,7 @@ def pick_several(
         key=f"several-{label}",
         help=explanation,
     )
-    st.query_params[RUN_PARAMETER] = chosen
+    _keep_address(chosen, label, first)
     return chosen
 
 

@@ -107,6 +107,16 @@ def test_a_row_leads_to_its_run_and_back(visit: Visit) -> None:
     expect(visit.page.get_by_role("heading", level=1, name="Leaderboard")).to_be_visible()
 
 
+def test_back_leaves_a_page_that_was_opened_from_the_side_bar(visit: Visit) -> None:
+    visit.open("/leaderboard")
+    for page in ("Errors", "Latency", "Live"):
+        visit.page.get_by_test_id("stSidebarNavLink").filter(has_text=page).click()
+        expect(visit.page.get_by_role("heading", level=1, name=page)).to_be_visible()
+        settle(visit.page)
+        visit.page.go_back()
+        expect(visit.page.get_by_role("heading", level=1, name="Leaderboard")).to_be_visible()
+
+
 def test_the_leaderboard_leads_to_a_comparison_of_its_best_two(visit: Visit) -> None:
     visit.open("/leaderboard")
     visit.page.get_by_role("link", name="Is the first really better than the second?").click()

@@ -108,10 +108,11 @@ def test_a_single_run_has_its_figures_in_tiles(measured: Path) -> None:
 
 def test_the_address_holds_ids_and_every_list_their_names(measured: Path) -> None:
     app = open_page("robustness")
-    assert app.query_params["run"] == [BEST, SECOND]
     names = [TITLES[BEST], TITLES[SECOND]]
     assert chosen_runs(app).options == names
     assert app.selectbox(key="heat-map-run").options == names
+    chosen_runs(app).set_value([SECOND]).run()
+    assert app.query_params["run"] == SECOND
 
 
 def test_the_other_setting_has_its_own_runs(measured: Path) -> None:
