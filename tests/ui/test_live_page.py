@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -447,3 +449,41 @@ def test_stopping_the_camera_ends_its_recording(page: AppTest, video: Video) -> 
     next(one for one in page.button if one.label == "Delete").click().run()
     assert page.session_state["video-folder"].recordings() == []
     assert "1 recording" not in texts(page)
+
+
+SERVER_THAT_ENDS = """
+import threading, time
+from functools import partial
+from fer_bench.errors import FerBenchError
+from fer_bench.inference.live.session import LiveSession
+from fer_bench.ui.live import opening
+
+began = threading.Event()
+
+def open_slowly(run):
+    began.set()
+    time.sleep(0.3)
+    print("opened", flush=True)
+    raise FerBenchError("no such run")
+
+opening.opener = lambda run, backend: partial(open_slowly, run)
+page = threading.Thread(
+    target=lambda: opening.ModelOpener(LiveSession()).choose(["a/run"], "auto", "haar"), daemon=True
+)
+page.start()
+assert began.wait(60)
+"""
+
+
+@pytest.mark.slow
+def test_a_server_that_ends_lets_a_model_be_opened_and_opens_no_other() -> None:
+    """Python's end within a network's own code would abort the process."""
+    done = subprocess.run(
+        [sys.executable, "-c", SERVER_THAT_ENDS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout == "opened\n"

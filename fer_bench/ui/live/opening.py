@@ -61,13 +61,14 @@ class ModelOpener:
             if backend == AUTO and not self._session.stats().models:
                 self._stages.insert(0, [opener(run, FIRST_BACKEND) for run in runs])
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="live-open", daemon=True)
+                # No daemon: one that native code holds when Python ends takes the process down.
+                self._thread = threading.Thread(target=self._work, name="live-open", daemon=False)
                 self._thread.start()
 
     def _work(self) -> None:
         while True:
             with self._lock:
-                if not self._stages:
+                if not (self._stages and threading.main_thread().is_alive()):
                     self._thread = None
                     return
                 wanted, stage, detector = self._wanted, self._stages.pop(0), self._detector
