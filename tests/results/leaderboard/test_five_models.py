@@ -61,6 +61,6 @@ def test_bars_show_accuracy_and_interval_and_end_in_the_run() -> None:
     figure = plots.frozen_and_full(five_models(summary_table([stored(record)])))
     bars = figure.data[1]
     accuracy = record.metrics["test"].accuracy
-    assert list(bars.x) == [f"ViT-B/16<br>{accuracy:.0%}"]
+    assert list(bars.x) == [f"ViT-B/16<br>{100 * accuracy:.1f}\N{NO-BREAK SPACE}%"]
     assert list(bars.y) == [pytest.approx(accuracy)]
     assert bars.customdata[0][-1] == f"fer2013/{record.name}"
