@@ -93,10 +93,9 @@ def test_a_model_is_switched_while_the_video_plays(live: Watched) -> None:
 
 
 def test_a_network_from_elsewhere_names_the_faces(live: Watched) -> None:
-    live.start()
-    live.wait_for_colour("happy", OVERLAY_PIXELS)
     live.page.locator("[data-tag] button").click()
     live.choose("Models", THEIRS)
+    live.start()
     live.wait_for_colour("surprise", OVERLAY_PIXELS)
     wait_for(live.page.get_by_text(f"analysed, by {THEIRS}"))
 
