@@ -18,7 +18,7 @@ from fer_bench.inference.classifier import load_run_model
 from fer_bench.models.export_metadata import describe
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.exports import EXPORTS, Export, add_export
-from fer_bench.results.store import ResultsStore
+from fer_bench.results.store import StoredRun
 from fer_bench.types import Progress, Split, silent
 
 #: Faces to compare on; a thousand tell 0.1 points of accuracy apart.
@@ -43,52 +43,58 @@ class ExportReport:
     problem: str
 
 
-def export_run(
-    store: ResultsStore,
-    name: str,
-    out: Path,
-    *,
-    format: str,
-    data: Source,
-    calibration: Source | None = None,
-    limit: int = COMPARED,
-    force: bool = False,
-    progress: Progress = silent,
-) -> ExportReport:
-    """Exports a run, and stores the numbers of the comparison next to its record.
+@dataclass(frozen=True, kw_only=True)
+class ExportJob:
+    """A run to export, and the faces that its network is compared and calibrated on.
 
-    Args:
+    Attributes:
+        called: what the commands of its model card call the run.
         data: whose validation split is compared on, or the test split where there is no other.
         calibration: whose training split int8 is calibrated on; None for fp32.
         limit: faces to compare on.
-
-    Raises:
-        FerBenchError: no such run, no weights next to its record, data that do not fit, or as
-            `backends.export.export.export_model`.
-        RunFailed: the file differs too much from PyTorch.
     """
-    run = store.find(name)
-    record = run.require_record()
-    check_target(out, format, "int8" if calibration else "fp32", force=force)
-    model = load_run_model(run)
-    chosen = calibration_faces(record, calibration) if calibration else None
-    faces = comparison_faces(record, data, model.emotions, limit, chosen)
-    export = export_model(
-        model,
-        out,
-        format,
-        metadata=describe(model, run=run.name, temperature=record.temperature),
-        faces=faces,
-        calibration=chosen,
-        force=force,
-        progress=progress,
-    )
-    try:
-        add_export(run.folder, export)
-    except FerBenchError as why:  # the export itself is there and good
-        return ExportReport(run=run.name, path=out, export=export, recorded=None, problem=str(why))
-    recorded = run.folder / EXPORTS
-    return ExportReport(run=run.name, path=out, export=export, recorded=recorded, problem="")
+
+    run: StoredRun
+    called: str
+    data: Source
+    calibration: Source | None = None
+    limit: int = COMPARED
+    progress: Progress = silent
+
+    def write(self, out: Path, format: str, *, force: bool = False) -> ExportReport:
+        """Exports the network, and stores the numbers of the comparison next to the run's record.
+
+        Raises:
+            FerBenchError: no weights next to the record, data that do not fit, or as
+                `backends.export.export.export_model`.
+            RunFailed: the file differs too much from PyTorch.
+        """
+        run, record = self.run, self.run.require_record()
+        check_target(out, format, "int8" if self.calibration else "fp32", force=force)
+        model = load_run_model(run)
+        chosen = calibration_faces(record, self.calibration) if self.calibration else None
+        export = export_model(
+            model,
+            out,
+            format,
+            metadata=describe(model, run=run.name, temperature=record.temperature),
+            faces=comparison_faces(record, self.data, model.emotions, self.limit, chosen),
+            calibration=chosen,
+            force=force,
+            progress=self.progress,
+        )
+        problem = ""
+        try:
+            add_export(run.folder, export)
+        except FerBenchError as why:  # the export itself is there and good
+            problem = str(why)
+        return ExportReport(
+            run=run.name,
+            path=out,
+            export=export,
+            recorded=None if problem else run.folder / EXPORTS,
+            problem=problem,
+        )
 
 
 def calibration_faces(record: RunRecord, source: Source) -> Faces:

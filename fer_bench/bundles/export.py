@@ -12,16 +12,15 @@ from typing import Protocol
 from huggingface_hub import ModelCard
 
 from fer_bench.backends.onnx import read_metadata
-from fer_bench.benchmark.export import ExportReport, export_run
-from fer_bench.benchmark.plan import Source
+from fer_bench.benchmark.export import ExportJob, ExportReport
 from fer_bench.bundles.contents import MODEL, Contents
 from fer_bench.errors import FerBenchError
 from fer_bench.registry import Entry, Registry
-from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.parse import read_predictions
+from fer_bench.results.store import PREDICTIONS, StoredRun
 from fer_bench.storage import write_atomically
 from fer_bench.studies.model_card.card import model_card
 from fer_bench.studies.model_card.numbers import card_data
-from fer_bench.types import Progress, silent
 
 #: What a bundle's folder says about itself; a folder with it may be replaced.
 DOCUMENT = "model.json"
@@ -91,32 +90,18 @@ def _is_bundle(folder: Path) -> bool:
 
 
 def export_bundle(
-    store: ResultsStore,
-    name: str,
-    out: Path,
-    bundle: Bundle,
-    *,
-    data: Source,
-    calibration: Source | None = None,
-    limit: int,
-    force: bool = False,
-    progress: Progress = silent,
+    job: ExportJob, out: Path, bundle: Bundle, *, force: bool = False
 ) -> BundleReport:
     """Exports a run's network and puts it into a folder with what it takes to use it.
 
     Files of the folder that a bundle does not have are left as they are.
 
-    Args:
-        data, calibration, limit: as for `benchmark.export.export_run`.
-
     Raises:
-        FerBenchError: as `check_folder` and `export_run`.
+        FerBenchError: as `check_folder` and `ExportJob.write`.
         RunFailed: the network differs too much from PyTorch.
     """
     check_folder(out, force=force)
-    exported, contents = export_contents(
-        store, name, data=data, calibration=calibration, limit=limit, progress=progress
-    )
+    exported, contents = export_contents(job)
     files = bundle.files(contents)
     write_folder(out, files)
     return BundleReport(
@@ -124,53 +109,28 @@ def export_bundle(
     )
 
 
-def export_contents(
-    store: ResultsStore,
-    name: str,
-    *,
-    data: Source,
-    calibration: Source | None = None,
-    limit: int,
-    called: str | None = None,
-    progress: Progress = silent,
-) -> tuple[ExportReport, Contents]:
+def export_contents(job: ExportJob) -> tuple[ExportReport, Contents]:
     """Exports a run's network into memory, with its model card.
 
-    Args:
-        data, calibration, limit: as for `benchmark.export.export_run`.
-        called: what the card's commands call the run; None for its name.
-
     Raises:
-        FerBenchError: as `export_run`.
+        FerBenchError: as `ExportJob.write`.
         RunFailed: the network differs too much from PyTorch.
     """
-    run = store.find(name)
     with tempfile.TemporaryDirectory(prefix="fer-bench-") as scratch:
         path = Path(scratch) / MODEL
-        exported = export_run(
-            store,
-            name,
-            path,
-            format="onnx",
-            data=data,
-            calibration=calibration,
-            limit=limit,
-            progress=progress,
-        )
+        exported = job.write(path, "onnx")
         model, metadata = path.read_bytes(), read_metadata(path)
-    return exported, Contents(
-        model=model, metadata=metadata, card=_card(store, run, called or name)
-    )
+    return exported, Contents(model=model, metadata=metadata, card=_card(job.run, job.called))
 
 
-def _card(store: ResultsStore, run: StoredRun, name: str) -> ModelCard:
+def _card(run: StoredRun, called: str) -> ModelCard:
     """The model card, or a sentence that says why there is none."""
     try:
-        predictions = store.predictions(run)
+        predictions = read_predictions(run.folder / PREDICTIONS)
     except FerBenchError:  # the card says that they are missing
         predictions = None
     try:
-        return model_card(run, predictions, name)
+        return model_card(run, predictions, called)
     except FerBenchError as why:
         data = card_data(run.require_record())
         return ModelCard(f"---\n{data.to_yaml()}\n---\n\nThere is no model card: {why}.\n")

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_bench.benchmark.export import COMPARED
-from fer_bench.benchmark.plan import Source
+from fer_bench.benchmark.export import ExportJob
 from fer_bench.bundles.contents import MODEL, Contents
 from fer_bench.bundles.export import check_folder, export_contents, write_folder
 from fer_bench.bundles.space_files import Space
 from fer_bench.errors import FerBenchError
-from fer_bench.hubs.address import HUB, Repository
+from fer_bench.hubs.address import Repository
 from fer_bench.hubs.huggingface import Upload, require_writable, upload_files
 from fer_bench.results.location import fetch, is_stored
-from fer_bench.results.store import RUN_FILES, ResultsStore, StoredRun
-from fer_bench.types import Progress, silent
+from fer_bench.results.store import RUN_FILES, StoredRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,37 +55,25 @@ class PushReport:
     upload: Upload | None
 
 
-def push_run(
-    store: ResultsStore,
-    name: str,
-    destination: Destination,
-    *,
-    space: Space | None = None,
-    data: Source,
-    progress: Progress = silent,
-) -> PushReport:
+def push_run(job: ExportJob, destination: Destination, *, space: Space | None = None) -> PushReport:
     """Exports a run as ONNX and puts it on the hub, with all that its folder holds.
 
     Args:
         space: make it a Space instead.
-        data: as for `benchmark.export.export_run`.
 
     Raises:
         FerBenchError: a run that is not finished, has no weights here or is an ensemble, or as
             `hubs.huggingface.upload_files`.
         RunFailed: the network differs too much from PyTorch, or the hub or the network failed.
     """
-    run = store.find(name)
+    run = job.run
     if space is None and run.require_record().members:
         raise FerBenchError(
             f"run {run.name} is an ensemble, whose weights are its members': push those, or push "
             "it as a Space with --space"
         )
     destination.check()
-    called = f"{HUB}{destination.repository.id}"
-    _, contents = export_contents(
-        store, name, data=data, limit=COMPARED, called=called, progress=progress
-    )
+    _, contents = export_contents(job)
     files = space.files(contents) if space else repository_files(run, contents)
     if destination.folder is not None and not destination.dry_run:
         write_folder(destination.folder, files)

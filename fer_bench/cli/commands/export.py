@@ -92,7 +92,7 @@ def export(
             "--calibration is for --int8: add it, or say --data to compare on those faces"
         )
     from fer_bench.backends.export.export import FORMATS
-    from fer_bench.benchmark.export import export_run
+    from fer_bench.benchmark.export import ExportJob
     from fer_bench.bundles.export import BUNDLES, export_bundle
 
     if format not in FORMATS and format not in BUNDLES:
@@ -106,19 +106,14 @@ def export(
     compared = data or calibration or Settings().data or "synthetic"
     source = open_source(compared, votes_file, rows_file)
     calibrating = open_source(calibration, votes_file, rows_file) if calibration else None
+    stored = store.find(run)
     with progress_bars() as progress:
-        if bundle is None:
-            report = export_run(
-                store, run, to, format=format, data=source, calibration=calibrating, limit=faces,
-                force=force, progress=progress,
-            )  # fmt: skip
-            whole = None
-        else:
-            whole = export_bundle(
-                store, run, to, bundle, data=source, calibration=calibrating, limit=faces,
-                force=force, progress=progress,
-            )  # fmt: skip
-            report = whole.model
+        job = ExportJob(
+            run=stored, called=run, data=source, calibration=calibrating, limit=faces,
+            progress=progress,
+        )  # fmt: skip
+        whole = export_bundle(job, to, bundle, force=force) if bundle else None
+        report = whole.model if whole else job.write(to, format, force=force)
     if report.problem:
         err.print(f"the export is whole, but not recorded: {report.problem}", markup=False)
     if as_json:

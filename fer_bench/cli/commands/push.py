@@ -55,8 +55,9 @@ def push(
 
     Example: python -m fer_bench push default hf:my-name/my-app --space static --out page
     """
+    from fer_bench.benchmark.export import ExportJob
     from fer_bench.bundles.push import Destination, push_run
-    from fer_bench.hubs.address import parse_repository
+    from fer_bench.hubs.address import HUB, parse_repository
     from fer_bench.settings import Settings
 
     repository = parse_repository(to)
@@ -66,16 +67,11 @@ def push(
     destination = Destination(
         repository=repository, private=private, force=force, folder=folder, dry_run=dry_run
     )
-    compared = data or Settings().data or "synthetic"
+    source = open_source(data or Settings().data or "synthetic", None, None)
+    stored = store.find(run)
     with progress_bars() as progress:
-        report = push_run(
-            store,
-            run,
-            destination,
-            space=page,
-            data=open_source(compared, None, None),
-            progress=progress,
-        )
+        job = ExportJob(run=stored, called=f"{HUB}{repository.id}", data=source, progress=progress)
+        report = push_run(job, destination, space=page)
     if as_json:
         _print_json(report, folder)
     else:
