@@ -12,7 +12,7 @@ import pytest
 from fer_bench.backends import openvino_ir
 from fer_bench.cli import main as cli
 
-pytest_plugins = ("time_limits", "page_fixtures")
+pytest_plugins = ("time_limits", "page_fixtures", "finished_fixtures")
 
 HERE = Path(__file__).parent
 #: Browsers, processes, toolchains, packaging: `pytest -m slow`.

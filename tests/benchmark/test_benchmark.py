@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from data_fixtures import VOTES_HEADER, class_files, csv_rows, encoded, face, put, write_csv
+from finished_fixtures import SYNTHETIC, run, tiny_spec
 from PIL import Image
 
 from fer_bench.benchmark import Runner, Source, evaluate_run, plan, run_sweep, specify
@@ -12,26 +13,13 @@ from fer_bench.config import load_yaml, validate
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.calibration import fit_temperature
 from fer_bench.evaluation.confusion import scores
-from fer_bench.results.store import ResultsStore
+from fer_bench.results.store import RECORD, WEIGHTS, ResultsStore, StoredRun
 from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.recipe import load_recipe
 from fer_bench.specs.run import RunSpec
 from fer_bench.specs.sweep import Sweep
 
 SPECS = Path(__file__).parents[2] / "benchmarks" / "specs"
-SYNTHETIC = Source(data="synthetic")
-TINY = {"tiny": True}
-
-
-def tiny_spec(model: str = "clip_vit_b_32", mode: str = "full", **changes) -> RunSpec:
-    values = {"recipe": "finetune-5", "epochs": 1, "pretraining": "none", "model_options": TINY}
-    if mode == "frozen":
-        values["recipe"] = "frozen-20"
-    return specify(model=model, mode=mode, **(values | changes))
-
-
-def run(store: ResultsStore, spec: RunSpec, **changes):
-    return Runner(store=store, **changes).run(spec, SYNTHETIC.load(spec))
 
 
 def test_the_shipped_benchmark_is_the_protocol_people_copy():
@@ -105,32 +93,26 @@ def test_a_run_becomes_a_complete_record(tmp_path, model, mode):
     assert not store.work_folder("synthetic", record.name).exists()
 
 
-def test_evaluating_the_stored_weights_gives_the_records_numbers_again(tmp_path):
-    store = ResultsStore(tmp_path)
-    record = run(store, tiny_spec())
+def test_evaluating_the_stored_weights_gives_the_records_numbers_again(store, finished):
+    record = finished.require_record()
     for tta, key in ((False, "test"), (True, "test_tta")):
         report = evaluate_run(store, record.name, SYNTHETIC, tta=tta)
         assert report.metrics == record.metrics[key]
 
 
-def test_weights_kept_as_float16_are_the_ones_that_were_measured(tmp_path):
-    half, full = ResultsStore(tmp_path / "half"), ResultsStore(tmp_path / "full")
+def test_weights_kept_as_float16_are_the_ones_that_were_measured(tmp_path, finished):
+    half = ResultsStore(tmp_path)
     record = run(half, tiny_spec(), weights="float16")
-    run(full, tiny_spec())
-    sizes = [
-        (store.find(record.name).folder / "model.safetensors").stat().st_size
-        for store in (half, full)
-    ]
+    sizes = [(one.folder / WEIGHTS).stat().st_size for one in (half.find(record.name), finished)]
     assert 0.45 < sizes[0] / sizes[1] < 0.6
     assert record.model.weights_dtype == "float16"
     report = evaluate_run(half, record.name, SYNTHETIC)
     assert report.metrics == record.metrics["test"]
 
 
-def test_the_temperature_is_fitted_on_validation_data(tmp_path):
-    store = ResultsStore(tmp_path)
-    record = run(store, tiny_spec())
-    predictions = store.predictions(store.find(record.name))
+def test_the_temperature_is_fitted_on_validation_data(store, finished):
+    record = finished.require_record()
+    predictions = store.predictions(finished)
     val = predictions[predictions["split"] == "val"]
     expected = fit_temperature(*scores(val, record.dataset.emotions))
     assert record.temperature == expected
@@ -145,7 +127,7 @@ def test_evaluating_a_few_images_still_leaves_those_out_of_clean_that_stand_in_t
     data = put(tmp_path / "faces", files | new | copies)
     store, source = ResultsStore(tmp_path / "results"), Source(data=str(data))
     spec = tiny_spec()
-    Runner(store=store).run(spec, source.load(spec))
+    run(store, spec, source)
     whole = evaluate_run(store, spec.name, source)
     few = evaluate_run(store, spec.name, source, limit=14)
     assert (whole.metrics.n, whole.clean.n) == (16, 8)
@@ -162,19 +144,12 @@ def test_a_run_on_ferplus_labels_is_measured_on_other_data_by_their_own(tmp_path
     ]
     write_csv(tmp_path / "fer2013new.csv", votes, VOTES_HEADER)
     spec, source = tiny_spec(votes="majority"), Source(data=str(data))
-    record = Runner(store=store).run(spec, source.load(spec))
+    record = run(store, spec, source)
     assert record.dataset.name == "ferplus"
     again = evaluate_run(store, spec.name, source)
     assert again.metrics == record.metrics["test"]
     elsewhere = evaluate_run(store, spec.name, SYNTHETIC)
     assert (elsewhere.metrics.n, elsewhere.metrics.n_left_out) == (28, 0)
-
-
-def test_without_weights_evaluate_says_how_to_train_again(tmp_path):
-    store = ResultsStore(tmp_path)
-    record = run(store, tiny_spec(), weights=None)
-    with pytest.raises(FerBenchError, match="only its record: train it again with `python -m fer_"):
-        evaluate_run(store, record.name, SYNTHETIC)
 
 
 def test_a_failed_run_is_a_record_and_the_sweep_goes_on(tmp_path):
@@ -213,20 +188,21 @@ def test_a_precision_that_the_recipe_contradicts_is_refused(tmp_path):
         run(ResultsStore(tmp_path), spec, precision="bf16")
 
 
+def end_in_an_epoch(stage, done, total, figures):
+    if stage == "epochs":
+        raise KeyboardInterrupt
+
+
 def test_an_interrupted_run_says_so_and_resumes_to_the_same_metrics(tmp_path):
     spec = tiny_spec("resnet18", epochs=2, limit=40)
     # `auto` is measured for each store by itself, and need not come out alike on a busy machine.
     exact = spec.recipe.model_copy(update={"precision": "fp32"})
     spec = spec.model_copy(update={"recipe": exact})
 
-    def kill(stage, done, total, figures):
-        if stage == "epochs":
-            raise KeyboardInterrupt
-
     whole = run(ResultsStore(tmp_path / "whole"), spec)
     store = ResultsStore(tmp_path / "killed")
     with pytest.raises(KeyboardInterrupt):
-        run(store, spec, progress=kill)
+        run(store, spec, progress=end_in_an_epoch)
     stored = store.find(spec.name).require_record()
     assert (stored.status, stored.finished_at is not None) == ("interrupted", True)
     assert "`--resume`" in stored.error
@@ -239,12 +215,8 @@ def test_without_resume_a_run_starts_over(tmp_path):
     spec = tiny_spec(epochs=2)
     store = ResultsStore(tmp_path)
 
-    def kill(stage, done, total, figures):
-        if stage == "epochs":
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run(store, spec, progress=kill)
+        run(store, spec, progress=end_in_an_epoch)
     (checkpoint,) = store.work_folder("synthetic", spec.name).glob("*/checkpoint.pt")
     checkpoint.write_bytes(b"damaged")
     with pytest.raises(RunFailed, match="is damaged"):
@@ -252,11 +224,9 @@ def test_without_resume_a_run_starts_over(tmp_path):
     assert run(store, spec, resume=False).status == "done"
 
 
-def test_the_record_holds_no_path_of_this_machine(tmp_path):
-    store = ResultsStore(tmp_path)
-    record = run(store, tiny_spec())
-    text = (store.find(record.name).folder / "record.json").read_text()
-    assert str(tmp_path) not in text
+def test_the_record_holds_no_path_of_this_machine(finished):
+    text = (finished.folder / RECORD).read_text()
+    assert str(finished.folder.parents[1]) not in text
     assert str(Path.home()) not in text
     assert json.loads(text)["spec"]["recipe"]["name"] == "finetune-5"
 
@@ -272,21 +242,15 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(tmp_path):
     store = ResultsStore(tmp_path)
     spec = tiny_spec(epochs=2, limit=40)
 
-    def kill(stage, done, total, figures):
-        if stage == "epochs":
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run(store, spec, progress=kill)
+        run(store, spec, progress=end_in_an_epoch)
     changed = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"batch_size": 16})})
     assert changed.name == spec.name
     assert run(store, changed).metrics == run(ResultsStore(tmp_path / "b"), changed).metrics
 
 
-def test_a_finished_run_of_other_settings_is_not_passed_off_as_this_one(tmp_path):
-    store = ResultsStore(tmp_path)
+def test_a_finished_run_of_other_settings_is_not_passed_off_as_this_one(store):
     spec = tiny_spec()
-    run(store, spec)
     changed = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"batch_size": 16})})
     with pytest.raises(FerBenchError, match=r"is finished in .* but with other settings"):
         run_sweep([changed], SYNTHETIC, Runner(store=store), lambda s, w: None)
@@ -294,30 +258,23 @@ def test_a_finished_run_of_other_settings_is_not_passed_off_as_this_one(tmp_path
         run_sweep([spec], Source(data="synthetic:1"), Runner(store=store), lambda s, w: None)
 
 
-def contents(store: ResultsStore, name: str) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in store.find(name).folder.iterdir()}
+def contents(run: StoredRun) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in run.folder.iterdir()}
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, RunFailed])
-def test_a_finished_run_stays_until_its_successor_is_done(tmp_path, end):
-    store = ResultsStore(tmp_path)
-    spec = tiny_spec()
-    run(store, spec)
-    before = contents(store, spec.name)
-
+def test_a_finished_run_stays_until_its_successor_is_done(store, finished, end):
     def stop(stage, done, total, figures):
         if stage == "evaluating":
             raise end("stopped")
 
     with pytest.raises(end):
-        run(store, spec, resume=False, progress=stop)
-    assert contents(store, spec.name) == before
+        run(store, tiny_spec(), resume=False, progress=stop)
+    assert contents(store.find(finished.name)) == contents(finished)
 
 
-def test_a_failure_does_not_hide_that_another_process_finished_the_run(tmp_path):
-    store, elsewhere = ResultsStore(tmp_path), ResultsStore(tmp_path / "elsewhere")
-    spec = tiny_spec()
-    done = run(elsewhere, spec)
+def test_a_failure_does_not_hide_that_another_process_finished_the_run(tmp_path, finished):
+    store, done = ResultsStore(tmp_path), finished.require_record()
 
     def overtaken(stage, done_images, total, figures):
         if stage == "evaluating":
@@ -325,28 +282,25 @@ def test_a_failure_does_not_hide_that_another_process_finished_the_run(tmp_path)
             raise RunFailed("its scratch is gone")
 
     with pytest.raises(RunFailed, match="its scratch is gone"):
-        run(store, spec, progress=overtaken)
-    assert store.find(f"synthetic/{spec.name}").require_record() == done
+        run(store, tiny_spec(), progress=overtaken)
+    assert store.find(finished.id).require_record() == done
 
 
-def test_a_successor_without_weights_leaves_none_of_the_earlier_ones(tmp_path):
-    store = ResultsStore(tmp_path)
-    spec = tiny_spec()
-    run(store, spec)
-    run(store, spec, weights=None)
-    assert not store.find(spec.name).has_weights
+def test_a_successor_without_weights_leaves_none_and_evaluate_says_how_to_train_again(store):
+    record = run(store, tiny_spec(), weights=None)
+    assert not store.find(record.name).has_weights
+    with pytest.raises(FerBenchError, match="only its record: train it again with `python -m fer_"):
+        evaluate_run(store, record.name, SYNTHETIC)
 
 
-def test_data_with_a_test_part_only_can_be_evaluated_on(tmp_path):
-    store = ResultsStore(tmp_path / "results")
-    record = run(store, tiny_spec())
-    dataset = SYNTHETIC.load(record.spec)
+def test_data_with_a_test_part_only_can_be_evaluated_on(tmp_path, store, finished):
+    dataset = SYNTHETIC.load(finished.require_record().spec)
     for number in dataset.indices("test")[:7]:
         emotion = dataset.emotions[dataset.labels[number]]
         folder = tmp_path / "faces" / "test" / emotion
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(dataset.images[number]).save(folder / f"{number}.png")
     faces = Source(data=str(tmp_path / "faces"))
-    assert evaluate_run(store, record.name, faces).metrics.n == 7
+    assert evaluate_run(store, finished.name, faces).metrics.n == 7
     with pytest.raises(FerBenchError, match="the val split of faces is empty"):
-        evaluate_run(store, record.name, faces, split="val")
+        evaluate_run(store, finished.name, faces, split="val")

@@ -3,54 +3,40 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from finished_fixtures import SYNTHETIC, run, tiny_spec
 from record_fixtures import make_record
 from table_fixtures import table
 
-from fer_bench.benchmark import Runner, Source, is_finished, specify
+from fer_bench.benchmark import is_finished
 from fer_bench.benchmark.initial_weights import as_recorded
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.lineage import origin, run_at, same_data_only, starting_run
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.store import WEIGHTS, ResultsStore, StoredRun
 from fer_bench.results.summary import summary_table
 from fer_bench.specs.run import RunSpec
 
-SYNTHETIC = Source(data="synthetic")
-FIRST = "resnet18-full-finetune-5-1ep-scratch-tiny-limit8-s0"
-SECOND = "resnet18-full-finetune-5-1ep-tiny-limit8-s1"
-THIRD = "resnet18-full-finetune-5-1ep-tiny-limit8-s2"
+FIRST = "clip_vit_b_32-full-finetune-5-1ep-scratch-tiny-s0"
+SECOND = "clip_vit_b_32-full-finetune-5-1ep-tiny-s1"
+THIRD = "clip_vit_b_32-full-finetune-5-1ep-tiny-s2"
 
 
-def spec_of(pretraining: Path | str = "none", seed: int = 0, protocol: str = "official") -> RunSpec:
-    return specify(
-        model="resnet18",
-        mode="full",
-        recipe="finetune-5",
-        protocol=protocol,
-        pretraining=str(pretraining),
-        model_options={"tiny": True},
-        epochs=1,
-        limit=8,
-        seed=seed,
-    )
-
-
-def run(root: Path, spec: RunSpec) -> StoredRun:
-    store = ResultsStore(root)
-    record = Runner(store=store).run(spec, SYNTHETIC.load(spec))
-    return store.find(record.name)
+def spec_from(pretraining: Path | str, seed: int = 0, **changes: str) -> RunSpec:
+    return tiny_spec(pretraining=str(pretraining), seed=seed, **changes)
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(finished: StoredRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with a run from random weights, one that goes on from it, and so again."""
     folder = tmp_path_factory.mktemp("results")
-    first = run(folder, spec_of())
-    second = run(folder, spec_of(first.folder, seed=1))
-    run(folder, spec_of(second.folder / "model.safetensors", seed=2))
+    store = ResultsStore(folder)
+    first = shutil.copytree(finished.folder, folder / finished.id)
+    second = run(store, spec_from(first, seed=1))
+    run(store, spec_from(store.find(second.name).folder / WEIGHTS, seed=2))
     return folder
 
 
@@ -78,19 +64,20 @@ def test_a_line_of_runs_is_told_back_to_its_beginning(root: Path) -> None:
 
 
 def test_a_finished_run_is_known_again_however_its_start_is_spelt(root: Path) -> None:
-    store, data = ResultsStore(root), SYNTHETIC.load(spec_of())
+    store, data = ResultsStore(root), SYNTHETIC.load(tiny_spec())
     first = store.find(FIRST).folder
-    assert is_finished(store, spec_of(first, seed=1), data)
-    assert is_finished(store, spec_of(first / "model.safetensors", seed=1), data)
+    assert is_finished(store, spec_from(first, seed=1), data)
+    assert is_finished(store, spec_from(first / WEIGHTS, seed=1), data)
     with pytest.raises(FerBenchError, match=r"is finished in .*, but with other settings"):
-        is_finished(store, spec_of("imagenet", seed=1), data)
+        is_finished(store, spec_from("imagenet", seed=1), data)
 
 
 def test_other_local_weights_are_told_by_their_name_alone(root: Path, tmp_path: Path) -> None:
     weights = tmp_path / "elsewhere" / "model.safetensors"
     weights.parent.mkdir()
     weights.write_bytes((ResultsStore(root).find(FIRST).folder / "model.safetensors").read_bytes())
-    stored = run(tmp_path / "results", spec_of(weights))
+    store = ResultsStore(tmp_path / "results")
+    stored = store.find(run(store, spec_from(weights)).name)
     assert stored.require_record().spec.pretraining == weights.name
     assert stored.require_record().model.provenance.weights == "local file"
     for text in (stored.folder / "record.json", stored.folder / "model.json"):
@@ -112,11 +99,11 @@ def test_other_local_weights_are_told_by_their_name_alone(root: Path, tmp_path: 
     ],
 )
 def test_only_a_path_within_the_working_folder_is_recorded(place: str, told: str) -> None:
-    assert as_recorded(spec_of(place)).pretraining == told
+    assert as_recorded(spec_from(place)).pretraining == told
 
 
 def test_learning_rates_of_other_models_make_no_other_run(root: Path) -> None:
-    spec, data = spec_of(), SYNTHETIC.load(spec_of())
+    spec, data = tiny_spec(), SYNTHETIC.load(tiny_spec())
 
     def with_rate(model: str) -> RunSpec:
         recipe = spec.recipe.model_copy(update={"learning_rates": {model: 0.5}})
@@ -124,13 +111,13 @@ def test_learning_rates_of_other_models_make_no_other_run(root: Path) -> None:
 
     assert is_finished(ResultsStore(root), with_rate("vgg16"), data)
     with pytest.raises(FerBenchError, match="but with other settings"):
-        is_finished(ResultsStore(root), with_rate("resnet18"), data)
+        is_finished(ResultsStore(root), with_rate("clip_vit_b_32"), data)
 
 
 def test_a_start_that_was_chosen_on_test_images_is_refused(root: Path, tmp_path: Path) -> None:
-    spec = spec_of(ResultsStore(root).find(FIRST).folder, protocol="kaggle")
+    spec = spec_from(ResultsStore(root).find(FIRST).folder, protocol="kaggle")
     with pytest.raises(RunFailed, match="chosen by the protocol official, expected kaggle: what"):
-        run(tmp_path, spec)
+        run(ResultsStore(tmp_path), spec)
 
 
 @table("place", ["none", "imagenet", "timm/x", "/nowhere", "~nobody-here/x", ""])

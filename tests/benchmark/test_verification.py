@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from finished_fixtures import SYNTHETIC, tiny_spec
 from table_fixtures import table
-from test_starting import SYNTHETIC, run, spec_of
 
 from fer_bench.benchmark import runs_in, verify_run
 from fer_bench.benchmark.verification import DIGEST, verify_data
@@ -27,21 +27,8 @@ Fer = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
-    return run(tmp_path_factory.mktemp("results"), spec_of())
-
-
-@pytest.fixture
-def stored(trained: StoredRun, tmp_path: Path) -> StoredRun:
-    """A copy to tamper with."""
-    folder = tmp_path / "results" / trained.dataset / trained.name
-    shutil.copytree(trained.folder, folder)
-    return read_run(folder)
-
-
-@pytest.fixture(scope="module")
 def dataset() -> FaceDataset:
-    return SYNTHETIC.load(spec_of())
+    return SYNTHETIC.load(tiny_spec())
 
 
 DESCRIBED: dict[str, Callable[[RunRecord], RunRecord]] = {
@@ -55,21 +42,21 @@ DESCRIBED: dict[str, Callable[[RunRecord], RunRecord]] = {
 
 
 @table("word", DESCRIBED)
-def test_a_false_description_of_the_data_is_found(word: str, stored: StoredRun) -> None:
+def test_a_false_description_of_the_data_is_found(word: str, own_run: StoredRun) -> None:
     """A description of the data that they do not fit; drawn faces among the ranked."""
-    record = DESCRIBED[word](stored.require_record())
-    (stored.folder / RECORD).write_text(record.model_dump_json())
-    found = [one for one in problems(read_run(stored.folder)) if one.startswith("data descr")]
+    record = DESCRIBED[word](own_run.require_record())
+    (own_run.folder / RECORD).write_text(record.model_dump_json())
+    found = [one for one in problems(read_run(own_run.folder)) if one.startswith("data descr")]
     assert len(found) == 1 and word in found[0]
 
 
-def test_another_number_of_parameters_is_found(stored: StoredRun) -> None:
-    record = stored.require_record()
+def test_another_number_of_parameters_is_found(own_run: StoredRun) -> None:
+    record = own_run.require_record()
     assert record.model
     smaller = record.model.model_copy(update={"parameters": 7})
     text = record.model_copy(update={"model": smaller}).model_dump_json()
-    (stored.folder / RECORD).write_text(text)
-    assert any("the record says 7" in one for one in problems(read_run(stored.folder), 3))
+    (own_run.folder / RECORD).write_text(text)
+    assert any("the record says 7" in one for one in problems(read_run(own_run.folder), 3))
 
 
 def problems(run: StoredRun, forward: int = 0) -> list[str]:
@@ -77,9 +64,9 @@ def problems(run: StoredRun, forward: int = 0) -> list[str]:
     return [f"{check.name}: {check.problem}" for check in checks if not check.agrees]
 
 
-def test_an_honest_run_agrees_with_its_data_and_its_network(trained: StoredRun) -> None:
-    checks = {check.name for check in verify_run(trained, SYNTHETIC, 5)}
-    assert problems(trained, 5) == []
+def test_an_honest_run_agrees_with_its_data_and_its_network(finished: StoredRun) -> None:
+    checks = {check.name for check in verify_run(finished, SYNTHETIC, 5)}
+    assert problems(finished, 5) == []
     assert {"test_tta", "prediction sets", "data labels", "leak", "5 forwarded"} <= checks
 
 
@@ -123,50 +110,52 @@ AGAINST_DATA: dict[str, tuple[Callable[..., tuple[RunRecord, pd.DataFrame]], str
 
 @table("kind", AGAINST_DATA)
 def test_tampering_shows_against_the_data(
-    kind: str, trained: StoredRun, dataset: FaceDataset
+    kind: str, finished: StoredRun, dataset: FaceDataset
 ) -> None:
     tamper, sentence = AGAINST_DATA[kind]
-    rows = pd.read_parquet(trained.folder / PREDICTIONS)
-    checks = verify_data(*tamper(trained.require_record(), rows), dataset)
+    rows = pd.read_parquet(finished.folder / PREDICTIONS)
+    checks = verify_data(*tamper(finished.require_record(), rows), dataset)
     found = [f"{check.name}: {check.problem}" for check in checks]
     assert any(sentence in problem for problem in found), found
 
 
-def test_an_image_of_train_called_clean_is_a_leak(trained: StoredRun, dataset: FaceDataset) -> None:
+def test_an_image_of_train_called_clean_is_a_leak(
+    finished: StoredRun, dataset: FaceDataset
+) -> None:
     """The data hold a test image a second time in train, and the record hides it."""
     train, test = dataset.indices("train")[0], dataset.indices("test")[0]
     hashes = dataset.hashes.copy()
     hashes[test] = hashes[train]
-    rows = pd.read_parquet(trained.folder / PREDICTIONS)
-    checks = verify_data(trained.require_record(), rows, replace(dataset, hashes=hashes))
+    rows = pd.read_parquet(finished.folder / PREDICTIONS)
+    checks = verify_data(finished.require_record(), rows, replace(dataset, hashes=hashes))
     (leak,) = [check for check in checks if check.name == "leak"]
     assert leak.problem == "1 images are called clean, though they stand in train or val too"
 
 
-def test_answers_that_its_network_does_not_give_are_found(stored: StoredRun) -> None:
+def test_answers_that_its_network_does_not_give_are_found(own_run: StoredRun) -> None:
     """Probabilities and metrics agree with each other, but they are another network's."""
-    rows = pd.read_parquet(stored.folder / PREDICTIONS)
+    rows = pd.read_parquet(own_run.folder / PREDICTIONS)
     columns = [column for column in rows if str(column).startswith("p_")]
     rows[columns] = np.roll(rows[columns].to_numpy(), 1, axis=1)
-    rows.to_parquet(stored.folder / PREDICTIONS, index=False)
-    assert any("answers are not its network's" in problem for problem in problems(stored, 10))
+    rows.to_parquet(own_run.folder / PREDICTIONS, index=False)
+    assert any("answers are not its network's" in problem for problem in problems(own_run, 10))
 
 
-def test_forward_needs_the_data(trained: StoredRun) -> None:
+def test_forward_needs_the_data(finished: StoredRun) -> None:
     with pytest.raises(FerBenchError, match="say --data PATH too"):
-        verify_run(trained, forward=3)
+        verify_run(finished, forward=3)
 
 
 def test_a_submission_is_the_same_bytes_each_time_and_verifies_where_it_is_unpacked(
-    trained: StoredRun, tmp_path: Path
+    finished: StoredRun, tmp_path: Path
 ) -> None:
-    packed = submission(trained)
-    assert packed == submission(trained)
+    packed = submission(finished)
+    assert packed == submission(finished)
     (tmp_path / "s.zip").write_bytes(packed.content)
     with zipfile.ZipFile(tmp_path / "s.zip") as archive:
         names = archive.namelist()
         archive.extractall(tmp_path / "results")
-    assert names == [f"{trained.id}/{name}" for name in (DIGEST, PREDICTIONS, RECORD)]
+    assert names == [f"{finished.id}/{name}" for name in (DIGEST, PREDICTIONS, RECORD)]
     (unpacked,) = runs_in(tmp_path / "results")
     assert "digest" in {check.name for check in verify_run(unpacked)}
     assert problems(unpacked) == []
@@ -174,36 +163,36 @@ def test_a_submission_is_the_same_bytes_each_time_and_verifies_where_it_is_unpac
 
 @pytest.mark.parametrize("name", [PREDICTIONS, RECORD])
 def test_a_file_that_is_not_what_was_handed_in_shows(
-    name: str, stored: StoredRun, trained: StoredRun
+    name: str, own_run: StoredRun, finished: StoredRun
 ) -> None:
     """The record with one more blank, the predictions compressed otherwise: the same figures."""
-    with zipfile.ZipFile(_written(stored, submission(trained).content)) as archive:
-        (stored.folder / DIGEST).write_bytes(archive.read(f"{trained.id}/{DIGEST}"))
-    assert problems(stored) == []
+    with zipfile.ZipFile(_written(own_run, submission(finished).content)) as archive:
+        (own_run.folder / DIGEST).write_bytes(archive.read(f"{finished.id}/{DIGEST}"))
+    assert problems(own_run) == []
     if name == RECORD:
-        (stored.folder / name).write_text((stored.folder / name).read_text() + "\n")
+        (own_run.folder / name).write_text((own_run.folder / name).read_text() + "\n")
     else:
-        rows = pd.read_parquet(stored.folder / name)
-        rows.to_parquet(stored.folder / name, index=False, compression="gzip")
-    assert problems(stored) == ["digest: the files are not those that digest.txt was made of"]
+        rows = pd.read_parquet(own_run.folder / name)
+        rows.to_parquet(own_run.folder / name, index=False, compression="gzip")
+    assert problems(own_run) == ["digest: the files are not those that digest.txt was made of"]
 
 
-def _written(stored: StoredRun, content: bytes) -> Path:
-    path = stored.folder.parent.parent.parent / "s.zip"
+def _written(own_run: StoredRun, content: bytes) -> Path:
+    path = own_run.folder.parent.parent.parent / "s.zip"
     path.write_bytes(content)
     return path
 
 
-def test_a_record_in_anothers_folder_is_found(stored: StoredRun) -> None:
-    other = stored.folder.rename(stored.folder.with_name("better-run"))
+def test_a_record_in_anothers_folder_is_found(own_run: StoredRun) -> None:
+    other = own_run.folder.rename(own_run.folder.with_name("better-run"))
     assert any("folder: it lies in" in problem for problem in problems(read_run(other)))
 
 
-def test_a_folder_of_runs_is_verified_run_by_run(fer: Fer, stored: StoredRun) -> None:
-    root = stored.folder.parent.parent
+def test_a_folder_of_runs_is_verified_run_by_run(fer: Fer, own_run: StoredRun) -> None:
+    root = own_run.folder.parent.parent
     code, out, _ = fer("verify", root)
-    assert code == 0 and out == f"{stored.id}  agrees\n"
-    second = shutil.copytree(stored.folder, stored.folder.with_name("second"))
+    assert code == 0 and out == f"{own_run.id}  agrees\n"
+    second = shutil.copytree(own_run.folder, own_run.folder.with_name("second"))
     (second / RECORD).write_text("{}")
     code, out, err = fer("verify", root, "--json")
     document = json.loads(out)
@@ -212,14 +201,14 @@ def test_a_folder_of_runs_is_verified_run_by_run(fer: Fer, stored: StoredRun) ->
 
 
 def test_submit_writes_one_file_and_refuses_what_does_not_verify(
-    fer: Fer, stored: StoredRun, tmp_path: Path
+    fer: Fer, own_run: StoredRun, tmp_path: Path
 ) -> None:
-    root, file = stored.folder.parent.parent, tmp_path / "one.zip"
-    code, out, _ = fer("submit", stored.name, "--results", root, "--out", file, "--json")
-    assert code == 0 and json.loads(out)["sha256"] == submission(stored).sha256
-    record = stored.require_record()
+    root, file = own_run.folder.parent.parent, tmp_path / "one.zip"
+    code, out, _ = fer("submit", own_run.name, "--results", root, "--out", file, "--json")
+    assert code == 0 and json.loads(out)["sha256"] == submission(own_run).sha256
+    record = own_run.require_record()
     lie = record.metrics | {"test": record.metrics["test"].model_copy(update={"accuracy": 1.0})}
     ResultsStore(root).save(record.model_copy(update={"metrics": lie}))
-    code, _, err = fer("submit", stored.name, "--results", root, "--out", tmp_path / "two.zip")
+    code, _, err = fer("submit", own_run.name, "--results", root, "--out", tmp_path / "two.zip")
     assert code == 1 and "is not packed: test: accuracy is" in err
     assert not (tmp_path / "two.zip").exists()

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
+from finished_fixtures import run, tiny_spec
 from torch import Tensor
 
-from fer_bench.benchmark import Runner, Source, specify
+from fer_bench.benchmark import Source
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
-from fer_bench.results.record import RunRecord
-from fer_bench.results.store import ResultsStore
+from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.specs.recipe import Distillation
-from fer_bench.specs.run import RunSpec
 from fer_bench.training.distillation import Teachers
 from fer_bench.types import Mode
 
@@ -77,55 +74,35 @@ def test_a_teacher_that_wants_other_faces_is_refused() -> None:
 
 # As runs
 
-SYNTHETIC = Source(data="synthetic")
 
-
-def spec_of(seed: int = 0, teachers: tuple[str, ...] = ()) -> RunSpec:
-    return specify(
-        model="resnet18",
-        mode="full",
-        recipe="finetune-5",
-        pretraining="none",
-        model_options={"tiny": True},
-        epochs=1,
-        seed=seed,
-        teachers=teachers,
-    )
-
-
-def run(folder: Path, spec: RunSpec, source: Source = SYNTHETIC) -> RunRecord:
-    return Runner(store=ResultsStore(folder)).run(spec, source.load(spec))
-
-
-def test_a_taught_run_says_so_and_learns_otherwise(tmp_path: Path) -> None:
-    teacher = run(tmp_path, spec_of(seed=1))
-    alone, taught = run(tmp_path, spec_of()), run(tmp_path, spec_of(teachers=(teacher.name,)))
-    assert taught.name == "resnet18-full-finetune-5-1ep-scratch-tiny-taught-by-1-s0"
-    assert taught.spec.teachers == (teacher.name,)
+def test_a_taught_run_says_so_and_learns_otherwise(
+    store: ResultsStore, finished: StoredRun
+) -> None:
+    alone = run(store, tiny_spec(seed=1))
+    taught = run(store, tiny_spec(seed=1, teachers=(finished.name,)))
+    assert taught.name == "clip_vit_b_32-full-finetune-5-1ep-scratch-tiny-taught-by-1-s1"
+    assert taught.spec.teachers == (finished.name,)
     assert taught.metrics["val"].log_loss != alone.metrics["val"].log_loss
 
 
-def test_a_teacher_of_other_data_is_refused(tmp_path: Path) -> None:
-    teacher = run(tmp_path, spec_of(seed=1))
+def test_a_teacher_of_other_data_or_of_no_name_is_refused(
+    store: ResultsStore, finished: StoredRun
+) -> None:
     with pytest.raises(RunFailed, match="trained on other data or splits"):
-        run(tmp_path, spec_of(teachers=(teacher.name,)), Source(data="synthetic:1"))
+        run(store, tiny_spec(seed=1, teachers=(finished.name,)), Source(data="synthetic:1"))
+    with pytest.raises(RunFailed, match="unknown run 'synthetic/nobody'"):
+        run(store, tiny_spec(seed=1, teachers=("nobody",)))
 
 
 @pytest.mark.parametrize(
-    ("mode", "recipe", "teachers", "reason"),
+    ("mode", "teachers", "reason"),
     [
-        ("frozen", "frozen-20", ("a",), "only the modes full and lora learn from teachers"),
-        ("full", "finetune-5", ("a", "a"), "run a is listed twice: name each run once"),
+        ("frozen", ("a",), "only the modes full and lora learn from teachers"),
+        ("full", ("a", "a"), "run a is listed twice: name each run once"),
     ],
 )
 def test_teachers_that_would_not_count_are_refused(
-    mode: Mode, recipe: str, teachers: tuple[str, ...], reason: str
+    mode: Mode, teachers: tuple[str, ...], reason: str
 ) -> None:
     with pytest.raises(FerBenchError, match=reason):
-        specify(model="resnet18", mode=mode, recipe=recipe, teachers=teachers)
-
-
-def test_a_teacher_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    run(tmp_path, spec_of(seed=1))
-    with pytest.raises(RunFailed, match="unknown run 'synthetic/nobody'"):
-        run(tmp_path, spec_of(teachers=("nobody",)))
+        tiny_spec(mode=mode, teachers=teachers)
