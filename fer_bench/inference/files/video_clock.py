@@ -26,9 +26,8 @@ class _StreamClock:
 
     Attributes:
         last: the last shifted `dts`, in units of the stream.
-        seams: met so far; of sound, how many the
-
-    pictures had met at its last one. ahead: it met a seam before the pictures did.
+        seams: met so far; of sound, how many the pictures had met at its last one.
+        ahead: it met a seam before the pictures did.
     """
 
     shift: Fraction
@@ -38,6 +37,7 @@ class _StreamClock:
     last: int | None = None
     seams: int = 0
     ahead: bool = False
+    has_begun: bool = False
 
 
 @dataclass(kw_only=True)
@@ -71,6 +71,11 @@ class Timeline:
             far = self.may_jump and start is not None and abs(start - origin) > AHEAD_S
             self._clocks[index] = _StreamClock(shift=-(start if far and start else origin))
 
+    @property
+    def end(self) -> Fraction:
+        """Where the last packet of pictures ends, seconds."""
+        return self._clocks[self.pictures.index].end
+
     def place(self, packet: Any) -> None:
         """Moves a packet's `pts` and `dts`; one of sound that has none gets the next."""
         if not packet.size:  # the mark of the end
@@ -83,6 +88,8 @@ class Timeline:
         raw = packet.dts if clock.by_dts and not is_astray else packet.pts
         duration = (packet.duration or 0) * unit
         if raw is not None:
+            if not clock.has_begun:
+                self._begin(clock, raw * unit)
             self._follow(packet, clock, raw * unit)
             clock.reached = None if is_astray else raw * unit + clock.shift + duration
         elif clock.reached is not None:
@@ -100,6 +107,18 @@ class Timeline:
         if packet.stream.index != self.pictures.index:
             _in_order(packet, clock, duration)
 
+    def _begin(self, clock: _StreamClock, time: Fraction) -> None:
+        """Sound that begins in a later part has that part's clock."""
+        clock.has_begun = True
+        pictures = self._clocks[self.pictures.index]
+        if clock is pictures or not self.may_jump or pictures.reached is None:
+            return
+        own = pictures.reached - time
+        if abs(own - clock.shift) > PART_S:
+            clock.ahead = abs(own - pictures.shift) > PART_S
+            clock.shift = own if clock.ahead else pictures.shift
+        clock.seams = pictures.seams
+
     def _follow(self, packet: Any, clock: _StreamClock, time: Fraction) -> None:
         """Sets a stream's shift anew where its clock does not go on."""
         if clock.reached is None:
@@ -108,7 +127,9 @@ class Timeline:
         # Without decoding times those of presentation go back and forth.
         back = BACK_S if clock.by_dts else PART_S
         pictures = self._clocks[self.pictures.index]
-        if -back <= gap and not (self.may_jump and gap > AHEAD_S):
+        # Decoding times are guesses there, and go back where pictures are far apart.
+        is_guess = not self.may_jump and clock is pictures and not packet.is_keyframe
+        if is_guess or (-back <= gap and not (self.may_jump and gap > AHEAD_S)):
             if clock.ahead:
                 self._catch_up(clock)
         elif clock is pictures:

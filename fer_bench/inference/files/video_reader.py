@@ -106,6 +106,7 @@ class VideoReader:
         self._is_timed = False  # a packet had a time of presentation
         self._origin = 0  # what is taken off all times, where the container knows no start
         self._shown: Any = None  # the last frame
+        self._end = Fraction(0)  # of the last packet, once all were read
         try:  # an absolute path, and only files: no name or playlist leads to the network
             self._container = av.open(
                 str(path.absolute()),
@@ -118,13 +119,18 @@ class VideoReader:
                 "convert it to MP4"
             ) from None
         streams = self._container.streams
-        pictures = [s for s in streams.video if not s.disposition & Disposition.attached_pic]
-        if not pictures or pictures[0].codec_context is None:
+        pictures = [
+            s
+            for s in streams.video
+            if s.codec_context is not None and not s.disposition & Disposition.attached_pic
+        ]
+        if not pictures:
             self._container.close()
             raise FerBenchError(
                 f"{path} has no video stream that can be read: expected a file with moving pictures"
             )
-        self.pictures = pictures[0]
+        # As players choose: the one that is marked as default, or the first.
+        self.pictures = max(pictures, key=lambda s: bool(s.disposition & Disposition.default))
         # Theora's repeated frames need the last one at once.
         self._repeats = self.pictures.codec_context.name == REPEATING
         self.pictures.thread_type = "SLICE" if self._repeats else "AUTO"
@@ -166,6 +172,8 @@ class VideoReader:
             try:
                 packet = next(packets, None)
                 if packet is None:
+                    begun = self._origin * Fraction(self.pictures.time_base)
+                    self._end = self._timeline.end - begun
                     return
                 self._timeline.place(packet)
                 if on_sound and packet.stream.type == "audio":
@@ -273,6 +281,11 @@ class VideoReader:
             return (
                 f"{self.path} is damaged: {len(self._damages)} parts of it could not be read"
                 f"{first}; {self.n_read} frames could"
+            )
+        if self._end - self._length > CUT_SHORT:
+            return (
+                f"{self.path} is damaged: its pictures from {float(self._length):.1f} to "
+                f"{float(self._end):.1f} s could not be read; {self.n_read} frames could"
             )
         promised = self._promised_length
         if (promised is None or promised - self._length > CUT_SHORT) and self._ends_early():

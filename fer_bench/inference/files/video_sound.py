@@ -31,13 +31,16 @@ class SoundTrack:
         self._output = output
         self._next: int | None = None  # the sample that comes next, counted from the video's start
         self._resampler: Any = None
-        if _can_copy(source, FORMATS.get(suffix.lower(), "mp4")):
+        # Of sound that begins late in a recording the kind is not known yet.
+        is_known = source.rate and source.channels
+        if is_known and _can_copy(source, FORMATS.get(suffix.lower(), "mp4")):
             self._stream = output.add_stream_from_template(source)
             return
         rate = source.rate if source.rate in SOUND_RATES else SOUND_RATES[-1]
         self._stream = output.add_stream("aac", rate=rate)
         self._stream.layout = "mono" if source.channels == 1 else "stereo"
-        self._resampler = av.AudioResampler("fltp", self._stream.layout, rate)
+        self._resampler = self._new_resampler()
+        self._kind: tuple[str, str, int] | None = None  # of the samples that came last
 
     def add(self, packet: Any) -> None:
         """Appends a packet, whose times are those of the copy.
@@ -59,6 +62,9 @@ class SoundTrack:
             self._write(self._resampler.resample(None))
             self._output.mux(self._stream.encode(None))
 
+    def _new_resampler(self) -> Any:
+        return av.AudioResampler("fltp", self._stream.layout, self._stream.rate)
+
     def _encode(self, part: Any) -> None:
         rate = self._stream.rate
         if part.pts is not None:
@@ -69,6 +75,11 @@ class SoundTrack:
                 self._write([_silence(start - self._next, self._stream)])
         self._next = self._next or 0
         part.pts = None
+        kind = (part.format.name, part.layout.name, part.sample_rate)
+        if kind != self._kind and self._kind is not None:  # another part of a joined recording
+            self._write(self._resampler.resample(None))
+            self._resampler = self._new_resampler()
+        self._kind = kind
         self._write(self._resampler.resample(part))
 
     def _write(self, parts: list[Any]) -> None:

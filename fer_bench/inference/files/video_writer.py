@@ -99,8 +99,7 @@ class AnnotatedCopy:
             self._output, width, height, self._source.rate, self._source.pictures.time_base
         )
         for source in self._source.sound:
-            if source.rate and source.channels:  # else its kind never became known
-                self._tracks[source.index] = SoundTrack(source, self._output, self._target.suffix)
+            self._tracks[source.index] = SoundTrack(source, self._output, self._target.suffix)
         early, self._early = self._early, []
         for packet in early:
             try:
