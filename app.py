@@ -9,6 +9,7 @@ from fer_bench import ui
 ASSETS = Path(__file__).parent / "assets"
 st.set_page_config(page_title="FER Bench", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.logo(ASSETS / "logo.svg", icon_image=ASSETS / "icon.svg", size="large")
+ui.look_again()
 ui.set_colours()
 ui.require_token()
 

@@ -1,6 +1,7 @@
 """Labels: which are likely wrong, what the annotators' agreement means, what the leak is worth."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -299,19 +300,14 @@ def main() -> None:
     run = ui.pick_run(stored, "labels-picker")
     record = run.require_record()
     ui.badges(record)
-    errors, agreement, people, leak = st.tabs(
-        (ERRORS, AGREEMENT, PEOPLE, LEAK), key=ui.VIEW_PARAMETER, bind="query-params"
+    ui.show_views(
+        {
+            ERRORS: partial(show_judged, run, record, show_suspects),
+            AGREEMENT: partial(show_judged, run, record, show_agreement),
+            PEOPLE: partial(show_people, record),
+            LEAK: partial(show_leak, run, record, stored),
+        }
     )
-    for tab, show in ((errors, show_suspects), (agreement, show_agreement)):
-        if tab.open:
-            with tab:
-                show_judged(run, record, show)
-    if people.open:
-        with people:
-            show_people(record)
-    if leak.open:
-        with leak:
-            show_leak(run, record, stored)
 
 
 ui.within_app()

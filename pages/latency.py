@@ -1,5 +1,6 @@
 """Latency: how long each network takes, by which back end, on which machine, and which to take."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,6 @@ INTRODUCTION = (
     "How long each network takes for one call on a machine, by every back end that can run it, and "
     "where the time of a webcam frame goes."
 )
-TABS = ("Speed", ui.BUDGET_VIEW, "Details")
 #: More networks than this make bars that nobody compares; so many are shown at first.
 MOST_NETWORKS, FIRST_NETWORKS = 6, 3
 MS = "%.2f ms"
@@ -196,16 +196,13 @@ def main() -> None:
     machine = pick_machine(measured)
     here = [m for m in measured if m.report.machine == machine]
     st.caption(escape(machine_line(here)))
-    speed, budget, about = st.tabs(TABS, key=ui.VIEW_PARAMETER, bind="query-params")
-    if speed.open:
-        with speed:
-            show_speed(here)
-    if budget.open:
-        with budget:
-            ui.show_budget(here)
-    if about.open:
-        with about:
-            show_details(here)
+    ui.show_views(
+        {
+            "Speed": partial(show_speed, here),
+            ui.BUDGET_VIEW: partial(ui.show_budget, here),
+            "Details": partial(show_details, here),
+        }
+    )
 
 
 ui.within_app()

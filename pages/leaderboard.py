@@ -68,11 +68,12 @@ def main() -> None:
             icon=":material/info:",
         )
     else:
-        measured, published = st.tabs(["Measured here", "Published numbers"])
-        with measured:
-            show_ranking(over_seeds(ranked) if averaged else ranked)
-        with published:
-            show_published(ranked)
+        ui.show_views(
+            {
+                "Measured here": lambda: show_ranking(over_seeds(ranked) if averaged else ranked),
+                "Published numbers": partial(show_published, ranked),
+            }
+        )
     if show_all:
         st.header("Not ranked")
         ranking.show_table(over_seeds(others) if averaged else others, "not-ranked", why=True)
@@ -81,9 +82,13 @@ def main() -> None:
     ranking.show_without_result()
 
 
+@st.fragment
 def show_paper() -> None:
     """The chosen data set's tables, methods and references, made when they are asked for."""
-    with st.expander("For a paper", icon=":material/article:"):
+    paper = st.expander("For a paper", icon=":material/article:", on_change="rerun", key="paper")
+    if not paper.open:  # the boxes, and what colours the command, take a visitor's time
+        return
+    with paper:
         columns = st.multiselect(
             "Columns",
             list(LEADERBOARD),

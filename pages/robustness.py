@@ -1,6 +1,7 @@
 """Robustness: what is left of a run's accuracy on spoilt faces, and on other data sets."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -29,7 +30,6 @@ INTRODUCTION = (
     "What is left of a run's accuracy when faces come as webcams give them, in five severities, or "
     "from another data set. Reported on test images, never used to choose anything."
 )
-TABS = ("Corruptions", "Other data sets")
 #: More lines than this nobody tells apart; so many are drawn at first.
 MOST_RUNS, FIRST_RUNS = 6, 3
 #: Longer lists of commands are cut.
@@ -218,13 +218,12 @@ def main() -> None:
     found = reports()
     for problem in found.problems:
         st.warning(escape(problem))
-    corruptions, others = st.tabs(TABS, key=ui.VIEW_PARAMETER, bind="query-params")
-    if corruptions.open:
-        with corruptions:
-            show_corruptions(found)
-    if others.open:
-        with others:
-            show_transfer(found)
+    ui.show_views(
+        {
+            "Corruptions": partial(show_corruptions, found),
+            "Other data sets": partial(show_transfer, found),
+        }
+    )
 
 
 ui.within_app()

@@ -1,5 +1,8 @@
 """Run: everything one record says, and how to reproduce it."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -113,28 +116,28 @@ def show_classes(record: RunRecord) -> None:
 
 
 def show_uses(run: StoredRun, record: RunRecord) -> None:
-    """Ways to use the run, its name filled in; without weights, how to get them."""
+    """Ways to use the run, its name filled in, and how to get it again."""
     if isinstance(record.spec, ExternalSpec) and not record.spec.model:
         st.info(
             "FER Bench did not run this system: only its answers are stored, so it cannot be tried "
             "here. The command below scores answers like these.",
             icon=":material/info:",
         )
-        return
-    if not run.has_weights:
+    elif not run.has_weights:
         st.info(
             "This run's weights are not here, so it cannot be tried. The command below trains it "
             "again; add `--results` with a folder of your own.",
             icon=":material/info:",
         )
-        st.code(reproduce_command(record), language="bash", wrap_lines=True)
-        return
-    with st.container(horizontal=True):
-        for page, label, icon in TRY_PAGES:
-            st.page_link(page, label=label, icon=icon, query_params={ui.RUN_PARAMETER: run.id})
-    for use in usages(run.id, ui.own_results()):
-        st.markdown(f"**{use.purpose}**")
-        st.code(use.code, language=use.language, wrap_lines=True)
+    else:
+        with st.container(horizontal=True):
+            for page, label, icon in TRY_PAGES:
+                st.page_link(page, label=label, icon=icon, query_params={ui.RUN_PARAMETER: run.id})
+        for use in usages(run.id, ui.own_results()):
+            st.markdown(f"**{use.purpose}**")
+            st.code(use.code, language=use.language, wrap_lines=True)
+    st.header("Reproduce")
+    st.code(reproduce_command(record), language="bash", wrap_lines=True)
 
 
 def show_members(run: StoredRun, record: RunRecord) -> None:
@@ -257,33 +260,23 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
             icon=":material/grid_on:",
             query_params={ui.RUN_PARAMETER: run.id},
         )
-    external = isinstance(record.spec, ExternalSpec)
-    names = [] if external else ["Curves"]
-    names += ["Classes", "Use"] if record.metrics else []
-    names += ["Settings", "Data", "Environment", "Files"]
-    tabs = dict(zip(names, st.tabs(names), strict=True))
-    if not external:
-        with tabs["Curves"]:
-            if record.status == "running":
-                st.fragment(show_curves, run_every=REFRESH)(run, record)
-            else:
-                show_curves(run, record)
+    views: dict[str, Callable[[], None]] = {}
+    if not isinstance(record.spec, ExternalSpec):
+        curves = show_curves
+        if record.status == "running":
+            curves = st.fragment(show_curves, run_every=REFRESH)
+        views["Curves"] = partial(curves, run, record)
     if record.metrics:
-        with tabs["Classes"]:
-            show_classes(record)
-        with tabs["Use"]:
-            show_uses(run, record)
-    with tabs["Settings"]:
-        show_settings(run, record)
-    with tabs["Data"]:
-        show_data(record)
-    with tabs["Environment"]:
-        show_environment(record)
-    with tabs["Files"]:
-        show_files(run)
+        views["Classes"] = partial(show_classes, record)
+    views |= {
+        "Use": partial(show_uses, run, record),
+        "Settings": partial(show_settings, run, record),
+        "Data": partial(show_data, record),
+        "Environment": partial(show_environment, record),
+        "Files": partial(show_files, run),
+    }
+    ui.show_views(views)
     show_latency(run)
-    st.header("Reproduce")
-    st.code(reproduce_command(record), language="bash", wrap_lines=True)
 
 
 def main() -> None:

@@ -11,7 +11,16 @@ import plotly.graph_objects as go
 
 from fer_bench.formatting import percent
 from fer_bench.plots.network import MOST_TICKS, TITLES
-from fer_bench.plots.style import ACCENT, GRAY, GRID, finish, label, model_colour, shortened
+from fer_bench.plots.style import (
+    ACCENT,
+    GRAY,
+    GRID,
+    finish,
+    label,
+    model_colour,
+    shortened,
+    write_cells,
+)
 from fer_bench.types import Quantity
 
 #: Runs of one model share its colour; these tell them apart.
@@ -131,15 +140,7 @@ def agreement_heat_map(matrix: pd.DataFrame) -> go.Figure:
             hovertemplate="%{y} and %{x}: the same answer to %{z:.1%}<extra></extra>",
         )
     )
-    for row, first in enumerate(names):
-        for column, second in enumerate(names):
-            figure.add_annotation(
-                x=second,
-                y=first,
-                text=percent(cells[row, column]),
-                showarrow=False,
-                font={"size": 12},
-            )
+    write_cells(figure, names, names, [[percent(value) for value in row] for row in cells])
     finish(figure, height=90 + CELL_HEIGHT * len(names), legend=False)
     figure.update_xaxes(showgrid=False, side="top", type="category")
     figure.update_yaxes(showgrid=False, autorange="reversed", type="category")

@@ -10,7 +10,15 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from fer_bench.formatting import percent
-from fer_bench.plots.style import GRAY, broken, finish, label, model_colour, shortened
+from fer_bench.plots.style import (
+    GRAY,
+    broken,
+    finish,
+    label,
+    model_colour,
+    shortened,
+    write_cells,
+)
 
 #: Height of one bar with its gap, or of a name in a legend, and of a row of a matrix, pixels.
 BAR_HEIGHT, ROW_HEIGHT = 58, 34
@@ -177,11 +185,7 @@ def _matrix(
             customdata=[[f"{row}, {column}" for column in columns] for row in rows],
         )
     )
-    for row in down:
-        for column in across:
-            figure.add_annotation(
-                x=column, y=row, text=words[row][column], showarrow=False, font={"size": 12}
-            )
+    write_cells(figure, across, down, words)
     finish(figure, height=90 + ROW_HEIGHT * len(rows), legend=False)
     figure.update_xaxes(showgrid=False, tickvals=across, ticktext=columns)
     figure.update_yaxes(showgrid=False, tickvals=down, ticktext=rows, autorange="reversed")

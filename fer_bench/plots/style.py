@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from textwrap import wrap
 from zlib import crc32
 
@@ -103,6 +104,25 @@ def finish(
         dragmode=False,
     )
     return figure
+
+
+def write_cells(
+    figure: go.Figure,
+    columns: Sequence[str | int],
+    rows: Sequence[str | int],
+    words: Sequence[Sequence[str]],
+) -> None:
+    """A text in each cell of a heat map, in the theme's colour; `words` are `[row][column]`.
+
+    All at once: Plotly goes through those it has whenever one is added.
+    """
+    figure.update_layout(
+        annotations=[
+            {"x": column, "y": row, "text": text, "showarrow": False, "font": {"size": 12}}
+            for row, texts in zip(rows, words, strict=True)
+            for column, text in zip(columns, texts, strict=True)
+        ]
+    )
 
 
 def in_words(figure: go.Figure) -> str:

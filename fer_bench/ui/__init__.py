@@ -1,7 +1,7 @@
 """What the dashboard's pages share. The only part of the library that imports Streamlit."""
 
 from fer_bench.ui.access import may_name_paths, require_token, show_address, within_app
-from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER, show_budget
+from fer_bench.ui.budget import BUDGET_VIEW, show_budget
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
 from fer_bench.ui.labels import connected_votes, leakages, suspects
 from fer_bench.ui.leaderboard.ranking import headline_runs
@@ -22,6 +22,7 @@ from fer_bench.ui.records import (
     history,
     human_line,
     latencies,
+    look_again,
     measured,
     own_results,
     predictions,
@@ -33,6 +34,7 @@ from fer_bench.ui.records import (
 )
 from fer_bench.ui.run_images import data_at_hand, show_pictures
 from fer_bench.ui.widgets import (
+    VIEW_PARAMETER,
     badges,
     chart,
     download_csv,
@@ -41,6 +43,7 @@ from fer_bench.ui.widgets import (
     no_results,
     set_colours,
     show_error,
+    show_views,
     tiles,
     value_table,
 )
@@ -70,6 +73,7 @@ __all__ = [
     "latencies",
     "leakages",
     "load_data",
+    "look_again",
     "may_name_paths",
     "measured",
     "no_results",
@@ -90,6 +94,7 @@ __all__ = [
     "show_budget",
     "show_error",
     "show_pictures",
+    "show_views",
     "status_line",
     "suspects",
     "table",

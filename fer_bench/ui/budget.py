@@ -13,8 +13,8 @@ from fer_bench.ui.pickers import run_table
 from fer_bench.ui.records import command, runs
 from fer_bench.ui.widgets import download_csv, empty_state
 
-#: The parameter of the Latency page's address that opens one of its tabs, and this control's tab.
-VIEW_PARAMETER, BUDGET_VIEW = "view", "Which model for my budget?"
+#: The Latency page's tab that holds this control.
+BUDGET_VIEW = "Which model for my budget?"
 #: Each way to name a speed: the most at first, and the step.
 FRAMES, FACES = "Frames per second", "Milliseconds per face"
 FIRST = {FRAMES: (30.0, 5.0), FACES: (10.0, 1.0)}

@@ -6,9 +6,10 @@ import gc
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -48,8 +49,26 @@ from fer_bench.types import ImageSet
 #: How a record's metrics are called on the pages, in reading order.
 SET_NAMES: dict[ImageSet, str] = {"test": "Test", "test_clean": "Clean test", "val": "Validation"}
 _Stored = tuple[list[StoredRun], pd.DataFrame, dict[str, str]]
+_T = TypeVar("_T")
+#: Where a visit keeps what the page's script has looked up since it began.
+SEEN = "records-seen"
 #: Seconds between two looks at results that lie at a URL.
 LOOK_EVERY = 60.0
+
+
+def look_again() -> None:
+    """Call first in the app's script: what an earlier run of it has seen may have changed."""
+    st.session_state[SEEN] = {}
+
+
+def _once(what: str, look_up: Callable[[], _T]) -> _T:
+    """Looked up once in a run of the app's script: a page asks for names a hundred times."""
+    seen: dict[str, _T] | None = st.session_state.get(SEEN)
+    if seen is None:  # outside the app
+        return look_up()
+    if what not in seen:
+        seen[what] = look_up()
+    return seen[what]
 
 
 def results_store() -> ResultsStore:
@@ -58,6 +77,10 @@ def results_store() -> ResultsStore:
     A URL is asked for what is new, at most so often that no page waits for it twice; one that
     cannot be read ends the page with a sentence.
     """
+    return _once("store", _open_store)
+
+
+def _open_store() -> ResultsStore:
     given = own_results()
     if not given:
         return ResultsStore(shipped_results())
@@ -129,7 +152,7 @@ def _load(roots: tuple[Path, ...], state: str) -> _Stored:
 
 def _stored() -> _Stored:
     roots = results_store().roots
-    return _load(roots, _runs_state(roots))
+    return _once("runs", lambda: _load(roots, _runs_state(roots)))
 
 
 def runs() -> list[StoredRun]:
@@ -227,6 +250,10 @@ def _read_part(run: StoredRun, file: str, changed: int) -> pd.DataFrame:
 
 def default_id() -> str | None:
     """The `dataset/run` marked as default; None where there is none."""
+    return _once("default", _look_up_default)
+
+
+def _look_up_default() -> str | None:
     roots, changed = results_store().roots, 0
     for root in roots:
         try:

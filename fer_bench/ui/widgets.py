@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -18,6 +18,8 @@ from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
 from fer_bench.ui.records import command
 
+#: What the address calls the tab that is open.
+VIEW_PARAMETER = "view"
 #: Width of a saved figure, pixels: a column of a paper at 200 dpi.
 COLUMN_WIDTH = 700
 #: Of Plotly's tool bar nothing but saving is left.
@@ -83,6 +85,15 @@ def tiles(figures: Sequence[Tile]) -> None:
                 width="stretch",
                 height="stretch",
             )
+
+
+def show_views(views: Mapping[str, Callable[[], object]]) -> None:
+    """A tab for each; only the one that is open is made, and the address names it."""
+    tabs = st.tabs(list(views), key=VIEW_PARAMETER, bind="query-params")
+    for tab, show in zip(tabs, views.values(), strict=True):
+        if tab.open:
+            with tab:
+                show()
 
 
 def badges(record: RunRecord) -> None:

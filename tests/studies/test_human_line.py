@@ -195,6 +195,7 @@ def test_the_leaderboard_shows_line_and_published_marks_apart_from_the_ranking(m
     app = open_page("leaderboard")
     assert app.dataframe[0].value["run"].tolist() == before
     assert "own label on 55.8 %" in texts(app)
+    app = open_page("leaderboard", view="Published numbers")
     assert "13 on these test images" in texts(app)
     published = next(one.value for one in app.dataframe if "source" in one.value)
     assert "ResEmoteNet" in published["model"].tolist()

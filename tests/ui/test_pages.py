@@ -199,7 +199,8 @@ def test_published_numbers_have_a_tab_of_their_own_and_no_rank(mixed: Path) -> N
     """Those on the same test images first; the ranking holds none of them."""
     app = open_page("leaderboard")
     assert [tab.label for tab in app.tabs][:2] == ["Measured here", "Published numbers"]
-    ranked, published = app.tabs[0].dataframe[0].value, app.tabs[1].dataframe[0].value
+    ranked = app.tabs[0].dataframe[0].value
+    published = open_page("leaderboard", view="Published numbers").tabs[1].dataframe[0].value
     assert published["model"].iloc[0] == "ResMaskingNet and six other CNNs"
     assert published["accuracy"].iloc[0] == pytest.approx(76.82)
     assert not set(published["model"]) & set(ranked["model"])
@@ -215,7 +216,7 @@ def test_the_run_page_says_what_is_known_of_an_external_system(mixed: Path) -> N
         update={"spec": spec, "model": None, "training": None}
     )
     ResultsStore(mixed).save(record, predictions=make_predictions())
-    app = open_page("run", f"fer2013/{spec.name}")
+    app = open_page("run", f"fer2013/{spec.name}", view="Use")
     said = texts(app)
     assert "**Trained on these test images:** not known" in said
     assert "**Source:** https://example.org/x" in said and "**Training:** not said" in said
@@ -228,10 +229,17 @@ def test_the_run_page_opens_on_the_best_run(mixed: Path) -> None:
     test = make_record().metrics["test"]
     assert app.selectbox[0].value == BEST
     assert tiles(app)["Accuracy"] == f"{test.accuracy * 100:.1f} %"
-    assert app.code[0].value.startswith("python -m fer_bench train --model resnet18 --mode full")
     assert [t.label for t in app.tabs] == [
         "Curves", "Classes", "Use", "Settings", "Data", "Environment", "Files",
     ]  # fmt: skip
+
+
+def test_the_address_opens_a_tab_of_the_run_and_no_other_is_made(mixed: Path) -> None:
+    app = open_page("run", BEST, view="Use")
+    assert app.code[-1].value.startswith("python -m fer_bench train --model resnet18 --mode full")
+    assert not app.get("plotly_chart") and not app.dataframe
+    without_classes = open_page("run", "fer2013/densenet121-full-finetune-5-s0", view="Classes")
+    assert len(without_classes.get("plotly_chart")) == 2
 
 
 def test_the_run_page_opens_on_the_default_run(mixed: Path) -> None:
@@ -272,7 +280,7 @@ def test_a_running_run_shows_its_progress(mixed: Path) -> None:
         app = open_page("run", "fer2013/densenet121-full-finetune-5-s0")
     assert "This run has not finished; its epochs so far are below." in texts(app)
     assert "--resume" not in texts(app)
-    assert len(app.get("plotly_chart")) == 3
+    assert len(app.get("plotly_chart")) == 2
     app.run()
     assert "its process was ended before it was done: train it again with `--resume`" in texts(app)
 
@@ -298,7 +306,7 @@ def test_a_damaged_history_is_one_sentence(mixed: Path) -> None:
 def test_an_ensemble_shows_its_members_and_no_seed(mixed: Path) -> None:
     record = make_ensemble_record("best", {"a": 0.75, "b": 0.25})
     ResultsStore(mixed).save(record.model_copy(update={"temperature": 1.5}))
-    app = open_page("run", "fer2013/ensemble-best")
+    app = open_page("run", "fer2013/ensemble-best", view="Settings")
     assert "ensemble · of 2 · fitted weights · fer2013 · official" in texts(app).splitlines()
     members = next(frame.value for frame in app.dataframe if "weight" in frame.value)
     assert members[["title", "weight", "temperature"]].values.tolist() == [
@@ -315,7 +323,7 @@ def test_no_file_of_ui_hides_a_function_of_its_name() -> None:
 
 
 def test_settings_are_in_words_and_what_another_run_differs_in_is_named(mixed: Path) -> None:
-    app = open_page("run", run=BEST)
+    app = open_page("run", BEST, view="Settings")
     tables = [frame.value for frame in app.dataframe]
     recipe = next(table for table in tables if "Meaning" in table)
     assert "Optimizer: learning rate" in list(recipe["Setting"])

@@ -19,11 +19,11 @@ from fer_bench.studies.latency.tables import (
     fp32_milliseconds,
     machines,
 )
-from fer_bench.ui.budget import BUDGET_VIEW, VIEW_PARAMETER
+from fer_bench.ui.budget import BUDGET_VIEW
 from fer_bench.ui.leaderboard.references import bars_with_references, show_people
 from fer_bench.ui.pickers import open_run, run_table
 from fer_bench.ui.records import called, measured, runs, table
-from fer_bench.ui.widgets import chart, download_csv
+from fer_bench.ui.widgets import VIEW_PARAMETER, chart, download_csv
 
 FILTERS = {"model": "Model", "mode": "Mode", "recipe": "Recipe", "pretraining": "Pretraining"}
 #: The recipe that trains every network alike.
