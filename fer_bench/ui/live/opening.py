@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,6 +23,8 @@ if TYPE_CHECKING:  # torch loads only when a network is opened
 
 #: Open at once: it answers while the fastest back end is still being chosen.
 FIRST_BACKEND = "torch-fp32"
+#: Seconds that the browser has for the Start button, before torch's import keeps a core to itself.
+HEAD_START = 1.5
 
 
 class ModelOpener:
@@ -66,6 +70,8 @@ class ModelOpener:
                 self._thread.start()
 
     def _work(self) -> None:
+        if "torch" not in sys.modules:
+            time.sleep(HEAD_START)
         while True:
             with self._lock:
                 if not (self._stages and threading.main_thread().is_alive()):
