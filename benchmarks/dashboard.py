@@ -26,7 +26,7 @@ CHROMIUM_ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
-SERVER_STARTS_WITHIN = 60.0
+SERVER_STARTS_WITHIN = 120.0
 #: Seconds that a process has to end after it was told to, and again after it was killed.
 ENDS_WITHIN = 20.0
 #: How much of what a server said stands in the sentence about its end.

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from api_fixtures import SENT, Gate, api_results, gate, opened, served, settings_for, wait_until
+from api_fixtures import SENT, Gate, api_results, gate, opened, served, settings_for
 from fastapi.testclient import TestClient
+from waiting_fixtures import wait_until
 
 from fer_bench.api import model_pool
 from fer_bench.api.app import create_app
@@ -55,7 +56,10 @@ def test_faces_of_concurrent_requests_go_through_the_network_together(
         gate.wait_for_entry()
         others = [threads.submit(ask, client) for _ in range(8)]
         service = client.app.state.service
-        wait_until(lambda: waiting(client) == 9 and not service.looker.looking_at)
+        wait_until(
+            lambda: waiting(client) == 9 and not service.looker.looking_at,
+            "all but those at work wait",
+        )
         gate.open.set()
         answers = [one.result().json() for one in (first, *others)]
         assert batches(client) == (3, 10)
@@ -74,7 +78,10 @@ def test_a_batch_is_of_max_batch_faces_at_most(
         gate.wait_for_entry()
         others = [threads.submit(ask, client) for _ in range(8)]
         service = client.app.state.service
-        wait_until(lambda: waiting(client) == 9 and not service.looker.looking_at)
+        wait_until(
+            lambda: waiting(client) == 9 and not service.looker.looking_at,
+            "all but those at work wait",
+        )
         gate.open.set()
         assert {one.result().status_code for one in (first, *others)} == {200}
         assert batches(client) == (3, 9)
@@ -117,7 +124,7 @@ def test_a_full_queue_is_429_and_takes_requests_again_later(
     with opened(api_results, max_queue=2) as client:
         gate.close()
         at_work = [threads.submit(ask, client) for _ in range(2)]
-        wait_until(lambda: waiting(client) == 2)
+        wait_until(lambda: waiting(client) == 2, "all but those at work wait")
         refused = ask(client)
         assert refused.status_code == 429
         assert refused.headers["retry-after"] == "1"
@@ -134,7 +141,7 @@ def test_a_request_out_of_time_is_503_and_leaves_its_place(api_results: Path, ga
         assert late.status_code == 503
         assert late.json()["detail"].startswith("no answer within 0.5 s")
         gate.open.set()
-        wait_until(lambda: ask(client).status_code == 200)
+        wait_until(lambda: ask(client).status_code == 200, "there is room again")
 
 
 def test_before_its_model_is_open_the_server_is_not_healthy_and_requests_wait(
@@ -146,7 +153,7 @@ def test_before_its_model_is_open_the_server_is_not_healthy_and_requests_wait(
         unready = client.get("/healthz")
         assert (unready.status_code, unready.json()) == (503, {"status": "loading"})
         early = threads.submit(ask, client)
-        wait_until(lambda: waiting(client) == 1)
+        wait_until(lambda: waiting(client) == 1, "all but those at work wait")
         gate.open.set()
         assert early.result().status_code == 200
         assert client.get("/healthz").json() == {"status": "ready"}
@@ -158,12 +165,12 @@ def test_a_stopping_server_finishes_what_is_at_work_and_refuses_the_rest(
     client = TestClient(create_app(settings_for(api_results)))
     client.__enter__()
     service = client.app.state.service
-    wait_until(lambda: service.status == "ready")
+    wait_until(lambda: service.status == "ready", "ready")
     gate.close()
     at_work = threads.submit(ask, client)
     gate.wait_for_entry()
     stopped = threads.submit(client.__exit__, None, None, None)
-    wait_until(lambda: service.status == "stopping")
+    wait_until(lambda: service.status == "stopping", "stopping")
     late = ask(client)
     assert late.status_code == 503
     assert late.json()["detail"].startswith("the server is stopping")
@@ -223,7 +230,7 @@ def test_a_real_server_refuses_a_large_body_before_it_is_sent_and_does_not_wait_
         with connected(address) as gone:
             gone.sendall(head(1000) + b"--b\r\n")
         # When the server has noticed, its place is free: nobody is told that the queue is full.
-        wait_until(lambda: _announced_too_large(address).startswith(b"HTTP/1.1 413 "))
+        wait_until(lambda: _announced_too_large(address).startswith(b"HTTP/1.1 413 "), "refused")
 
 
 def _announced_too_large(address: str) -> bytes:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from api_fixtures import BACKEND, api_results, wait_until
+from api_fixtures import BACKEND, api_results
 from face_fixtures import SAMPLE
 from model_fixtures import DEFAULT_RUN, save_models
+from waiting_fixtures import PATIENCE_S, wait_until
 
 from fer_bench.api import server
 from fer_bench.api.settings import ServeSettings
@@ -57,7 +58,9 @@ def started(results: Path, *words: str, **variables: str) -> Iterator[tuple[str,
             assert line, process.stderr.read()
             said += line
         address = json.loads(said)["address"]
-        wait_until(lambda: requests.get(f"{address}/healthz", timeout=60).status_code == 200)
+        wait_until(
+            lambda: requests.get(f"{address}/healthz", timeout=60).status_code == 200, "healthy"
+        )
         yield address, process
     finally:
         process.kill()
@@ -81,7 +84,7 @@ def test_a_server_answers_and_sigterm_ends_it_with_exit_code_0(api_results):
         with requests.Session() as session:  # a connection that stays open holds nothing up
             session.get(f"{address}/healthz", timeout=60)
             process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert out == ""
     lines = err.splitlines()

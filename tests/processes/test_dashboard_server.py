@@ -33,11 +33,11 @@ WORKING = """
 import signal, threading, time
 from benchmarks.loopback import say_threads
 signal.signal(signal.SIGUSR1, say_threads)
-threading.Thread(target=time.sleep, args=(60,), name="live", daemon=True).start()
+threading.Thread(target=time.sleep, args=(600,), name="live", daemon=True).start()
 busy = [threading.Thread(target=lambda: [sum(range(99)) for _ in iter(int, 1)], daemon=True)]
 busy[0].start()
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting_fixtures import PATIENCE_S, wait_until
 
 from fer_bench.training import checkpoint, finetune
 
@@ -45,18 +45,18 @@ def fer_bench(*words: str) -> subprocess.Popen[bytes]:
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err.decode()
 
 
 def kill_when(process: subprocess.Popen[bytes], moment: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not moment():
+    def come() -> bool:
         assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+        return moment()
+
+    wait_until(come, "the moment to kill it", every=0.001)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == -signal.SIGKILL
 
 

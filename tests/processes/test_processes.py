@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from process_fixtures import (
     usual,
 )
 from torch import nn
+from waiting_fixtures import wait_until
 
 from fer_bench import distributed
 from fer_bench.errors import FerBenchError
@@ -219,11 +219,12 @@ def test_a_run_whose_main_process_is_killed_goes_on_and_ends_alike(
     assert [one["whole"] for one in found] == [0, 0]
     words = ["-m", "fer_bench", *train_words(tmp_path), "--data", "synthetic", "--resume", "--json"]
     process = launch(ACCELERATE, *words)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(f"results/.work/synthetic/{NAME}/*/checkpoint.pt")):
+
+    def has_checkpoint() -> bool:
         assert process.poll() is None, process.communicate(timeout=60)[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+        return any(tmp_path.glob(f"results/.work/synthetic/{NAME}/*/checkpoint.pt"))
+
+    wait_until(has_checkpoint, "a checkpoint to go on from")
     (main,) = (
         child
         for child in psutil.Process(process.pid).children(recursive=True)

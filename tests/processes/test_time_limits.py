@@ -40,7 +40,7 @@ def test_goes_on():
 def test_a_hanging_test_and_its_fixtures_leave_the_run(tmp_path: Path) -> None:
     (tmp_path / "test_hanging.py").write_text(HANGING)
     tests = Path(__file__).parents[1]
-    words = ["-n", "0", "-p", "no:cacheprovider", "-p", "time_limits", "-s", "--timeout", "0.5"]
+    words = ["-n", "0", "-p", "no:cacheprovider", "-p", "time_limits", "-s", "--timeout", "2"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words, "-c", os.devnull, "--rootdir", tmp_path, tmp_path],
         env={**os.environ, "PYTHONPATH": str(tests / "fixtures")},

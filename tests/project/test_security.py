@@ -26,6 +26,7 @@ from record_fixtures import make_history, make_predictions, make_record
 from streamlit import config as streamlit_config
 from streamlit.testing.v1 import AppTest
 from table_fixtures import table
+from waiting_fixtures import PATIENCE_S
 
 from fer_bench import environment, ui
 from fer_bench.data import cache
@@ -419,7 +420,7 @@ def test_hostile_records_stay_text_on_every_page(page: str, hostile: None) -> No
 @pytest.mark.parametrize(("page", "key"), [("run", "run"), ("compare", "runs"), ("latency", "run")])
 @pytest.mark.parametrize("wanted", ["fer2013/../../../../../etc/passwd", HOSTILE])
 def test_an_address_names_no_file(page: str, key: str, wanted: str, hostile: None) -> None:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE_S)
     app.run()
     app.query_params[key] = wanted
     app.switch_page(f"pages/{page}.py").run()
@@ -519,7 +520,7 @@ def open_history() -> AppTest:
 
         show_history([], Treatment(adjustment=Adjustment(), detector="haar"), {})
 
-    app = AppTest.from_function(page, default_timeout=30).run()
+    app = AppTest.from_function(page, default_timeout=PATIENCE_S).run()
     assert not app.exception
     return app
 

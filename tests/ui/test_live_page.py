@@ -6,7 +6,6 @@ import hashlib
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from page_fixtures import open_page, texts
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from table_fixtures import table
+from waiting_fixtures import PATIENCE_S, wait_until
 
 from fer_bench.benchmark import Source
 from fer_bench.benchmark.external_systems.networks import evaluate_external
@@ -50,7 +50,6 @@ from fer_bench.ui.live import opening
 
 ROOT = Path(__file__).parents[2]
 FACE = np.asarray(Image.open(ROOT / "assets" / "samples" / "astronaut.jpg").convert("RGB"))
-WITHIN_S = 30.0
 STUN = [{"urls": "stun:stun.example.org:3478"}]
 
 
@@ -119,11 +118,11 @@ def play(at: AppTest, video: Video) -> live.Camera:
 
 
 def feed(camera: live.Camera, enough: Callable[[], bool]) -> None:
-    end = time.monotonic() + WITHIN_S
-    while not enough():
-        assert time.monotonic() < end
+    def fed() -> bool:
         camera.on_frame(av.VideoFrame.from_ndarray(FACE, format="rgb24"))
-        time.sleep(0.01)
+        return enough()
+
+    wait_until(fed, "frames are analysed", every=0.01)
 
 
 def test_without_models_the_page_says_what_to_do(results: Path) -> None:
@@ -135,10 +134,7 @@ def test_without_models_the_page_says_what_to_do(results: Path) -> None:
 def opened(at: AppTest) -> live.Camera:
     """The visit's camera, once the models that were chosen last are open."""
     camera: live.Camera = at.session_state[live.SESSION]
-    end = time.monotonic() + WITHIN_S
-    while camera.models.is_busy:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: not camera.models.is_busy, "the models are open")
     return camera
 
 
@@ -152,7 +148,7 @@ def test_start_is_offered_before_the_model_is_open(
     may_open = threading.Event()
 
     def waiting(name: str) -> FaceDetector:
-        assert may_open.wait(WITHIN_S)
+        assert may_open.wait(PATIENCE_S)
         return make_detector(name)
 
     monkeypatch.setattr(opening, "make_detector", waiting)
@@ -302,10 +298,7 @@ def test_a_camera_that_falls_silent_is_explained(
 def test_the_end_of_the_video_ends_the_worker(page: AppTest, video: Video) -> None:
     camera = play(page, video)
     video.given["on_video_ended"]()
-    end = time.monotonic() + WITHIN_S
-    while camera.session.stats().playing:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: not camera.session.stats().playing, "the worker has ended")
 
 
 def test_an_error_of_the_worker_is_a_sentence(

@@ -15,6 +15,7 @@ from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
 from page_fixtures import open_page, texts
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+from waiting_fixtures import PATIENCE_S
 
 from fer_bench import plots
 from fer_bench.emotions import COLOURS
@@ -30,7 +31,6 @@ from fer_bench.ui.videos.source import RECORDING, Video, VisitorFolder
 
 ROOT = Path(__file__).parents[2]
 FACE = Image.open(ROOT / "assets/samples/astronaut.jpg").convert("RGB").crop((100, 0, 400, 300))
-WITHIN_S = 60.0
 #: Seconds between the frames of the clip.
 STEP_S, FRAMES = 0.1, 6
 
@@ -222,12 +222,12 @@ def test_cancelled_it_keeps_what_was_analysed(clip: Path, predictor: Predictor) 
     class Held(WholeImage):
         def detect_frame(self, image: np.ndarray) -> list[DetectedFace]:
             began.set()
-            may_go_on.wait(WITHIN_S)
+            may_go_on.wait(PATIENCE_S)
             return []
 
     predictor.detector = Held()
     job = VideoJob(Video(path=clip, name="clip.mp4"), predictor)
-    began.wait(WITHIN_S)
+    assert began.wait(PATIENCE_S), "the analysis did not begin"
     assert not job.finished
     assert job.progress_line() == "Opening the video …"
     job.cancel()

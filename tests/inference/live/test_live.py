@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import ImageColor
 from torch import Tensor, nn
+from waiting_fixtures import PATIENCE_S, wait_until
 
 from fer_bench.backends.base import Backend
 from fer_bench.backends.registry import open_backend
@@ -32,7 +32,6 @@ from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.types import InputSpec, Provenance
 
-PATIENCE_S = 5.0
 EMOTIONS = ("happy", "sad")
 BOX = (100, 150, 120, 120)
 RAW = LiveSettings(mirror=False, bars=False, figures=False, smoothing=0.0)
@@ -112,19 +111,11 @@ def frame(shade: int = 128) -> NDArray[np.uint8]:
     return np.full((480, 640, 3), shade, np.uint8)
 
 
-def until(holds: Callable[[], object]) -> None:
-    """Waits for the worker."""
-    end = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end, "the worker did not get there"
-        threading.Event().wait(0.001)
-
-
 def analyse(session: LiveSession, image: NDArray[np.uint8] | None = None) -> None:
     """Gives a frame and waits until the worker is done with it."""
     before = session.stats().analysed
     session.on_frame(frame() if image is None else image)
-    until(lambda: session.stats().analysed == before + 1)
+    wait_until(lambda: session.stats().analysed == before + 1, "the frames are analysed")
 
 
 def has_colour(image: NDArray[np.uint8], emotion: str) -> NDArray[np.bool_]:
@@ -257,30 +248,32 @@ def test_the_snapshot_is_the_last_frame_as_shown(session: LiveSession) -> None:
 # ---- the worker's life
 
 
+def workers() -> int:
+    return [thread.name for thread in threading.enumerate()].count("live")
+
+
 def test_stopping_waits_for_the_worker_and_both_ways_may_be_done_twice(
     session: LiveSession,
 ) -> None:
-    before = threading.active_count()
     session.use([classifier(sure_of(0))], Detector())
     session.start()
     session.start()
-    assert threading.active_count() == before + 1 and session.stats().playing
+    assert workers() == 1 and session.stats().playing
     analyse(session)
     session.stop()
     session.stop()
     stats = session.stats()
-    assert threading.active_count() == before
+    assert workers() == 0
     assert not stats.playing and stats.faces == () and stats.analysed == 1
 
 
 def test_twenty_starts_and_stops_leave_no_thread(session: LiveSession) -> None:
     session.use([classifier(sure_of(0))], Detector())
-    before = threading.active_count()
     for _ in range(20):
         session.start()
         analyse(session)
         session.stop()
-        assert threading.active_count() == before
+        assert workers() == 0
     assert len(session.log()) == 20
 
 
@@ -307,7 +300,7 @@ def test_models_are_switched_while_it_runs(session: LiveSession) -> None:
     session.start()
     analyse(session)
     assert has_colour(session.on_frame(frame()), "happy").any()
-    until(lambda: session.stats().analysed == 2)
+    wait_until(lambda: session.stats().analysed == 2, "the frames are analysed")
     others = ("angry", "fear", "surprise")
     switched = classifier(sure_of(2, of=3), name="two", emotions=others)
     session.use([switched], Detector())
@@ -332,7 +325,7 @@ def test_a_frame_in_work_is_finished_with_the_models_it_began_with(session: Live
     session.use([classifier(sure_of(1), name="fast")], Detector())
     session.on_frame(frame())
     gate.passes.release()
-    until(lambda: session.stats().analysed == 2)
+    wait_until(lambda: session.stats().analysed == 2, "the frames are analysed")
     assert session.log()["model"].tolist() == ["slow", "fast"]
 
 
@@ -394,14 +387,14 @@ def test_an_error_is_shown_logged_once_and_gone_when_it_works_again(
     for _ in range(3):
         assert (session.on_frame(frame(70)) == 70).all()
         assert asked.acquire(timeout=PATIENCE_S)
-    until(lambda: session.stats().error)
+    wait_until(lambda: session.stats().error, "the error is told")
     assert session.stats().error == (
         "analysing a frame failed, the video goes on without it (RuntimeError: no more memory)"
     )
     assert session.stats().analysed == 0 and session.stats().playing
     broken.clear()
     analyse(session)
-    until(lambda: session.stats().error is None)
+    wait_until(lambda: session.stats().error is None, "the error has gone")
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
@@ -418,11 +411,11 @@ def test_a_detector_that_cannot_be_made_says_why_and_is_tried_again(session: Liv
     there.clear()
     session.start()
     session.on_frame(frame())
-    until(lambda: session.stats().error)
+    wait_until(lambda: session.stats().error, "the error is told")
     assert session.stats().error == "the file of yunet is missing: fetch it first"
     there.set()
     analyse(session)
-    until(lambda: session.stats().error is None)
+    wait_until(lambda: session.stats().error is None, "the error has gone")
 
 
 def test_a_frame_that_cannot_be_drawn_comes_back_as_it_was(session: LiveSession) -> None:
@@ -440,7 +433,7 @@ def test_errors_of_the_last_time_do_not_stay_for_the_next(session: LiveSession) 
     session.use([classifier(forward)], Detector())
     session.start()
     session.on_frame(frame())
-    until(lambda: session.stats().error)
+    wait_until(lambda: session.stats().error, "the error is told")
     session.stop()
     assert session.stats().error is not None
     session.start()
