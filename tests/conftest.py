@@ -12,7 +12,7 @@ import pytest
 from fer_bench.backends import openvino_ir
 from fer_bench.cli import main as cli
 
-pytest_plugins = ("time_limits", "page_fixtures", "finished_fixtures")
+pytest_plugins = ("time_limits", "page_fixtures", "finished_fixtures", "snapshot_fixtures")
 
 HERE = Path(__file__).parent
 #: Browsers, processes, toolchains, packaging: `pytest -m slow`.
@@ -61,6 +61,7 @@ os.environ.update(RAY_worker_niceness="0")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--damaged", type=int, default=0, help="damaged inputs of each kind to read")
+    parser.addoption("--renew", action="store_true", help="keep the sentences that are said now")
 
 
 def listed(path: Path, places: tuple[str, ...]) -> bool:
@@ -114,5 +115,22 @@ def fer(
             cli.main()
         out, err = capsys.readouterr()
         return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def refused(
+    fer: Callable[..., tuple[int, str, str]], same_sentence: Callable[[str], None]
+) -> Callable[..., str]:
+    """Runs a command that must end with exit code 2 and one sentence alone; gives the sentence."""
+
+    def call(*words: object, run: Callable[..., tuple[int, str, str]] = fer) -> str:
+        code, out, err = run(*words)
+        sentences = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert (code, out, len(sentences)) == (2, "", 1), err
+        assert "Traceback" not in err
+        same_sentence(sentences[0].removeprefix("error: "))
+        return sentences[0].removeprefix("error: ")
 
     return call

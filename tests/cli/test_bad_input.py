@@ -1,4 +1,7 @@
-"""Bad input through the command line: one sentence, exit code 2, no output, nothing lost."""
+"""Bad input through the command line: one sentence, exit code 2, no output, nothing lost.
+
+The sentences are in `test_bad_input.txt`; here stands the word of each that matters.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +26,6 @@ Fer = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def refused(fer: Fer) -> Callable[..., str]:
-    """Runs a command that must end with exit code 2 and one sentence; gives the sentence."""
-
-    def call(*words: object) -> str:
-        code, out, err = fer(*words)
-        sentences = [line for line in err.splitlines() if line.startswith("error: ")]
-        assert (code, out, len(sentences)) == (2, "", 1), err
-        assert "Traceback" not in err
-        return sentences[0].removeprefix("error: ")
-
-    return call
-
-
-@pytest.fixture
 def train(tmp_path: Path) -> Callable[..., list[object]]:
     """The words of a `train` that takes a blink, with more words behind them."""
     recipe = tmp_path / "quick.yaml"
@@ -56,37 +45,27 @@ def cut(path: Path) -> Path:
 
 
 @table(
-    ("make", "sentence"),
+    ("make", "word"),
     [
-        (lambda at: put(at, {"x.zip": b"no zip"}) / "x.zip", "x.zip is not a zip or is cut short"),
-        (lambda at: cut(zipped(at / "x.zip", kaggle_files())), "is not a zip or is cut short"),
-        (lambda at: put(at / "d", {"hapy/1.png": b""}), "'hapy' of d is no emotion: rename it"),
-        (lambda at: put(at / "d", {"zz/1.png": b""}), "or leave it out; known: afraid, anger"),
-        (lambda at: put(at / "d", {"readme.txt": b"x"}), "d holds no images: expected one of"),
-        (lambda at: put(at / "d", class_files(["happy"], 30)), "d has the one class happy"),
+        (lambda at: put(at, {"x.zip": b"no zip"}) / "x.zip", "is not a zip"),
+        (lambda at: cut(zipped(at / "x.zip", kaggle_files())), "is cut short"),
+        (lambda at: put(at / "d", {"hapy/1.png": b""}), "'hapy' of d is no emotion"),
+        (lambda at: put(at / "d", {"zz/1.png": b""}), "known: afraid"),
+        (lambda at: put(at / "d", {"readme.txt": b"x"}), "no images"),
+        (lambda at: put(at / "d", class_files(["happy"], 30)), "one class happy"),
         (
             lambda at: put(at / "d", class_files(["train/sad", "test/sad", "test/happy"], 20)),
-            "d has no training image of happy",
+            "no training image of happy",
         ),
-        (
-            lambda at: put(at / "d", class_files(["test/sad", "test/happy"], 20)),
-            "the train split of d is empty",
-        ),
-        (
-            lambda at: write_csv(at / "f.csv", [["3", "1 2 3", "Training"]]),
-            "no row of f.csv is an image with a label; the first, row 0: expected 2,304 pixels",
-        ),
-        (lambda at: put(at, {"f.csv": b"\xff\xfe\x00"}) / "f.csv", "f.csv cannot be read as CSV"),
+        (lambda at: put(at / "d", class_files(["test/sad", "test/happy"], 20)), "train split"),
+        (lambda at: write_csv(at / "f.csv", [["3", "1 2 3", "Training"]]), "2,304 pixels"),
+        (lambda at: put(at, {"f.csv": b"\xff\xfe\x00"}) / "f.csv", "cannot be read as CSV"),
         (lambda at: at / "ghost", "does not exist"),
         (lambda at: "~nobody-of-that-name/fer2013.zip", "does not exist"),
     ],
-    ids=[
-        "no zip", "truncated zip", "misspelt class", "unknown class", "no images", "one class",
-        "class missing from train", "test only", "pixels", "binary csv", "missing", "no home",
-    ],
-)  # fmt: skip
-def test_data_that_cannot_be_trained_on(refused, train, tmp_path, make, sentence):
-    assert sentence in refused(*train(data=make(tmp_path)))
+)
+def test_data_that_cannot_be_trained_on(refused, train, tmp_path, make, word):
+    assert word in refused(*train(data=make(tmp_path)))
     assert not (tmp_path / "results").exists()
 
 
@@ -150,53 +129,74 @@ def test_a_folder_of_any_name_can_be_trained_on(fer, train, tmp_path, folder, na
 
 
 @table(
-    ("text", "sentence"),
+    ("text", "word"),
     [
-        (RECIPE + "label_smothing: 0.1\n", "unknown key 'label_smothing'; did you mean"),
-        ("nam: x\n", "unknown key 'nam'; did you mean 'name'?"),
-        (RECIPE + "schedule: {name: cosine, warmup_epochs: 1}\n", "a warm-up shorter than the tr"),
-        (RECIPE + "schedule: {name: cosin}\n", "schedule.name: Input should be 'constant'"),
-        (RECIPE + "optimizer: {lr: .inf}\n", "optimizer.lr: Input should be a finite number"),
-        (RECIPE + "augmentation: {scale: [2, 1]}\n", "expected 0 < low <= high, got (2.0, 1.0)"),
-        (RECIPE + "head: [0]\n", "head.0: Input should be greater than 0, got 0"),
-        (RECIPE + "modes: []\n", "modes: Tuple should have at least 1 item"),
+        (RECIPE + "label_smothing: 0.1\n", "did you mean 'label_smoothing'"),
+        ("nam: x\n", "did you mean 'name'"),
+        (RECIPE + "schedule: {name: cosine, warmup_epochs: 1}\n", "warm-up"),
+        (RECIPE + "schedule: {name: cosin}\n", "schedule.name"),
+        (RECIPE + "optimizer: {lr: .inf}\n", "finite number"),
+        (RECIPE + "augmentation: {scale: [2, 1]}\n", "low <= high"),
+        (RECIPE + "head: [0]\n", "head.0"),
+        (RECIPE + "modes: []\n", "modes"),
         (RECIPE + "emotions: [happy, sadd]\n", "unknown emotion 'sadd'"),
-        (RECIPE + "input_size: 7\n", "input_size: Input should be greater than or equal to 32"),
-        ("name: ../../evil\nepochs: 1\n", "name: String should match pattern"),
-        ("", "the document: Input should be a valid dictionary"),
-        ("a: b: c\n", "recipe.yaml is not valid YAML: mapping values are not allowed here"),
-        ("name: \0\n", "recipe.yaml is not valid YAML: unacceptable character"),
+        (RECIPE + "input_size: 7\n", "input_size"),
+        ("name: ../../evil\nepochs: 1\n", "match pattern"),
+        ("", "valid dictionary"),
+        ("a: b: c\n", "not valid YAML"),
+        ("name: \0\n", "not valid YAML"),
         ("name: caf\udce9\n", "cannot read"),
     ],
 )
-def test_a_bad_recipe(refused, train, tmp_path, text, sentence):
+def test_a_bad_recipe(refused, train, tmp_path, text, word):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert sentence in refused(*train("--recipe", recipe))
+    assert word in refused(*train("--recipe", recipe))
 
 
 @table(
-    ("words", "sentence"),
+    ("words", "word"),
     [
-        (["--option", "input_size=7"], "input_size: Input should be greater than or equal to 32"),
-        (["--option", "tny=true"], "unknown key 'tny'; did you mean 'tiny'?"),
-        (["--option", "tiny=: {"], "expected --option KEY=VALUE, got 'tiny=: {'"),
-        (["--option", "=3"], "expected --option KEY=VALUE, got '=3'"),
+        (["--option", "input_size=7"], "input_size"),
+        (["--option", "tny=true"], "did you mean 'tiny'"),
+        (["--option", "tiny=: {"], "--option KEY=VALUE"),
+        (["--option", "=3"], "--option KEY=VALUE"),
+        (["--option", "tiny"], "--option KEY=VALUE"),
         (["--emotions", ""], "unknown emotion set ''"),
-        (["--emotions", "happy,contempt"], "has no class contempt"),
-        (["--extractor", "openvin"], "unknown extractor 'openvin'"),
-        (["--pretraining", "imagenett"], "unknown pretraining 'imagenett'"),
-        (["--pretraining", "/nowhere/x.pt"], "no weights at /nowhere/x.pt"),
-        (["--mode", "zero-shot"], "zero-shot compares images with text prompts"),
-        (["--model", "resnet18", "--limit", "1"], "expected two training images or more, got 1"),
-        (["--recipe", "demo", "--epochs", "2"], "recipe 'demo' with 2 epochs: "),
+        (["--emotions", "happy,contempt"], "no class contempt"),
+        (["--emotions", "happy,sadd"], "unknown emotion 'sadd'"),
+        (["--extractor", "openvin"], "unknown extractor"),
+        (["--pretraining", "imagenett"], "unknown pretraining"),
+        (["--pretraining", "/nowhere/x.pt"], "/nowhere/x.pt"),
+        (["--mode", "zero-shot"], "text prompts"),
+        (["--mode", "ful"], "did you mean 'full'"),
+        (["--model", "resnt18"], "did you mean 'resnet18'"),
+        (["--model", "resnet18", "--limit", "1"], "two training images"),
+        (["--recipe", "demo", "--epochs", "2"], "with 2 epochs"),
+        (["--recipe", "stron"], "did you mean 'strong'"),
         (["--votes", "majority"], "FER+ labels need the votes"),
-        (["--device", "tpu"], "expected device auto, cpu or cuda, got 'tpu'"),
+        (["--device", "tpu"], "auto, cpu or cuda"),
+        (["--weights", "float15"], "did you mean 'float16'"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_bad_setting(refused, train, words, sentence):
-    assert sentence in refused(*train(*words))
+def test_a_bad_setting(refused, train, words, word):
+    assert word in refused(*train(*words))
+
+
+@table(
+    ("words", "word"),
+    [
+        ("data check nowhere.zip", "'nowhere.zip' does not exist"),
+        ("train --model resnet18", "say --data PATH"),
+        ("evaluate nothing --data synthetic", "unknown run 'nothing'"),
+        ("run nowhere.yaml", "cannot read nowhere.yaml"),
+        ("results --sort acuracy", "did you mean 'accuracy'"),
+    ],
+)
+def test_a_bad_command(refused, tmp_path, monkeypatch, words, word):
+    monkeypatch.delenv("FER_BENCH_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert word in refused(*words.split())
 
 
 @pytest.mark.parametrize(
@@ -209,28 +209,28 @@ def test_a_number_out_of_range(fer, train, words):
 
 
 @table(
-    ("text", "sentence"),
+    ("text", "word"),
     [
-        (ENTRY % ", limit: 0", "runs.0.limit: Input should be greater than 0, got 0"),
-        (ENTRY % ", seeds: -1", "runs.0.seeds.0: Input should be greater than or equal to 0"),
-        (ENTRY % ", seeds: []", "runs.0.seeds: Tuple should have at least 1 item"),
+        (ENTRY % ", limit: 0", "runs.0.limit"),
+        (ENTRY % ", seeds: -1", "runs.0.seeds.0"),
+        (ENTRY % ", seeds: []", "runs.0.seeds"),
         (ENTRY % ", modles: x", "unknown key 'runs.0.modles'; did you mean"),
         (ENTRY.replace("models", "modles") % "", "unknown key 'runs.0.modles'; did you mean"),
         (ENTRY.replace("clip_vit_b_32", "resnt18") % "", "unknown model 'resnt18'"),
-        (ENTRY.replace("finetune-5", "[]") % "", "runs.0.recipes: Tuple should have at least 1"),
-        (ENTRY.partition("- ")[0] + "  []\n", "runs: Tuple should have at least 1 item"),
+        (ENTRY.replace("finetune-5", "[]") % "", "runs.0.recipes"),
+        (ENTRY.partition("- ")[0] + "  []\n", "runs: Tuple"),
         (ENTRY % ", images: x", "unknown key 'runs.0.images'"),
-        (ENTRY % ", emotions: x", "runs.0.emotions: unknown emotion set 'x'"),
+        (ENTRY % ", emotions: x", "unknown emotion set 'x'"),
         ("emotions: [hapy, sad]\n" + ENTRY % "", "unknown emotion 'hapy'"),
-        ("- 3\n", "the document: Input should be a valid dictionary"),
-        ("runs: {\n", "is not valid YAML"),
+        ("- 3\n", "valid dictionary"),
+        ("runs: {\n", "not valid YAML"),
         ("\udcff\udcfe", "cannot read"),
     ],
 )
-def test_a_bad_benchmark(refused, tmp_path, text, sentence):
+def test_a_bad_benchmark(refused, tmp_path, text, word):
     spec = tmp_path / "spec.yaml"
     spec.write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert sentence in refused("run", spec, "--results", tmp_path / "results", "--json")
+    assert word in refused("run", spec, "--results", tmp_path / "results", "--json")
     assert not (tmp_path / "results").exists()
 
 

@@ -97,23 +97,22 @@ def test_default_and_folders_name_runs_too(fer: Fer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "word"),
     [
-        ((GOOD,), "expected two to 26 runs to compare, got 1: name another"),
-        ((GOOD, GOOD), f"run {GOOD} is given twice: name each run once"),
+        ((GOOD,), "two to 26 runs"),
+        ((GOOD, GOOD), "given twice"),
         ((GOOD, "vgg"), "unknown run 'vgg'"),
-        ((GOOD, BAD, "--split", "train"), "unknown --split 'train': known: test, test_clean, val"),
-        ((GOOD, "few"), f"{GOOD} and few cannot be compared: their classes differ"),
-        ((GOOD, "bare"), "run bare has no predictions.parquet"),
+        ((GOOD, BAD, "--split", "train"), "unknown --split 'train'"),
+        ((GOOD, "few"), "classes differ"),
+        ((GOOD, "bare"), "predictions.parquet"),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_bad_input_is_one_sentence(
-    fer: Fer, tmp_path: Path, words: tuple[str, ...], sentence: str
+    refused: Callable[..., str], tmp_path: Path, words: tuple[str, ...], word: str
 ) -> None:
     results = tmp_path / "results"
     save_run(results, make_record(name="few", emotions=EXPRESSIO))
     bare = save_run(results, make_record(name="bare"))
     (bare.folder / "predictions.parquet").unlink()
-    code, out, err = fer(*words)
-    assert (code, out) == (2, "")
-    assert [sentence in line for line in err.splitlines() if line.startswith("error: ")] == [True]
+    assert word in refused(*words)

@@ -160,23 +160,21 @@ def test_the_command_measures_a_model(fer: Callable[..., tuple[int, str, str]], 
 
 
 @table(
-    ("words", "sentence"),
+    ("words", "word"),
     [
-        (("resnet81",), "unknown run or model 'resnet81': did you mean 'resnet18'"),
-        (("resnet18", "--backend", "onxruntime-fp32"), "did you mean 'onnxruntime-fp32'"),
-        (("resnet18", "--threads", "two"), "expected --threads as whole numbers with commas"),
-        (("resnet18", "--batch", "0"), "expected numbers of faces per batch from 1, got 0"),
-        (("resnet18", "--threads", "-1"), "expected numbers of threads from 1, got -1"),
-        (("resnet18", "--option", "tny=true"), "unknown key 'tny'; did you mean 'tiny'?"),
-        (("keras_cnn", "--calibration", "ghost"), "does not exist"),
+        ("resnet81", "did you mean 'resnet18'"),
+        ("resnet18 --backend onxruntime-fp32", "did you mean 'onnxruntime-fp32'"),
+        ("resnet18 --threads two", "whole numbers"),
+        ("resnet18 --batch 0", "from 1, got 0"),
+        ("resnet18 --threads -1", "from 1, got -1"),
+        ("resnet18 --option tny=true", "did you mean 'tiny'"),
+        ("keras_cnn --calibration ghost", "does not exist"),
     ],
 )
 def test_bad_input_is_one_sentence(
-    fer: Callable[..., tuple[int, str, str]], tmp_path: Path, words: tuple[str, ...], sentence: str
+    refused: Callable[..., str], tmp_path: Path, words: str, word: str
 ):
-    code, out, err = fer(*words)
-    assert (code, out) == (2, "")
-    assert [sentence in line for line in err.splitlines() if line.startswith("error: ")] == [True]
+    assert word in refused(*words.split())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -93,6 +93,7 @@ def writes_checkpoint(results: Path) -> bool:
     return any(results.glob(f".work/synthetic/{NAME}/*/checkpoint.pt.*.tmp"))
 
 
+@pytest.mark.timeout(600)  # four processes, one after the other
 def test_a_killed_run_ends_with_the_same_metrics(tmp_path, recipe, uninterrupted):
     for moment in (says_running, has_checkpoint, writes_checkpoint):
         process = start(tmp_path, recipe, "--resume")
