@@ -19,11 +19,6 @@ from fer_bench.inference.files.images import decode_image
 PHOTO = Path(__file__).parents[2] / "assets" / "samples" / "astronaut.jpg"
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
-
-
 def photo(*, mode: str = "RGB", kind: str = "JPEG", size: int = 96, **options: object) -> bytes:
     """A real photograph, encoded."""
     buffer = io.BytesIO()

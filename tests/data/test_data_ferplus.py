@@ -28,11 +28,6 @@ from fer_bench.errors import FerBenchError
 from fer_bench.specs.run import VoteMode
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
-
-
 def votes(**counts: int) -> list[int]:
     """Ten vote columns by emotion."""
     return [counts.get(name, 0) for name in (*FERPLUS, "unknown", "nf")]

@@ -30,11 +30,6 @@ from fer_bench.errors import FerBenchError
 ALPHABETICAL = ("angry", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
-
-
 def numbered(
     emotions: tuple[str, ...], first: int = 0, wrap: str = "", pad: int = 0
 ) -> dict[str, bytes]:

@@ -19,11 +19,6 @@ from fer_bench.specs.run import DataSpec, Protocol
 EMOTIONS = ("happy", "sad")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
-
-
 def tree(*folders: str, per_class: int = 3) -> dict[str, bytes]:
     return class_files([f"{f}/{e}" if f else e for f in folders for e in EMOTIONS], per_class)
 

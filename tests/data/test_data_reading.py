@@ -33,11 +33,6 @@ from fer_bench.emotions import AFFECTNET, CKPLUS, FER2013, RAFDB
 from fer_bench.errors import FerBenchError
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
-
-
 def labelled(data: SourceData) -> dict[str, tuple[str, str]]:
     """Emotion and part by id."""
     return {

@@ -28,11 +28,6 @@ from fer_bench.errors import FerBenchError
 PICTURES = [encoded(face(n, size=16)) for n in range(12)]
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
-
-
 def labelled(data: SourceData) -> dict[str, tuple[str, str]]:
     """Emotion and part by id."""
     return {

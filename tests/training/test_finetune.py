@@ -126,20 +126,14 @@ def test_the_test_split_is_never_read(tmp_path):
     assert watched.seen.issuperset(DATASET.indices("val").tolist())
 
 
-def test_early_stopping_ends_the_run(tmp_path):
+@pytest.mark.parametrize(("checkpoint", "kept"), [("best", 1), ("last", 3)])
+def test_early_stopping_watches_val_whichever_epoch_is_kept(tmp_path, checkpoint, kept):
     # A vanishing rate leaves val accuracy where it was: nothing improves after epoch 1.
     changes = {"epochs": 9, "early_stopping": 2, "optimizer": {"name": "sgd", "lr": 1e-12}}
-    spec = spec_for(recipe(**changes), model="vit_b_16")
+    spec = spec_for(recipe(**changes, checkpoint=checkpoint), model="vit_b_16")
     outcome = finetune(TrainingJob(fresh(spec), DATASET, spec, work_dir=tmp_path))
-    assert (outcome.info.epochs_run, outcome.info.best_epoch) == (3, 1)
+    assert (outcome.info.epochs_run, outcome.info.best_epoch) == (3, kept)
     assert outcome.info.stopped_early
-
-
-def test_early_stopping_watches_val_even_if_the_last_epoch_is_kept(tmp_path):
-    changes = {"epochs": 9, "early_stopping": 2, "optimizer": {"name": "sgd", "lr": 1e-12}}
-    spec = spec_for(recipe(**changes, checkpoint="last"), model="vit_b_16")
-    outcome = finetune(TrainingJob(fresh(spec), DATASET, spec, work_dir=tmp_path))
-    assert (outcome.info.epochs_run, outcome.info.best_epoch) == (3, 3)
 
 
 def test_lora_changes_few_weights_and_full_all(tmp_path):
