@@ -41,8 +41,8 @@ class Table:
 
 
 def rate(value: float) -> str:
-    """`0.70270` as `70.27`: percent, under a header that says so."""
-    return NOTHING if pd.isna(value) else f"{value * 100:.2f}"
+    """`0.70270` as `70.3`: percent, under a header that says so."""
+    return NOTHING if pd.isna(value) else f"{value * 100:.1f}"
 
 
 def _interval(low: float, high: float) -> str:
@@ -144,8 +144,8 @@ def pairs(comparison: Comparison, called: Mapping[str, str]) -> Table:
         (
             called[pair.a],
             called[pair.b],
-            f"{pair.accuracy_difference * 100:+.2f}",
-            " – ".join(f"{end * 100:+.2f}" for end in pair.accuracy_interval),
+            f"{pair.accuracy_difference * 100:+.1f}",
+            " – ".join(f"{end * 100:+.1f}" for end in pair.accuracy_interval),
             f"{pair.p:.2g}",
             f"{pair.p_holm:.2g}",
             "yes" if pair.apart else "no",

@@ -49,7 +49,7 @@ def test_each_emotion_has_its_recall(contents: Contents) -> None:
     assert header[2:] == [f"{emotion.capitalize()} (%)" for emotion in record.dataset.emotions]
     assert len(rows) == RUNS
     recalls = [one.recall for one in record.metrics["test"].per_class.values()]
-    assert rows[0][2:] == [f"{recall * 100:.2f}" for recall in recalls]
+    assert rows[0][2:] == [f"{recall * 100:.1f}" for recall in recalls]
 
 
 def test_runs_are_tested_two_by_two(contents: Contents) -> None:

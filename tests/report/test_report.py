@@ -147,11 +147,11 @@ def test_every_accuracy_is_its_records(tables_of, root: Path, contents: Contents
         record = records[row["#"]].require_record()
         test = record.metrics["test"]
         low, high = test.accuracy_ci95
-        assert row["Accuracy (%)"] == f"{test.accuracy * 100:.2f}"
-        assert row["95 % interval"] == f"{low * 100:.2f} – {high * 100:.2f}"
-        assert row["Clean (%)"] == f"{record.metrics['test_clean'].accuracy * 100:.2f}"
-        assert row["TTA (%)"] == f"{record.metrics['test_tta'].accuracy * 100:.2f}"
-        assert row["Macro F1 (%)"] == f"{test.macro_f1 * 100:.2f}"
+        assert row["Accuracy (%)"] == f"{test.accuracy * 100:.1f}"
+        assert row["95 % interval"] == f"{low * 100:.1f} – {high * 100:.1f}"
+        assert row["Clean (%)"] == f"{record.metrics['test_clean'].accuracy * 100:.1f}"
+        assert row["TTA (%)"] == f"{record.metrics['test_tta'].accuracy * 100:.1f}"
+        assert row["Macro F1 (%)"] == f"{test.macro_f1 * 100:.1f}"
         assert row["ECE"] == f"{test.ece:.3f}"
         assert row["Seed"] == str(record.spec.seed)
     assert [float(row["Accuracy (%)"]) for row in rows] == sorted(
@@ -174,7 +174,7 @@ def test_seeds_stand_together_with_mean_and_deviation(
     ]
     assert row["Experiment"] == "resnet18-full-finetune-5"
     assert row["Seeds"] == "2"
-    assert row["Accuracy (%), mean ± sd"] == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+    assert row["Accuracy (%), mean ± sd"] == f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
 
 
 def test_a_record_says_how_to_make_it_again(root: Path, page: str) -> None:
@@ -214,7 +214,7 @@ def test_people_and_published_figures_stand_beside_the_ranking(root: Path, tmp_p
     found = collect(ResultsStore(copied))
     page = report_page(ResultsStore(copied), found)
     rows = table_with(read(page).tables, "Published accuracy (%)")
-    assert "73.28" in {row["Published accuracy (%)"] for row in rows if row["Model"] == "VGGNet"}
+    assert "73.3" in {row["Published accuracy (%)"] for row in rows if row["Model"] == "VGGNet"}
     assert len(found.benchmarks[0].ranked) == 3
     assert "one FER+ voter 55.8" in read(page).scripts
     assert "label on 55.8 % of 3,573 test faces" in page
