@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -264,12 +265,24 @@ def test_what_a_folder_holds_besides_is_counted_by_reason(tmp_path, monkeypatch)
     put_faces(tmp_path / "in", "b.png .hidden.png .git/d.png out/c.png")
     for name in ("notes.txt", "a.pdf", "sub.csv", "z.zip"):
         (tmp_path / "in" / name).write_text("no picture")
+    os.mkfifo(tmp_path / "in" / "pipe")  # reading it would wait forever
     out = [Path("in/out")]
+    besides = "5 files neither image nor video (a.pdf, notes.txt, pipe, …)"
     assert find_inputs(["in"], leave_out=out).passed_over == (
-        "passed over in in: 4 files neither image nor video (a.pdf, notes.txt, sub.csv, …) and "
-        "2 hidden files",
+        f"passed over in in: {besides} and 2 hidden files",
     )
+    assert find_inputs(["in/*"], leave_out=out).passed_over == (f"passed over in in: {besides}",)
     assert find_inputs(["in/b.png"]).passed_over == ()
+
+
+@pytest.mark.parametrize("name", ["pipe.png", "pipe.mp4"])
+def test_a_pipe_in_a_folder_is_a_row_with_its_reason(predict, tmp_path, name) -> None:
+    put_faces(tmp_path, "in/b.png")
+    os.mkfifo(tmp_path / "in" / name)
+    code, out, _ = predict("in", "--detector", "whole", "--json")
+    found, pipe = json.loads(out)
+    assert (code, found["error"], len(found["faces"])) == (0, None, 1)
+    assert "device or pipe" in pipe["error"]
 
 
 @pytest.mark.parametrize("name", ["a.MTS", "a.ts", "a.vob", "a.3g2", "a.qt", "upload_tmp", "a.bin"])
@@ -303,6 +316,7 @@ def test_globs_as_text_find_the_same_as_the_shell(tmp_path, monkeypatch) -> None
     put_faces(tmp_path / "in", "a.png b.png sub/c.png sub/d.jpg .e.png")
     assert names_of("in/*.png") == ["in/a.png", "in/b.png"]
     assert names_of("in/**/*.png") == ["in/a.png", "in/b.png", "in/sub/c.png"]
+    assert names_of("in/*") == ["in/a.png", "in/b.png", "in/sub/c.png", "in/sub/d.jpg"]
     assert names_of("in/**") == ["in/a.png", "in/b.png", "in/sub/c.png", "in/sub/d.jpg"]
     assert names_of("*/s?b/[c-d].*") == ["in/sub/c.png", "in/sub/d.jpg"]
     assert names_of(f"{tmp_path}/in/a*") == [f"{tmp_path}/in/a.png"]

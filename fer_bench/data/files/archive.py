@@ -81,16 +81,19 @@ class FolderTree:
             raise OSError("no permission to read it") from None
 
 
-def names_below(folder: Path) -> list[str]:
+def names_below(folder: Path, *, with_special: bool = False) -> list[str]:
     """The files in a folder and its subfolders, hidden ones too, relative to it, sorted.
+
+    Args:
+        with_special: pipes, sockets and devices too, which may wait forever when they are read.
 
     Raises:
         OSError: a folder that cannot be listed.
     """
-    return sorted(name for name, _ in _walk(folder))
+    return sorted(name for name, _ in _walk(folder, with_special=with_special))
 
 
-def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(root: Path, *, with_special: bool = False) -> Iterator[tuple[str, os.stat_result]]:
     seen: set[tuple[int, int]] = set()
     waiting = [(str(root), "")]
     while waiting:
@@ -103,7 +106,8 @@ def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
             for entry in entries:
                 if entry.is_dir():
                     waiting.append((entry.path, f"{prefix}{entry.name}/"))
-                elif entry.is_file() or entry.is_symlink():  # a dead link is a file, too, missing
+                # A dead link is a file, too, missing.
+                elif with_special or entry.is_file() or entry.is_symlink():
                     yield prefix + entry.name, entry.stat(follow_symlinks=entry.is_file())
 
 

@@ -6,6 +6,7 @@ frame or a still is the same for all detectors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Protocol
@@ -23,8 +24,9 @@ from fer_bench.inference.detectors.base import (
 )
 
 #: A still with a longer side than this is looked through again, at up to `FINE_SIDE` pixels: what
-#: has 28 pixels there has 59 in a photo of 12 megapixels and 88 in one of 24.
-COARSE_SIDE, FINE_SIDE = 640, 1920
+#: has 28 pixels there has 59 in a photo of 12 megapixels and 88 in one of 24. A panorama may be
+#: longer: as long as has `FINE_PIXELS`.
+COARSE_SIDE, FINE_SIDE, FINE_PIXELS = 640, 1920, 1920 * 1280
 #: Degrees, clockwise, that heads may be turned by where no upright face is found, likelier first.
 TURNS = (30, -30, 60, -60, 90, -90, 180)
 
@@ -61,13 +63,18 @@ def search_still(detector: Looks, image: NDArray[np.uint8]) -> list[DetectedFace
     small, factor = shrunk(image)
     found = _scaled(detector.look(small, Effort.QUICK), factor)
     if max(image.shape[:2]) > COARSE_SIDE:
-        fine, fine_factor = shrunk_to(image, FINE_SIDE)
+        fine, fine_factor = shrunk_to(image, _fine_side(image))
         found += _scaled(detector.look(fine, Effort.FINE), fine_factor)
     if not found:
         found = _scaled(detector.look(small, Effort.THOROUGH), factor)
         for degrees in () if found else TURNS:
             found += _scaled(_turned(detector, small, degrees), factor)
     return _merged(found)
+
+
+def _fine_side(image: NDArray[np.uint8]) -> float:
+    height, width = image.shape[:2]
+    return max(FINE_SIDE, max(height, width) * math.sqrt(FINE_PIXELS / (height * width)))
 
 
 def _turned(detector: Looks, image: NDArray[np.uint8], degrees: int) -> Iterator[DetectedFace]:

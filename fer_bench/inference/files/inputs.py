@@ -150,21 +150,32 @@ def _match(word: str) -> _Matches:
     except OSError as error:
         if glob.has_magic(word):
             return _globbed(word)
+        if "://" in word:
+            raise FerBenchError(
+                f"expected a file, a folder or a glob, got the address {word}: download it first"
+            ) from None
         raise FerBenchError(_not_there(path, error)) from None
     if stat.S_ISDIR(kind):
-        try:
-            names = names_below(path)
-        except OSError as error:
-            raise FerBenchError(
-                f"cannot list {error.filename or word}: {error.strerror}: leave it out or mend "
-                "its permissions"
-            ) from None
-        media = [name for name in names if is_visible(name) and _is_media(path, name)]
-        others = sorted(set(names) - set(media))
-        return _Matches(base=path, media=media, others=others, searched=True)
+        return _sorted_out(path, _list(path))
     if stat.S_ISREG(kind):
         return _Matches(base=path.parent, media=[path.name], others=[], searched=False)
     raise FerBenchError(f"expected a file, a folder or a glob, got {word!r}: check the spelling")
+
+
+def _list(folder: Path) -> list[str]:
+    try:
+        return names_below(folder, with_special=True)
+    except OSError as error:
+        raise FerBenchError(
+            f"cannot list {error.filename or folder}: {error.strerror}: leave it out or mend its "
+            "permissions"
+        ) from None
+
+
+def _sorted_out(base: Path, names: Sequence[str]) -> _Matches:
+    media = [name for name in names if is_visible(name) and _is_media(base, name)]
+    others = sorted(set(names) - set(media))
+    return _Matches(base=base, media=media, others=others, searched=True)
 
 
 def _globbed(pattern: str) -> _Matches:
@@ -172,11 +183,15 @@ def _globbed(pattern: str) -> _Matches:
     fixed = next(i for i, step in enumerate(steps) if glob.has_magic(step))
     base = Path(*steps[:fixed])
     # Unlike Path.glob it passes over hidden files, and `**` means files too.
-    names = glob.iglob(  # noqa: PTH207
+    matches = glob.iglob(  # noqa: PTH207
         str(Path(*steps[fixed:])), root_dir=base, recursive=True
     )
-    media = sorted(n for n in names if (base / n).is_file() and _is_media(base, n))
-    return _Matches(base=base, media=media, others=[], searched=True)
+    names: set[str] = set()
+    for match in matches:  # folders as where the shell expands the pattern
+        whole = base / match
+        below = _list(whole) if whole.is_dir() else None
+        names.update([match] if below is None else (str(Path(match, name)) for name in below))
+    return _sorted_out(base, sorted(names))
 
 
 def _is_media(folder: Path, name: str) -> bool:
@@ -198,8 +213,10 @@ def _not_there(path: Path, error: OSError) -> str:
 
 
 def _start_of(path: Path) -> bytes:
-    """A file's first bytes; none where it cannot be read."""
+    """A file's first bytes; none of what cannot be read, nor of a pipe, which might wait."""
     try:
+        if not path.is_file():
+            return b""
         with path.open("rb") as file:
             return file.read(START_BYTES)
     except OSError:

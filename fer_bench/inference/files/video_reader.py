@@ -107,6 +107,10 @@ class VideoReader:
         self._origin = 0  # what is taken off all times, where the container knows no start
         self._shown: Any = None  # the last frame
         self._end = Fraction(0)  # of the last packet, once all were read
+        if path.exists() and not path.is_file():
+            raise FerBenchError(
+                f"{path} cannot be opened as a video (a folder, device or pipe): name a file"
+            )
         try:  # an absolute path, and only files: no name or playlist leads to the network
             self._container = av.open(
                 str(path.absolute()),

@@ -275,12 +275,15 @@ def test_haar_finds_one_face_in_a_framed_photo(
         assert [iou(face.box, box) > 0.6 for face in found] == [True]
 
 
-@pytest.mark.parametrize(("size", "side"), [((4032, 3024), 100), ((6000, 4000), 130)])
+@pytest.mark.parametrize(
+    ("size", "side"), [((4032, 3024), 100), ((6000, 4000), 130), ((14_000, 800), 120)]
+)
 def test_haar_finds_everybody_in_a_group_photo(
     haar: HaarDetector, size: tuple[int, int], side: int
 ) -> None:
     image = np.full((size[1], size[0], 3), 190, np.uint8)
-    places = [(200 + 700 * (i % 5), 200 + 650 * (i // 5)) for i in range(20)]
+    columns = 20 if size[0] > 10_000 else 5
+    places = [(200 + 690 * (i % columns), 200 + 650 * (i // columns)) for i in range(20)]
     boxes = [paste(image, x, y, side)[1] for x, y in places]
 
     found = [face.box for face in haar.detect(image)]
