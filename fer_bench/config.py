@@ -25,7 +25,7 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 78, 78, 
 
 
 def _allowed_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """The keys allowed at an error's place, found by walking the nested models."""
+    """The keys allowed where an error is, by walking the nested models."""
     for step in path:
         field = model.model_fields.get(str(step))
         nested = (
@@ -44,14 +44,14 @@ def _allowed_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[s
 
 def meanings(model: type[BaseModel]) -> dict[str, str]:
     """What each setting means, by its key; of nested configs by `outer.inner`."""
-    found: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             nested = meanings(field.annotation)
-            found |= {f"{name}.{key}": meaning for key, meaning in nested.items()}
+            descriptions |= {f"{name}.{key}": meaning for key, meaning in nested.items()}
         elif field.description:
-            found[name] = field.description
-    return found
+            descriptions[name] = field.description
+    return descriptions
 
 
 def validate(model: type[AnyConfig], values: Any, where: str) -> AnyConfig:
@@ -67,14 +67,14 @@ def validate(model: type[AnyConfig], values: Any, where: str) -> AnyConfig:
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         first = errors[0]
         path = first["loc"]
-        place = one_line(".".join(str(p) for p in path)) or "the document"
+        key = one_line(".".join(str(p) for p in path)) or "the document"
         if first["type"] == "extra_forbidden":
             hint = suggest(str(path[-1]), _allowed_keys(model, path[:-1]))
-            raise FerBenchError(f"{where}: unknown key {place!r}; {hint}") from None
+            raise FerBenchError(f"{where}: unknown key {key!r}; {hint}") from None
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] != "value_error":  # ours say what came
             message += f", got {_SHORT.repr(first['input']):.80}"
-        raise FerBenchError(f"{where}: {place}: {message}") from None
+        raise FerBenchError(f"{where}: {key}: {message}") from None
 
 
 class _Loader(yaml.SafeLoader):

@@ -127,8 +127,8 @@ def gather(value: T) -> list[T]:
         return [value]
     from accelerate.utils import gather_object
 
-    found: list[T] = gather_object([value])
-    return found
+    values: list[T] = gather_object([value])
+    return values
 
 
 def all_ranks(work: Callable[[], T]) -> list[T]:
@@ -139,9 +139,9 @@ def all_ranks(work: Callable[[], T]) -> list[T]:
     """
     if _place.count == 1:
         return [work()]
-    found = gather(_attempt(work))
-    _raise_first([problem for _, problem in found])
-    return [value for value, _ in found]  # type: ignore[misc]  # None only with a problem
+    outcomes = gather(_attempt(work))
+    _raise_first([problem for _, problem in outcomes])
+    return [value for value, _ in outcomes]  # type: ignore[misc]  # None only with a problem
 
 
 @contextmanager
@@ -171,10 +171,10 @@ def on_main(work: Callable[[], T]) -> T:
         return work()
     from accelerate.utils import broadcast_object_list
 
-    found: list[tuple[T | None, FerBenchError | None]] = [
+    outcome: list[tuple[T | None, FerBenchError | None]] = [
         _attempt(work) if is_main() else (None, None)
     ]
-    value, problem = broadcast_object_list(found)[0]
+    value, problem = broadcast_object_list(outcome)[0]
     _raise_first([problem])
     return value  # type: ignore[no-any-return]
 

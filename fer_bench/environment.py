@@ -58,8 +58,8 @@ class Environment(BaseModel):
         """
         widest = next((name for flag, name in WIDEST.items() if flag in self.cpu_flags), None)
         is_numbered = any(letter.isdigit() for letter in self.cpu.partition("@")[0])
-        told = [part for part in (widest, None if is_numbered else self.cpu_design) if part]
-        return f"{self.cpu} ({', '.join(told)})" if told else self.cpu
+        details = [part for part in (widest, None if is_numbered else self.cpu_design) if part]
+        return f"{self.cpu} ({', '.join(details)})" if details else self.cpu
 
     def hardware(self, device: str) -> str:
         """What work on `device` (`cpu` or `cuda`) is done on: the GPU, or else the processor."""
@@ -119,13 +119,13 @@ def git_commit() -> str | None:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in RECORDED_PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What the environment says, and what the user once said: where their data lie."""
+"""What the environment says, and what the user saved: the path of their data."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def data_source() -> str | None:
 
 
 def remember_data_source(source: str) -> None:
-    """Keeps the data's path for later sessions.
+    """Saves the data's path for later sessions.
 
     Raises:
         FerBenchError: nothing lies there, or the settings cannot be written.

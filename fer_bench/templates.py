@@ -1,6 +1,6 @@
 """Documents by Jinja templates, each in the folder `templates` of the package that it serves.
 
-In Markdown, `prose`, `code` and `block` keep text from elsewhere in its place.
+In Markdown, `prose`, `code` and `block` keep text from elsewhere plain text.
 """
 
 from __future__ import annotations

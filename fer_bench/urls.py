@@ -20,16 +20,16 @@ _STORE_ERRORS = {
 }
 
 
-def is_url(place: str) -> bool:
-    """Whether a place is a URL; else it is a path."""
-    return "://" in place
+def is_url(address: str) -> bool:
+    """Whether an address is a URL; else it is a path."""
+    return "://" in address
 
 
-def split_places(text: str) -> list[str]:
+def split_addresses(text: str) -> list[str]:
     """Paths and URLs that `os.pathsep` separates, as in `PATH`; a URL's own colons do not."""
     url = r"[A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*://(?:[^/@]*@)?[^/:]*(?::\d+(?=/|$))?"
     pattern = rf"(?:{url})?[^{re.escape(os.pathsep)}]+"
-    return [place.strip() for place in re.findall(pattern, text) if place.strip()]
+    return [part.strip() for part in re.findall(pattern, text) if part.strip()]
 
 
 def shown(url: str) -> str:
@@ -46,7 +46,7 @@ def store_errors(files: Any) -> tuple[type[Exception], ...]:
 
 
 def reason(error: Exception) -> str:
-    """An error in words, without the place where it happened and without a password."""
+    """An error in words, without its URL and without a password."""
     words = str(getattr(error, "strerror", None) or str(error) or type(error).__name__)
     return re.sub(r"[^\s/@]+:[^\s/@]+@", "", words).strip().rstrip(".")
 

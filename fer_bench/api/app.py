@@ -198,7 +198,7 @@ def _require_readable(answers: Answers) -> None:
 
 
 async def _tell(request: Request, error: Exception) -> Response:
-    """A refusal as one sentence, in place of the bare name of its status."""
+    """A refusal as one sentence, instead of the bare name of its status."""
     assert isinstance(error, AnyHTTPException)  # nosec B101  # for mypy
     detail = error.detail
     if detail == HTTPStatus(error.status_code).phrase:

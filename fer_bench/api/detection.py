@@ -54,7 +54,7 @@ class Detections:
 
     Attributes:
         prepared: as `FaceClassifier.prepare` gives it; None where there is no face.
-        image: uint8 `(H, W, 3)` RGB, only where it was to be kept.
+        image: uint8 `(H, W, 3)` RGB, only where it was asked for.
         crops: uint8 `(H, W, 3)` RGB of the first faces, only where they are to be explained.
     """
 

@@ -106,14 +106,14 @@ class Networks:
             HTTPException: 404 with near names, or 422 where several have that name.
         """
         usable = self._usable()
-        found = [run for run in usable if name in (run.name, run.id)]
-        if len(found) > 1:
-            full = " or ".join(run.id for run in found)
+        matches = [run for run in usable if name in (run.name, run.id)]
+        if len(matches) > 1:
+            full = " or ".join(run.id for run in matches)
             raise HTTPException(422, f"several models are named {name!r}: say {full}")
-        if not found:
+        if not matches:
             known = {DEFAULT, *(run.name for run in usable), *(run.id for run in usable)}
             raise HTTPException(404, f"there is no model {name!r} here: {suggest(name, known)}")
-        return found[0]
+        return matches[0]
 
     def entries(self) -> list[ModelEntry]:
         """All models, the default one first. Reads the results folder."""

@@ -30,8 +30,10 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         # Named as TCP: only then does asyncio turn Nagle's algorithm off, whose wait for the
         # client's acknowledgement holds each answer up by 40 ms.
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-        family, kind, protocol, _, address = found[0]
+        addresses = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )
+        family, kind, protocol, _, address = addresses[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

@@ -39,7 +39,7 @@ class Answer:
     """A picture's faces, largest first; or why it could not be read.
 
     Attributes:
-        image: uint8 `(H, W, 3)` RGB, only where it was to be kept.
+        image: uint8 `(H, W, 3)` RGB, only where it was asked for.
         heat_maps: base64 PNGs of the first faces, where they were asked for.
     """
 
@@ -50,7 +50,7 @@ class Answer:
     heat_maps: tuple[str, ...] = ()
 
     def document(self, emotions: Sequence[str]) -> ImageResult:
-        """As `predict --json` writes it, with the client's name in place of a path."""
+        """As `predict --json` writes it, with the client's name instead of a path."""
         entry = as_entry(FileResult(path=Path(), faces=self.faces, error=self.error), emotions)
         for face, heat in zip(entry["faces"], self.heat_maps, strict=False):
             face["heat_map"] = heat
@@ -134,7 +134,7 @@ class Service:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """A place in the queue, from before a request's body is read until its answer is there.
+        """A slot in the queue, from before a request's body is read until its answer is there.
 
         Raises:
             HTTPException: 429 where all are taken, 503 while stopping.

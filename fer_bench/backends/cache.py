@@ -39,7 +39,7 @@ class Choice(Part):
 
 
 def load_choice(key: str) -> Choice | None:
-    """The choice remembered under a key; None where there is none, or a damaged one."""
+    """The choice cached under a key; None where there is none, or a damaged one."""
     try:
         return Choice.model_validate_json(_choice_file(key).read_bytes())
     except (OSError, ValidationError):
@@ -47,7 +47,7 @@ def load_choice(key: str) -> Choice | None:
 
 
 def save_choice(key: str, choice: Choice) -> None:
-    """Keeps a choice, whole or not at all."""
+    """Caches a choice, whole or not at all."""
     file = _choice_file(key)
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def digest_of(faces: NDArray[np.uint8]) -> str:
 
 
 def cached_faces(fingerprint: str) -> str:
-    """`digest_of` the faces that the kept int8 network was calibrated on; empty without one."""
+    """`digest_of` the faces that the cached int8 network was calibrated on; empty without one."""
     try:
         return (_folder(fingerprint, "int8") / FACES).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -68,7 +68,7 @@ def cached_faces(fingerprint: str) -> str:
 
 
 def load_int8(fingerprint: str) -> Any | None:
-    """The int8 `openvino.Model` kept of a network; None where there is none, or a damaged one.
+    """The cached int8 `openvino.Model` of a network; None where there is none, or a damaged one.
 
     Raises:
         Unavailable: OpenVINO is not installed.
@@ -77,16 +77,16 @@ def load_int8(fingerprint: str) -> Any | None:
 
 
 def save_int8(fingerprint: str, network: Any, faces: str) -> None:
-    """Keeps an int8 `openvino.Model` in place of an older one; it appears only when it is whole.
+    """Caches an int8 `openvino.Model` instead of an older one; it appears only when it is whole.
 
     Args:
         faces: `digest_of` what it was calibrated on.
     """
-    _keep(_folder(fingerprint, "int8"), network, {FACES: faces})
+    _store(_folder(fingerprint, "int8"), network, {FACES: faces})
 
 
 def load_fp32(key: str) -> Any | None:
-    """The `openvino.Model` kept under a key; None where there is none, or a damaged one.
+    """The `openvino.Model` cached under a key; None where there is none, or a damaged one.
 
     Raises:
         Unavailable: OpenVINO is not installed.
@@ -95,14 +95,14 @@ def load_fp32(key: str) -> Any | None:
 
 
 def save_fp32(key: str, network: Any) -> None:
-    """Keeps an fp32 `openvino.Model`, unless it is larger than `LARGEST_CACHED`.
+    """Caches an fp32 `openvino.Model`, unless it is larger than `LARGEST_CACHED`.
 
     Args:
         key: of all that the conversion depends on.
     """
     constants = (one for one in network.get_ops() if one.get_type_name() == "Constant")
     if sum(one.get_byte_size() for one in constants) <= LARGEST_CACHED:
-        _keep(_folder(key, "fp32"), network, {})
+        _store(_folder(key, "fp32"), network, {})
 
 
 def _load(folder: Path) -> Any | None:
@@ -115,8 +115,8 @@ def _load(folder: Path) -> Any | None:
         return None
 
 
-def _keep(folder: Path, network: Any, notes: Mapping[str, str]) -> None:
-    """A network and small texts by their file names, in place of what the folder held."""
+def _store(folder: Path, network: Any, notes: Mapping[str, str]) -> None:
+    """A network and small texts by their file names, replacing what the folder held."""
     with contextlib.suppress(OSError):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as unfinished:

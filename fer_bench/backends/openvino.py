@@ -39,10 +39,10 @@ def int8(candidate: PreparedModel) -> Forward:
     # OpenVINO 2026.4 fuses two small int8 products in a row, the first without a bias, into one
     # kernel whose results are garbage, at a fixed shape only.
     faces = candidate.checking[:4]
-    found = torch.cat([runner(face[None]) for face in faces])
+    logits = torch.cat([runner(face[None]) for face in faces])
     with torch.inference_mode():
         expected = candidate.model(faces)
-    if not F.cosine_similarity(found, expected).mean() >= GARBAGE:  # nor is it for NaN
+    if not F.cosine_similarity(logits, expected).mean() >= GARBAGE:  # nor is it for NaN
         return _Runner(model, bf16=bf16, threads=threads, fixed=False)
     return runner
 
@@ -68,8 +68,8 @@ class _Runner:
         self._requests = threading.local()  # a request serves one call at a time
 
     def __call__(self, x: Tensor) -> Tensor:
-        found = self._request(len(x)).infer([x.contiguous().numpy()], share_inputs=True)
-        return torch.from_numpy(found[0].copy())
+        outputs = self._request(len(x)).infer([x.contiguous().numpy()], share_inputs=True)
+        return torch.from_numpy(outputs[0].copy())
 
     def _request(self, batch: int) -> Any:
         single = batch == 1 and self._single is not None

@@ -1,4 +1,4 @@
-"""Networks in OpenVINO's form, for every place that runs them faster than eager PyTorch."""
+"""Networks in OpenVINO's form, for whatever runs them faster than eager PyTorch."""
 
 from __future__ import annotations
 

@@ -86,15 +86,15 @@ class PreparedModel:
 
     @cached_property
     def openvino(self) -> Any:
-        """The network in OpenVINO's form, any batch size: kept from before, or converted and kept.
+        """The network in OpenVINO's form, any batch size: from the cache, or converted and cached.
 
         Raises:
             Unavailable: it cannot be had.
         """
         key = self._conversion
-        kept = load_fp32(key)
-        if kept is not None:
-            return kept
+        cached = load_fp32(key)
+        if cached is not None:
+            return cached
         spec = self.model.input_spec
         shape = (spec.channels, spec.size, spec.size)
         if isinstance(self.model.backbone, OnnxNetwork):
@@ -140,15 +140,15 @@ class PreparedModel:
 
     @cached_property
     def openvino_int8(self) -> Any:
-        """The network in OpenVINO's form and int8: kept from before, or quantised and kept now.
+        """The network in OpenVINO's form and int8: from the cache, or quantised and cached now.
 
         Raises:
             Unavailable: it cannot be had.
         """
         if cached_faces(self.fingerprint) == self.int8_faces:
-            kept = load_int8(self.fingerprint)
-            if kept is not None:
-                return kept
+            cached = load_int8(self.fingerprint)
+            if cached is not None:
+                return cached
         faces = self.require_calibrating()
         network = quantise_openvino(self.openvino, faces, attends=has_attention(self.model))
         save_int8(self.fingerprint, network, self.int8_faces)

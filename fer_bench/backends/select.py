@@ -92,8 +92,8 @@ def _faithful(
     for name in names:
         try:
             backend = open_one(name, candidate)
-            found = compare(one_by_one(backend.forward, candidate.checking), expected, "")
-            if why := why_unfaithful(found):
+            fidelity = compare(one_by_one(backend.forward, candidate.checking), expected, "")
+            if why := why_unfaithful(fidelity):
                 raise Unavailable(why)
             racers[name] = backend
         except Unavailable as why_not:

@@ -75,7 +75,7 @@ def transfer_of_run(
     read_transfer(run.folder)
     record = run.require_record()
     model = load_run_model(run)
-    found = []
+    results = []
     for source in sources:
         result = measure_transfer(
             model,
@@ -88,8 +88,8 @@ def transfer_of_run(
             progress=progress,
         )
         add_transfer(run.folder, result)
-        found.append(result)
-    return found
+        results.append(result)
+    return results
 
 
 def _unseen(run: StoredRun, source: Source, split: Split) -> FaceDataset:

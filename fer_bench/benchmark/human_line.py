@@ -34,12 +34,12 @@ def measure_human_line(
             continue
         if record.status != "done" or not (run.folder / PREDICTIONS).exists():
             continue
-        found = measure_run(
+        measured = measure_run(
             run.id,
             store.predictions(run),
             record.dataset.emotions,
             table,
         )
-        if found:
-            line.models.append(found)
+        if measured:
+            line.models.append(measured)
     return line

@@ -16,7 +16,7 @@ from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
 def as_recorded(
     spec: RunSpec | EnsembleSpec | ExternalSpec,
 ) -> RunSpec | EnsembleSpec | ExternalSpec:
-    """The specification as records keep it.
+    """The specification as in records.
 
     A run that it starts from is called `results/<dataset>/<run>`, wherever it lies; of other paths
     that lead out of the working folder only the last name stays.

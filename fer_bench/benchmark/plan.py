@@ -183,11 +183,11 @@ def plan(
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise FerBenchError(f"{sweep.name}: run {twice[0]} is listed twice: remove one")
-    kept = [s for s in specs if only is None or fnmatch.fnmatch(s.name, f"*{only}*")]
-    if not kept:
+    chosen = [s for s in specs if only is None or fnmatch.fnmatch(s.name, f"*{only}*")]
+    if not chosen:
         shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
         raise FerBenchError(f"{sweep.name}: no run matches {only!r}; there are {shown}")
-    return kept
+    return chosen
 
 
 def _expand(sweep: Sweep, entry: SweepEntry, limit: int | None) -> Iterator[RunSpec]:
@@ -242,8 +242,8 @@ def specify_ensemble(
     Raises:
         FerBenchError: no such run, or values that do not fit.
     """
-    found = [store.find(name) for name in runs]
-    elsewhere = [run for run in found if len(store.roots) > 1 and not run.own]
+    members = [store.find(name) for name in runs]
+    elsewhere = [run for run in members if len(store.roots) > 1 and not run.own]
     if elsewhere:
         raise FerBenchError(
             f"an ensemble lies next to its members, and {elsewhere[0].name} is in "
@@ -251,12 +251,12 @@ def specify_ensemble(
             "results folder alone with --results"
         )
     values: dict[str, object] = {
-        "ensemble": [run.name for run in found],
+        "ensemble": [run.name for run in members],
         "title": title,
         "weighting": weighting,
         "tta": tta,
     }
-    if found:
-        data = found[0].require_record().spec
+    if members:
+        data = members[0].require_record().spec
         values |= {name: getattr(data, name) for name in DataSpec.model_fields}
     return validate(EnsembleSpec, values, "the ensemble")

@@ -56,7 +56,7 @@ def finished(record: RunRecord, evaluation: Evaluation) -> RunRecord:
 
 
 def describe_model(model: Classifier, trainable: int = 0, weights: Dtype = "float32") -> ModelInfo:
-    """The network as a record keeps it."""
+    """The network as in a record."""
     return ModelInfo(
         parameters=count_parameters(model)[0],
         trainable_parameters=trainable,
@@ -68,7 +68,7 @@ def describe_model(model: Classifier, trainable: int = 0, weights: Dtype = "floa
 
 
 def describe_dataset(dataset: FaceDataset) -> DatasetInfo:
-    """The data as a record keeps them."""
+    """The data as in a record."""
     whole = dataset.whole_fingerprint
     return DatasetInfo(
         name=dataset.name,

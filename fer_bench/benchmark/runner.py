@@ -49,7 +49,7 @@ INTERRUPTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """How runs are carried out: where results go, on what device, with which weights kept.
+    """How runs are carried out: where results go, on what device, which weights are stored.
 
     Attributes:
         precision: what networks are trained in where their recipe leaves it open; `auto` measures.
@@ -202,7 +202,7 @@ class _Work:
         return distributed.on_main(finish)
 
     def _evaluate(self, model: Classifier) -> Evaluation:
-        found = evaluate(
+        evaluation = evaluate(
             model,
             self.dataset,
             splits=(self.spec.selection_split, self.spec.test_split),
@@ -211,7 +211,7 @@ class _Work:
             progress=self.runner.progress,
         )
         model.cpu()
-        return found
+        return evaluation
 
     def _train(self, model: Classifier, spec: RunSpec) -> TrainingOutcome:
         runner = self.runner
@@ -236,7 +236,7 @@ class _Work:
 
 
 def scratch_folder(store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: FaceDataset) -> Path:
-    """Where a run that is not finished keeps its checkpoint, for this specification and data."""
+    """Where the checkpoint of an unfinished run is, for this specification and data."""
     return store.work_folder(dataset.name, spec.name) / _identity(spec, dataset)
 
 

@@ -100,8 +100,8 @@ def _seen_by(run: StoredRun, dataset: FaceDataset, behind: frozenset[Path]) -> H
     """
     fetch([run.folder / SEEN])
     try:
-        kept: Hashes = np.load(run.folder / SEEN, allow_pickle=False)
-        return kept.astype(np.uint64)
+        hashes: Hashes = np.load(run.folder / SEEN, allow_pickle=False)
+        return hashes.astype(np.uint64)
     except FileNotFoundError:
         pass
     except (OSError, ValueError, EOFError):

@@ -68,7 +68,7 @@ def evaluate_run(
     views = record.spec.tta if tta else "none"
     if tta_views is not None:
         views = tta_of(tta_views)
-    found = measure(
+    evaluation = measure(
         model, dataset, splits=(split,), tta=views, device=device, progress=progress
     ).metrics
     suffix = "_tta" if views != "none" else ""
@@ -76,8 +76,8 @@ def evaluate_run(
         run=run.name,
         split=split,
         limit=limit,
-        metrics=found[split + suffix],
-        clean=found.get(f"test_clean{suffix}"),
+        metrics=evaluation[split + suffix],
+        clean=evaluation.get(f"test_clean{suffix}"),
         emotions=model.emotions,
         tta=views,
         n_seen=n_seen(run, dataset) if split == "test" else 0,

@@ -82,7 +82,7 @@ def is_finished(store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: Face
         if isinstance(spec, EnsembleSpec):
             way_out = "give another title, or make it again with `ensemble --force`"
         raise FerBenchError(
-            f"run {spec.name} is finished in {store.place}, but {what}: choose another results "
+            f"run {spec.name} is finished in {store.location}, but {what}: choose another results "
             f"folder, {way_out}"
         )
     return True

@@ -104,7 +104,7 @@ def say_next(words: str, store: ResultsStore | None = None) -> None:
     from fer_bench.results.usage import fer_bench_command
 
     usual = store is None or store.roots == (Path(DEFAULT_ROOT),)
-    say_step(fer_bench_command(words, None if usual or store is None else store.place))
+    say_step(fer_bench_command(words, None if usual or store is None else store.location))
 
 
 def say_step(line: str) -> None:
@@ -112,17 +112,17 @@ def say_step(line: str) -> None:
     err.print(f"next: {line}", markup=False, soft_wrap=True)
 
 
-def print_scores(title: str, found: Metrics, clean: float | None) -> None:
+def print_scores(title: str, metrics: Metrics, clean: float | None) -> None:
     """Metrics of some images; `clean` is the accuracy on those that stand in no other split."""
     out.print(title, markup=False)
     out.print(
-        f"accuracy          {percent(found.accuracy)}  (95 %: {interval(*found.accuracy_ci95)})"
+        f"accuracy          {percent(metrics.accuracy)}  (95 %: {interval(*metrics.accuracy_ci95)})"
     )
     if clean is not None:
         out.print(f"on clean images   {percent(clean)}")
-    out.print(f"macro F1          {percent(found.macro_f1)}")
-    out.print(f"balanced accuracy {percent(found.balanced_accuracy)}")
-    out.print(f"calibration error {three_decimals(found.ece)}")
+    out.print(f"macro F1          {percent(metrics.macro_f1)}")
+    out.print(f"balanced accuracy {percent(metrics.balanced_accuracy)}")
+    out.print(f"calibration error {three_decimals(metrics.ece)}")
 
 
 def print_reasons(record: RunRecord) -> None:

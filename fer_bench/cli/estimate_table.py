@@ -72,14 +72,14 @@ def print_estimate(
         price_per_hour=price_per_hour,
         on_measure=_say_measured if measured else None,
     )
-    show_estimate(plan, as_json, store.place)
+    show_estimate(plan, as_json, store.location)
 
 
 def _say_measured(spec: RunSpec) -> None:
     err.print(f"measuring {spec.model} ({spec.mode}) ...", markup=False)
 
 
-def show_estimate(plan: PlanEstimate, as_json: bool, place: str) -> None:
+def show_estimate(plan: PlanEstimate, as_json: bool, results: str) -> None:
     """The estimate as a table on stderr, or as one JSON document on stdout."""
     if as_json:
         print_json(estimate_document(plan))
@@ -93,7 +93,7 @@ def show_estimate(plan: PlanEstimate, as_json: bool, place: str) -> None:
         say_step("the same command without --dry-run carries it out")
     if plan.unknown:
         err.print(
-            f"no finished run in {place} tells how fast {plan.unknown} of {len(plan.runs)} runs "
+            f"no finished run in {results} tells how fast {plan.unknown} of {len(plan.runs)} runs "
             "go on this device, so they are in no sum: say --measure to try them here for a moment",
             markup=False,
         )

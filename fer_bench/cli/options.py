@@ -25,11 +25,11 @@ DEFAULT_RESULTS: Any = "results"
 PrecisionChoice = Literal["auto", "fp32", "bf16"]
 
 
-def _open_results(place: str) -> ResultsStore:
-    """The runs at the places given; of a URL, with what is new there."""
+def _open_results(address: str) -> ResultsStore:
+    """The runs at the addresses given; of a URL, with what is new there."""
     from fer_bench.results.store import open_results
 
-    return open_results(place)
+    return open_results(address)
 
 
 Data = Annotated[
@@ -124,18 +124,18 @@ def open_source(
     rows_file: Path | None,
     classes: str | None = None,
 ) -> Source:
-    """The source as the benchmark wants it; what is decided about its data is said, once."""
+    """The source as the benchmark wants it; what is decided about its data is printed, once."""
     from fer_bench import distributed
     from fer_bench.benchmark import Source
     from fer_bench.data.notes import data_notes
 
-    said: set[str] = set()
+    printed: set[str] = set()
 
     def say(dataset: FaceDataset) -> None:
         for note in data_notes(dataset):
-            if note not in said and distributed.is_main():
+            if note not in printed and distributed.is_main():
                 err.print(note, markup=False)
-            said.add(note)
+            printed.add(note)
 
     return Source(
         data=data, votes_file=votes_file, rows_file=rows_file, classes=classes, on_load=say

@@ -66,9 +66,9 @@ class SweepTable:
 
     def _print(self, row: _Row) -> None:
         number = self._names.index(row.news.run) + 1
-        place = f" on {row.news.node}" if row.news.what == "started" else ""
+        node = f" on {row.news.node}" if row.news.what == "started" else ""
         again = f", start {row.starts}" if row.news.what == "started" and row.starts > 1 else ""
-        line = f"[{number}/{len(self._names)}] {row.news.run}: {row.news.what}{place}{again}"
+        line = f"[{number}/{len(self._names)}] {row.news.run}: {row.news.what}{node}{again}"
         err.print(line, markup=False)
 
     def __rich__(self) -> Table:

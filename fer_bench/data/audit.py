@@ -209,7 +209,7 @@ def _near_pairs(
     described = torch.cat(
         [_unit_rows(_gray(images[rows], COARSE_SIDE)) for rows in _chunks(distinct, images)]
     )
-    found = [np.empty((0, 2), np.int64)]
+    parts = [np.empty((0, 2), np.int64)]
     step = max(1, CORRELATIONS // max(n, 1))
     for start in range(0, n, step):
         correlation = described[start : start + step] @ described[start:].T
@@ -217,9 +217,9 @@ def _near_pairs(
         candidates = near[near[:, 0] < near[:, 1]] + start
         for pairs in _chunks(candidates, images):
             left, right = distinct[pairs[:, 0]], distinct[pairs[:, 1]]
-            found.append(pairs[_same_photograph(images[left], images[right])])
+            parts.append(pairs[_same_photograph(images[left], images[right])])
         progress("comparing images", min(start + step, n), n, {})
-    return np.concatenate(found)
+    return np.concatenate(parts)
 
 
 def _chunks(rows: NDArray[np.int64], images: NDArray[np.uint8]) -> Iterator[NDArray[np.int64]]:

@@ -223,14 +223,14 @@ def cached(key: str, read: Callable[[Path], tuple[str, SourceData]]) -> tuple[st
     root = cache_dir()
     name = hashlib.sha256(f"{SCHEMA}\0{key}".encode()).hexdigest()[:32]
     folder, unfinished = root / name, root / f".unfinished-{name}"
-    found = _load(folder)
-    if found is not None:
-        return found
+    entry = _load(folder)
+    if entry is not None:
+        return entry
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _alone(unfinished):
-            found = _load(folder)  # another process's, which we waited for
-            if found is None:
+            entry = _load(folder)  # another process's, which we waited for
+            if entry is None:
                 _remove_stale(root, unfinished)
                 _build(read, unfinished, folder)
     except OSError as error:
@@ -238,13 +238,13 @@ def cached(key: str, read: Callable[[Path], tuple[str, SourceData]]) -> tuple[st
             f"cannot keep the decoded images in {root}: {error.strerror or error}; free some space "
             "there, or set FER_BENCH_CACHE to a folder that has it"
         ) from error
-    found = found or _load(folder)
-    if found is None:
+    entry = entry or _load(folder)
+    if entry is None:
         raise FerBenchError(
             f"the cache in {root} does not keep what is written to it; "
             "set FER_BENCH_CACHE to another folder"
         )
-    return found
+    return entry
 
 
 def _build(read: Callable[[Path], tuple[str, SourceData]], unfinished: Path, folder: Path) -> None:

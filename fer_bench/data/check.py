@@ -96,23 +96,23 @@ def summarise(dataset: FaceDataset, format: str) -> DataCheck:
 
 
 def _warnings(dataset: FaceDataset, leaked: int) -> list[str]:
-    found = []
+    warnings = []
     for split in SPLITS:
         size = dataset.split_sizes()[split]
         missing = [e for e, n in dataset.class_counts(split).items() if not n]
         if not size:
-            found.append(f"the {split} split is empty")
+            warnings.append(f"the {split} split is empty")
         elif missing:
-            found.append(f"the {split} split has no image of {', '.join(missing)}")
+            warnings.append(f"the {split} split has no image of {', '.join(missing)}")
         if 0 < size < TINY_SPLIT:
-            found.append(f"the {split} split has only {size} images: its numbers say little")
+            warnings.append(f"the {split} split has only {size} images: its numbers say little")
     if leaked:
-        found.append(f"{leaked:,} test images also stand in train or val (same pixels)")
+        warnings.append(f"{leaked:,} test images also stand in train or val (same pixels)")
     if dataset.shared_persons:
-        found.append(persons_note(dataset))
+        warnings.append(persons_note(dataset))
     if dataset.left_out:
-        found.append(f"{len(dataset.left_out):,} samples are left out")
+        warnings.append(f"{len(dataset.left_out):,} samples are left out")
     if np.unique(dataset.hashes).size < len(dataset):
         copies = len(dataset) - np.unique(dataset.hashes).size
-        found.append(f"{copies:,} images are exact copies of another")
-    return found
+        warnings.append(f"{copies:,} images are exact copies of another")
+    return warnings

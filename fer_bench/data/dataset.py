@@ -94,13 +94,13 @@ class FaceDataset:
         Raises:
             FerBenchError: the split is empty.
         """
-        found = np.flatnonzero(self.splits == SPLITS.index(split))
-        if not len(found):
+        rows = np.flatnonzero(self.splits == SPLITS.index(split))
+        if not len(rows):
             raise FerBenchError(
                 f"the {split} split of {self.source} is empty: expected images there; "
                 "check the folders' names or choose another protocol"
             )
-        return found
+        return rows
 
     def split_sizes(self) -> dict[str, int]:
         """Samples per split."""

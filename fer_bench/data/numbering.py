@@ -128,10 +128,10 @@ def ask_for_classes(seen: Collection[int], source: str) -> FerBenchError:
 def published_by(names: Sequence[str]) -> str | None:
     """The one published data set that folders' names tell of; None for none or several."""
     plain = {re.sub(r"[^a-z0-9]+", "", n.lower().replace("+", "plus")) for n in names}
-    found = {data for spelling, data in SPELLINGS.items() if any(spelling in n for n in plain)}
-    if "ferplus" in found:  # which is FER2013 with other labels
-        found.discard("fer2013")
-    return found.pop() if len(found) == 1 else None
+    publishers = {data for spelling, data in SPELLINGS.items() if any(spelling in n for n in plain)}
+    if "ferplus" in publishers:  # which is FER2013 with other labels
+        publishers.discard("fer2013")
+    return publishers.pop() if len(publishers) == 1 else None
 
 
 def is_whole(seen: Collection[int], data: str) -> bool:

@@ -74,17 +74,17 @@ def part_of(name: str) -> str | None:
     """
     plain = _plain(name)
     lower = plain.lower()
-    found = {part for stem, part in STEMS.items() if stem.lower() in lower}
+    parts = {part for stem, part in STEMS.items() if stem.lower() in lower}
     words = _LETTERS.findall(plain)
     if part := WORDS.get("".join(words).lower()):  # `hold-out`
         return part
     for word in words:
         part = _part_of_word(word.lower())
         pieces = [part] if part else [_part_of_word(w.lower()) for w in _CAMEL.findall(word)]
-        found |= {piece for piece in pieces if piece}
-    if "test" in found and (public := re.search("public|private", lower)):
-        found = {"val" if public[0] == "public" else "test"}  # FER2013's own two tests
-    return found.pop() if len(found) == 1 else None
+        parts |= {piece for piece in pieces if piece}
+    if "test" in parts and (public := re.search("public|private", lower)):
+        parts = {"val" if public[0] == "public" else "test"}  # FER2013's own two tests
+    return parts.pop() if len(parts) == 1 else None
 
 
 def settle_eval(parts: set[str], source: str) -> str:

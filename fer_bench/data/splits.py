@@ -115,16 +115,16 @@ def decisions(
         names = "has a train part alone" if has else "names no train and test part"
         shares = f"{100 - share - tested:g} / {share:g} / {tested:g}"
         return f"{data.source} {names}: split {shares} {way}"
-    said = []
+    sentences = []
     if VAL in has and TEST not in has:
-        said = ["has no test part: its val part is the test split"]
+        sentences = ["has no test part: its val part is the test split"]
     elif VAL in has and protocol == "kaggle":
-        said = ["under protocol kaggle: its val and test parts are the test split"]
+        sentences = ["under protocol kaggle: its val and test parts are the test split"]
     elif TEST in has and VAL not in has and TRAIN in has:
-        said = ["has no val part"]
-    if said and TRAIN in has:
-        said.append(f"{share:g} % of its train part, held out {way}, is the val split")
-    return f"{data.source} {', '.join(said)}" if said else ""
+        sentences = ["has no val part"]
+    if sentences and TRAIN in has:
+        sentences.append(f"{share:g} % of its train part, held out {way}, is the val split")
+    return f"{data.source} {', '.join(sentences)}" if sentences else ""
 
 
 def _own_splits(data: SourceData) -> set[int]:

@@ -173,8 +173,8 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.floatin
         of_truth = scaled[np.arange(len(labels)), labels]
         return float(-np.log(np.clip(of_truth, 1e-12, None)).mean())
 
-    found = minimize_scalar(log_loss, bounds=np.log(TEMPERATURES), method="bounded")
-    return float(np.exp(found.x))
+    optimum = minimize_scalar(log_loss, bounds=np.log(TEMPERATURES), method="bounded")
+    return float(np.exp(optimum.x))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ def fit_weights(
         mean = np.clip(of_truth @ weights, TINY, None)
         return float(-np.log(mean).mean()), -(of_truth / mean[:, None]).mean(0)
 
-    found = minimize(
+    optimum = minimize(
         loss,
         np.full(n_models, 1 / n_models),
         jac=True,
@@ -44,6 +44,6 @@ def fit_weights(
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1},
         options={"ftol": 1e-10},
     )
-    weights = np.clip(found.x, 0, None)
+    weights = np.clip(optimum.x, 0, None)
     normalised: NDArray[np.float64] = weights / weights.sum()
     return normalised

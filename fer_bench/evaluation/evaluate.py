@@ -87,14 +87,14 @@ def _forward(
     started = time.perf_counter()
 
     def answer() -> list[NDArray[np.float64]]:
-        found = []
+        results = []
         for start in starts[distributed.rank() :: distributed.count()]:
             chosen = indices[start : start + forwarding.batch_size]
-            found.append(_answer(model, images[chosen], views, forwarding))
+            results.append(_answer(model, images[chosen], views, forwarding))
             done = start + len(chosen)
             speed = done / (time.perf_counter() - started)
             progress("evaluating", done, len(indices), {"images_per_second": speed})
-        return found
+        return results
 
     by_process = distributed.all_ranks(answer)
     count = len(by_process)
@@ -110,7 +110,7 @@ def _answer(
     """Probabilities `(V, B, C)` of one batch."""
     device = torch.device(forwarding.device)
     x = to_input(torch.as_tensor(faces).to(device), model.input_spec)
-    found = []
+    results = []
     for view in views:
         with torch.autocast(device.type, torch.bfloat16, enabled=forwarding.precision == "bf16"):
             logits = model(see(x, view))
@@ -119,8 +119,8 @@ def _answer(
                 f"model {model.request.name} gave logits that are not finite: its training "
                 "diverged or its weights are broken; train it again with a lower learning rate"
             )
-        found.append(logits.double().softmax(1).cpu().numpy())
-    return np.stack(found)
+        results.append(logits.double().softmax(1).cpu().numpy())
+    return np.stack(results)
 
 
 def predict_probabilities(
@@ -161,12 +161,12 @@ def predict_probabilities(
     forwarding = Forwarding(batch_size=batch_size, device=device, precision=precision)
     chosen = np.arange(len(images)) if rows is None else rows
     with _inference(model, device):
-        found = _forward(model, images, chosen, views, forwarding, progress)
-    return _mean(found, views)
+        by_view = _forward(model, images, chosen, views, forwarding, progress)
+    return _mean(by_view, views)
 
 
-def _mean(found: dict[View, NDArray[np.float64]], views: Sequence[View]) -> NDArray[np.float64]:
-    mean: NDArray[np.float64] = np.mean([found[view] for view in views], axis=0)
+def _mean(by_view: dict[View, NDArray[np.float64]], views: Sequence[View]) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = np.mean([by_view[view] for view in views], axis=0)
     return mean
 
 
@@ -194,27 +194,27 @@ def _table(
 def _metrics(
     dataset: FaceDataset,
     split: Split,
-    kept: NDArray[np.bool_],
+    known: NDArray[np.bool_],
     labels: NDArray[np.int64],
     probabilities: dict[str, NDArray[np.float64]],
     emotions: Sequence[str],
 ) -> dict[str, Metrics]:
     """A split's metrics per suffix of `probabilities` (`""`, `"_tta"`), clean test included."""
     clean = dataset.clean_test[dataset.indices(split)]
-    found = {}
+    metrics = {}
     for suffix, values in probabilities.items():
-        found[split + suffix] = compute_metrics(
-            labels, values, emotions, n_left_out=int((~kept).sum())
+        metrics[split + suffix] = compute_metrics(
+            labels, values, emotions, n_left_out=int((~known).sum())
         )
-        here = clean[kept]
+        here = clean[known]
         if split == "test" and here.any():
-            found[f"test_clean{suffix}"] = compute_metrics(
+            metrics[f"test_clean{suffix}"] = compute_metrics(
                 labels[here],
                 values[here],
                 emotions,
-                n_left_out=int((clean & ~kept).sum()),
+                n_left_out=int((clean & ~known).sum()),
             )
-    return found
+    return metrics
 
 
 def measure_answers(
@@ -233,10 +233,10 @@ def measure_answers(
     tables = []
     for split, values in probabilities.items():
         indices = dataset.indices(split)
-        kept, labels = align(dataset.labels[indices], dataset.emotions, dataset.emotions)
-        given = {"": values[kept]}
-        metrics |= _metrics(dataset, split, kept, labels, given, dataset.emotions)
-        tables.append(_table(dataset, split, indices[kept], labels, given, dataset.emotions))
+        known, labels = align(dataset.labels[indices], dataset.emotions, dataset.emotions)
+        given = {"": values[known]}
+        metrics |= _metrics(dataset, split, known, labels, given, dataset.emotions)
+        tables.append(_table(dataset, split, indices[known], labels, given, dataset.emotions))
     return Evaluation(metrics=metrics, predictions=pd.concat(tables, ignore_index=True))
 
 
@@ -268,14 +268,14 @@ def evaluate(
     for split in splits:
         with distributed.raise_together():
             indices = dataset.indices(split)
-            kept, labels = align(dataset.labels[indices], dataset.emotions, model.emotions)
-            require_known(kept, split, dataset.source, model.emotions)
-        used = indices[kept]
+            known, labels = align(dataset.labels[indices], dataset.emotions, model.emotions)
+            require_known(known, split, dataset.source, model.emotions)
+        used = indices[known]
         with _inference(model, device):
-            found = _forward(model, dataset.images, used, tuple(views), forwarding, progress)
-        probabilities = {"": found[PLAIN]}
+            by_view = _forward(model, dataset.images, used, tuple(views), forwarding, progress)
+        probabilities = {"": by_view[PLAIN]}
         if tta != "none":
-            probabilities["_tta"] = _mean(found, views_of(tta))
-        metrics |= _metrics(dataset, split, kept, labels, probabilities, model.emotions)
+            probabilities["_tta"] = _mean(by_view, views_of(tta))
+        metrics |= _metrics(dataset, split, known, labels, probabilities, model.emotions)
         tables.append(_table(dataset, split, used, labels, probabilities, model.emotions))
     return Evaluation(metrics=metrics, predictions=pd.concat(tables, ignore_index=True))

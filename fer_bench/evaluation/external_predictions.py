@@ -225,8 +225,8 @@ def _outlier(row: NDArray[np.float64]) -> float:
     return float(row[np.abs(row - 0.5).argmax()])
 
 
-def place_in(
-    dataset: FaceDataset, found: ExternalPredictions, source: str
+def rows_by_split(
+    dataset: FaceDataset, answers: ExternalPredictions, source: str
 ) -> dict[Split, NDArray[np.int64]]:
     """Where each split's images, in the data set's order, stand in the predictions.
 
@@ -234,13 +234,13 @@ def place_in(
         source: what messages call the predictions.
 
     Returns:
-        Of `test`, and of `val` where it is answered: int64 `(images,)`, rows of `found`.
+        Of `test`, and of `val` where it is answered: int64 `(images,)`, rows of `answers`.
 
     Raises:
         FerBenchError: ids that the data do not have, images of train, or a split whose images are
             not all answered.
     """
-    row_of = {str(identity): row for row, identity in enumerate(found.ids)}
+    row_of = {str(identity): row for row, identity in enumerate(answers.ids)}
     split_of = {
         str(identity): int(split)
         for identity, split in zip(dataset.ids, dataset.splits, strict=True)
@@ -257,7 +257,7 @@ def place_in(
                 f"{source}: {dataset.source} has no image {identity:.160} in its test: expected "
                 "the ids that `score --template` writes for these data and this protocol"
             )
-    places: dict[Split, NDArray[np.int64]] = {}
+    positions: dict[Split, NDArray[np.int64]] = {}
     for split in ANSWERED:
         if not (dataset.splits == SPLITS.index(split)).any() and split == "val":
             continue
@@ -270,5 +270,5 @@ def place_in(
                 f"{source}: {len(missing):,} of the {len(ids):,} {split} images are not answered "
                 f"(first: {missing[0]:.160}): expected an answer for each"
             )
-        places[split] = np.array([row_of[identity] for identity in ids], dtype=np.int64)
-    return places
+        positions[split] = np.array([row_of[identity] for identity in ids], dtype=np.int64)
+    return positions

@@ -46,8 +46,8 @@ def difference(record: RunRecord, dataset: FaceDataset) -> str | None:
 def samples(dataset: FaceDataset, emotion: str, n: int) -> list[NDArray[np.uint8]]:
     """At most `n` images of an emotion that are in a split, the same random ones each time."""
     wanted = (dataset.labels == dataset.emotions.index(emotion)) & (dataset.splits >= 0)
-    found = np.random.default_rng(0).permutation(np.flatnonzero(wanted))[:n]
-    return [dataset.images[i] for i in found]
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(wanted))[:n]
+    return [dataset.images[i] for i in rows]
 
 
 def class_counts(dataset: FaceDataset) -> dict[str, dict[str, int]]:

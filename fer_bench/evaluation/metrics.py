@@ -26,7 +26,7 @@ def align(
         labels: int64 `(N,)`, indices into `dataset_emotions`; -1 (no label) is left out too.
 
     Returns:
-        bool `(N,)`, which samples stay, and int64 `(kept,)`, their indices into `model_emotions`.
+        bool `(N,)`, which samples stay, and int64 `(known,)`, their indices into `model_emotions`.
 
     Raises:
         FerBenchError: the two have no class in common.
@@ -40,19 +40,19 @@ def align(
     # The last entry serves label -1.
     renumber = np.array([position.get(e, -1) for e in dataset_emotions] + [-1], dtype=np.int64)
     renumbered = renumber[labels]
-    kept: NDArray[np.bool_] = renumbered >= 0
-    return kept, renumbered[kept]
+    known: NDArray[np.bool_] = renumbered >= 0
+    return known, renumbered[known]
 
 
 def require_known(
-    kept: NDArray[np.bool_], split: str, source: str, model_emotions: Sequence[str]
+    known: NDArray[np.bool_], split: str, source: str, model_emotions: Sequence[str]
 ) -> None:
-    """Refuses a split of which `align` keeps nothing.
+    """Refuses a split of which `align` leaves nothing.
 
     Raises:
         FerBenchError: the split has no image of a class that the model knows.
     """
-    if not kept.any():
+    if not known.any():
         raise FerBenchError(
             f"the {split} split of {source} has no image of the classes that the model knows "
             f"({', '.join(model_emotions)}): choose another split or data set"

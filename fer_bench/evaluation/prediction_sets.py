@@ -212,18 +212,18 @@ def coverage(
     )
 
 
-def standing(found: SetCoverage) -> str:
+def standing(coverage: SetCoverage) -> str:
     """Whether the coverage of all faces is what the fit promises, in one sentence."""
-    if found.all.expected95 is None:
+    if coverage.all.expected95 is None:
         return ""
-    low, high = found.all.expected95
+    low, high = coverage.all.expected95
     where = (
         f"Between {percent(low)} and {percent(high)} lie 95 % of coverages where the tested faces "
         "are like those of the fit (beta-binomial, both draws counted)"
     )
-    if low <= found.all.coverage <= high:
+    if low <= coverage.all.coverage <= high:
         return f"{where}: this one does."
-    side = "above" if found.all.coverage > high else "below"
+    side = "above" if coverage.all.coverage > high else "below"
     return f"{where}; this one is {side}, so the test images are not quite like those of the fit."
 
 
@@ -256,7 +256,7 @@ def with_sets(record: RunRecord, predictions: pd.DataFrame) -> RunRecord:
     return record.model_copy(update={"prediction_sets": measure_sets(record, predictions)})
 
 
-def coverage_table(found: SetCoverage) -> pd.DataFrame:
+def coverage_table(coverage: SetCoverage) -> pd.DataFrame:
     """One row for all faces and one per emotion.
 
     Columns `emotion, n, coverage, low, high, expected_low, expected_high, mean_size`; what is
@@ -264,7 +264,7 @@ def coverage_table(found: SetCoverage) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [("all", found.all), *found.per_emotion.items()]
+    rows = [("all", coverage.all), *coverage.per_emotion.items()]
     return pd.DataFrame(
         [
             {

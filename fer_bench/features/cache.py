@@ -78,7 +78,7 @@ def extract_features(
     An entry's key is the content: the images, their preprocessing, the backbone's weights and the
     extractor. An entry appears only when it is whole; what a killed process had done is taken up.
     Runs that ask for the same entry at once: one computes, the others wait. Several processes of
-    one run take batches in turns, as one process would have them; the main one keeps and returns
+    one run take batches in turns, as one process would have them; the main one stores and returns
     the features, the others return none.
 
     Args:
@@ -89,7 +89,7 @@ def extract_features(
         RunFailed: the backbone's features are not finite.
     """
     weights = backbone_hash(model.backbone)
-    found: Features = {}
+    features: Features = {}
     for split in splits:
         rows = dataset.indices(split)
         views = 2 if split in mirrored else 1
@@ -106,8 +106,8 @@ def extract_features(
                 f"the cache in {cache_dir} does not keep what is written to it; "
                 "set FER_BENCH_CACHE to another folder"
             )
-        found[split] = array
-    return found
+        features[split] = array
+    return features
 
 
 def _kept(
@@ -221,9 +221,9 @@ def _build(
         for start in range(first, len(rows), BATCH_SIZE * count):
             mine = start + BATCH_SIZE * distributed.rank()
             faces = dataset.images[rows[mine : mine + BATCH_SIZE]]
-            found = distributed.all_ranks(partial(_views, model, faces, extractor, entry.shape[1]))
+            views = distributed.all_ranks(partial(_views, model, faces, extractor, entry.shape[1]))
             if file:
-                file.write(b"".join(features.tobytes() for features in found))
+                file.write(b"".join(features.tobytes() for features in views))
                 file.flush()
             done = min(start + BATCH_SIZE * count, len(rows))
             speed = (done - first) * entry.shape[1] / (time.perf_counter() - started)

@@ -51,7 +51,7 @@ def split_features(
             EXTRACTOR, model.backbone, to_input(dataset.images[:1], model.input_spec)
         ),
     )
-    found = extract_features(
+    extracted = extract_features(
         model,
         dataset,
         splits=(split,),
@@ -60,7 +60,7 @@ def split_features(
         mirrored=(),
         progress=progress,
     )
-    return SplitFeatures(rows=dataset.indices(split), values=found[split][:, 0])
+    return SplitFeatures(rows=dataset.indices(split), values=extracted[split][:, 0])
 
 
 def answer_table(model: Classifier, dataset: FaceDataset, features: SplitFeatures) -> pd.DataFrame:

@@ -34,10 +34,10 @@ def parse_repository(name: str) -> Repository:
     Raises:
         FerBenchError: anything else.
     """
-    found = _NAME.fullmatch(name)
-    if found is None or not all(_PART.fullmatch(part) for part in found.groups()[:2]):
+    match = _NAME.fullmatch(name)
+    if match is None or not all(_PART.fullmatch(part) for part in match.groups()[:2]):
         raise FerBenchError(
             f"expected a repository of the hub, hub:ORG/NAME or hf:ORG/NAME, got {name!r:.160}: "
             "ORG and NAME are letters, digits, '-', '_' and '.', as in the address of its page"
         )
-    return Repository(id=f"{found[1]}/{found[2]}", revision=found[3])
+    return Repository(id=f"{match[1]}/{match[2]}", revision=match[3])

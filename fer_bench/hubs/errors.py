@@ -38,30 +38,30 @@ def _refusal(error: Exception, repository: Repository, action: str) -> FerBenchE
     cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
     response = getattr(cause, "response", None)
     status = getattr(response, "status_code", None)
-    place = f"{repository.id} on the hub"
+    where = f"{repository.id} on the hub"
     if isinstance(cause, RevisionNotFoundError):
         return FerBenchError(
-            f"{place} has no revision {repository.revision or 'main'}: name a branch, a tag or a "
+            f"{where} has no revision {repository.revision or 'main'}: name a branch, a tag or a "
             "commit of it"
         )
     if isinstance(cause, GatedRepoError):
         return FerBenchError(
-            f"{place} is gated: ask for access on its page, then {LOG_IN} of that account"
+            f"{where} is gated: ask for access on its page, then {LOG_IN} of that account"
         )
     if response is not None and status is not None:
-        return _by_status(status, response.headers, place, action, _in_words(cause))
+        return _by_status(status, response.headers, where, action, _in_words(cause))
     unreachable = (HTTP_ERROR, OfflineModeIsEnabled, ConnectionError, TimeoutError)
     if isinstance(error, LocalEntryNotFoundError) or isinstance(cause, unreachable):
         cached = ", and not all of it is in the cache" if action == "read" else ""
         return RunFailed(
-            f"cannot {action} {place}: {urlparse(endpoint()).netloc} cannot be reached{cached}; "
+            f"cannot {action} {where}: {urlparse(endpoint()).netloc} cannot be reached{cached}; "
             "check the network, HF_ENDPOINT and HF_HUB_OFFLINE"
         )
-    return RunFailed(f"cannot {action} {place}: {_in_words(cause)}; try again")
+    return RunFailed(f"cannot {action} {where}: {_in_words(cause)}; try again")
 
 
 def _by_status(
-    status: int, headers: Mapping[str, str], place: str, action: str, said: str
+    status: int, headers: Mapping[str, str], where: str, action: str, message: str
 ) -> FerBenchError:
     """What the hub's answer means for the user."""
     if status == 429:
@@ -70,26 +70,26 @@ def _by_status(
         return RunFailed(f"the hub asks for fewer requests (429): try again {wait}")
     if status >= 500:
         return RunFailed(
-            f"cannot {action} {place}: it answered with an error ({status}): try later"
+            f"cannot {action} {where}: it answered with an error ({status}): try later"
         )
     if status in (409, 412):
         return RunFailed(
-            f"cannot {action} {place}: somebody else changed it meanwhile ({status}): try again"
+            f"cannot {action} {where}: somebody else changed it meanwhile ({status}): try again"
         )
     if action == "read" and status in (401, 404):
         return FerBenchError(
-            f"there is no {place}, or it is private ({status}): check the name, and for a private "
+            f"there is no {where}, or it is private ({status}): check the name, and for a private "
             f"one {LOG_IN}"
         )
     if status == 401:
         return FerBenchError(f"the hub does not accept the token (401): {LOG_IN} to a new one")
     if status == 403:
         return FerBenchError(
-            f"the token has no right to {action} {place} (403): use one that has, or another ORG"
+            f"the token has no right to {action} {where} (403): use one that has, or another ORG"
         )
     if status == 404:
-        return FerBenchError(f"there is no {place} (404): check ORG and NAME")
-    return FerBenchError(f"the hub refuses to {action} {place} ({status}): {said}")
+        return FerBenchError(f"there is no {where} (404): check ORG and NAME")
+    return FerBenchError(f"the hub refuses to {action} {where} ({status}): {message}")
 
 
 def _in_words(error: BaseException | None) -> str:

@@ -62,5 +62,5 @@ def _refusal(error: Exception, handle: str, by_hand: str) -> FerBenchError:
         return FerBenchError(f"Kaggle has no data set {handle}: check OWNER/NAME on its page")
     if status == 429:
         return RunFailed(f"Kaggle asks for fewer requests (429): try again later, {by_hand}")
-    said = one_line(str(error) or type(error).__name__)[:120].rstrip(".")
-    return RunFailed(f"{handle} did not come from Kaggle ({said}): check the network, {by_hand}")
+    message = one_line(str(error) or type(error).__name__)[:120].rstrip(".")
+    return RunFailed(f"{handle} did not come from Kaggle ({message}): check the network, {by_hand}")

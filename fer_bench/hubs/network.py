@@ -40,13 +40,13 @@ def no_waiting_without_network() -> Iterator[bool]:
 
 def _answers() -> bool:
     """Whether the hub, or the proxy on the way there, takes a connection."""
-    place, proxies = urlparse(endpoint()), getproxies()
-    proxy = proxies.get(place.scheme) or proxies.get("all")
-    if proxy and not proxy_bypass(place.hostname or ""):
-        place = urlparse(proxy if "//" in proxy else f"//{proxy}")
-    port = place.port or {"http": 80, "https": 443}.get(place.scheme, 1080)
+    address, proxies = urlparse(endpoint()), getproxies()
+    proxy = proxies.get(address.scheme) or proxies.get("all")
+    if proxy and not proxy_bypass(address.hostname or ""):
+        address = urlparse(proxy if "//" in proxy else f"//{proxy}")
+    port = address.port or {"http": 80, "https": 443}.get(address.scheme, 1080)
     try:
-        socket.create_connection((place.hostname or "", port), timeout=PATIENCE).close()
+        socket.create_connection((address.hostname or "", port), timeout=PATIENCE).close()
     except (OSError, UnicodeError):
         return False
     return True

@@ -90,7 +90,7 @@ def open_external(name: str, options: Mapping[str, Option]) -> ExternalModel:
         FerBenchError: no such prefix or model (near ones are named), or one that is unclear; says
             which option makes it clear.
     """
-    prefix, _, place = name.partition(":")
+    prefix, _, source = name.partition(":")
     if not is_external(name):
         if name in MODELS or prefix in PREFIXES:
             raise FerBenchError(
@@ -99,10 +99,10 @@ def open_external(name: str, options: Mapping[str, Option]) -> ExternalModel:
         known = [f"{one}:{'ID' if one == 'hf' else 'FILE'}" for one in EXTERNAL]
         hint = suggest(f"{prefix}:FILE", known)
         raise FerBenchError(f"unknown model {name!r:.80}: {hint}")
-    if not place:
+    if not source:
         raise FerBenchError(f"{name!r} names no model: expected {EXTERNAL.entry(prefix).summary}")
     kind: ExternalKind = EXTERNAL.load(prefix)()
-    return kind.open(place, options)
+    return kind.open(source, options)
 
 
 def find_builder(name: str) -> Builder:

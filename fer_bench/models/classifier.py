@@ -74,7 +74,7 @@ class Classifier(nn.Module):
 
         Under `frozen` and `zero-shot` the backbone stays in eval mode: its dropout would blur the
         features. Under `lora` its batch norms do: else they would go on learning the data's
-        statistics, while all but the low-rank updates is said to be fixed.
+        statistics, while all but the low-rank updates is meant to be fixed.
         """
         super().train(mode)
         if self.request.mode in ("frozen", "zero-shot"):

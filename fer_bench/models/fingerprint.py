@@ -1,4 +1,4 @@
-"""What tells one network from another, so that work on it can be kept."""
+"""What tells one network from another, so that work on it can be cached."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def _is_setting(name: str, value: object) -> bool:
 
 def _bytes(tensor: Tensor) -> NDArray[np.uint8]:
     plain = tensor.detach().cpu().contiguous().view(-1)
-    found: NDArray[np.uint8] = plain.view(torch.uint8).numpy()
-    return found
+    raw: NDArray[np.uint8] = plain.view(torch.uint8).numpy()
+    return raw

@@ -25,7 +25,7 @@ def _is_wide(layer: nn.Module, rank: int) -> bool:
 
 
 class _LowRank(nn.Module):
-    """`W + alpha / rank * B @ A` in the place of a weight `W`; B starts at zero."""
+    """`W + alpha / rank * B @ A` instead of a weight `W`; B starts at zero."""
 
     def __init__(self, weight: Tensor, rank: int, alpha: float) -> None:
         super().__init__()

@@ -117,13 +117,13 @@ def read_hub(hub_id: str) -> State:
     return read_local(path)
 
 
-def read_local(place: str) -> State:
+def read_local(source: str) -> State:
     """The tensors in a .safetensors, .pth or .pt file, or in a folder's one of `WEIGHTS_FILES`.
 
     Raises:
         FerBenchError: no such file, a damaged one, or one that holds more than tensors.
     """
-    path = Path(place).expanduser()
+    path = Path(source).expanduser()
     if path.is_dir():
         path = next((path / n for n in WEIGHTS_FILES if (path / n).is_file()), path / WEIGHTS_FILE)
     if not path.is_file():

@@ -88,7 +88,7 @@ def load_prompts(path: Path) -> Prompts:
 
 
 def _checked(pairs: Sequence[tuple[str, str]], path: Path) -> Prompts:
-    found: Prompts = {}
+    prompts: Prompts = {}
     for name, text in pairs:
         try:
             emotion = canonical(name)
@@ -96,10 +96,10 @@ def _checked(pairs: Sequence[tuple[str, str]], path: Path) -> Prompts:
             raise FerBenchError(f"{path}: {error}") from None
         if not text.strip():
             raise FerBenchError(f"{path} has an empty text for {emotion}: fill it in")
-        found[emotion] = (*found.get(emotion, ()), " ".join(text.split()))
-    if not found:
+        prompts[emotion] = (*prompts.get(emotion, ()), " ".join(text.split()))
+    if not prompts:
         raise FerBenchError(f"{path} holds no prompts: expected `emotion: text` in each line")
-    return found
+    return prompts
 
 
 def _recorded(path: Path) -> Prompts:

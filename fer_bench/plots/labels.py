@@ -73,13 +73,13 @@ def leak_intervals(table: pd.DataFrame) -> go.Figure:
     Args:
         table: as `studies.labels.leakage.leakage_table` gives it, drawn from top to bottom.
     """
-    places = list(range(len(table)))
+    positions = list(range(len(table)))
     figure = go.Figure()
     for step, (column, name, colour) in enumerate(LEAK_SETS):
         value = table[f"{column}_accuracy"]
         figure.add_scatter(
             x=value,
-            y=[place + 0.2 * (step - 1) for place in places],
+            y=[position + 0.2 * (step - 1) for position in positions],
             mode="markers",
             name=name,
             marker={"color": colour, "size": 9},
@@ -103,7 +103,7 @@ def leak_intervals(table: pd.DataFrame) -> go.Figure:
         )
     finish(figure, height=FRAME_HEIGHT + RUN_HEIGHT * max(len(table), 2), x_title="Accuracy")
     figure.update_yaxes(
-        tickvals=places,
+        tickvals=positions,
         ticktext=[shortened(run) for run in table["run"]],
         autorange="reversed",
         showgrid=False,

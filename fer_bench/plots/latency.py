@@ -130,12 +130,12 @@ def stage_bars(table: pd.DataFrame) -> go.Figure:
         table: columns `network, backend, detector, total_ms, frames_per_second` and those of
             `STAGES` of `studies.latency.tables.stage_table`; one bar per row, in the table's order.
     """
-    places = list(range(len(table)))
+    positions = list(range(len(table)))
     figure = go.Figure()
     for column, name, colour in STAGES:
         figure.add_bar(
             x=table[column],
-            y=places,
+            y=positions,
             orientation="h",
             name=name,
             marker_color=colour,
@@ -148,7 +148,7 @@ def stage_bars(table: pd.DataFrame) -> go.Figure:
     ends = table[[column for column, _, _ in STAGES]].sum(axis=1)
     figure.add_scatter(
         x=ends,
-        y=places,
+        y=positions,
         mode="text",
         text=words,
         textposition="middle right",
@@ -160,10 +160,10 @@ def stage_bars(table: pd.DataFrame) -> go.Figure:
     figure.update_layout(barmode="stack", bargap=0.4, legend_traceorder="normal")
     names = zip(table["network"], table["backend"], table["detector"], strict=True)
     figure.update_yaxes(
-        tickvals=places,
+        tickvals=positions,
         ticktext=[f"{broken(n)}<br>{label(b)}, {label(d)}" for n, b, d in names],
         autorange="reversed",
         showgrid=False,
     )
-    figure.update_xaxes(range=[0, ends.max() * (1 + WORDS_ROOM)] if places else None)
+    figure.update_xaxes(range=[0, ends.max() * (1 + WORDS_ROOM)] if positions else None)
     return figure

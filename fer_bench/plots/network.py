@@ -35,11 +35,11 @@ def training_curve(
             marker={"size": 5},
             hovertemplate="epoch %{x}: %{y:.4f}",
         )
-    kept = history[history["epoch"] == best_epoch]
-    if len(kept):
+    best = history[history["epoch"] == best_epoch]
+    if len(best):
         figure.add_scatter(
-            x=kept["epoch"],
-            y=kept[f"val_{quantity}"],
+            x=best["epoch"],
+            y=best[f"val_{quantity}"],
             mode="markers",
             name=f"kept: epoch {best_epoch}",
             marker={"color": ACCENT, "size": 13, "symbol": "star"},

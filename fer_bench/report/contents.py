@@ -90,7 +90,8 @@ def collect(store: ResultsStore, dataset: str | None = None) -> Contents:
     runs = store.runs()
     if not runs:
         raise FerBenchError(
-            f"{store.place} holds no runs to report on; train one with `python -m fer_bench train`"
+            f"{store.location} holds no runs to report on; train one with "
+            "`python -m fer_bench train`"
         )
     if dataset is not None:
         known = sorted({run.dataset for run in runs})
@@ -120,8 +121,8 @@ def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[S
     table = table.sort_values("comparable", ascending=False, kind="stable")
     table = table.sort_values("_order", kind="stable").drop(columns="_order")
     sources = tuple(
-        Source(number=n, run=done[place], title=title)
-        for n, (place, title) in enumerate(zip(table["place"], table["title"], strict=True), 1)
+        Source(number=n, run=done[index], title=title)
+        for n, (index, title) in enumerate(zip(table["place"], table["title"], strict=True), 1)
     )
     numbers = {source.run.folder.resolve(): source.number for source in sources}
     starts = [starting_run(source.run) for source in sources]
@@ -129,11 +130,11 @@ def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[S
         source=range(1, len(table) + 1),
         start=[numbers.get(start.folder.resolve(), 0) if start else 0 for start in starts],
     )
-    found = [
+    benchmarks = [
         Benchmark(name=str(name), ranked=rows[rows["comparable"]], others=rows[~rows["comparable"]])
         for name, rows in table.groupby("benchmark", sort=False)
     ]
-    return tuple(found), sources
+    return tuple(benchmarks), sources
 
 
 def _with_references(one: Benchmark, sources: Sequence[Source], roots: Sequence[Path]) -> Benchmark:

@@ -63,12 +63,12 @@ def paper_figures(store: ResultsStore, contents: Contents, command: str) -> list
         store: where the records of `contents` lie.
         command: the command line that makes these files.
     """
-    found = []
+    drawn = []
     for number, one in enumerate(contents.benchmarks, start=1):
         if len(one.ranked):
             words = re.sub(r"[^a-z0-9]+", "-", one.name.partition(" · data ")[0].lower())
             stem = f"{number}-{words.strip('-')}"
-            found += [
+            drawn += [
                 PaperFigure(
                     name=f"{stem}-{kind}",
                     figure=for_paper(figure),
@@ -76,7 +76,7 @@ def paper_figures(store: ResultsStore, contents: Contents, command: str) -> list
                 )
                 for kind, title, figure, runs in _of_benchmark(store, contents, one)
             ]
-    return found
+    return drawn
 
 
 def _of_benchmark(

@@ -65,9 +65,9 @@ def bibtex(contents: Contents) -> str:
 
 def _entries() -> dict[str, str]:
     text = (files("fer_bench.report") / REFERENCES).read_text(encoding="utf-8")
-    found = re.findall(r"^@\w+\{(\w+),.*?^\}\n", text, re.DOTALL | re.MULTILINE)
+    keys = re.findall(r"^@\w+\{(\w+),.*?^\}\n", text, re.DOTALL | re.MULTILINE)
     parts = re.findall(r"^@\w+\{.*?^\}\n", text, re.DOTALL | re.MULTILINE)
-    return dict(zip(found, parts, strict=True))
+    return dict(zip(keys, parts, strict=True))
 
 
 def methods(contents: Contents) -> str:

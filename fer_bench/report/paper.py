@@ -84,11 +84,11 @@ def _parts(contents: Contents, one: Benchmark, columns: Sequence[str] | None) ->
     if (together := tables.seeds(one.ranked)) is not None:
         caption = "mean and sample standard deviation over seeds."
         yield _Part(together, "Over seeds", caption, "-seeds")
-    found = [contents.source(int(number)) for number in one.ranked["source"]]
-    if tested := [source for source in found if "test" in source.record.metrics]:
+    ranked = [contents.source(int(number)) for number in one.ranked["source"]]
+    if tested := [source for source in ranked if "test" in source.record.metrics]:
         caption = "recall of each emotion on the test images."
         yield _Part(tables.per_emotion(tested), "Recall of each emotion", caption, "-emotions")
-    if (pairs := _pairs(found)) is not None:
+    if (pairs := _pairs(ranked)) is not None:
         caption = (
             "differences in accuracy on the same images with 95 % paired bootstrap intervals, "
             "exact McNemar tests and Holm's correction."
@@ -96,9 +96,9 @@ def _parts(contents: Contents, one: Benchmark, columns: Sequence[str] | None) ->
         yield _Part(pairs, f"The best {MOST_PAIRED}, two by two", caption, "-pairs")
 
 
-def _pairs(found: Sequence[Source]) -> Table | None:
+def _pairs(ranked: Sequence[Source]) -> Table | None:
     """The best runs that have predictions, tested two by two; None for fewer than two."""
-    answered = [source for source in found if (source.run.folder / PREDICTIONS).exists()]
+    answered = [source for source in ranked if (source.run.folder / PREDICTIONS).exists()]
     same_data = answered[0].record.dataset.fingerprint if answered else None
     best = [s for s in answered if s.record.dataset.fingerprint == same_data][:MOST_PAIRED]
     if len(best) < 2:

@@ -122,18 +122,18 @@ def _leaderboard_cells(row: Mapping[Hashable, Any]) -> dict[str, str]:
     }
 
 
-def per_emotion(found: Sequence[Source]) -> Table:
+def per_emotion(shown: Sequence[Source]) -> Table:
     """Recall of each emotion on the test images by runs of one benchmark."""
-    emotions = found[0].record.dataset.emotions
-    tests = [source.record.metrics["test"].per_class for source in found]
+    emotions = shown[0].record.dataset.emotions
+    tests = [source.record.metrics["test"].per_class for source in shown]
     return Table(
         header=("Run", *(f"{emotion.capitalize()} (%)" for emotion in emotions)),
         rows=tuple(
             (source.title, *(rate(test[emotion].recall) for emotion in emotions))
-            for source, test in zip(found, tests, strict=True)
+            for source, test in zip(shown, tests, strict=True)
         ),
         texts=1,
-        sources=tuple(source.number for source in found),
+        sources=tuple(source.number for source in shown),
     )
 
 
@@ -186,9 +186,9 @@ def per_class(metrics: Metrics) -> pd.DataFrame:
     return pd.DataFrame([{"emotion": e, **m.model_dump()} for e, m in metrics.per_class.items()])
 
 
-def sources(found: Iterable[Source], *, commands: bool) -> Table:
+def sources(records: Iterable[Source], *, commands: bool) -> Table:
     """The records behind the numbers; with `commands`, how to make each of them again."""
-    shown = list(found)
+    shown = list(records)
     header = ("Record", "Commit", "Data fingerprint", "Test images", "Finished", "Machine")
     cells = []
     for source in shown:
@@ -212,10 +212,10 @@ def sources(found: Iterable[Source], *, commands: bool) -> Table:
     )
 
 
-def data_sets(found: Iterable[Source]) -> Table:
+def data_sets(records: Iterable[Source]) -> Table:
     """The data behind the records, one row per fingerprint."""
     groups: dict[tuple[str, ...], list[int]] = {}
-    for source in found:
+    for source in records:
         data = source.record.dataset
         sizes = " / ".join(f"{data.split_sizes.get(s, 0):,}" for s in ("train", "val", "test"))
         row = (data.name, data.source, data.protocol, sizes, f"{data.clean_test_size:,}")
@@ -227,10 +227,10 @@ def data_sets(found: Iterable[Source]) -> Table:
     return _grouped(header, groups)
 
 
-def environments(found: Iterable[Source]) -> Table:
+def environments(records: Iterable[Source]) -> Table:
     """The machines and versions behind the records, each once."""
     groups: dict[tuple[str, ...], list[int]] = {}
-    for source in found:
+    for source in records:
         one = source.record.environment
         versions = ", ".join(f"{p} {one.packages[p]}" for p in SHOWN_PACKAGES if p in one.packages)
         row = (

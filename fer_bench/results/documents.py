@@ -43,13 +43,13 @@ def read_document(path: Path, kind: type[D]) -> D:
     """
     try:
         stat = path.stat()
-        found = _parsed_file(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size, kind)
+        parsed = _parsed_file(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size, kind)
     except FileNotFoundError:
         return kind()
     except OSError as error:
         raise FerBenchError(f"{path} cannot be read: {error.strerror}") from None
-    assert isinstance(found, kind)  # nosec B101  # for mypy: so it was parsed
-    return found
+    assert isinstance(parsed, kind)  # nosec B101  # for mypy: so it was parsed
+    return parsed
 
 
 class EntriesFile(Generic[E]):
@@ -85,7 +85,7 @@ class EntriesFile(Generic[E]):
         return list(getattr(read_document(folder / self.name, self._kind), self._field))
 
     def add(self, folder: Path, entry: E) -> Path:
-        """Puts an entry next to the others, in place of an older one of the same thing.
+        """Puts an entry next to the others, replacing an older one of the same thing.
 
         Returns:
             The file.
@@ -107,7 +107,7 @@ class EntriesFile(Generic[E]):
 
 @contextlib.contextmanager
 def _sole_use(path: Path) -> Iterator[None]:
-    """Keeps a document to this thread while the block reads, changes and writes it.
+    """Locks a document for this thread while the block reads, changes and writes it.
 
     Others wait. Its folder is made where there is none; a process that is killed forgets it.
 
@@ -126,7 +126,7 @@ def _sole_use(path: Path) -> Iterator[None]:
 
 
 def write_document(path: Path, document: Document) -> None:
-    """Writes it in place of what is there.
+    """Writes it, replacing what is there.
 
     Raises:
         FerBenchError: it could not be read again (a figure that is not finite), or a disk that is
@@ -136,9 +136,7 @@ def write_document(path: Path, document: Document) -> None:
     try:
         type(document).model_validate_json(text)  # JSON has no NaN: it is written as null
     except ValidationError as error:
-        raise FerBenchError(
-            f"{path.name} cannot be saved: {place_of(error)} is not finite"
-        ) from None
+        raise FerBenchError(f"{path.name} cannot be saved: {key_of(error)} is not finite") from None
     with saving(path.name, path.parent):
         write_results({path: text})
 
@@ -165,7 +163,7 @@ def _fault(error: ValidationError) -> str:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return f", it is not valid JSON ({first['msg'].removeprefix('Invalid JSON: ')})"
-    return f" ({place_of(error)}: {first['msg']})"
+    return f" ({key_of(error)}: {first['msg']})"
 
 
 def claimed_version(text: bytes) -> int:
@@ -177,7 +175,7 @@ def claimed_version(text: bytes) -> int:
     return version if isinstance(version, int) else 0
 
 
-def place_of(error: ValidationError) -> str:
+def key_of(error: ValidationError) -> str:
     """Where in a document its first fault is: `reports.0.n`."""
     return one_line(".".join(map(str, error.errors()[0]["loc"]))) or "the document"
 

@@ -12,10 +12,10 @@ from fer_bench.specs.run import RunSpec
 LOCAL = "local file"
 
 
-def run_at(place: str) -> StoredRun | None:
+def run_at(path: str) -> StoredRun | None:
     """The run whose folder, or whose weights file, is at a path; None where there is none."""
     try:
-        folder = _folder(Path(place).expanduser())
+        folder = _folder(Path(path).expanduser())
     except RuntimeError:  # the home of a user that does not exist
         return None
     return read_run(folder.resolve()) if (folder / RECORD).is_file() else None
@@ -40,13 +40,13 @@ def teachers(run: StoredRun) -> list[StoredRun | None]:
     return [_sibling_run(run, Path(run.dataset, name)) for name in names]
 
 
-def _sibling_run(run: StoredRun, place: Path) -> StoredRun | None:
+def _sibling_run(run: StoredRun, path: Path) -> StoredRun | None:
     """The run at the end of a path, `…/dataset/name`, where it is in the folder of `run`."""
-    *_, dataset, name = "", "", *place.parts
+    *_, dataset, name = "", "", *path.parts
     if not (NAME.fullmatch(dataset) and NAME.fullmatch(name)):
         return None
-    found = read_run(run.folder.parent.parent / dataset / name)
-    return None if found.record is None else found
+    sibling = read_run(run.folder.parent.parent / dataset / name)
+    return None if sibling.record is None else sibling
 
 
 def origin(run: StoredRun) -> str:

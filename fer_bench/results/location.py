@@ -11,13 +11,13 @@ from pathlib import Path
 from fer_bench.errors import FerBenchError
 from fer_bench.results.remote import RemoteResults
 from fer_bench.storage import write_atomically
-from fer_bench.urls import is_url, shown, split_places
+from fer_bench.urls import is_url, shown, split_addresses
 
 #: By folder: paths are what the rest of the program hands around.
 _mirrors: dict[Path, RemoteResults] = {}
 
 
-def local_folder(place: str, cache: Path, *, every: float = 0) -> Path:
+def local_folder(address: str, cache: Path, *, every: float = 0) -> Path:
     """The folder of the results at a path or a URL; of a URL, with what is new there.
 
     Args:
@@ -27,15 +27,15 @@ def local_folder(place: str, cache: Path, *, every: float = 0) -> Path:
     Raises:
         FerBenchError: a URL that cannot be opened or read.
     """
-    if not is_url(place):
-        return Path(place)
-    if place.startswith(("file://", "local://")):
-        return Path(place.partition("://")[2])
-    words = re.sub(r"[^A-Za-z0-9]+", "-", shown(place)).strip("-")[:60]
-    digest = hashlib.sha256(place.rstrip("/").encode()).hexdigest()[:12]
+    if not is_url(address):
+        return Path(address)
+    if address.startswith(("file://", "local://")):
+        return Path(address.partition("://")[2])
+    words = re.sub(r"[^A-Za-z0-9]+", "-", shown(address)).strip("-")[:60]
+    digest = hashlib.sha256(address.rstrip("/").encode()).hexdigest()[:12]
     folder = cache.resolve() / f"{words}-{digest}"
     if folder not in _mirrors:
-        _mirrors[folder] = RemoteResults(place, folder)
+        _mirrors[folder] = RemoteResults(address, folder)
     _mirrors[folder].pull(every=every)
     return folder
 
@@ -45,23 +45,23 @@ def mirror_of(path: Path) -> RemoteResults | None:
     return next((m for folder, m in _mirrors.items() if path.is_relative_to(folder)), None)
 
 
-def place_of(folder: Path) -> str:
+def address_of(folder: Path) -> str:
     """The URL that a results folder follows, else its absolute path; to be opened elsewhere."""
     mirror = mirror_of(folder)
     return mirror.url if mirror else str(folder.resolve())
 
 
-def local_folders(place: str, cache: Path, *, every: float = 0) -> list[Path]:
-    """The folders of several places with `os.pathsep` between them, as `local_folder` of each.
+def local_folders(addresses: str, cache: Path, *, every: float = 0) -> list[Path]:
+    """The folders of several addresses with `os.pathsep` between them, as `local_folder` of each.
 
     Raises:
         FerBenchError: as `local_folder`.
     """
-    places = [place] if Path(place).exists() else split_places(place)
-    return [local_folder(one, cache, every=every) for one in places or [place]]
+    several = [addresses] if Path(addresses).exists() else split_addresses(addresses)
+    return [local_folder(one, cache, every=every) for one in several or [addresses]]
 
 
-def shown_place(folder: Path) -> str:
+def shown_location(folder: Path) -> str:
     """What messages call a results folder: the URL that it follows, else its path."""
     mirror = mirror_of(folder)
     return shown(mirror.url) if mirror else str(folder)

@@ -1,4 +1,4 @@
-"""A run is carried out by one process at a time; the next one waits for it, or is told."""
+"""A run is carried out by one process at a time; the next one waits for it, or is refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: The folder of a results folder in which runs at work have their scratch and their locks.
 WORK = ".work"
-#: Seconds that a run's lock is tried before another process is said to have it: a page that looks
+#: Seconds that a run's lock is tried before another process counts as its owner: a page that looks
 #: whether the run is at work holds it for a moment.
 LOOKING = 0.5
 
@@ -49,7 +49,7 @@ def carried_out(root: Path) -> frozenset[str]:
 def run_lock(
     store: ResultsStore, dataset: str, name: str, *, wait: Callable[[], None] | None = None
 ) -> Iterator[None]:
-    """Keeps a run to this process while the block lasts; one that is killed forgets it.
+    """Locks a run for this process while the block lasts; the lock of a killed one is free.
 
     May be nested within a thread.
 

@@ -39,10 +39,10 @@ def _why_invalid(text: bytes, error: ValidationError) -> str:
     if isinstance(version, int) and version > SCHEMA_VERSION:
         return _newer(version)
     steps = [str(step) for step in first["loc"] if step not in SPEC_KINDS]
-    place = one_line(".".join(steps)) or "the document"
+    key = one_line(".".join(steps)) or "the document"
     if first["type"] == "extra_forbidden":
-        return f"record.json has the unknown key {place!r}"
-    return f"record.json: {place}: {first['msg'].removeprefix('Value error, ')}"
+        return f"record.json has the unknown key {key!r}"
+    return f"record.json: {key}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def parse_record(text: bytes) -> RunRecord | str:

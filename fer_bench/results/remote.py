@@ -163,8 +163,8 @@ class RemoteResults:
 
     def _listing(self) -> dict[str, _Object]:
         self._files.invalidate_cache()  # other machines write there too
-        found = self._files.find(self._root, detail=True)
-        listed = {path[len(self._root) + 1 :]: _object(info) for path, info in found.items()}
+        files = self._files.find(self._root, detail=True)
+        listed = {path[len(self._root) + 1 :]: _object(info) for path, info in files.items()}
         return {name: one for name, one in listed.items() if _is_of_a_store(name)}
 
     def _bring(self, names: list[str], there: Mapping[str, _Object]) -> dict[str, _Object]:
@@ -192,9 +192,9 @@ class RemoteResults:
     def _state(self) -> dict[str, _Object]:
         """Which contents the folder has; none where that is not known."""
         try:
-            kept = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
+            state = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
             return {
-                name: _Object(str(version), int(size)) for name, (version, size) in kept.items()
+                name: _Object(str(version), int(size)) for name, (version, size) in state.items()
             }
         except (OSError, ValueError, TypeError, AttributeError, LookupError):
             return {}

@@ -14,13 +14,13 @@ from fer_bench.environment import dashboard_folder
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.hubs.address import is_on_hub, parse_repository
 from fer_bench.results.location import (
+    address_of,
     discard,
     is_stored,
     local_folders,
     mirror_of,
-    place_of,
     saving,
-    shown_place,
+    shown_location,
     write_results,
 )
 from fer_bench.results.locks import WORK, is_carried_out
@@ -49,7 +49,7 @@ ENDED_FROM_OUTSIDE = (
 )
 #: The name that stands for the shipped model, and the file in the root that says `dataset/run`.
 DEFAULT, DEFAULT_FILE = "default", "default.txt"
-#: Where runs are unless something else is said: in the current folder.
+#: Where runs are unless something else is given: in the current folder.
 DEFAULT_ROOT = "results"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -119,14 +119,14 @@ class ResultsStore:
         self.roots = tuple(dict.fromkeys((root, *others)))
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """What messages and commands call it: its folders, or the URLs that these follow."""
-        return os.pathsep.join(map(shown_place, self.roots))
+        return os.pathsep.join(map(shown_location, self.roots))
 
     @property
     def address(self) -> str:
         """What opens it from anywhere on this machine: absolute paths and whole URLs."""
-        return os.pathsep.join(map(place_of, self.roots))
+        return os.pathsep.join(map(address_of, self.roots))
 
     def folder(self, dataset: str, name: str) -> Path:
         """Where a new run is written to.
@@ -188,17 +188,17 @@ class ResultsStore:
         if is_on_hub(name):
             return _fetched_run(name)
         folders = self._folders()
-        found = [f for f in folders if name in (f.name, f"{f.parent.name}/{f.name}")]
-        if len(found) > 1:
-            full = " or ".join(f"{f.parent.name}/{f.name}" for f in found)
+        matches = [f for f in folders if name in (f.name, f"{f.parent.name}/{f.name}")]
+        if len(matches) > 1:
+            full = " or ".join(f"{f.parent.name}/{f.name}" for f in matches)
             raise FerBenchError(f"several runs are named {name!r}: say {full}")
-        if found:
-            return self._read(found[0])
+        if matches:
+            return self._read(matches[0])
         if _holds_record(Path(name)):
             return read_run(Path(name).resolve())
         if not folders:
             raise FerBenchError(
-                f"unknown run {name!r:.160}: {self.place} holds no runs yet; "
+                f"unknown run {name!r:.160}: {self.location} holds no runs yet; "
                 "train one with `python -m fer_bench train`"
             )
         known = {DEFAULT, *(f.name for f in folders)}
@@ -242,7 +242,7 @@ class ResultsStore:
             )
         if run.folder.resolve() not in {folder.resolve() for folder in self._folders()}:
             raise FerBenchError(
-                f"run {run.name} lies in {run.folder}, expected one in {self.place}: name that "
+                f"run {run.name} lies in {run.folder}, expected one in {self.location}: name that "
                 "results folder, or copy the run here"
             )
         with saving(f"{run.id} as default", self.root):
@@ -280,7 +280,7 @@ class ResultsStore:
         """Writes a run; the record comes last, so a record always has its files next to it.
 
         Files whose table is None stay as they are. `network` is its trained network's files, by
-        name, as `models.weights.model_files` gives them; empty where it keeps none, and an earlier
+        name, as `models.weights.model_files` gives them; empty where none is stored, and an earlier
         run's weights would pass for its own.
 
         Returns:
@@ -339,8 +339,8 @@ def read_run(folder: Path) -> StoredRun:
     A record that says `running`, though no process has claimed the run, is given as `interrupted`:
     its process was killed, or the machine went down.
     """
-    found = read_record(folder / RECORD)
-    record, problem = (None, found) if isinstance(found, str) else (found, None)
+    parsed = read_record(folder / RECORD)
+    record, problem = (None, parsed) if isinstance(parsed, str) else (parsed, None)
     if record is not None and record.status == "running" and _is_abandoned(folder):
         changes = {"status": "interrupted", "error": ENDED_FROM_OUTSIDE}
         record = record.model_copy(update=changes)

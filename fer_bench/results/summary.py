@@ -180,7 +180,7 @@ def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     return table.assign(finished_at=finished)
 
 
-def _recipe_words(spec: RunSpec, place: str) -> list[str]:
+def _recipe_words(spec: RunSpec, path: str) -> list[str]:
     """`--recipe NAME`, or the record itself where its recipe is no shipped one of that name."""
     recipe, epochs = spec.recipe.only_for(spec.model), spec.epochs
     is_shipped = recipe.name in recipe_names() and (
@@ -191,7 +191,7 @@ def _recipe_words(spec: RunSpec, place: str) -> list[str]:
         )
         == recipe
     )
-    words = ["--recipe", recipe.name if is_shipped else place]
+    words = ["--recipe", recipe.name if is_shipped else path]
     if is_shipped and load_recipe(recipe.name).epochs != recipe.epochs:
         epochs = recipe.epochs
     return [*words, "--epochs", str(epochs)] if epochs else words

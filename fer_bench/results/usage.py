@@ -15,7 +15,7 @@ class Usage(NamedTuple):
 
 
 def fer_bench_command(words: str, results: str | None = None) -> str:
-    """`python -m fer_bench WORDS`, on the results at a place where that is not the usual one."""
+    """`python -m fer_bench WORDS`, on the results at a location that is not the usual one."""
     where = f" --results {shlex.quote(results)}" if results else ""
     return f"python -m fer_bench {words}{where}"
 

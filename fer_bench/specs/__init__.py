@@ -1,1 +1,1 @@
-"""What is to be run, as YAML and as records keep it."""
+"""What is to be run, as YAML and as in records."""

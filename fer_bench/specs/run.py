@@ -31,7 +31,7 @@ def _known_emotions(value: Any) -> Any:
         raise ValueError("expected the name of a set of emotions, or a list of emotions")
     try:
         return None if value is None else emotion_set(value)
-    except FerBenchError as error:  # pydantic adds the place to a ValueError
+    except FerBenchError as error:  # pydantic adds the key to a ValueError
         raise ValueError(str(error)) from None
 
 

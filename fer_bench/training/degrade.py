@@ -70,8 +70,8 @@ def _blur(x: Tensor, widest: float, generator: Generator) -> Tensor:
     across = (along * uniform(n, 0, 1, generator, x).view(n, 1, 1)).clamp_min(1e-2)
     angle = uniform(n, 0, math.pi, generator, x).view(n, 1, 1)
     radius = min(math.ceil(2.5 * widest * side), side - 1)
-    place = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
-    down, right = torch.meshgrid(place, place, indexing="ij")
+    offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
+    down, right = torch.meshgrid(offsets, offsets, indexing="ij")
     u = torch.cos(angle) * right + torch.sin(angle) * down
     v = torch.cos(angle) * down - torch.sin(angle) * right
     kernels = torch.exp(-0.5 * ((u / along).square() + (v / across).square()))

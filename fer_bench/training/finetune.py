@@ -105,7 +105,7 @@ def _train(job: TrainingJob, state: TrainingState[Classifier], teachers: Teacher
     while state.epoch < recipe.epochs and not state.out_of_patience():
         started = time.perf_counter()
         row = _train_epoch(job, state, targets, loss, teachers)
-        average_statistics(state.model, state.kept)
+        average_statistics(state.model, state.selected)
         val_accuracy, val_loss = _validate(job, state, val)
         seconds = time.perf_counter() - started
         row |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": seconds}
@@ -192,9 +192,9 @@ def _training_batch(
 def _validate(
     job: TrainingJob, state: TrainingState[Classifier], rows: NDArray[np.int64]
 ) -> tuple[float, float]:
-    """Accuracy and log loss of the weights that would be kept, on `rows`."""
+    """Accuracy and log loss of the weights that would be stored, on `rows`."""
     probabilities = predict_probabilities(
-        state.kept, job.dataset.images, rows, device=job.device, precision=state.precision
+        state.selected, job.dataset.images, rows, device=job.device, precision=state.precision
     )
     labels = job.dataset.labels[rows]
     of_truth = np.clip(probabilities[np.arange(len(rows)), labels], 1e-12, 1)

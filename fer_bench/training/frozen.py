@@ -166,10 +166,10 @@ def _extractor(job: TrainingJob, name: str) -> tuple[NamedExtractor, str]:
             return name, "set by the user"
         views = 2 if recipe.augmentation.flip else 1
         ahead = views * len(job.train)
-        found, reason, made = _choice(model, sample, recipe, device, images=ahead)
-        check_extractor(found)
+        choice, reason, made = _choice(model, sample, recipe, device, images=ahead)
+        check_extractor(choice)
         measured.append(made)
-        return found, reason
+        return choice, reason
 
     chosen, reason = distributed.on_main(choose)
 
@@ -287,10 +287,10 @@ def train_epoch(
 
 
 def _validate(state: TrainingState[nn.Module], data: CachedSplits) -> tuple[float, float]:
-    """Log loss and accuracy of the head that would be kept."""
-    state.kept.eval()
+    """Log loss and accuracy of the head that would be stored."""
+    state.selected.eval()
     with torch.no_grad():
-        logits = state.kept(data.val_x).float()
+        logits = state.selected(data.val_x).float()
     loss = F.cross_entropy(logits, data.val_labels)
     accuracy = (logits.argmax(1) == data.val_labels).double().mean()
     return float(loss), float(accuracy)

@@ -21,7 +21,7 @@ class TrainingJob:
 
     Attributes:
         model: trained in place.
-        work_dir: keeps the checkpoint of the last finished epoch.
+        work_dir: holds the checkpoint of the last finished epoch.
         resume: goes on from that checkpoint, if there is one.
     """
 

@@ -76,7 +76,7 @@ def sync_batch_norm(model: nn.Module, device: str) -> Iterator[None]:
 
 def join_batch_norm(model: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
     """What was replaced, and where; each layer shares its weights and statistics with the new."""
-    found: list[tuple[nn.Module, str, nn.Module]] = [
+    layers: list[tuple[nn.Module, str, nn.Module]] = [
         (parent, name, layer)
         for parent in model.modules()
         for name, layer in parent.named_children()
@@ -85,7 +85,7 @@ def join_batch_norm(model: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
     from timm.layers import convert_sync_batchnorm  # timm takes seconds to import
 
     convert_sync_batchnorm(model)  # timm's knows its own layers too
-    return found
+    return layers
 
 
 def put_back(replaced: list[tuple[nn.Module, str, nn.Module]]) -> None:

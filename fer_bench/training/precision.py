@@ -45,7 +45,7 @@ def layout(model: nn.Module, precision: Precision) -> nn.Module:
 def settled_precision(
     work_dir: Path, resume: bool, choose: Callable[[], tuple[Precision, str]]
 ) -> tuple[Precision, str]:
-    """`choose()`, or what it said the first time: a killed run must not change precision.
+    """`choose()`, or what it gave the first time: a killed run must not change precision.
 
     Raises:
         RunFailed: the choice cannot be written down.

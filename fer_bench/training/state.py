@@ -89,10 +89,10 @@ class TrainingState(Generic[Net]):
         self.best: dict[str, Tensor] = {}
 
     @property
-    def kept(self) -> Net:
-        """The weights that are validated and kept: the average, where there is one."""
-        kept: Net = self.average.module if self.average else self.model
-        return kept
+    def selected(self) -> Net:
+        """The weights that are validated and stored: the average, if there is one."""
+        selected: Net = self.average.module if self.average else self.model
+        return selected
 
     def step(self, loss: Tensor) -> None:
         """One optimiser step down the loss, and all that follows it."""
@@ -110,7 +110,7 @@ class TrainingState(Generic[Net]):
         """After an epoch and its validation; `row` is the epoch's line of the history.
 
         Raises:
-            RunFailed: the network that would be kept answers with numbers that are not finite.
+            RunFailed: the network that would be stored answers with numbers that are not finite.
         """
         if not math.isfinite(row["val_loss"]):
             raise RunFailed(
@@ -122,7 +122,7 @@ class TrainingState(Generic[Net]):
         self.rate.step_epoch(row["val_accuracy"])
         if self._best_on_val() == self.epoch or self.recipe.checkpoint == "last":
             self.best_epoch = self.epoch
-            self.best = {k: v.detach().cpu().clone() for k, v in self.kept.state_dict().items()}
+            self.best = {k: v.detach().cpu().clone() for k, v in self.selected.state_dict().items()}
 
     def out_of_patience(self) -> bool:
         """Whether early stopping ends the run here."""

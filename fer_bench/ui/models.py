@@ -184,7 +184,7 @@ def no_models() -> None:
     """The empty state of a page that needs a trained network."""
     empty_state(
         "No trained model here",
-        f"The shipped model should lie in {escape(results_store().place)}, named by "
+        f"The shipped model should lie in {escape(results_store().location)}, named by "
         f"`{DEFAULT_FILE}`; "
         "records alone hold no weights. Train one (synthetic faces, about a minute), "
         "then reload this page.",

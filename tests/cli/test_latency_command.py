@@ -28,7 +28,7 @@ from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import DataSpec, EnsembleSpec
 from fer_bench.studies.latency import machine
 from fer_bench.studies.latency.faces import faces_of
-from fer_bench.studies.latency.network import find_network, open_place
+from fer_bench.studies.latency.network import find_network, open_network
 from fer_bench.studies.latency.plan import SLOW_TO_OPEN
 
 #: A small network.
@@ -51,7 +51,9 @@ def test_a_run_is_measured_with_its_own_weights(tmp_path: Path) -> None:
     folder = tmp_path / DEFAULT_RUN
     assert (found.weights, found.folder, found.name) == ("trained", folder, folder.name)
     assert found.size_mib == (folder / "model.safetensors").stat().st_size / 2**20
-    assert torch.equal(next(open_place(found.place).parameters()), next(found.model.parameters()))
+    assert torch.equal(
+        next(open_network(found.source).parameters()), next(found.model.parameters())
+    )
     with pytest.raises(FerBenchError, match="is a run, whose options are settled"):
         find_network(store, "default", options=TINY)
 

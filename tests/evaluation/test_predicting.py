@@ -100,8 +100,8 @@ def test_crops_take_40_of_48_pixels_and_keep_the_size(place: str, top: int, left
     x = torch.rand(2, 1, 48, 48)
     crop = x[..., top : top + 40, left : left + 40]
     resized = nn.functional.interpolate(crop, size=(48, 48), mode="bilinear", align_corners=False)
-    assert torch.equal(see(x, View(place=place)), resized)
-    assert torch.equal(see(x, View(place=place, flip=True)), resized.flip(-1))
+    assert torch.equal(see(x, View(region=place)), resized)
+    assert torch.equal(see(x, View(region=place, flip=True)), resized.flip(-1))
 
 
 @pytest.mark.parametrize("tta", VIEWS)

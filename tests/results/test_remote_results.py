@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from fer_bench.errors import FerBenchError
 from fer_bench.results.documents import Document, write_document
-from fer_bench.results.location import fetch, local_folder, mirror_of, place_of
+from fer_bench.results.location import address_of, fetch, local_folder, mirror_of
 from fer_bench.results.store import DEFAULT_FILE, RECORD, WEIGHTS, ResultsStore
 from fer_bench.storage import cache_dir
 from fer_bench.urls import shown
@@ -259,7 +259,7 @@ def test_a_folder_needs_no_mirror(tmp_path: Path) -> None:
     assert local_folder("results", tmp_path) == Path("results")
     assert local_folder(f"file://{tmp_path}/lab", tmp_path) == tmp_path / "lab"
     assert mirror_of(Path("results")) is None
-    assert place_of(tmp_path) == str(tmp_path)
+    assert address_of(tmp_path) == str(tmp_path)
 
 
 def test_the_dashboard_shows_results_at_a_url(

@@ -12,7 +12,7 @@ from record_fixtures import make_record
 from fer_bench.errors import FerBenchError
 from fer_bench.results.store import ResultsStore, open_results
 from fer_bench.results.summary import mark_own, summary_table
-from fer_bench.urls import split_places
+from fer_bench.urls import split_addresses
 
 SHARED, MINE = "resnet18-full-finetune-5-s0", "vgg16-full-finetune-5-s0"
 
@@ -43,7 +43,7 @@ def both(tmp_path: Path) -> ResultsStore:
     ],
 )
 def test_places_stand_apart_though_urls_have_colons(text: str, places: list[str]) -> None:
-    assert split_places(text) == places
+    assert split_addresses(text) == places
 
 
 def test_runs_of_both_folders_are_read_own_ones_first_and_once(both: ResultsStore) -> None:

@@ -174,8 +174,8 @@ def export_model(
                 raise RunFailed(f"{out.name} does not say what it should: it was not kept")
             forward = handler.open(written[0])
             agreement, accuracies = compare_file(model, forward, precision, faces, progress)
-            for file, place in reversed(list(zip(written, files, strict=True))):
-                file.replace(place)
+            for file, target in reversed(list(zip(written, files, strict=True))):
+                file.replace(target)
     except OSError as error:
         raise FerBenchError(
             f"cannot write {out}: {error.strerror or error}; free some space or choose another "
@@ -201,10 +201,10 @@ def _described(file: Path, content: bytes) -> ExportedFile:
 
 
 def _versions(packages: tuple[str, ...]) -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in packages:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -84,5 +84,5 @@ class OpenVinoFiles:
                 f"{path} or the .bin file next to it is missing, damaged or no OpenVINO network: "
                 "export the run again"
             ) from None
-        said = network.get_rt_info([SECTION]).value if network.has_rt_info([SECTION]) else {}
-        return network, ExportMetadata.from_strings(said, str(path))
+        metadata = network.get_rt_info([SECTION]).value if network.has_rt_info([SECTION]) else {}
+        return network, ExportMetadata.from_strings(metadata, str(path))

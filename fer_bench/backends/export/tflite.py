@@ -55,16 +55,18 @@ class TfliteFile:
 
     def read_metadata(self, path: Path) -> ExportMetadata:
         """See `ExportFormat`."""
-        said: Any = {}
+        metadata: Any = {}
         try:
             with zipfile.ZipFile(path) as archive:
                 if archive.getinfo(METADATA_FILE).file_size < MOST_METADATA:
-                    said = json.loads(archive.read(METADATA_FILE))
+                    metadata = json.loads(archive.read(METADATA_FILE))
         except OSError as error:
             raise FerBenchError(f"cannot read {path}: {error.strerror or error}") from None
         except (zipfile.BadZipFile, KeyError, ValueError):
-            said = {}
-        return ExportMetadata.from_strings(said if isinstance(said, dict) else {}, str(path))
+            metadata = {}
+        return ExportMetadata.from_strings(
+            metadata if isinstance(metadata, dict) else {}, str(path)
+        )
 
     def open(self, path: Path) -> Forward:
         """See `ExportFormat`."""

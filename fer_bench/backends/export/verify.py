@@ -58,14 +58,14 @@ def compare_file(
     Raises:
         RunFailed: not close enough.
     """
-    found, reference = [], []
+    outputs, reference = [], []
     for start in range(0, len(faces.images), BATCH):
         x = to_input(faces.images[start : start + BATCH], model.input_spec)
         with torch.inference_mode():
             reference.append(model(x))
-        found.append(forward(x))
+        outputs.append(forward(x))
         progress("comparing", start + len(x), len(faces.images), {})
-    logits, expected = torch.cat(found), torch.cat(reference)
+    logits, expected = torch.cat(outputs), torch.cat(reference)
     agreement = _agreement(logits, expected, faces.source)
     accuracies = _accuracies(logits, expected, faces.labels)
     if precision == "int8":

@@ -24,7 +24,7 @@ from fer_bench.benchmark.runner import Runner
 from fer_bench.benchmark.sweep import run_unless_finished
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.results.location import local_folder, place_of
+from fer_bench.results.location import address_of, local_folder
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
@@ -70,7 +70,7 @@ class _Job:
 
     Attributes:
         sweep: a name of its own, so that a process does not take an earlier sweep's data for its.
-        place: of the results, a URL or an absolute path.
+        address: of the results, a URL or an absolute path.
         mark: in that path's folder, which is thereby seen to be the same on every machine.
         home: what relative paths are meant from.
     """
@@ -78,7 +78,7 @@ class _Job:
     sweep: str
     runner: Runner
     source: Source
-    place: str
+    address: str
     mark: Path | None
     home: Path
     threads: int
@@ -111,7 +111,7 @@ def run_sweep_on_ray(
             sweep=uuid4().hex,
             runner=replace(runner, device="cuda" if gpus else "cpu"),
             source=replace(source, on_load=None),  # it writes to this process's terminal
-            place=place_of(runner.store.root),
+            address=address_of(runner.store.root),
             mark=mark,
             home=Path.cwd(),
             threads=cluster.threads,
@@ -214,7 +214,7 @@ class _Driver:
         """The record of a run that was lost too often, now failed; None if it never began."""
         if spec.name not in self._datasets:
             return None
-        store = ResultsStore(local_folder(self._job.place, _mirrors()))
+        store = ResultsStore(local_folder(self._job.address, _mirrors()))
         record = store.find(f"{self._datasets[spec.name]}/{spec.name}").require_record()
         if record.status != "done":
             changes = {"status": "failed", "error": _LOST, "finished_at": datetime.now(UTC)}
@@ -240,7 +240,7 @@ def _mirrors() -> Path:
 @contextmanager
 def _marked(store: ResultsStore) -> Iterator[Path | None]:
     """A file in the results folder for as long as the block lasts; none where it is a URL."""
-    if is_url(place_of(store.root)):
+    if is_url(address_of(store.root)):
         yield None
         return
     mark = store.root.resolve() / ".work" / f".sweep-{uuid4().hex}"
@@ -265,7 +265,7 @@ def _carry_out(job: _Job, spec: RunSpec | EnsembleSpec, queue: Any) -> tuple[Run
         os.chdir(job.home)
     if job.mark is not None and not job.mark.exists():
         raise FerBenchError(
-            f"the results folder {job.place} of this machine is not that of {node}: choose a "
+            f"the results folder {job.address} of this machine is not that of {node}: choose a "
             "folder that all machines share, or a URL such as s3://bucket/lab"
         )
     try:
@@ -273,7 +273,7 @@ def _carry_out(job: _Job, spec: RunSpec | EnsembleSpec, queue: Any) -> tuple[Run
     except FerBenchError as error:
         raise FerBenchError(f"on {node}: {error}") from None
     reporter = _Reporter(queue, News(run=spec.name, what="", dataset=dataset.name, node=node))
-    store = ResultsStore(local_folder(job.place, _mirrors()))
+    store = ResultsStore(local_folder(job.address, _mirrors()))
     runner = replace(job.runner, store=store, progress=reporter.on_progress)
     record = run_unless_finished(spec, dataset, runner, reporter.on_run)
     return record, reporter.last

@@ -86,7 +86,7 @@ def passes_per_evaluation(tta: str) -> int:
 
 def evidence_in(store: ResultsStore) -> list[Evidence]:
     """What all finished runs of a store say; damaged and unfinished ones say nothing."""
-    found = []
+    known = []
     for run in store.runs():
         record = run.record
         if record is None or record.status != "done" or not isinstance(record.spec, RunSpec):
@@ -97,8 +97,8 @@ def evidence_in(store: ResultsStore) -> list[Evidence]:
             continue
         evidence = evidence_of(record, history)
         if evidence is not None:
-            found.append(evidence)
-    return found
+            known.append(evidence)
+    return known
 
 
 def evidence_of(record: RunRecord, history: pd.DataFrame) -> Evidence | None:

@@ -52,11 +52,11 @@ def measure(spec: RunSpec, side: int, device: str) -> Rates:
         "schedule": Schedule(),
     }
     recipe = spec.recipe.model_copy(update=changed)
-    kept = {"recipe": recipe, "teachers": (), "votes": None, "emotions": None, "limit": None}
+    changes = {"recipe": recipe, "teachers": (), "votes": None, "emotions": None, "limit": None}
     mode: Mode = "lora" if spec.mode == "lora" else "full"
     model = build_model(replace(request_for(spec, dataset.emotions), mode=mode, pretraining="none"))
     with tempfile.TemporaryDirectory() as scratch:
-        changed_spec = spec.model_copy(update=kept)
+        changed_spec = spec.model_copy(update=changes)
         outcome = finetune(TrainingJob(model, dataset, changed_spec, Path(scratch), device=device))
     if spec.mode == "lora":
         merge_lora(model)

@@ -9,7 +9,7 @@ from pathlib import Path
 from fer_bench.benchmark.records import finished, new_record
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.evaluation.evaluate import measure_answers
-from fer_bench.evaluation.external_predictions import place_in, read_external
+from fer_bench.evaluation.external_predictions import read_external, rows_by_split
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import PREDICTIONS, ResultsStore, StoredRun
 from fer_bench.specs.run import ExternalSpec
@@ -45,11 +45,11 @@ def score(
         FerBenchError: a file or ids that do not fit, or a disk that cannot be written.
     """
     started = datetime.now(UTC)
-    found = read_external(predictions, dataset.emotions)
-    places = place_in(dataset, found, str(predictions))
-    spec = spec.model_copy(update={"answers": found.answers})
+    answers = read_external(predictions, dataset.emotions)
+    positions = rows_by_split(dataset, answers, str(predictions))
+    spec = spec.model_copy(update={"answers": answers.answers})
     evaluation = measure_answers(
-        dataset, {split: found.probabilities[rows] for split, rows in places.items()}
+        dataset, {split: answers.probabilities[rows] for split, rows in positions.items()}
     )
     record = finished(new_record(spec, dataset, started), evaluation)
     store.save(record, predictions=evaluation.predictions)
@@ -66,7 +66,7 @@ def compare_with_others(store: ResultsStore, run: StoredRun) -> list[PairedResul
     """
     own = run.require_record()
     table = store.predictions(run)
-    found = []
+    comparisons = []
     for other in store.runs():
         record = other.record
         if record is None or record.status != "done" or other.folder == run.folder:
@@ -77,10 +77,12 @@ def compare_with_others(store: ResultsStore, run: StoredRun) -> list[PairedResul
         mine = [one.folder for one in shared.runs].index(run.folder)
         right, others_right = (shared.answers[i] == shared.labels for i in (mine, 1 - mine))
         only = int((right & ~others_right).sum()), int((others_right & ~right).sum())
-        found.append((other.name, len(shared.ids), only))
-    p_values = [mcnemar_exact(*only) for _, _, only in found]
+        comparisons.append((other.name, len(shared.ids), only))
+    p_values = [mcnemar_exact(*only) for _, _, only in comparisons]
     results = [
         PairedResult(other=name, images=n, difference=(only[0] - only[1]) / n, p=p, p_holm=p_holm)
-        for (name, n, only), p, p_holm in zip(found, p_values, holm(p_values).tolist(), strict=True)
+        for (name, n, only), p, p_holm in zip(
+            comparisons, p_values, holm(p_values).tolist(), strict=True
+        )
     ]
     return sorted(results, key=lambda one: one.difference)

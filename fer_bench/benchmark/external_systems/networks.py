@@ -68,7 +68,7 @@ def evaluate_external(
         dataset = source.load(spec, complete=False)
     if not force and store.exists_done(dataset.name, spec.name):
         raise FerBenchError(
-            f"run {spec.name} is already there in {store.place}: say --force to replace it, or "
+            f"run {spec.name} is already there in {store.location}: say --force to replace it, or "
             "--name to keep both"
         )
     network = opened.classifier(dataset.emotions)

@@ -27,11 +27,11 @@ class Followed:
     """A run as a tracker knows it.
 
     Attributes:
-        place: folder of trackers' own files.
+        folder: of trackers' own files.
         id: the tracker's own run to go on with; empty for a new one.
     """
 
-    place: Path
+    folder: Path
     dataset: str
     name: str
     id: str = ""
@@ -79,7 +79,7 @@ class TensorBoard(Tracker):
 
         self.id = f"{self.run.dataset}/{self.run.name}"
         self.tracker = TensorBoardTracker(
-            self.id, self.run.place / "tensorboard", purge_step=None if self.run.id else 0
+            self.id, self.run.folder / "tensorboard", purge_step=None if self.run.id else 0
         )
         self.tracker.start()
 
@@ -112,8 +112,8 @@ class MLflow(Tracker):
         artifacts = None
         self._is_ours = not os.environ.get("MLFLOW_TRACKING_URI")
         if self._is_ours:
-            mlflow.set_tracking_uri(mlflow_store(self.run.place))
-            artifacts = (self.run.place / "mlflow-artifacts").absolute().as_uri()
+            mlflow.set_tracking_uri(mlflow_store(self.run.folder))
+            artifacts = (self.run.folder / "mlflow-artifacts").absolute().as_uri()
         self.tracker = MLflowTracker(
             PROJECT,
             logging_dir=artifacts,
@@ -121,7 +121,7 @@ class MLflow(Tracker):
             run_name=self.run.name,
             tags={"dataset": self.run.dataset},
         )
-        with FileLock(self.run.place / ".mlflow.lock"):  # the first one makes the tables
+        with FileLock(self.run.folder / ".mlflow.lock"):  # the first one makes the tables
             self.tracker.start()
         self.id = self.tracker.tracker.info.run_id
 
@@ -159,7 +159,7 @@ class WandB(Tracker):
             group=self.run.dataset,
             id=self.id,
             resume="allow",
-            dir=os.environ.get("WANDB_DIR") or str(self.run.place),
+            dir=os.environ.get("WANDB_DIR") or str(self.run.folder),
             settings=wandb.Settings(silent=True, console="off"),  # stdout is for `--json`
         )
         self.tracker.start()
@@ -198,6 +198,6 @@ def check_trackers(names: tuple[str, ...]) -> None:
             )
 
 
-def mlflow_store(place: Path) -> str:
+def mlflow_store(folder: Path) -> str:
     """The address of the SQLite store in a folder, as MLflow writes it."""
-    return f"sqlite:///{(place / 'mlflow.db').absolute()}"
+    return f"sqlite:///{(folder / 'mlflow.db').absolute()}"

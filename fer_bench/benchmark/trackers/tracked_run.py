@@ -79,7 +79,7 @@ class Tracking:
         """One more tracker; a run that it goes on with has its settings already."""
 
         def start(tracker: Tracker) -> None:
-            followed.place.mkdir(parents=True, exist_ok=True)
+            followed.folder.mkdir(parents=True, exist_ok=True)
             tracker.start()
             if not followed.id:
                 tracker.describe(settings)
@@ -130,10 +130,10 @@ def tracked(
         _settle_device(device)
         memory = work_dir / MEMORY
         known = _remembered(memory) if resume else {}
-        place, settings = tracking_folder(results), settings_of(spec, dataset)
+        folder, settings = tracking_folder(results), settings_of(spec, dataset)
         for name in names:
             followed = Followed(
-                place=place, dataset=dataset.name, name=spec.name, id=known.get(name, "")
+                folder=folder, dataset=dataset.name, name=spec.name, id=known.get(name, "")
             )
             tracking.start(name, followed, settings)
         _remember(memory, {name: t.id for name, t in tracking.trackers.items()})
@@ -192,13 +192,13 @@ def final_figures(record: RunRecord) -> dict[str, float]:
 
 
 def where_to_look(names: tuple[str, ...], results: Path) -> list[str]:
-    """For each tracker, a line that says how to see what it kept."""
-    place = tracking_folder(results)
+    """For each tracker, a line that says how to see what it stored."""
+    folder = tracking_folder(results)
     lines = {
-        "tensorboard": f"tensorboard --logdir {shlex.quote(str(place / 'tensorboard'))}",
-        "mlflow": f"mlflow ui --backend-store-uri {shlex.quote(mlflow_store(place))}",
+        "tensorboard": f"tensorboard --logdir {shlex.quote(str(folder / 'tensorboard'))}",
+        "mlflow": f"mlflow ui --backend-store-uri {shlex.quote(mlflow_store(folder))}",
         "wandb": "on your W&B server; what was tracked offline goes there by "
-        f"`wandb sync {shlex.quote(str(place / 'wandb'))}/offline-run-*`",
+        f"`wandb sync {shlex.quote(str(folder / 'wandb'))}/offline-run-*`",
     }
     if os.environ.get("MLFLOW_TRACKING_URI"):
         lines["mlflow"] = "on the server that MLFLOW_TRACKING_URI names"

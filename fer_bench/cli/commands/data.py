@@ -62,7 +62,7 @@ def check(
     from fer_bench.data.check import check as check_source
 
     with progress_bars() as progress:
-        found = check_source(
+        report = check_source(
             source,
             protocol=as_protocol(protocol),
             votes=as_votes(votes),
@@ -72,38 +72,38 @@ def check(
             progress=progress,
         )
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(report))
     else:
-        _print_check(found)
+        _print_check(report)
         say_next(f"data audit {shlex.quote(source)}")
 
 
-def _print_check(found: DataCheck) -> None:
+def _print_check(report: DataCheck) -> None:
     from rich.table import Table
 
-    width, height = found.image_size
-    kind = "colour" if found.colour else "gray"
+    width, height = report.image_size
+    kind = "colour" if report.colour else "gray"
     out.print(
-        f"{found.source}: {found.n_images:,} {kind} images of {width} x {height}, "
-        f"format {found.format}, protocol {found.protocol}",
+        f"{report.source}: {report.n_images:,} {kind} images of {width} x {height}, "
+        f"format {report.format}, protocol {report.protocol}",
         markup=False,
     )
-    for note in found.notes:
+    for note in report.notes:
         out.print(note, markup=False)
     table = Table("emotion")
-    for split in found.counts:
+    for split in report.counts:
         table.add_column(split, justify="right")
-    for emotion in found.emotions:
-        table.add_row(emotion, *(f"{counts[emotion]:,}" for counts in found.counts.values()))
+    for emotion in report.emotions:
+        table.add_row(emotion, *(f"{counts[emotion]:,}" for counts in report.counts.values()))
     table.add_section()
-    table.add_row("all", *(f"{n:,}" for n in found.split_sizes.values()))
+    table.add_row("all", *(f"{n:,}" for n in report.split_sizes.values()))
     print_table(out, table)
-    for warning in found.warnings:
+    for warning in report.warnings:
         err.print(f"warning: {warning}", markup=False)
-    for sample in found.left_out[:SHOWN]:
+    for sample in report.left_out[:SHOWN]:
         err.print(f"left out: {sample.id}: {sample.reason}", markup=False)
-    if len(found.left_out) > SHOWN:
-        err.print(f"… and {len(found.left_out) - SHOWN:,} more: see --json")
+    if len(report.left_out) > SHOWN:
+        err.print(f"… and {len(report.left_out) - SHOWN:,} more: see --json")
 
 
 @app.command()
@@ -116,26 +116,26 @@ def audit(source: SourceArgument, classes: Classes = None, as_json: Json = False
     from fer_bench.data.load import read_source
 
     with progress_bars() as progress:
-        found = audit_source(read_source(source, classes=classes, progress=progress), progress)
+        report = audit_source(read_source(source, classes=classes, progress=progress), progress)
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(report.model_dump(mode="json"))
     else:
-        _print_audit(found)
+        _print_audit(report)
         say_next(f"train --model compact_resnet --data {shlex.quote(source)}")
 
 
-def _print_audit(found: Audit) -> None:
+def _print_audit(report: Audit) -> None:
     lines = [
-        ("images", found.n),
-        ("distinct images", found.n_distinct),
-        ("groups of exact duplicates", found.exact.n_groups),
-        ("  with conflicting labels", found.exact.n_conflicting),
-        ("held-out images that stand in train", found.exact.n_held_out_in_train),
-        ("test images that stand in val", found.exact.n_test_in_val),
-        ("groups of near duplicates", found.near.n_groups),
-        ("  with conflicting labels", found.near.n_conflicting),
-        ("further held-out images nearly in train", found.near.n_held_out_in_train),
-        ("further test images nearly in val", found.near.n_test_in_val),
+        ("images", report.n),
+        ("distinct images", report.n_distinct),
+        ("groups of exact duplicates", report.exact.n_groups),
+        ("  with conflicting labels", report.exact.n_conflicting),
+        ("held-out images that stand in train", report.exact.n_held_out_in_train),
+        ("test images that stand in val", report.exact.n_test_in_val),
+        ("groups of near duplicates", report.near.n_groups),
+        ("  with conflicting labels", report.near.n_conflicting),
+        ("further held-out images nearly in train", report.near.n_held_out_in_train),
+        ("further test images nearly in val", report.near.n_test_in_val),
     ]
     for name, count in lines:
         out.print(f"{name:<40} {count:>8,}")
@@ -161,8 +161,8 @@ def labels(
     from fer_bench.studies.labels.annotators import VOTE_COLUMNS, sides, with_votes
     from fer_bench.studies.labels.label_errors import likely_errors
 
-    found = store.find(run)
-    table = likely_errors(store.predictions(found), found.require_record().dataset.emotions)
+    stored = store.find(run)
+    table = likely_errors(store.predictions(stored), stored.require_record().dataset.emotions)
     suspects = table[table["suspect"]].drop(columns="suspect")
     votes = _votes(data, votes_file, rows_file)
     voted = None if votes is None else with_votes(suspects, votes)
@@ -171,7 +171,7 @@ def labels(
         votes_of = {} if voted is None else voted.set_index("id")[VOTE_COLUMNS].to_dict("index")
         print_json(
             {
-                "run": found.name,
+                "run": stored.name,
                 "split": "test",
                 "n": len(table),
                 "n_suspect": len(suspects),
@@ -182,13 +182,13 @@ def labels(
             }
         )
         return
-    out.print(f"{found.name}: {len(suspects):,} of {len(table):,} test labels are suspect")
+    out.print(f"{stored.name}: {len(suspects):,} of {len(table):,} test labels are suspect")
     for row in (suspects if voted is None else voted).head(SHOWN).itertuples():
-        said = f"{row.id}  {row.label}, answer {row.answer} {row.confidence:.0%}"
+        line = f"{row.id}  {row.label}, answer {row.answer} {row.confidence:.0%}"
         if voted is not None:
-            said += f", voters: label {row.votes_for_label}, "
-            said += f"answer {row.votes_for_answer} of {row.voters}"
-        out.print(said, markup=False)
+            line += f", voters: label {row.votes_for_label}, "
+            line += f"answer {row.votes_for_answer} of {row.voters}"
+        out.print(line, markup=False)
     if tally:
         words = ", ".join(f"{side} {n:,}" for side, n in tally.items())
         out.print(f"the voters side with: {words}")
@@ -208,10 +208,10 @@ def _votes(
     if not source:
         return None
     with progress_bars() as progress:
-        found = find_vote_counts(
+        votes = find_vote_counts(
             source, votes_file=votes_file, rows_file=rows_file, progress=progress
         )
-    if found is None:
+    if votes is None:
         err.print(f"no FER+ votes lie next to {source}", markup=False)
         return None
-    return votes_table(found)
+    return votes_table(votes)

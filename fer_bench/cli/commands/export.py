@@ -139,14 +139,14 @@ def _bundle(format: str, to: Path, runtime: Path | None, cdn: bool, force: bool)
 
 
 def _print_json(report: ExportReport, whole: BundleReport | None) -> None:
-    place: dict[str, object] = {
+    document: dict[str, object] = {
         "run": report.run,
         "path": str(whole.folder if whole else report.path),
         "recorded": str(report.recorded) if report.recorded else None,
     }
     if whole:
-        place |= {"folder_files": list(whole.files), "folder_bytes": whole.bytes}
-    print_json(place | report.export.model_dump(mode="json"))
+        document |= {"folder_files": list(whole.files), "folder_bytes": whole.bytes}
+    print_json(document | report.export.model_dump(mode="json"))
 
 
 def _print_bundle(whole: BundleReport, format: str) -> None:
@@ -161,17 +161,17 @@ def _print_bundle(whole: BundleReport, format: str) -> None:
 
 def _print(report: ExportReport) -> None:
     export = report.export
-    found = export.agreement
+    fidelity = export.agreement
     names = " and ".join(file.name for file in export.files)
     size = f"{export.bytes / 1e6:,.1f} MB"
     lines = [f"{report.run} → {names}, {export.format} {export.precision}, {size}"]
     if export.calibration:
         lines.append(f"calibrated on  {export.calibration.n:,} faces, {export.calibration.faces}")
     lines += [
-        f"compared on    {found.n:,} faces, {found.faces}",
-        f"same emotion   {percent(found.top1_agreement)}",
-        f"logits         differ by at most {found.max_logit_difference:.2g}",
-        f"probabilities  differ by at most {found.max_probability_difference:.2g}",
+        f"compared on    {fidelity.n:,} faces, {fidelity.faces}",
+        f"same emotion   {percent(fidelity.top1_agreement)}",
+        f"logits         differ by at most {fidelity.max_logit_difference:.2g}",
+        f"probabilities  differ by at most {fidelity.max_probability_difference:.2g}",
     ]
     if export.accuracies:
         right = export.accuracies

@@ -40,19 +40,19 @@ def fetch(
     if source is not None and what != "fer2013":
         raise FerBenchError("--from is for fer2013: leave it out")
     if what == "fer2013":
-        place = _fetch_fer2013(source)
+        path = _fetch_fer2013(source)
     elif what in NETWORK_FILES:
         with progress_bars() as progress:
-            place = NETWORK_FILES[what].fetch(progress)
+            path = NETWORK_FILES[what].fetch(progress)
     else:
         known = suggest(what, [*NETWORK_FILES, "fer2013"])
         raise FerBenchError(f"unknown thing to fetch {what!r}: {known}")
     if as_json:
-        print_json({"name": what, "file": str(place)})
+        print_json({"name": what, "file": str(path)})
     else:
-        sys.stdout.write(f"{place}\n")
+        sys.stdout.write(f"{path}\n")
         if what == "fer2013":
-            say_next(f"data check {shlex.quote(str(place))}")
+            say_next(f"data check {shlex.quote(str(path))}")
         else:
             say_next(f"predict default YOUR_PHOTO --detector {what}")
 
@@ -62,7 +62,7 @@ def _fetch_fer2013(handle: str | None) -> Path:
     from fer_bench.data.load import recognise
     from fer_bench.hubs.kaggle import FER2013, fetch_dataset
 
-    place = fetch_dataset(handle or FER2013)
-    kind = recognise(place)  # raises where it is no data set at all
-    err.print(f"read as {kind}; use it with --data {shlex.quote(str(place))}", markup=False)
-    return place
+    path = fetch_dataset(handle or FER2013)
+    kind = recognise(path)  # raises where it is no data set at all
+    err.print(f"read as {kind}; use it with --data {shlex.quote(str(path))}", markup=False)
+    return path

@@ -45,8 +45,8 @@ def datasets(as_json: Json = False) -> None:
     """The formats that --data accepts."""
     from fer_bench.data.readers.registry import DATASETS
 
-    found = {name: DATASETS.entry(name).summary for name in DATASETS}
-    _show(found, as_json, "data check YOUR_DATA")
+    summaries = {name: DATASETS.entry(name).summary for name in DATASETS}
+    _show(summaries, as_json, "data check YOUR_DATA")
 
 
 @list_app.command()
@@ -54,8 +54,8 @@ def detectors(as_json: Json = False) -> None:
     """The face detectors of `predict` and the pages."""
     from fer_bench.inference.detectors.base import DETECTORS
 
-    found = {name: DETECTORS.entry(name).summary for name in DETECTORS}
-    _show(found, as_json, "predict default YOUR_PHOTO --detector yunet")
+    summaries = {name: DETECTORS.entry(name).summary for name in DETECTORS}
+    _show(summaries, as_json, "predict default YOUR_PHOTO --detector yunet")
 
 
 @list_app.command()
@@ -63,8 +63,8 @@ def corruptions(as_json: Json = False) -> None:
     """What `robustness` does to faces, each in five severities."""
     from fer_bench.studies.robustness.corruptions import CORRUPTIONS
 
-    found = {name: CORRUPTIONS.entry(name).summary for name in CORRUPTIONS}
-    _show(found, as_json, "robustness default --data YOUR_DATA")
+    summaries = {name: CORRUPTIONS.entry(name).summary for name in CORRUPTIONS}
+    _show(summaries, as_json, "robustness default --data YOUR_DATA")
 
 
 @list_app.command()
@@ -72,8 +72,8 @@ def recipes(as_json: Json = False) -> None:
     """The ways of training; a path of your own YAML file works too."""
     from fer_bench.specs.recipe import load_recipe, recipe_names
 
-    found = {name: load_recipe(name).description for name in recipe_names()}
-    _show(found, as_json, "train --model compact_resnet --recipe strong --data YOUR_DATA")
+    summaries = {name: load_recipe(name).description for name in recipe_names()}
+    _show(summaries, as_json, "train --model compact_resnet --recipe strong --data YOUR_DATA")
 
 
 @list_app.command()
@@ -81,8 +81,8 @@ def emotions(as_json: Json = False) -> None:
     """The label sets, in label order."""
     from fer_bench.emotions import EMOTION_SETS
 
-    found = {name: ", ".join(labels) for name, labels in EMOTION_SETS.items()}
-    _show(found, as_json, "train --model compact_resnet --emotions happy,sad --data YOUR_DATA")
+    summaries = {name: ", ".join(labels) for name, labels in EMOTION_SETS.items()}
+    _show(summaries, as_json, "train --model compact_resnet --emotions happy,sad --data YOUR_DATA")
 
 
 @list_app.command()
@@ -160,7 +160,7 @@ def results(
     runs = store.runs()
     if not runs:
         err.print(
-            f"no runs in {store.place}: name the results folder with --results or "
+            f"no runs in {store.location}: name the results folder with --results or "
             "FER_BENCH_RESULTS, or train one with `python -m fer_bench train`",
             markup=False,
             soft_wrap=True,
@@ -237,8 +237,8 @@ def _fit_sets(store: ResultsStore, name: str, as_json: bool) -> None:
         covered = {one.kind: one.all.coverage for one in record.prediction_sets}
         rows.append({"run": run.id, "coverage": covered})
         if not as_json:
-            said = ", ".join(f"{kind} {percent(value)}" for kind, value in covered.items())
-            out.print(f"{run.id}: {said} of the sets hold the true emotion", markup=False)
+            shares = ", ".join(f"{kind} {percent(value)}" for kind, value in covered.items())
+            out.print(f"{run.id}: {shares} of the sets hold the true emotion", markup=False)
     if as_json:
         print_json(rows)
     for row in rows:

@@ -99,9 +99,9 @@ def predict(
         return
     with interruptible("what was finished is kept; start again for the rest"):
         left_out = [path for path in (out, video) if path is not None]
-        found = find_inputs(paths, leave_out=left_out)
-        inputs = found.files
-        for sentence in found.passed_over:
+        given = find_inputs(paths, leave_out=left_out)
+        inputs = given.files
+        for sentence in given.passed_over:
             err.print(sentence, markup=False)
         copies = plan_outputs(inputs, out=out, video=video, reports=outputs.files)
         predictor = load(
@@ -223,8 +223,8 @@ def _write(
         if not summary.complete:
             for report in reports:
                 if isinstance(report, FileReport) and report.kept:
-                    kept = how_many(report.kept, "result")
-                    err.print(f"kept: {kept} in {report.path}", markup=False)
+                    count = how_many(report.kept, "result")
+                    err.print(f"kept: {count} in {report.path}", markup=False)
 
 
 def _require_success(summary: Summary, copies: Collection[Path], n_inputs: int) -> None:

@@ -101,7 +101,7 @@ def _figures(store: ResultsStore, contents: Contents, folder: Path) -> dict[Path
     """The figures' files; says on stderr where they could not become images."""
     from fer_bench.report.figure_files import figure_files, paper_figures
 
-    words = ["report", "--figures", str(folder), "--results", str(store.place)]
+    words = ["report", "--figures", str(folder), "--results", str(store.location)]
     command = shlex.join(["python", "-m", "fer_bench", *words])
     files, remark = figure_files(paper_figures(store, contents, command), folder)
     if remark:

@@ -47,45 +47,45 @@ def summary(
     if model in MODELS or (":" in model and not is_on_hub(model)):
         options = parse_options(option or [])
         request = ModelRequest(name=model, emotions=FER2013, mode=as_mode(mode), options=options)
-        found = summarize(outline(request))
+        network = summarize(outline(request))
     elif option or mode != "full":
         raise FerBenchError(f"--mode and --option are for models, and {model!r} is none of them")
     else:
         from fer_bench.inference.classifier import load_run_model
 
-        found = summarize(load_run_model(store.find(model)))
+        network = summarize(load_run_model(store.find(model)))
     if figure is not None:
-        _write_figure(found, figure)
+        _write_figure(network, figure)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(network))
     else:
-        _print(found)
+        _print(network)
         trained = shlex.quote(model) if model in MODELS or ":" in model else "compact_resnet"
         say_next(f"train --model {trained} --data YOUR_DATA")
 
 
-def _write_figure(found: Summary, path: Path) -> None:
+def _write_figure(network: Summary, path: Path) -> None:
     import pandas as pd
 
     from fer_bench.errors import FerBenchError
     from fer_bench.plots.network import layer_bars
 
-    drawn = layer_bars(pd.DataFrame([asdict(layer) for layer in found.layers]))
+    drawn = layer_bars(pd.DataFrame([asdict(layer) for layer in network.layers]))
     try:
         drawn.write_html(path)
     except OSError as error:
         raise FerBenchError(f"cannot write {path}: {error.strerror}; choose another") from None
 
 
-def _print(found: Summary) -> None:
+def _print(network: Summary) -> None:
     table = Table(box=None, pad_edge=False, show_footer=True)
-    table.add_column("layer", found.model)
+    table.add_column("layer", network.model)
     table.add_column("kind")
-    table.add_column("output", "input " + _shape(found.input))
-    table.add_column("parameters", f"{found.parameters:,}", justify="right")
-    table.add_column("trainable", f"{found.trainable:,}", justify="right")
-    table.add_column("FLOPs", f"{found.flops:,}", justify="right")
-    for layer in found.layers:
+    table.add_column("output", "input " + _shape(network.input))
+    table.add_column("parameters", f"{network.parameters:,}", justify="right")
+    table.add_column("trainable", f"{network.trainable:,}", justify="right")
+    table.add_column("FLOPs", f"{network.flops:,}", justify="right")
+    for layer in network.layers:
         numbers = (layer.parameters, layer.trainable, layer.flops)
         cells = [f"{number:,}" if number else "" for number in numbers]
         table.add_row(layer.name, layer.kind, _shape(layer.output), *cells)

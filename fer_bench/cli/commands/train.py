@@ -212,11 +212,11 @@ def _require_new(
     store: ResultsStore, spec: RunSpec | EnsembleSpec, dataset: FaceDataset, way_out: str
 ) -> None:
     from fer_bench.benchmark import is_finished
-    from fer_bench.results.location import shown_place
+    from fer_bench.results.location import shown_location
 
     if is_finished(store, spec, dataset):
         raise FerBenchError(
-            f"run {spec.name} is already finished in {shown_place(store.root)}: say --force to "
+            f"run {spec.name} is already finished in {shown_location(store.root)}: say --force to "
             f"replace it, or --results FOLDER to keep both, or {way_out}"
         )
 
@@ -226,7 +226,7 @@ def report(
 ) -> None:
     """Says what came out of runs, and where to look at it."""
     from fer_bench.benchmark.trackers.tracked_run import where_to_look
-    from fer_bench.results.location import shown_place
+    from fer_bench.results.location import shown_location
 
     for line in where_to_look(trackers, store.root):
         err.print(line, markup=False)
@@ -244,21 +244,21 @@ def report(
             line += f", not comparable: {', '.join(record.not_comparable_because)}"
         err.print(line, markup=False)
     look = "streamlit run app.py"
-    if places := _with_shipped(store):
-        look = f"FER_BENCH_RESULTS={shlex.quote(places)} {look}"
-    err.print(f"records in {shown_place(store.root)}", markup=False, soft_wrap=True)
+    if folders := _with_shipped(store):
+        look = f"FER_BENCH_RESULTS={shlex.quote(folders)} {look}"
+    err.print(f"records in {shown_location(store.root)}", markup=False, soft_wrap=True)
     say_step(look)
 
 
 def _with_shipped(store: ResultsStore) -> str | None:
-    """A place that shows the store's runs next to the shipped ones; None for the usual folder."""
+    """The store's address and that of the shipped runs; None for the usual folder."""
     from fer_bench.results.store import DEFAULT_ROOT, shipped_results
 
     if store.roots == (Path(DEFAULT_ROOT),):
         return None
     shipped = shipped_results()
     if not shipped.is_dir() or shipped.resolve() in {root.resolve() for root in store.roots}:
-        return store.place
+        return store.location
     if shipped.parent == Path.cwd():
         shipped = Path(DEFAULT_ROOT)
-    return os.pathsep.join([store.place, str(shipped)])
+    return os.pathsep.join([store.location, str(shipped)])

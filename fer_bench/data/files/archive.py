@@ -129,8 +129,8 @@ def _folder_digest(path: Path) -> str:
             names.append(name)
             states.extend(value % 2**64 for value in _state(info))
     digest = hashlib.sha256()
-    for place in sorted(range(len(names)), key=names.__getitem__):
-        line = f"{names[place]}\0{states[4 * place : 4 * place + 4].tolist()}\n"
+    for index in sorted(range(len(names)), key=names.__getitem__):
+        line = f"{names[index]}\0{states[4 * index : 4 * index + 4].tolist()}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 

@@ -38,23 +38,23 @@ def decode_jpeg(data: bytes, *, space: str) -> NDArray[np.uint8] | None:
     try:
         return decode(data, space, strict=True)
     except ValueError as error:
-        said = str(error)
-    if not said.startswith(LOSSES):
+        warning = str(error)
+    if not warning.startswith(LOSSES):
         return None
-    if said == TRUNCATED:
+    if warning == TRUNCATED:
         raise ValueError("the image file is truncated")
-    if not _is_harmless(said, data):
-        raise ValueError(f"{said[0].lower()}{said[1:]}")
+    if not _is_harmless(warning, data):
+        raise ValueError(f"{warning[0].lower()}{warning[1:]}")
     return decode(data, space, strict=False)
 
 
-def _is_harmless(said: str, data: bytes) -> bool:
+def _is_harmless(warning: str, data: bytes) -> bool:
     """Whether a warning is about a few bytes too many, or about zeros that fill up a sector."""
-    found = EXTRANEOUS.search(said)
-    if found is None:
+    match = EXTRANEOUS.search(warning)
+    if match is None:
         return False
-    few = int(found[1]) <= FEW_BYTES
-    return few or (found[2] == "9" and bytes(int(found[1])) + END in data)
+    few = int(match[1]) <= FEW_BYTES
+    return few or (match[2] == "9" and bytes(int(match[1])) + END in data)
 
 
 def _is_zeroed(data: bytes) -> bool:

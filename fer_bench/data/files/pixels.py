@@ -126,8 +126,8 @@ def _pixels_of(data: bytes, colour: bool) -> NDArray[np.uint8]:
     with open_picture(data) as image:
         require_size(image.size)
         orientation = 1 if image.format == "TIFF" else _orientation(image, data)
-        found = _quickly(image, data, colour)
-        return _turned(eight_bits(image, colour=colour) if found is None else found, orientation)
+        pixels = _quickly(image, data, colour)
+        return _turned(eight_bits(image, colour=colour) if pixels is None else pixels, orientation)
 
 
 def pixels_of_image(image: Image.Image) -> NDArray[np.uint8]:
@@ -215,13 +215,13 @@ def _still(data: bytes) -> bytes:
     """A PNG without its animation; anything else as it is."""
     if not data.startswith(PNG_START) or b"acTL" not in data:
         return data
-    kept, at = [PNG_START], len(PNG_START)
+    chunks, at = [PNG_START], len(PNG_START)
     while at + 8 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
         if data[at + 4 : at + 8] not in ANIMATION_CHUNKS:
-            kept.append(data[at:end])
+            chunks.append(data[at:end])
         at = end
-    return b"".join(kept)
+    return b"".join(chunks)
 
 
 def _by_opencv(data: bytes, flag: int) -> NDArray[np.generic] | None:

@@ -51,12 +51,12 @@ class TarTree:
         self.names = sorted(self._places)
 
     def read(self, name: str) -> bytes:
-        place = self._places[name]
-        size = self._size[place]
+        index = self._places[name]
+        size = self._size[index]
         require_size(size)
-        shard = self._shards[self._shard[place]] if self._shards else ""
+        shard = self._shards[self._shard[index]] if self._shards else ""
         with (self.path / shard).open("rb") as file:
-            file.seek(self._offset[place])
+            file.seek(self._offset[index])
             data = file.read(size)
         if len(data) < size:
             raise OSError("the tar was cut short meanwhile")

@@ -143,14 +143,14 @@ class CsvReader(Reader):
             files = [source.name]
         images = {"/".join(n.split("/")[-2:]): n for n in tree.names if is_image(n)}
         numbers, seen = how.classes or PUBLISHED["affectnet"], Counter[int]()
-        found = [
+        placed = [
             _sample(row, CSV_PARTS.get(file.rsplit("/", 1)[-1], ""), images, numbers, seen)
             for file in files
             for row in _rows(tree.path / file)
         ]
         require_fit(seen, numbers, source.name, is_given=how.classes is not None)
-        samples = [s for s in found if isinstance(s, Sample)]
-        left_out = [s for s in found if isinstance(s, LeftOut)]
+        samples = [s for s in placed if isinstance(s, Sample)]
+        left_out = [s for s in placed if isinstance(s, LeftOut)]
         data = read_images(
             tree,
             samples,

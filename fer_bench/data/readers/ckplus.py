@@ -42,5 +42,5 @@ class CkPlusReader(Reader):
 
     def groups(self, data: SourceData) -> NDArray[np.int64]:
         """The person's number; an image without one is a group of its own (negative)."""
-        found = [FRAME.search(str(i)) for i in data.ids]
-        return np.array([int(m[1]) if m else -1 - i for i, m in enumerate(found)], dtype=np.int64)
+        matches = [FRAME.search(str(i)) for i in data.ids]
+        return np.array([int(m[1]) if m else -1 - i for i, m in enumerate(matches)], dtype=np.int64)

@@ -61,8 +61,8 @@ class KaggleReader(Reader):
 
 
 def _part_in_name(file: str) -> str | None:
-    found = KAGGLE_FILE.search(file)
-    return found[1] if found else None
+    match = KAGGLE_FILE.search(file)
+    return match[1] if match else None
 
 
 class CsvReader(Reader):
@@ -89,7 +89,7 @@ class CsvReader(Reader):
                 f"got {','.join(header)[:80] or 'an empty file'}"
             )
         images: list[NDArray[np.uint8]] = []
-        kept: list[tuple[int, int, str]] = []
+        usable: list[tuple[int, int, str]] = []
         left_out: list[LeftOut] = []
         seen: Counter[int] = Counter()
         for number, row in enumerate(chain([first] if first else [], rows)):
@@ -99,16 +99,16 @@ class CsvReader(Reader):
             except ValueError as error:
                 left_out.append(LeftOut(id=ROW_ID.format(number), reason=str(error)))
                 continue
-            kept.append((number, label, usage))
+            usable.append((number, label, usage))
             images.append(
                 resize_plain(pixels, (how.image_size, how.image_size)) if how.image_size else pixels
             )
         require_fit(seen, numbers, source.name, is_given=how.classes is not None)
-        if not kept:
+        if not usable:
             why = f"; the first, {left_out[0].id}: {left_out[0].reason}" if left_out else ""
             raise FerBenchError(f"no row of {source.name} is an image with a label{why}")
         stacked = np.stack(images)
-        labels = np.array([label for _, label, _ in kept], dtype=np.int64)
+        labels = np.array([label for _, label, _ in usable], dtype=np.int64)
         emotions: tuple[str, ...] = FER2013
         if how.classes is not None:
             emotions = tuple(e for i, e in enumerate(ORDER) if (labels == i).any())
@@ -118,8 +118,8 @@ class CsvReader(Reader):
             source=source.name,
             images=stacked,
             labels=labels,
-            ids=np.array([ROW_ID.format(number) for number, _, _ in kept]),
-            parts=_settled([usage for _, _, usage in kept], source.name),
+            ids=np.array([ROW_ID.format(number) for number, _, _ in usable]),
+            parts=_settled([usage for _, _, usage in usable], source.name),
             hashes=pixel_hashes(stacked),
             emotions=emotions,
             numbering=tuple(sorted(numbers.items())),
@@ -136,9 +136,9 @@ def _columns(header: Sequence[str], first: Sequence[str] = ()) -> list[str]:
     columns = [known.get(column.lower(), column) for column in header]
     if "Usage" not in columns:
         cells = zip(columns, [*first, *[""] * len(columns)], strict=False)
-        for place, (column, cell) in enumerate(cells):
+        for index, (column, cell) in enumerate(cells):
             if column not in known.values() and (column.lower() in USAGE_COLUMNS or _usage(cell)):
-                columns[place] = "Usage"
+                columns[index] = "Usage"
                 break
     return columns
 
@@ -190,10 +190,10 @@ def parse_row(
         expected = f"{min(numbers)}-{max(numbers)}"
         raise ValueError(f"expected an emotion {expected}, got {str(number)[:20]!r}")
     fields = dict(zip(columns, row, strict=True))
-    said = fields.get("Usage", "").strip()
-    usage = _usage(said)
+    part = fields.get("Usage", "").strip()
+    usage = _usage(part)
     if "Usage" in fields and usage is None:
-        raise ValueError(f"expected a usage {', '.join(USAGES)}, got {said[:20]!r}")
+        raise ValueError(f"expected a usage {', '.join(USAGES)}, got {part[:20]!r}")
     return ORDER.index(emotion), parse_pixels(fields["pixels"]), usage or ""
 
 

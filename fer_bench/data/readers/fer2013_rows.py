@@ -130,8 +130,8 @@ def build_row_table(kaggle: SourceData, original: SourceData) -> RowTable:
         for label in range(len(kaggle.emotions)):
             files = np.flatnonzero((kaggle.parts == part) & (kaggle.labels == label))
             lines = np.flatnonzero((original.parts == part) & (original.labels == label))
-            found, lost = _match(kaggle.images[files], keys[files].tolist(), original, lines)
-            rows.update(found)
+            matched, lost = _match(kaggle.images[files], keys[files].tolist(), original, lines)
+            rows.update(matched)
             left_out += lost
     if not rows:
         raise FerBenchError(f"no image of {kaggle.source} stands in {original.source}")

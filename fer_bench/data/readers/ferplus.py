@@ -101,7 +101,7 @@ def targets(counts: NDArray[np.int64], mode: VoteMode) -> NDArray[np.float32]:
     """float32 `(R, 8)` from votes int64 `(R, 10)`: rows sum to 1, or are zero where discarded.
 
     In all modes an emotion with a single vote counts as an outlier, and a face is discarded whose
-    strongest kept vote is "unknown" or "no face".
+    strongest counted vote is "unknown" or "no face".
     majority: all on the emotion with more than half of the votes.
     soft-majority: the same faces and labels, but the targets keep all emotions' shares.
     probability: the strongest emotions up to three quarters of the votes, at most three.
@@ -110,16 +110,20 @@ def targets(counts: NDArray[np.int64], mode: VoteMode) -> NDArray[np.float32]:
     """
     rule = _RULES[mode]
     distinct, which = np.unique(counts, axis=0, return_inverse=True)
-    kept = np.array([_target(row, rule(row)) for row in np.where(distinct > 1, distinct, 0)])
-    result: NDArray[np.float32] = kept.reshape(-1, N_EMOTIONS)[which.reshape(-1)].astype(np.float32)
+    distributions = np.array(
+        [_target(row, rule(row)) for row in np.where(distinct > 1, distinct, 0)]
+    )
+    result: NDArray[np.float32] = distributions.reshape(-1, N_EMOTIONS)[which.reshape(-1)].astype(
+        np.float32
+    )
     return result
 
 
-def _target(votes: NDArray[np.int64], kept: NDArray[np.int64] | None) -> NDArray[np.float64]:
-    """The kept votes as shares; zero where the face is discarded."""
-    if kept is None or kept.argmax() >= N_EMOTIONS:
+def _target(votes: NDArray[np.int64], counted: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    """The counted votes as shares; zero where the face is discarded."""
+    if counted is None or counted.argmax() >= N_EMOTIONS:
         return np.zeros(N_EMOTIONS)
-    shares: NDArray[np.float64] = kept[:N_EMOTIONS] / kept[:N_EMOTIONS].sum()
+    shares: NDArray[np.float64] = counted[:N_EMOTIONS] / counted[:N_EMOTIONS].sum()
     return shares
 
 
@@ -127,9 +131,9 @@ def _majority(votes: NDArray[np.int64]) -> NDArray[np.int64] | None:
     peak = votes.max()
     if peak <= 0.5 * votes.sum():
         return None
-    kept = np.zeros_like(votes)
-    kept[votes.argmax()] = peak
-    return kept
+    counted = np.zeros_like(votes)
+    counted[votes.argmax()] = peak
+    return counted
 
 
 def _soft_majority(votes: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -138,27 +142,27 @@ def _soft_majority(votes: NDArray[np.int64]) -> NDArray[np.int64] | None:
 
 def _probability(votes: NDArray[np.int64]) -> NDArray[np.int64] | None:
     total, left = votes.sum(), votes.copy()
-    kept = np.zeros_like(votes)
+    counted = np.zeros_like(votes)
     integrated = count = 0
     emotions_only = True
     while integrated < 0.75 * total and count < 3 and emotions_only:
         peak = left.max()
         for i in np.flatnonzero(left == peak):
-            kept[i], left[i] = peak, 0
+            counted[i], left[i] = peak, 0
             integrated += peak
             count += 1
             if i >= N_EMOTIONS:  # unknown or no face ends it, and counts only where it leads alone
                 emotions_only = False
-                if kept.sum() > peak:
-                    kept[i] = 0
+                if counted.sum() > peak:
+                    counted[i] = 0
                     count -= 1
                 break
-    return None if kept.sum() <= 0.5 * total or count > 3 else kept
+    return None if counted.sum() <= 0.5 * total or count > 3 else counted
 
 
 def _multi_target(votes: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    kept = np.where(votes >= MULTI_TARGET_SHARE * votes.sum(), votes, 0)
-    return None if kept.sum() <= 0.5 * votes.sum() else kept
+    counted = np.where(votes >= MULTI_TARGET_SHARE * votes.sum(), votes, 0)
+    return None if counted.sum() <= 0.5 * votes.sum() else counted
 
 
 _RULES: dict[VoteMode, Callable[[NDArray[np.int64]], NDArray[np.int64] | None]] = {
@@ -191,9 +195,9 @@ def apply_votes(
     _require_match(data, voted, rows, votes_file)
     _require_agreement(data, voted, rows, votes_file)
     votes = np.zeros((len(rows), N_EMOTIONS), dtype=np.float32)
-    found = rows >= 0
-    votes[found] = targets(voted.counts[rows[found]], mode)
-    votes[found] *= (voted.images[rows[found]] != "")[:, None]
+    matched = rows >= 0
+    votes[matched] = targets(voted.counts[rows[matched]], mode)
+    votes[matched] *= (voted.images[rows[matched]] != "")[:, None]
     labels = np.where(votes.any(1), votes.argmax(1), UNASSIGNED)
     left_out = [
         LeftOut(id=str(data.ids[i]), reason=_why(int(rows[i]), voted, mode))

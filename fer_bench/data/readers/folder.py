@@ -103,20 +103,20 @@ def read_classes(tree: Tree) -> Numbering | None:
     """
     files = [n for n in tree.names if n.rsplit("/", 1)[-1].lower() == NAMES_FILE]
     nearest = min((n.count("/") for n in files), default=0)
-    found: dict[str, Numbering] = {}
+    classes: dict[str, Numbering] = {}
     for name in (n for n in files if n.count("/") == nearest):
         where = f"{name} of {tree.path.name}"
         try:
             text = tree.read(name)[:MAX_NAMES_BYTES].decode("utf-8-sig")
         except (*READ_ERRORS, UnicodeDecodeError) as error:
             raise FerBenchError(f"cannot read {where}: {error}") from error
-        found[name] = parse_classes(text, where)
-        if found[name] != next(iter(found.values())):
+        classes[name] = parse_classes(text, where)
+        if classes[name] != next(iter(classes.values())):
             raise FerBenchError(
-                f"{' and '.join((next(iter(found)), name))} of {tree.path.name} say different "
+                f"{' and '.join((next(iter(classes)), name))} of {tree.path.name} say different "
                 f"things: put one {NAMES_FILE} into {tree.path.name} itself"
             )
-    return next(iter(found.values()), None)
+    return next(iter(classes.values()), None)
 
 
 def class_numbers(tree: Tree, how: Reading, published: str | None) -> Numbering:
@@ -159,9 +159,9 @@ def _place(
     if is_emotion(folder):
         emotion = canonical(folder)
     elif numbers and is_count(folder):
-        said = numbers.get(int(folder), folder)
+        label = numbers.get(int(folder), folder)
         if (known := emotion_of(numbers, int(folder))) is None:
-            return LeftOut(id=name, reason=f"labelled {said!r:.40}, which is no emotion")
+            return LeftOut(id=name, reason=f"labelled {label!r:.40}, which is no emotion")
         emotion = known
     elif not is_image(name):
         return None
@@ -224,14 +224,14 @@ def class_samples(
     placed: list[_Placed] = []
     left_out: list[LeftOut] = []
     for name in names:
-        place = _place(name, numbers, source, part_in_name)
-        if isinstance(place, LeftOut):
-            left_out.append(place)
-        elif place is not None and place.emotion not in emotions:
-            reason = f"class {place.emotion!r} is not of this set"
-            left_out.append(LeftOut(id=place.sample_id, reason=reason))
-        elif place is not None:
-            placed.append(place)
+        sample = _place(name, numbers, source, part_in_name)
+        if isinstance(sample, LeftOut):
+            left_out.append(sample)
+        elif sample is not None and sample.emotion not in emotions:
+            reason = f"class {sample.emotion!r} is not of this set"
+            left_out.append(LeftOut(id=sample.sample_id, reason=reason))
+        elif sample is not None:
+            placed.append(sample)
     placed = _parts_in_names(placed)
     _require_understood(placed, source)
     samples = [
@@ -335,10 +335,10 @@ def present(samples: Sequence[Sample], emotions: tuple[str, ...]) -> tuple[str, 
 
 
 def relabelled(
-    samples: Sequence[Sample], emotions: tuple[str, ...], kept: Collection[str]
+    samples: Sequence[Sample], emotions: tuple[str, ...], used: Collection[str]
 ) -> Iterator[Sample]:
-    """The same samples with labels counted among `kept`, whose emotions they all have."""
-    numbers: Mapping[str, int] = {emotion: number for number, emotion in enumerate(kept)}
+    """The same samples with labels counted among `used`, whose emotions they all have."""
+    numbers: Mapping[str, int] = {emotion: number for number, emotion in enumerate(used)}
     for s in samples:
         label = numbers[emotions[s.label]]
         yield s if label == s.label else replace(s, label=label)
@@ -367,11 +367,11 @@ class FolderReader(Reader):
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = open_tree(source)
         numbers = class_numbers(tree, how, published_by(given_names(tree.names, source)))
-        found, left_out = class_samples(tree.names, source.name, ORDER, numbers)
-        emotions = present(found, ORDER)
+        samples, left_out = class_samples(tree.names, source.name, ORDER, numbers)
+        emotions = present(samples, ORDER)
         return read_images(
             tree,
-            list(relabelled(found, ORDER, emotions)),
+            list(relabelled(samples, ORDER, emotions)),
             name=dataset_name(source.stem if source.is_file() else source.name),
             emotions=emotions,
             how=how,

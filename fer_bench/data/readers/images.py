@@ -119,11 +119,11 @@ class _Work:
             if not self.wanted[position]:
                 continue
             try:
-                found = read(self.files.read(sample.name), sample.box)
+                pixels = read(self.files.read(sample.name), sample.box)
             except DECODE_ERRORS as error:
                 block.lost.append((position, why_not(error)))
             else:
-                yield found
+                yield pixels
 
     def lose(self, block: _Block, lost: list[LeftOut]) -> None:
         """Takes a block's lost samples out."""
@@ -157,14 +157,14 @@ def read_images(
     lost = list(left_out)
     shape = _look(work, lost)
     images, hashes = _decode(work, shape, lost)
-    kept = [sample for sample, wanted in zip(samples, work.wanted, strict=True) if wanted]
+    chosen = [sample for sample, wanted in zip(samples, work.wanted, strict=True) if wanted]
     return SourceData(
         name=name,
         source=files.path.name,
         images=images,
-        labels=np.fromiter((s.label for s in kept), dtype=np.int64, count=len(kept)),
-        ids=_write_ids(kept, how.scratch / "ids.npy"),
-        parts=np.array([s.part for s in kept]),
+        labels=np.fromiter((s.label for s in chosen), dtype=np.int64, count=len(chosen)),
+        ids=_write_ids(chosen, how.scratch / "ids.npy"),
+        parts=np.array([s.part for s in chosen]),
         hashes=hashes,
         emotions=emotions,
         numbering=tuple(sorted((numbering or {}).items())),

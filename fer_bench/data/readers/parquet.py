@@ -54,17 +54,17 @@ class ParquetReader(Reader):
             files = [_Shard(source, n) for n in open_tree(source).names if _is_parquet(n)]
         else:
             files = [_Shard(source.parent, source.name)]
-        said = next((f.class_names for f in files if f.class_names), ())
-        names = how.classes or class_names(source) or dict(enumerate(said)) or None
-        found = samples_of((one for file in files for one in file.labels()), names, source)
+        named = next((f.class_names for f in files if f.class_names), ())
+        names = how.classes or class_names(source) or dict(enumerate(named)) or None
+        samples = samples_of((one for file in files for one in file.labels()), names, source)
         return read_images(
             _Images(source, files),
-            found.samples,
+            samples.samples,
             name=dataset_name(source.stem if source.is_file() else source.name),
-            emotions=found.emotions,
+            emotions=samples.emotions,
             how=how,
-            left_out=found.left_out,
-            numbering=found.numbering,
+            left_out=samples.left_out,
+            numbering=samples.numbering,
         )
 
 
@@ -228,8 +228,8 @@ class _Images:
 def _holds_images(kind: Any) -> bool:
     """Whether a column's type is binary, or a struct with `bytes` that are."""
     if pa.types.is_struct(kind):
-        place = kind.get_field_index("bytes")
-        return place >= 0 and _is_binary(kind.field(place).type)
+        index = kind.get_field_index("bytes")
+        return index >= 0 and _is_binary(kind.field(index).type)
     return _is_binary(kind)
 
 

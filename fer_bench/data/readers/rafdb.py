@@ -64,13 +64,13 @@ def _is_rafdb(names: Sequence[str], source: Path) -> bool:
     """Whether the files have the authors' names, or the folders the data set's."""
     files = [n.rsplit("/", 1)[-1] for n in names if is_image(n)]
     own = sum(bool(OWN_FILE.fullmatch(f)) for f in files) * 2 > len(files)
-    said = published_by(given_names(names, source))
-    return said == "rafdb" or (own and said is None)
+    publisher = published_by(given_names(names, source))
+    return publisher == "rafdb" or (own and publisher is None)
 
 
 def _part_in_name(file: str) -> str | None:
-    found = OWN_FILE.fullmatch(file)
-    return found[1] if found else None
+    match = OWN_FILE.fullmatch(file)
+    return match[1] if match else None
 
 
 def _listed(

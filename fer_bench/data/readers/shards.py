@@ -77,7 +77,7 @@ class Named:
     numbering: dict[int, str]
 
 
-def samples_of(found: Iterable[Labelled | LeftOut], names: Numbering | None, source: Path) -> Named:
+def samples_of(rows: Iterable[Labelled | LeftOut], names: Numbering | None, source: Path) -> Named:
     """Samples with the emotions that occur, in FER2013's order.
 
     Args:
@@ -89,7 +89,7 @@ def samples_of(found: Iterable[Labelled | LeftOut], names: Numbering | None, sou
     samples: list[Sample] = []
     left_out: list[LeftOut] = []
     seen: Counter[int] = Counter()
-    for one in found:
+    for one in rows:
         if isinstance(one, LeftOut):
             left_out.append(one)
             continue
@@ -114,8 +114,8 @@ def samples_of(found: Iterable[Labelled | LeftOut], names: Numbering | None, sou
     _require_understood(samples, source.name)
     samples, left_out = with_parts(samples, left_out, source.name)
     emotions = present(samples, ORDER)
-    for place, sample in enumerate(relabelled(samples, ORDER, emotions)):
-        samples[place] = sample  # in place: there may be millions
+    for index, sample in enumerate(relabelled(samples, ORDER, emotions)):
+        samples[index] = sample  # in place: there may be millions
     numbering = {n: name for n, name in (names or {}).items() if n in seen}
     return Named(samples=samples, left_out=left_out, emotions=emotions, numbering=numbering)
 

@@ -41,15 +41,15 @@ class WebDatasetReader(Reader):
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = _open(source)
         labelled = _labelled(tree, tree.names, in_shards=source.is_dir())
-        found = samples_of(labelled, how.classes or class_names(source), source)
+        samples = samples_of(labelled, how.classes or class_names(source), source)
         return read_images(
             tree,
-            found.samples,
+            samples.samples,
             name=dataset_name(source.stem if source.is_file() else source.name),
-            emotions=found.emotions,
+            emotions=samples.emotions,
             how=how,
-            left_out=found.left_out,
-            numbering=found.numbering,
+            left_out=samples.left_out,
+            numbering=samples.numbering,
         )
 
 

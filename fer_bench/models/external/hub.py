@@ -24,20 +24,20 @@ class ModelFiles:
     version: str = ""
 
 
-def files_of(place: str) -> ModelFiles:
+def files_of(source: str) -> ModelFiles:
     """The files of a repository, downloaded where the cache lacks them, or of a folder.
 
     Raises:
         FerBenchError: no such folder, or a repository that is neither there nor in the cache.
     """
-    folder = Path(place).expanduser()
+    folder = Path(source).expanduser()
     if folder.is_dir():
         return ModelFiles(folder=folder)
-    if place.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(place):
+    if source.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(source):
         raise FerBenchError(
-            f"there is no folder {place!r:.160}: expected one, or a hub id (organisation/name)"
+            f"there is no folder {source!r:.160}: expected one, or a hub id (organisation/name)"
         )
-    with downloading(hub_cache(place), "name a folder that holds it"):
+    with downloading(hub_cache(source), "name a folder that holds it"):
         # The user names the repository, of which only data are taken.
-        found = Path(snapshot_download(place, allow_patterns=list(WANTED)))
-    return ModelFiles(folder=found, version=found.name)
+        cached = Path(snapshot_download(source, allow_patterns=list(WANTED)))
+    return ModelFiles(folder=cached, version=cached.name)

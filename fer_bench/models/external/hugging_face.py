@@ -59,26 +59,26 @@ class ChosenOutputs(nn.Module):
 class HuggingFaceModel:
     """The `models.external.model.ExternalKind` hf."""
 
-    def open(self, place: str, options: Mapping[str, Option]) -> ExternalModel:
+    def open(self, source: str, options: Mapping[str, Option]) -> ExternalModel:
         """See `ExternalKind`."""
-        asked = validate(ExternalOptions, dict(options), f"options of hf:{place}")
+        asked = validate(ExternalOptions, dict(options), f"options of hf:{source}")
         if other := asked.as_words().keys() - {"labels"}:
             raise FerBenchError(
-                f"hf:{place} says itself how it wants its faces: leave {', '.join(sorted(other))} "
+                f"hf:{source} says itself how it wants its faces: leave {', '.join(sorted(other))} "
                 "out (only labels may be said)"
             )
-        files = files_of(place)
-        config = _config(files.folder, place)
-        net = _network(files.folder, config, place)
-        prepared = read_preprocessing(files.folder, f"hf:{place}")
+        files = files_of(source)
+        config = _config(files.folder, source)
+        net = _network(files.folder, config, source)
+        prepared = read_preprocessing(files.folder, f"hf:{source}")
         backbone = TransformersNetwork(config, prepared.crop, net).eval()
         with torch.no_grad():
-            values = require_outputs(backbone, prepared.spec, place)
+            values = require_outputs(backbone, prepared.spec, source)
         names = asked.labels or tuple(config.id2label[n] for n in sorted(config.id2label))
         stated = asked.labels is not None
-        labels, left_out = read_labels(names, values.shape[1], f"hf:{place}", stated=stated)
-        name = portable_name("hf", place)
-        said = "as said" if stated else "by its id2label"
+        labels, left_out = read_labels(names, values.shape[1], f"hf:{source}", stated=stated)
+        name = portable_name("hf", source)
+        labels_from = "as said" if stated else "by its id2label"
         about = ", ".join(f"{n} = {label or 'left out'}" for n, label in enumerate(labels))
 
         def build(emotions: tuple[str, ...], columns: tuple[int, ...]) -> Classifier:
@@ -94,7 +94,7 @@ class HuggingFaceModel:
             name=name,
             labels=labels,
             notes=(
-                f"its outputs {said}: {about}",
+                f"its outputs {labels_from}: {about}",
                 f"its faces by its image processor: {spec.size} px{cropped}, "
                 f"{spec.interpolation.partition('-')[0]}; its outputs are logits",
                 *left_out,
@@ -136,7 +136,7 @@ def _classifier(
     spec: InputSpec,
     version: str,
 ) -> Classifier:
-    place = request.name.partition(":")[2]
+    source = request.name.partition(":")[2]
     return Classifier(
         backbone=backbone,
         head=ChosenOutputs(columns),
@@ -145,30 +145,30 @@ def _classifier(
         request=request,
         provenance=Provenance(
             architecture=f"transformers {type(backbone.net).__name__}",
-            weights=f"{place}@{version}" if version else place,
+            weights=f"{source}@{version}" if version else source,
         ),
     )
 
 
-def _config(folder: Path, place: str) -> Any:
+def _config(folder: Path, source: str) -> Any:
     from transformers import AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except FAILURES as error:
         raise FerBenchError(
-            f"hf:{place} has no configuration that transformers can read: "
+            f"hf:{source} has no configuration that transformers can read: "
             f"{one_line(str(error)):.200}"
         ) from None
     if config.problem_type == "multi_label_classification":
         raise FerBenchError(
-            f"hf:{place} names several labels for one face (problem_type "
+            f"hf:{source} names several labels for one face (problem_type "
             "multi_label_classification): expected a model that names one"
         )
     return config
 
 
-def _network(folder: Path, config: Any, place: str) -> Any:
+def _network(folder: Path, config: Any, source: str) -> Any:
     """Raises FerBenchError for weights that are pickled, damaged or of another network."""
     from transformers import AutoModelForImageClassification
     from transformers.utils import logging
@@ -176,9 +176,9 @@ def _network(folder: Path, config: Any, place: str) -> Any:
     logging.disable_progress_bar()
     if not any(folder.glob("*.safetensors")):
         raise FerBenchError(
-            f"hf:{place} has no model.safetensors, and pickled weights (pytorch_model.bin) are "
+            f"hf:{source} has no model.safetensors, and pickled weights (pytorch_model.bin) are "
             "never opened: whoever trusts them writes it with "
-            f"`AutoModelForImageClassification.from_pretrained({place!r:.80}).save_pretrained"
+            f"`AutoModelForImageClassification.from_pretrained({source!r:.80}).save_pretrained"
             "(FOLDER)` and names hf:FOLDER"
         )
     try:
@@ -193,13 +193,13 @@ def _network(folder: Path, config: Any, place: str) -> Any:
         )
     except FAILURES as error:
         raise FerBenchError(
-            f"hf:{place} cannot be opened as an image classifier: {one_line(str(error)):.240}"
+            f"hf:{source} cannot be opened as an image classifier: {one_line(str(error)):.240}"
         ) from None
     missing = sorted(report["missing_keys"])
     wrong = [*missing, *sorted(map(str, report.get("mismatched_keys", ())))]
     if wrong:
         raise FerBenchError(
-            f"the weights of hf:{place} do not fit: {len(wrong)} tensors are missing or of another "
-            f"shape (first: {wrong[0]:.120}); choose a model that was trained to classify"
+            f"the weights of hf:{source} do not fit: {len(wrong)} tensors are missing or of "
+            f"another shape (first: {wrong[0]:.120}); choose a model that was trained to classify"
         )
     return net

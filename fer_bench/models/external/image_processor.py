@@ -38,7 +38,7 @@ class Preprocessing:
     crop: int | None
 
 
-def read_preprocessing(folder: Path, place: str) -> Preprocessing:
+def read_preprocessing(folder: Path, source: str) -> Preprocessing:
     """The image processor in our terms, compared with itself on a picture.
 
     Raises:
@@ -52,19 +52,19 @@ def read_preprocessing(folder: Path, place: str) -> Preprocessing:
         )
     except FAILURES as error:
         raise FerBenchError(
-            f"{place} does not say how it wants its faces: expected preprocessor_config.json, "
+            f"{source} does not say how it wants its faces: expected preprocessor_config.json, "
             f"as its image processor's save_pretrained writes it ({one_line(str(error)):.120})"
         ) from None
     values = processor.to_dict()
-    found = _in_our_terms(values)
-    if found is None or not _agrees(processor, found):
+    preprocessing = _in_our_terms(values)
+    if preprocessing is None or not _agrees(processor, preprocessing):
         raise FerBenchError(
-            f"the image processor of {place} ({type(processor).__name__}) prepares faces in a "
+            f"the image processor of {source} ({type(processor).__name__}) prepares faces in a "
             "way that FER Bench does not have: expected a square size, bilinear or bicubic, a "
             "crop of the middle, values between black and white, mean and std of 3 channels; "
             "export the model to ONNX and name that file"
         )
-    return found
+    return preprocessing
 
 
 def _in_our_terms(values: Mapping[str, Any]) -> Preprocessing | None:
@@ -116,20 +116,20 @@ def _side(size: Any) -> int | None:
     return sides[0] if isinstance(sides[0], int) and sides[0] == sides[1] else None
 
 
-def _agrees(processor: Any, found: Preprocessing) -> bool:
+def _agrees(processor: Any, preprocessing: Preprocessing) -> bool:
     """Whether our preprocessing gives what the processor gives, of a drawn picture."""
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     try:
         theirs = processor(images=Image.fromarray(picture), return_tensors="pt")["pixel_values"]
     except FAILURES:
         return False
-    ours = _prepared(picture, found.spec)
-    if found.crop is not None:
-        edge = (ours.shape[-1] - found.crop) // 2
-        ours = ours[..., edge : edge + found.crop, edge : edge + found.crop]
+    ours = _prepared(picture, preprocessing.spec)
+    if preprocessing.crop is not None:
+        edge = (ours.shape[-1] - preprocessing.crop) // 2
+        ours = ours[..., edge : edge + preprocessing.crop, edge : edge + preprocessing.crop]
     if theirs.shape != ours.shape:
         return False
-    return bool((theirs - ours).abs().max() * max(found.spec.std) * 255 < LEVELS)
+    return bool((theirs - ours).abs().max() * max(preprocessing.spec.std) * 255 < LEVELS)
 
 
 def _prepared(picture: NDArray[np.uint8], spec: InputSpec) -> Tensor:

@@ -25,7 +25,7 @@ class ExternalModel:
         name: as records call it: its prefix and the file's or repository's name, without a folder.
         labels: the emotion of each output; None for outputs that are left out.
         notes: what was read in it or decided about it, in sentences.
-        options: what was said about it, to say it again.
+        options: what was stated about it, to state it again.
         version: which one it is, where its source tells.
         build: a classifier of these emotions, all of them among `emotions`, from outputs by number.
     """
@@ -51,8 +51,8 @@ class ExternalModel:
 class ExternalKind(Protocol):
     """A prefix of models from elsewhere, such as `onnx:`."""
 
-    def open(self, place: str, options: Mapping[str, Option]) -> ExternalModel:
-        """The model at a place.
+    def open(self, source: str, options: Mapping[str, Option]) -> ExternalModel:
+        """The model of a source.
 
         Raises:
             FerBenchError: it cannot be had or run, or is unclear; says which option makes it clear.
@@ -64,11 +64,11 @@ class ExternalKind(Protocol):
         ...
 
 
-def portable_name(prefix: str, place: str) -> str:
+def portable_name(prefix: str, source: str) -> str:
     """A model's name without a folder of this machine; a repository's keeps its owner."""
-    path = PurePath(place)
-    leads_out = path.is_absolute() or place.startswith("~") or len(path.parts) > 2
-    return f"{prefix}:{path.name if leads_out or '..' in path.parts else place}"
+    path = PurePath(source)
+    leads_out = path.is_absolute() or source.startswith("~") or len(path.parts) > 2
+    return f"{prefix}:{path.name if leads_out or '..' in path.parts else source}"
 
 
 def read_labels(
@@ -78,7 +78,7 @@ def read_labels(
 
     Args:
         names: emotions by name or alias, in output order.
-        stated: whether the user said them, so that an unknown name is a slip; a model's own names
+        stated: whether the user stated them, so that an unknown name is a slip; a model's own names
             that are no emotions are left out.
 
     Raises:

@@ -37,11 +37,11 @@ SUM_TOLERANCE = 1e-3
 class OnnxFile:
     """The `models.external.model.ExternalKind` onnx."""
 
-    def open(self, place: str, options: Mapping[str, Option]) -> ExternalModel:
+    def open(self, source: str, options: Mapping[str, Option]) -> ExternalModel:
         """See `ExternalKind`."""
-        path = Path(place).expanduser()
+        path = Path(source).expanduser()
         asked = options_for(path, options)
-        return open_proto(load_proto(path), path.name, portable_name("onnx", place), asked)
+        return open_proto(load_proto(path), path.name, portable_name("onnx", source), asked)
 
     def rebuild(self, request: ModelRequest) -> Classifier:
         """See `ExternalKind`."""
@@ -65,7 +65,7 @@ def open_proto(
     Args:
         source: what messages call it.
         name: what records call it.
-        notes: what is to be said before the rest.
+        notes: what is to be printed before the rest.
 
     Raises:
         FerBenchError: as `ExternalKind.open`.
@@ -73,16 +73,16 @@ def open_proto(
     strings = read_strings(proto)
     if "fer_bench" in strings:
         return _own_export(proto, source, name, options, strings)
-    found = read_input(input_of(proto, source), options, source)
-    ends = Ends(input=found, output=_output(proto, options, source))
-    values = _try_out(proto, ends, found.spec, source)
-    said = options.labels
-    if said is None:
+    layout = read_input(input_of(proto, source), options, source)
+    ends = Ends(input=layout, output=_output(proto, options, source))
+    values = _try_out(proto, ends, layout.spec, source)
+    stated = options.labels
+    if stated is None:
         raise FerBenchError(
             f"{source} does not say what its {values.shape[1]} outputs are: name the emotions in "
             "their order with --labels, such as angry,disgust,fear,happy,sad,surprise,neutral"
         )
-    labels, left_out = read_labels(said, values.shape[1], source, stated=True)
+    labels, left_out = read_labels(stated, values.shape[1], source, stated=True)
     are_probabilities, decided = _kind_of_outputs(values, options, source)
     ends = replace(ends, are_probabilities=are_probabilities)
     return _model(
@@ -91,19 +91,19 @@ def open_proto(
         name,
         ends,
         labels=labels,
-        spec=found.spec,
+        spec=layout.spec,
         options=options,
-        notes=(*notes, *found.notes, decided, *left_out),
+        notes=(*notes, *layout.notes, decided, *left_out),
     )
 
 
 def _own_export(
     proto: Any, source: str, name: str, options: ExternalOptions, strings: Mapping[str, str]
 ) -> ExternalModel:
-    if said := options.as_words():
+    if options_given := options.as_words():
         raise FerBenchError(
             f"{source} is an export of FER Bench and says itself how it wants its faces: leave "
-            f"{', '.join(said)} out"
+            f"{', '.join(options_given)} out"
         )
     metadata = ExportMetadata.from_strings(strings, source)
     ends = Ends(input=None, output=OUTPUT)

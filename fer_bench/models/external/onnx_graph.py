@@ -153,27 +153,27 @@ def _rename(graph: Any, names: Mapping[str, str]) -> None:
                     _rename(inside, names)
 
 
-def _before(graph: Any, found: Input, inner: str) -> None:
+def _before(graph: Any, layout: Input, inner: str) -> None:
     """Puts `faces` before a network's input: gray repeated, colours turned, axes in its order."""
     from onnx import helper
 
     steps: list[tuple[str, dict[str, Any]]] = []
     nodes, last = [], INPUT
-    if found.channels == 3 and found.spec.channels == 1:
+    if layout.channels == 3 and layout.spec.channels == 1:
         nodes.append(helper.make_node("Concat", [last] * 3, [f"{OURS}repeated"], axis=1))
         last = f"{OURS}repeated"
-    if found.colour == "bgr":
+    if layout.colour == "bgr":
         nodes += [
             _constant(f"{OURS}bgr", [2, 1, 0]),
             helper.make_node("Gather", [last, f"{OURS}bgr"], [f"{OURS}turned"], axis=1),
         ]
         last = f"{OURS}turned"
-    if found.layout == "nhwc":
+    if layout.layout == "nhwc":
         steps.append(("Transpose", {"perm": [0, 2, 3, 1]}))
-    if found.graph.kind == UINT8:
+    if layout.graph.kind == UINT8:
         steps.append(("Round", {}))
-    if found.graph.kind != FLOAT:
-        steps.append(("Cast", {"to": found.graph.kind}))
+    if layout.graph.kind != FLOAT:
+        steps.append(("Cast", {"to": layout.graph.kind}))
     steps = steps or [("Identity", {})]
     for number, (kind, attributes) in enumerate(steps):
         name = inner if number == len(steps) - 1 else f"{OURS}step_{number}"
@@ -182,12 +182,12 @@ def _before(graph: Any, found: Input, inner: str) -> None:
     for node in reversed(nodes):
         graph.node.insert(0, node)
     weights = {tensor.name for tensor in graph.initializer}
-    kept = [value for value in graph.input if value.name in weights]
-    batch = found.graph.shape[0] or "batch"
-    spec = found.spec
+    weight_inputs = [value for value in graph.input if value.name in weights]
+    batch = layout.graph.shape[0] or "batch"
+    spec = layout.spec
     shape = [batch, spec.channels, spec.size, spec.size]
     del graph.input[:]
-    graph.input.extend([helper.make_tensor_value_info(INPUT, FLOAT, shape), *kept])
+    graph.input.extend([helper.make_tensor_value_info(INPUT, FLOAT, shape), *weight_inputs])
 
 
 def _after(graph: Any, ends: Ends, inner: str) -> None:

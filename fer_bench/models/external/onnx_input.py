@@ -1,4 +1,4 @@
-"""The one input of an ONNX classifier: what it says of it, and what has to be said."""
+"""The one input of an ONNX classifier: what it says of it, and what has to be stated."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def read_input(graph: GraphInput, options: ExternalOptions, source: str) -> Inpu
     """How a network wants its faces.
 
     Raises:
-        FerBenchError: no picture of a square face, what is left open and not said, or what is said
-            and cannot be.
+        FerBenchError: no picture of a square face, what is left open and not stated, or what is
+            stated and cannot be.
     """
     _require_picture(graph, source)
     layout, missing = _layout(graph, options, source)

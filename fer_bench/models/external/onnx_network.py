@@ -99,8 +99,8 @@ def run(session: Any, faces: Tensor) -> Tensor:
     one_face = session.get_inputs()[0].shape[0] == 1
     parts = torch.split(faces, 1) if one_face and len(faces) else (faces,)
     try:
-        found = [session.run(None, {INPUT: part.contiguous().numpy()})[0] for part in parts]
+        outputs = [session.run(None, {INPUT: part.contiguous().numpy()})[0] for part in parts]
     except (failures.Fail, failures.InvalidArgument, failures.RuntimeException) as error:
         line = str(error).strip().partition("\n")[0]
         raise RunFailed(f"ONNX Runtime could not run the network: {line}") from error
-    return torch.cat([torch.from_numpy(part) for part in found])
+    return torch.cat([torch.from_numpy(part) for part in outputs])

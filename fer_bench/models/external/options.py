@@ -69,12 +69,12 @@ class ExternalOptions(Config):
 
     def as_words(self) -> dict[str, Option]:
         """Those that are not as by default, as the command line takes them."""
-        found: dict[str, Option] = {}
+        words: dict[str, Option] = {}
         for key, value in self.model_dump(exclude_defaults=True).items():
             if isinstance(value, (tuple, list)):
                 value = ",".join(f"{v:g}" if isinstance(v, float) else v for v in value)
-            found[key] = value
-        return found
+            words[key] = value
+        return words
 
 
 def options_for(path: Path, given: Mapping[str, Option]) -> ExternalOptions:

@@ -32,20 +32,20 @@ def require_outputs(forward: Callable[[Tensor], Tensor], spec: InputSpec, source
     """
     faces = probe_faces(spec)
     try:
-        found = forward(faces)
+        outputs = forward(faces)
     except (RuntimeError, FerBenchError, ValueError) as error:
         raise FerBenchError(
             f"{source} cannot be run on {spec.size} px faces of {spec.channels} channels: "
             f"{one_line(str(error)):.200}; check --input-size, --layout and --colour"
         ) from None
-    if found.ndim != 2 or len(found) != len(faces) or found.shape[1] < 2:
+    if outputs.ndim != 2 or len(outputs) != len(faces) or outputs.shape[1] < 2:
         raise FerBenchError(
-            f"{source} gives values of shape {tuple(found.shape)} for {len(faces)} faces: expected "
-            f"({len(faces)}, emotions), a classifier's"
+            f"{source} gives values of shape {tuple(outputs.shape)} for {len(faces)} faces: "
+            f"expected ({len(faces)}, emotions), a classifier's"
         )
-    if not torch.isfinite(found).all():
+    if not torch.isfinite(outputs).all():
         raise FerBenchError(
             f"{source} gives values that are not finite (NaN or infinite) for plain pictures: its "
             "weights are broken, or it wants other values (--value-range, --mean, --std)"
         )
-    return found.float()
+    return outputs.float()

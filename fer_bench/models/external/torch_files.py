@@ -48,9 +48,9 @@ _OBJECTS = ("custom_obj_", "opaque_obj_")
 class TorchScriptFile:
     """The `models.external.model.ExternalKind` torchscript."""
 
-    def open(self, place: str, options: Mapping[str, Option]) -> ExternalModel:
+    def open(self, source: str, options: Mapping[str, Option]) -> ExternalModel:
         """See `ExternalKind`."""
-        path = Path(place).expanduser()
+        path = Path(source).expanduser()
         names = _names_in(path)
         if any(name.endswith("models/model.json") for name in names):
             raise FerBenchError(f"{path} is an exported program: name it pt2:{path}")
@@ -65,7 +65,7 @@ class TorchScriptFile:
                 program = _open_script(path, map_location="cpu").eval()
         except (RuntimeError, ValueError) as error:
             raise _damaged(path, error) from None
-        name = portable_name("torchscript", place)
+        name = portable_name("torchscript", source)
         return _open(program, path, name, options_for(path, options), dynamo=False)
 
     def rebuild(self, request: ModelRequest) -> Classifier:
@@ -76,15 +76,15 @@ class TorchScriptFile:
 class ExportedProgramFile:
     """The `models.external.model.ExternalKind` pt2."""
 
-    def open(self, place: str, options: Mapping[str, Option]) -> ExternalModel:
+    def open(self, source: str, options: Mapping[str, Option]) -> ExternalModel:
         """See `ExternalKind`."""
-        path = Path(place).expanduser()
+        path = Path(source).expanduser()
         _require_plain(path)
         try:
             program = torch.export.load(path)
         except (RuntimeError, ValueError, LookupError, TypeError, AssertionError) as error:
             raise _damaged(path, error) from None
-        name = portable_name("pt2", place)
+        name = portable_name("pt2", source)
         return _open(program, path, name, options_for(path, options), dynamo=True)
 
     def rebuild(self, request: ModelRequest) -> Classifier:
@@ -173,20 +173,20 @@ def _open(
     """The program as ONNX, which must answer as the program does.
 
     Raises:
-        FerBenchError: what is not said, a program that cannot be converted, or one that differs.
+        FerBenchError: what is not stated, a program that cannot be converted, or one that differs.
     """
     source = path.name
     shape, one_face = _declared(program) if dynamo else ((None,) * 4, False)
     graph = GraphInput(name=INPUT, kind=FLOAT, shape=shape)
-    found = read_input(graph, options, source)
-    side, channels = found.spec.size, found.channels
-    shape = (channels, side, side) if found.layout == "nchw" else (side, side, channels)
+    layout = read_input(graph, options, source)
+    side, channels = layout.spec.size, layout.channels
+    shape = (channels, side, side) if layout.layout == "nchw" else (side, side, channels)
     module: nn.Module = program.module() if dynamo else program
     plain = {"channels": channels, "mean": (0.0,) * channels, "std": (1.0,) * channels}
-    spec = found.spec.model_copy(update=plain)
+    spec = layout.spec.model_copy(update=plain)
 
     def forward(faces: Tensor) -> Tensor:
-        turned = faces if found.layout == "nchw" else faces.permute(0, 2, 3, 1).contiguous()
+        turned = faces if layout.layout == "nchw" else faces.permute(0, 2, 3, 1).contiguous()
         parts = torch.split(turned, 1) if one_face else (turned,)
         with torch.no_grad():
             return torch.cat([_first(module(part)) for part in parts])
@@ -195,7 +195,7 @@ def _open(
     sample = torch.zeros(1 if one_face else 2, *shape)
     proto = _to_onnx(program, sample, source, dynamo=dynamo)
     faces = probe_faces(spec)
-    turned = faces if found.layout == "nchw" else faces.permute(0, 2, 3, 1).contiguous()
+    turned = faces if layout.layout == "nchw" else faces.permute(0, 2, 3, 1).contiguous()
     given = run(session_of(proto.SerializeToString(), source), turned)
     apart = float((given - expected).abs().max())
     if not apart <= TOLERANCE * max(1.0, float(expected.abs().max())):

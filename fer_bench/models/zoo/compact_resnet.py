@@ -92,23 +92,23 @@ def deepened(state: State, net: nn.Module, depth: int) -> State:
     Args:
         state: of the backbone alone or of a whole classifier, whose head is left out.
     """
-    places = {"0": "0"}  # layer of the shallow network: the same layer in the deep one
+    origins = {"0": "0"}  # layer of the shallow network: the same layer in the deep one
     shallow = deep = FIRST_BLOCK
     for _, blocks in STAGES:
-        places |= {str(shallow + number): str(deep + number) for number in range(blocks)}
+        origins |= {str(shallow + number): str(deep + number) for number in range(blocks)}
         shallow, deep = shallow + blocks, deep + blocks * depth
     with torch.device("meta"):
         trained = backbone_state(state, backbone(1, 1)[0].state_dict())
-    if {_layer(key) for key in trained} != places.keys():
+    if {_layer(key) for key in trained} != origins.keys():
         return state
-    kept = set(places.values())
-    grown = {key: value for key, value in net.state_dict().items() if _layer(key) not in kept}
+    copied = set(origins.values())
+    grown = {key: value for key, value in net.state_dict().items() if _layer(key) not in copied}
     for key in grown:
         if key.endswith("second.1.weight"):  # the last batch norm: the block adds nothing yet
             grown[key] = torch.zeros_like(grown[key])
     for key, value in trained.items():
         layer, _, rest = key.partition(".")
-        grown[f"{places[layer]}.{rest}"] = value
+        grown[f"{origins[layer]}.{rest}"] = value
     return grown
 
 

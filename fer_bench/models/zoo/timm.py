@@ -82,8 +82,8 @@ def _start(request: ModelRequest, name: str, size: int | None) -> tuple[Any, str
             return _network(name, published, size, weights), hub_id
     if published is None or not published.has_weights:
         raise FerBenchError(f"timm has no weights for {name}: use --pretraining none")
-    place = hub_cache(published.hf_hub_id) if published.hf_hub_id else str(published.url)
-    with downloading(f"the weights of {place}"):
+    address = hub_cache(published.hf_hub_id) if published.hf_hub_id else str(published.url)
+    with downloading(f"the weights of {address}"):
         net = _network(name, published, size, published.to_dict())
     return net, published.hf_hub_id or published.url
 

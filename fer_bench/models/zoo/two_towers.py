@@ -69,9 +69,9 @@ class ImageTower(nn.Module):
         )
 
 
-def _embeddings(found: Any) -> Tensor:
+def _embeddings(output: Any) -> Tensor:
     """Transformers 4 gives a tensor, 5 an output that holds it."""
-    out: Tensor = found if isinstance(found, Tensor) else found.pooler_output
+    out: Tensor = output if isinstance(output, Tensor) else output.pooler_output
     return out
 
 
@@ -153,9 +153,9 @@ def _open(files: ModelFiles, source: str, *, random: bool) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    places = {"local_files_only": True, "trust_remote_code": False}
+    options = {"local_files_only": True, "trust_remote_code": False}
     try:
-        config = AutoConfig.from_pretrained(files.folder, **places)
+        config = AutoConfig.from_pretrained(files.folder, **options)
         if random:
             return _two_towers(AutoModel.from_config(config), source)
         if not any(files.folder.glob("*.safetensors")):
@@ -169,7 +169,7 @@ def _open(files: ModelFiles, source: str, *, random: bool) -> Any:
             dtype=torch.float32,
             use_safetensors=True,
             output_loading_info=True,
-            **places,
+            **options,
         )
     except FAILURES as error:
         raise FerBenchError(
@@ -218,12 +218,12 @@ def _width(tower: ImageTower, spec: InputSpec, source: str) -> int:
     """
     try:
         with torch.no_grad():
-            found = tower(torch.zeros(1, 3, spec.size, spec.size))
+            output = tower(torch.zeros(1, 3, spec.size, spec.size))
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise FerBenchError(
             f"{source} cannot be run on {spec.size} px faces: {one_line(str(error)):.200}"
         ) from None
-    return int(found.shape[-1])
+    return int(output.shape[-1])
 
 
 def _head(model: Any, files: ModelFiles, source: str, request: ModelRequest) -> CosineHead:

@@ -81,8 +81,8 @@ def about(data: DatasetInfo) -> list[PublishedFigure]:
     """The shipped figures on the test images of some data, the highest first."""
     if len(data.emotions) < WHOLE_SET:
         return []
-    found = [f for f in shipped_figures() if (f.data, f.protocol) == (data.name, data.protocol)]
-    return sorted(found, key=lambda figure: -figure.accuracy)
+    figures = [f for f in shipped_figures() if (f.data, f.protocol) == (data.name, data.protocol)]
+    return sorted(figures, key=lambda figure: -figure.accuracy)
 
 
 def published_table(figures: Sequence[PublishedFigure]) -> pd.DataFrame:

@@ -78,7 +78,7 @@ read_latency, add_report = STORED.read, STORED.add
 
 def list_latencies(*roots: Path) -> list[StoredLatency]:
     """Every measured network in results folders, runs and others, by data set and name."""
-    found = []
+    listed = []
     for path in (path for root in roots for path in sorted(root.glob(f"*/*/{LATENCY}"))):
         dataset, name = path.parent.parent.name, path.parent.name
         if dataset.startswith(".") or name.startswith("."):  # `.work` is the running jobs' scratch
@@ -88,9 +88,9 @@ def list_latencies(*roots: Path) -> list[StoredLatency]:
             reports = STORED.read(path.parent)
         except FerBenchError as error:
             problem = str(error).removeprefix(f"{path} ")
-        found.append(
+        listed.append(
             StoredLatency(
                 dataset=dataset, name=name, folder=path.parent, reports=reports, problem=problem
             )
         )
-    return found
+    return listed

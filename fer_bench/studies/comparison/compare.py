@@ -113,12 +113,12 @@ def _pairs(shared: SharedAnswers, macro_f1: Sequence[float], draws: Resamples) -
         (int((right[a] & ~right[b]).sum()), int((right[b] & ~right[a]).sum())) for a, b in chosen
     ]
     p_values = [mcnemar_exact(*counts) for counts in only]
-    found = []
+    compared = []
     for (a, b), (only_a, only_b), p, p_holm in zip(
         chosen, only, p_values, holm(p_values).tolist(), strict=True
     ):
         same_answer, kappa = agreement(shared.answers[a], shared.answers[b])
-        found.append(
+        compared.append(
             RunPair(
                 a=shared.names[a],
                 b=shared.names[b],
@@ -136,7 +136,7 @@ def _pairs(shared: SharedAnswers, macro_f1: Sequence[float], draws: Resamples) -
                 kappa=kappa,
             )
         )
-    return found
+    return compared
 
 
 def class_scores(

@@ -88,8 +88,8 @@ class ExperimentPair:
         p_welch_holm: corrected for all experiments compared.
         p_mcnemar: the largest Holm-corrected McNemar p-value between a run of `a` and one of `b`.
         apart: with seeds on both sides, the difference is large next to the seeds' spread (Welch)
-            and its interval over the images leaves out 0; otherwise each run of `a` is told from,
-            and better than, each of `b`.
+            and its interval over the images leaves out 0; otherwise each run of `a` is told apart
+            from, and better than, each of `b`.
     """
 
     a: str
@@ -126,11 +126,11 @@ def experiments(
     members: dict[str, list[int]] = {}
     for number, run in enumerate(display_names(shared.runs)):
         members.setdefault(experiment_of(run), []).append(number)
-    found = []
+    groups = []
     for rows in members.values():
         accuracies, f1 = np.take(accuracy, rows), np.take(macro_f1, rows)
         several = len(rows) > 1
-        found.append(
+        groups.append(
             Experiment(
                 name=experiment_of(names[rows[0]]),
                 runs=tuple(names[i] for i in rows),
@@ -140,11 +140,11 @@ def experiments(
                 macro_f1_sd=float(f1.std(ddof=1)) if several else None,
             )
         )
-    return sorted(found, key=lambda one: -one.accuracy)
+    return sorted(groups, key=lambda one: -one.accuracy)
 
 
 def experiment_pairs(
-    found: Sequence[Experiment],
+    groups: Sequence[Experiment],
     names: Sequence[str],
     accuracy: Sequence[float],
     draws: Resamples,
@@ -153,14 +153,14 @@ def experiment_pairs(
     """Every two experiments against each other.
 
     Args:
-        found: as `experiments` gives them.
+        groups: as `experiments` gives them.
         names, accuracy: of each run, `(K,)`.
         draws: of these runs, in their order.
         pairs: of these runs.
     """
     position = {name: number for number, name in enumerate(names)}
-    rows = [[position[run] for run in one.runs] for one in found]
-    contests = list(combinations(range(len(found)), 2))
+    rows = [[position[run] for run in one.runs] for one in groups]
+    contests = list(combinations(range(len(groups)), 2))
     raw = [welch(np.take(accuracy, rows[a]), np.take(accuracy, rows[b])) for a, b in contests]
     known = [p for p in raw if p is not None]
     corrected = iter(holm(known).tolist())
@@ -169,17 +169,17 @@ def experiment_pairs(
         means = [draws.accuracy[:, rows[side]].mean(axis=1) for side in (a, b)]
         low, high = interval95(means[0] - means[1])
         p_welch_holm = None if p_welch is None else next(corrected)
-        between = [p for p in pairs if _stand_between(p, found[a], found[b])]
-        apart = all(p.apart and p.a in found[a].runs for p in between)
+        between = [p for p in pairs if _stand_between(p, groups[a], groups[b])]
+        apart = all(p.apart and p.a in groups[a].runs for p in between)
         if p_welch_holm is not None:
             apart = p_welch_holm < ALPHA and low > 0
         result.append(
             ExperimentPair(
-                a=found[a].name,
-                b=found[b].name,
+                a=groups[a].name,
+                b=groups[b].name,
                 seeds_a=len(rows[a]),
                 seeds_b=len(rows[b]),
-                accuracy_difference=found[a].accuracy - found[b].accuracy,
+                accuracy_difference=groups[a].accuracy - groups[b].accuracy,
                 accuracy_interval=(low, high),
                 p_welch=p_welch,
                 p_welch_holm=p_welch_holm,

@@ -64,12 +64,12 @@ def welch(a: ArrayLike, b: ArrayLike) -> float | None:
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if min(len(first), len(second)) < 2 or (np.ptp(first) == 0 and np.ptp(second) == 0):
         return None
-    found = ttest_ind_from_stats(
+    test = ttest_ind_from_stats(
         first.mean(), first.std(ddof=1), len(first),
         second.mean(), second.std(ddof=1), len(second),
         equal_var=False,
     )  # fmt: skip
-    return float(found.pvalue)
+    return float(test.pvalue)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,16 +82,16 @@ def join(
             "evaluate them on the same data again"
         )
     ids = sorted(shared)
-    found = [scores(table.loc[ids], emotions) for table in tables]
-    labels = found[0][0]
-    for run, (own, _) in zip(runs, found, strict=True):
+    parts = [scores(table.loc[ids], emotions) for table in tables]
+    labels = parts[0][0]
+    for run, (own, _) in zip(runs, parts, strict=True):
         if (own != labels).any():
             raise FerBenchError(
                 f"{runs[0].name} and {run.name} name another true emotion for image "
                 f"{ids[int((own != labels).argmax())]}: evaluate both on the same data again"
             )
-    answers = np.stack([probabilities.argmax(axis=1) for _, probabilities in found])
-    confidence = np.stack([probabilities.max(axis=1) for _, probabilities in found])
+    answers = np.stack([probabilities.argmax(axis=1) for _, probabilities in parts])
+    confidence = np.stack([probabilities.max(axis=1) for _, probabilities in parts])
     order = np.argsort(-(answers == labels).sum(axis=1), kind="stable")
     names = display_names(runs) if names is None else names
     return SharedAnswers(

@@ -88,8 +88,10 @@ def class_table(comparison: Comparison) -> pd.DataFrame:
         the differences are the first run's minus this run's.
     """
     shared = comparison.shared
-    found = [class_scores(shared.labels, answer, len(shared.emotions)) for answer in shared.answers]
-    first_recall, first_f1, _ = found[0]
+    per_run = [
+        class_scores(shared.labels, answer, len(shared.emotions)) for answer in shared.answers
+    ]
+    first_recall, first_f1, _ = per_run[0]
     parts = [
         pd.DataFrame(
             {
@@ -105,7 +107,7 @@ def class_table(comparison: Comparison) -> pd.DataFrame:
             }
         )
         for name, record, (recall, f1, images) in zip(
-            shared.names, shared.records, found, strict=True
+            shared.names, shared.records, per_run, strict=True
         )
     ]
     return pd.concat(parts, ignore_index=True)

@@ -58,44 +58,44 @@ def scope(comparison: Comparison) -> str:
 def remarks(comparison: Comparison) -> list[str]:
     """What to keep in mind when reading the verdict; a sentence each."""
     shared = comparison.shared
-    found = [
+    sentences = [
         f"{name} is not comparable with published numbers: {'; '.join(r.not_comparable_because)}."
         for name, r in zip(shared.names, shared.records, strict=True)
         if r.not_comparable_because
     ]
-    found += _kinship(shared.names, shared.records)
+    sentences += _kinship(shared.names, shared.records)
     if any(r.spec.selection_split == shared.images for r in shared.records):
-        found.append(
+        sentences.append(
             "Checkpoints were chosen on these images, so the accuracies are flattering; test "
             "images are the better judge."
         )
-    found += [
+    sentences += [
         f"{how_many(n, 'image')} of {name} that another run did not answer left out."
         for name, n in zip(shared.names, shared.left_out, strict=True)
         if n
     ]
-    return found
+    return sentences
 
 
 def _kinship(names: Sequence[str], records: Sequence[RunRecord]) -> list[str]:
     """Ensembles next to their own members, students next to their teachers."""
     named = dict(zip((record.name for record in records), names, strict=True))
-    found = []
+    sentences = []
     for name, spec in zip(names, (record.spec for record in records), strict=True):
         if isinstance(spec, EnsembleSpec):
-            found += [
+            sentences += [
                 f"{name} is an ensemble and {named[member]} one of its members: part of its "
                 "answers are the member's own."
                 for member in spec.ensemble
                 if member in named
             ]
         elif isinstance(spec, RunSpec):
-            found += [
+            sentences += [
                 f"{name} was taught by {named[teacher]}: that they answer alike is no surprise."
                 for teacher in spec.teachers
                 if teacher in named
             ]
-    return found
+    return sentences
 
 
 def _verdict(comparison: Comparison, pairs: Sequence[RunPair | ExperimentPair]) -> str:

@@ -1,4 +1,4 @@
-"""Arrays that took long to compute, kept in the cache folder under what they were computed from.
+"""Arrays that took long to compute, cached by what they were computed from.
 
 A cache that cannot be read or written costs time, never a result.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fer_bench.storage import cache_dir, write_atomically
 
-#: Raised whenever something kept is computed in another way, so that old files are not used.
+#: Raised whenever something cached is computed in another way, so that old files are not used.
 SCHEMA = 2
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -54,23 +54,23 @@ def feature_map(
         FerBenchError: a split of fewer than four images, or a cache that cannot be written.
         RunFailed: features that are not finite.
     """
-    found = split_features(model, dataset, split, progress)
-    chosen = spread_sample(np.arange(len(found.rows)), most)
+    features = split_features(model, dataset, split, progress)
+    chosen = spread_sample(np.arange(len(features.rows)), most)
     if len(chosen) < FEWEST_POINTS:
         raise FerBenchError(
             f"expected {FEWEST_POINTS} images or more to map, got {len(chosen)} in the {split} "
             f"split of {dataset.source}: choose a larger one"
         )
-    values = np.asarray(found.values[chosen])
+    values = np.asarray(features.values[chosen])
     facts = [digest_of(values), COMPONENTS, PERPLEXITY, SEED, sklearn.__version__]
 
     def compute() -> Mapping[str, NDArray[np.float32]]:
         progress("placing points", 0, len(values), {})
         return {"places": _placed(values)}
 
-    places = cached_arrays("map", facts, compute)["places"]
-    answers = answer_table(model, dataset, found).iloc[chosen].reset_index(drop=True)
-    return answers.assign(x=places[:, 0], y=places[:, 1])[list(COLUMNS)]
+    points = cached_arrays("map", facts, compute)["places"]
+    answers = answer_table(model, dataset, features).iloc[chosen].reset_index(drop=True)
+    return answers.assign(x=points[:, 0], y=points[:, 1])[list(COLUMNS)]
 
 
 def _placed(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ The map is that of a late layer, which knows most, sharpened by an earlier one's
 where: the square root of their product, so that both have to agree. Each is HiResCAM's (Draelos and
 Carin 2020, arXiv 2011.08891): Grad-CAM (Selvaraju et al. 2016, arXiv 1610.02391) that keeps the
 gradient of every place instead of its mean over the image. Where the map is averaged before a
-linear head the two are equal; where places are told apart, as by keras_cnn's flattened map or a
+linear head the two are equal; where positions differ, as by keras_cnn's flattened map or a
 transformer's attention, Grad-CAM also lights up places that the answer does not depend on.
 
 An ensemble's map is the mean of its networks' own, weighted by what each adds to the answer: where
@@ -86,9 +86,9 @@ def _explained(
         return np.asarray(heat / max(np.max(heat), 1e-7), np.float32)
     height, width = crop.shape[:2]
     heats = []
-    for found in _find_maps(model, x, name):
-        heat = _hirescam(model, found.layer, x, emotion)
-        resized = cv2.resize(_inset(heat, found.margin), (width, height))
+    for layer_map in _find_maps(model, x, name):
+        heat = _hirescam(model, layer_map.layer, x, emotion)
+        resized = cv2.resize(_inset(heat, layer_map.margin), (width, height))
         heats.append(np.asarray(np.clip(resized, 0, 1), np.float32))
     return _sharpened(*heats)
 
@@ -134,13 +134,13 @@ def _sharpened(
 
 def _members(model: Classifier) -> list[Classifier]:
     """An ensemble's networks in order; none of a network that answers alone."""
-    found: list[Classifier] = []
+    members: list[Classifier] = []
     inner: set[int] = set()
     for module in model.backbone.modules():  # outer ones come before what is in them
         if isinstance(module, Classifier) and id(module) not in inner:
-            found.append(module)
+            members.append(module)
             inner.update(map(id, module.modules()))
-    return found
+    return members
 
 
 def _shares(model: Classifier, x: Tensor, emotion: int) -> list[float]:
@@ -247,7 +247,7 @@ def _find_maps(model: Classifier, x: Tensor, name: str) -> list[_Map]:
             "gradients; choose another model"
         )
     firsts = {id(norm) for block in model.modules() for norm in _norms(block)[:1]}
-    found: list[_Map] = []
+    maps: list[_Map] = []
     margin, seen = 0.0, set()
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
@@ -260,7 +260,7 @@ def _find_maps(model: Classifier, x: Tensor, name: str) -> list[_Map]:
                 seen.add((before, after))
                 margin += (before - after) / 2 * (1 - 2 * margin) / before
         if side := _side(module, output):
-            found.append(_Map(layer=module, side=side, margin=margin))
+            maps.append(_Map(layer=module, side=side, margin=margin))
 
     handles = [
         module.register_forward_hook(note)
@@ -271,13 +271,13 @@ def _find_maps(model: Classifier, x: Tensor, name: str) -> list[_Map]:
         model(x)
     for handle in handles:
         handle.remove()
-    if not found:
+    if not maps:
         raise FerBenchError(
             f"cannot show where {name} looked: expected a network with a convolution or "
             "transformer blocks that keep a map of the image, found neither; choose another model"
         )
-    backwards = found[::-1]
-    late = next((m for m in backwards if m.side >= FINE_ENOUGH), found[-1])
+    backwards = maps[::-1]
+    late = next((m for m in backwards if m.side >= FINE_ENOUGH), maps[-1])
     sharpest = max(backwards, key=lambda m: m.side)
     early = next((m for m in backwards if m.side >= SHARP), sharpest)
     return [late, early] if early.side > late.side else [late]

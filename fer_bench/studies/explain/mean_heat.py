@@ -52,8 +52,8 @@ class MeanHeat:
 
 def spread_sample(rows: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """At most `n` of the rows, evenly spread and in their order; the same ones each time."""
-    places = np.linspace(0, len(rows) - 1, min(n, len(rows)))
-    return rows[np.rint(places).astype(np.int64)]
+    positions = np.linspace(0, len(rows) - 1, min(n, len(rows)))
+    return rows[np.rint(positions).astype(np.int64)]
 
 
 def mean_heats(
@@ -80,7 +80,7 @@ def mean_heats(
     chosen = _chosen(classifier, dataset, split, n_images)
     weights = backbone_hash(classifier.model)
     spec = classifier.model.input_spec.model_dump()
-    total, found = sum(map(len, chosen.values())), []
+    total, means = sum(map(len, chosen.values())), []
     done = 0
     for emotion, rows in chosen.items():
         faces = np.asarray(dataset.images[rows])
@@ -98,8 +98,8 @@ def mean_heats(
         heat = cached_arrays("heat", facts, compute)["heat"]
         done += len(rows)
         face = np.rint(faces.mean(0)).astype(np.uint8)
-        found.append(MeanHeat(emotion=emotion, n=len(rows), face=face, heat=heat))
-    return found
+        means.append(MeanHeat(emotion=emotion, n=len(rows), face=face, heat=heat))
+    return means
 
 
 def _chosen(
@@ -110,11 +110,11 @@ def _chosen(
     labels = dataset.labels[rows]
     known = [e for e in classifier.emotions if e in dataset.emotions]
     present = {e: rows[labels == dataset.emotions.index(e)] for e in known}
-    present = {e: found for e, found in present.items() if len(found)}
+    present = {e: rows_of for e, rows_of in present.items() if len(rows_of)}
     if not present:
         raise FerBenchError(
             f"the {split} split of {dataset.source} has no image of the emotions that "
             f"{classifier.name} knows ({', '.join(classifier.emotions)}): choose other data"
         )
     each = max(n_images // len(present), 1)
-    return {emotion: spread_sample(found, each) for emotion, found in present.items()}
+    return {emotion: spread_sample(rows_of, each) for emotion, rows_of in present.items()}

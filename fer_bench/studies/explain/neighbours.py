@@ -29,9 +29,9 @@ class TrainingFaces:
         Raises:
             FerBenchError, RunFailed: as `split_features`.
         """
-        found = split_features(model, dataset, "train", progress)
-        self._model, self._dataset, self._rows = model, dataset, found.rows
-        self._search = NearestNeighbors(metric="cosine", algorithm="brute").fit(found.values)
+        features = split_features(model, dataset, "train", progress)
+        self._model, self._dataset, self._rows = model, dataset, features.rows
+        self._search = NearestNeighbors(metric="cosine", algorithm="brute").fit(features.values)
 
     def nearest(self, crop: NDArray[np.uint8], k: int = 12) -> pd.DataFrame:
         """The training images nearest to a face, nearest first; all where there are fewer than `k`.
@@ -45,10 +45,10 @@ class TrainingFaces:
         """
         with torch.inference_mode():
             feature = self._model.features(to_input(crop[None], self._model.input_spec))
-        distances, places = self._search.kneighbors(
+        distances, positions = self._search.kneighbors(
             feature.float().flatten(1).numpy(), n_neighbors=min(k, len(self._rows))
         )
-        rows = self._rows[places[0]]
+        rows = self._rows[positions[0]]
         data = self._dataset
         return pd.DataFrame(
             {

@@ -65,13 +65,13 @@ def with_votes(table: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
         favourite.
     """
     voted = table[table["id"].isin(votes.index)]
-    found = votes.loc[voted["id"]]
-    favourite = found["favourite"].to_numpy()
+    counts = votes.loc[voted["id"]]
+    favourite = counts["favourite"].to_numpy()
     label, answer = (favourite == voted[c].to_numpy() for c in ("label", "answer"))
     return voted.assign(
         favourite=favourite,
-        agreement=found["agreement"].to_numpy(),
-        voters=found["voters"].to_numpy(),
+        agreement=counts["agreement"].to_numpy(),
+        voters=counts["voters"].to_numpy(),
         votes_for_label=_votes_for(votes, voted["id"], voted["label"]),
         votes_for_answer=_votes_for(votes, voted["id"], voted["answer"]),
         sides_with=np.select([label, answer], SIDES[:2], SIDES[2]),

@@ -56,7 +56,7 @@ def _majority_of_others(counts: NDArray[np.int64]) -> NDArray[np.int64]:
         int64 `(N, K)`: a choice's number; -1 where nobody chose so, or where the others have no
         majority for an emotion.
     """
-    found = np.full(counts.shape, -1, dtype=np.int64)
+    majority = np.full(counts.shape, -1, dtype=np.int64)
     others = counts.sum(axis=1) - 1
     for choice in range(counts.shape[1]):
         rest = counts.copy()
@@ -64,8 +64,8 @@ def _majority_of_others(counts: NDArray[np.int64]) -> NDArray[np.int64]:
         favourite = rest.argmax(axis=1)
         is_majority = 2 * rest.max(axis=1) > others
         known = (counts[:, choice] > 0) & is_majority & (favourite < len(FERPLUS))
-        found[known, choice] = favourite[known]
-    return found
+        majority[known, choice] = favourite[known]
+    return majority
 
 
 def _mean(values: NDArray[np.float64]) -> Share:

@@ -59,7 +59,7 @@ def leakage(predictions: pd.DataFrame, emotions: Sequence[str]) -> Leakage | Non
     return Leakage(whole=whole, clean=pure, leaked=leaked)
 
 
-def leakage_table(found: Mapping[str, Leakage]) -> pd.DataFrame:
+def leakage_table(leaks: Mapping[str, Leakage]) -> pd.DataFrame:
     """One row per run, the most accurate on clean images first.
 
     Returns:
@@ -67,7 +67,7 @@ def leakage_table(found: Mapping[str, Leakage]) -> pd.DataFrame:
         images; `worth, worth_low, worth_high`. Rates in [0, 1], NaN of nothing.
     """
     rows = []
-    for run, leak in found.items():
+    for run, leak in leaks.items():
         row: dict[str, object] = {"run": run}
         for name, rate in zip(SETS, (leak.whole, leak.clean, leak.leaked), strict=True):
             low, high = rate.ci95

@@ -21,7 +21,7 @@ NO_FRAMES = "no whole frame measured on this machine"
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a run must keep within.
+    """The limits that a run must meet.
 
     Attributes:
         milliseconds: most at the median, above 0: of one face through the network (batch 1), or
@@ -71,7 +71,7 @@ class Speed:
 
 @dataclass(frozen=True, kw_only=True)
 class Miss:
-    """A limit that a run does not keep.
+    """A limit that a run misses.
 
     Attributes:
         limit: in words that are alike for all runs: `recall of fear under 50 %`.
@@ -133,7 +133,7 @@ def candidates_by_benchmark(
     Returns:
         by `results.leaderboard.rankings.ranking_names`, the one with most such runs first.
     """
-    found: dict[str, list[Candidate]] = {}
+    grouped: dict[str, list[Candidate]] = {}
     done = [run for run in runs if run.record and run.record.status == "done"]
     records = {run.id: run.require_record() for run in done}
     titles = run_titles(records)
@@ -142,13 +142,15 @@ def candidates_by_benchmark(
         candidate = Candidate(
             name=name, title=titles[name], record=record, report=reports.get(name)
         )
-        found.setdefault(ranking, []).append(candidate)
+        grouped.setdefault(ranking, []).append(candidate)
     usable = {
         name: sum(bool(one.report and one.record.comparable) for one in candidates)
-        for name, candidates in found.items()
+        for name, candidates in grouped.items()
     }
     return {
-        name: found[name] for name in sorted(found, key=lambda n: (-usable[n], n)) if usable[name]
+        name: grouped[name]
+        for name in sorted(grouped, key=lambda n: (-usable[n], n))
+        if usable[name]
     }
 
 
@@ -236,12 +238,12 @@ def _too_slow(speed: Speed, budget: Budget) -> Iterator[Miss]:
     if budget.whole_frame:
         least, has = three_digits(1000 / budget.milliseconds), three_digits(speed.per_second)
         limit = f"fewer than {least} frames per second"
-        found = f"it reaches {has} frames per second instead of {least}"
+        reason = f"it reaches {has} frames per second instead of {least}"
     else:
         most, takes = three_digits(budget.milliseconds), three_digits(speed.milliseconds)
         limit = f"slower than {most} ms per face"
-        found = f"it takes {takes} ms per face instead of {most}"
-    yield Miss(limit=limit, found=found, shortfall=speed.milliseconds / budget.milliseconds - 1)
+        reason = f"it takes {takes} ms per face instead of {most}"
+    yield Miss(limit=limit, found=reason, shortfall=speed.milliseconds / budget.milliseconds - 1)
 
 
 def _too_weak(metrics: Metrics, least: Mapping[str, float]) -> Iterator[Miss]:
@@ -270,7 +272,7 @@ def _sentence(options: Sequence[Option], budget: Budget) -> str:
         faults = f"{', '.join(others)} and {last}" if others else last
         return f"No run fits; {first.title} comes closest: {faults}."
     n = sum(not option.misses for option in options)
-    place = "the only run that fits" if n == 1 else f"the most accurate of the {n} runs that fit"
+    standing = "the only run that fits" if n == 1 else f"the most accurate of the {n} runs that fit"
     speed, (emotion, recall) = first.speed, first.weakest
     pace = (
         f"reaches {three_digits(speed.per_second)} frames per second"
@@ -283,7 +285,7 @@ def _sentence(options: Sequence[Option], budget: Budget) -> str:
     )  # fmt: skip
     threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
     return (
-        f"{first.title} is {place}, with {_percent(first.metrics.accuracy)} on the test images: "
+        f"{first.title} is {standing}, with {_percent(first.metrics.accuracy)} on the test images: "
         f"{speed.backend} {pace} with {threads} on {speed.machine}{same}, "
         f"and its weakest emotion is {emotion} with a recall of {_percent(recall)}."
     )

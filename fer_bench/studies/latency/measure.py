@@ -153,8 +153,8 @@ class _Meter:
             try:
                 backend = self._opened(name, threads)
                 if name not in self._agreements:
-                    found = one_by_one(backend.forward, self._input)
-                    self._agreements[name] = compare(found, self._expected, self.faces.source)
+                    logits = one_by_one(backend.forward, self._input)
+                    self._agreements[name] = compare(logits, self._expected, self.faces.source)
                 backends[name] = backend
             except FAILURES as error:
                 failed[name] = first_line(error)
@@ -218,7 +218,7 @@ class _Meter:
         if self.plan.memory:
             try:
                 memory = peak_memory(
-                    self.network.place,
+                    self.network.source,
                     name,
                     threads=threads,
                     batch=size,

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from fer_bench.backends.registry import open_backend
 from fer_bench.errors import RunFailed
-from fer_bench.studies.latency.network import Place, open_place
+from fer_bench.studies.latency.network import NetworkSource, open_network
 
 #: Calls after the one that opens the back end: what a call leaves behind shows at the next.
 CALLS = 3
 
 
 def peak_memory(
-    place: Place,
+    source: NetworkSource,
     backend: str,
     *,
     threads: int,
@@ -43,7 +43,7 @@ def peak_memory(
     # Not forked: the copy of this process would count what this one holds.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(_run, place, backend, threads, batch, calibration).result()
+            return pool.submit(_run, source, backend, threads, batch, calibration).result()
         except BrokenProcessPool:
             raise RunFailed(
                 f"the process that ran {backend} for its memory was killed; there may be too "
@@ -52,10 +52,14 @@ def peak_memory(
 
 
 def _run(
-    place: Place, backend: str, threads: int, batch: int, calibration: NDArray[np.uint8] | None
+    source: NetworkSource,
+    backend: str,
+    threads: int,
+    batch: int,
+    calibration: NDArray[np.uint8] | None,
 ) -> float:
     torch.set_num_threads(threads)
-    model = open_place(place)
+    model = open_network(source)
     spec = model.input_spec
     opened = open_backend(backend, model, threads=threads, calibration=calibration)
     faces = torch.zeros(batch, spec.channels, spec.size, spec.size)
@@ -69,9 +73,9 @@ def own_peak() -> float:
     # getrusage's figure begins with that of the process which started this one: Linux tells better.
     status = Path("/proc/self/status")
     text = status.read_text(encoding="utf-8") if status.exists() else ""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
-    if found:
-        return int(found[1]) / 2**10
+    match = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
+    if match:
+        return int(match[1]) / 2**10
     import psutil
 
     if peak_wset := getattr(psutil.Process().memory_info(), "peak_wset", None):  # Windows

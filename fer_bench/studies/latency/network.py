@@ -26,7 +26,7 @@ Weights = Literal["trained", "random"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class NetworkSource:
     """Where a network comes from, small enough to be sent to another process.
 
     Attributes:
@@ -55,7 +55,7 @@ class Network:
     size_mib: float
     flops: int | None
     folder: Path
-    place: Place
+    source: NetworkSource
     record: RunRecord | None = None
 
 
@@ -92,7 +92,7 @@ def find_network(
             size_mib=_size_in_memory(model),
             flops=count_flops(model),
             folder=folder,
-            place=Place(request=request),
+            source=NetworkSource(request=request),
         )
     if is_external(name):
         raise FerBenchError(
@@ -117,21 +117,21 @@ def find_network(
         size_mib=size,
         flops=count_flops(model),
         folder=run.folder,
-        place=Place(run=run.folder),
+        source=NetworkSource(run=run.folder),
         record=record,
     )
 
 
-def open_place(place: Place) -> Classifier:
-    """The network that lies there, once more.
+def open_network(source: NetworkSource) -> Classifier:
+    """The network of this source, once more.
 
     Raises:
         FerBenchError: it is no longer there.
     """
-    if place.request is not None:
-        return _seeded(place.request)
-    assert place.run is not None  # nosec B101  # a place has either
-    return _run_network(read_run(place.run))[0]
+    if source.request is not None:
+        return _seeded(source.request)
+    assert source.run is not None  # nosec B101  # a source has either
+    return _run_network(read_run(source.run))[0]
 
 
 def _find_run(store: ResultsStore, name: str) -> StoredRun:

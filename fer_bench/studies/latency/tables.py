@@ -230,8 +230,8 @@ def remarks(table: pd.DataFrame, column: Literal["note", "error"]) -> pd.DataFra
     Args:
         table: as `measurement_table` gives it.
     """
-    said = table[table[column] != ""].rename(columns={column: "remark"})
-    networks = said.groupby(["backend", "remark"], sort=False)["network"]
+    remarked = table[table[column] != ""].rename(columns={column: "remark"})
+    networks = remarked.groupby(["backend", "remark"], sort=False)["network"]
     return networks.agg(lambda names: "; ".join(dict.fromkeys(names))).reset_index(name="networks")
 
 
@@ -281,8 +281,8 @@ def fp32_milliseconds(measured: Iterable[MeasuredNetwork], machine: str) -> dict
     A record's accuracy is that of fp32, so it stands next to these times; the back end that `auto`
     takes may round, and then names a few faces otherwise. Threads as `LatencyReport.fastest`.
     """
-    found = {}
+    times = {}
     for one in measured:
         if one.report.machine == machine and (fastest := one.report.fastest_fp32()):
-            found[one.name] = fastest.median
-    return found
+            times[one.name] = fastest.median
+    return times

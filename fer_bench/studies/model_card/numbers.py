@@ -71,14 +71,14 @@ def calibrated_ece(record: RunRecord, predictions: pd.DataFrame | None) -> dict[
         return {}
     if predictions is None:
         return record.calibrated_ece
-    found = {}
+    errors = {}
     for key in ("test", "test_clean", "val"):
         rows = of_set(predictions, key)
         if len(rows):
             labels, probabilities = scores(rows, record.dataset.emotions)
             scaled = with_temperature(probabilities, record.temperature)
-            found[key] = expected_calibration_error(labels, scaled)
-    return found
+            errors[key] = expected_calibration_error(labels, scaled)
+    return errors
 
 
 def weakest(per_class: Mapping[str, ClassMetrics]) -> list[str]:

@@ -89,9 +89,9 @@ def corrupt(images: Image, name: str, severity: int, seed: int = 0) -> Image:
     if severity == 0:
         return corrupted
     level = corruption.levels[severity - 1]
-    for place, key in enumerate(pixel_hashes(corrupted)):
+    for index, key in enumerate(pixel_hashes(corrupted)):
         rng = np.random.default_rng([seed, crc32(name.encode()), int(key)])
-        corrupted[place] = corruption.apply(corrupted[place], level, rng)
+        corrupted[index] = corruption.apply(corrupted[index], level, rng)
     return corrupted
 
 

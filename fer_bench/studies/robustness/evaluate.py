@@ -53,15 +53,15 @@ def labelled_images(
         FerBenchError: an empty split, or one without any class that the model knows.
     """
     indices = dataset.spread(split, emotions, limit).indices(split)
-    kept, labels = align(dataset.labels[indices], dataset.emotions, emotions)
-    require_known(kept, split, dataset.source, emotions)
-    return Labelled(indices=indices[kept], labels=labels, n_left_out=int((~kept).sum()))
+    known, labels = align(dataset.labels[indices], dataset.emotions, emotions)
+    require_known(known, split, dataset.source, emotions)
+    return Labelled(indices=indices[known], labels=labels, n_left_out=int((~known).sum()))
 
 
 def describe_test(
     dataset: FaceDataset, split: Split, limit: int | None, n: int, n_left_out: int
 ) -> TestedOn:
-    """The images as a report keeps them; the fingerprint is that of the whole data."""
+    """The images as in a report; the fingerprint is that of the whole data."""
     return TestedOn(
         name=dataset.name,
         source=dataset.source,

@@ -78,11 +78,11 @@ def collect(runs: Iterable[StoredRun]) -> Found:
         finished = run.record.finished_at
         fresh = [report for report in reports if report.run_finished_at == finished]
         usable = [result for result in results if result.run_finished_at == finished]
-        for command, kept, all_of_them in (
+        for command, count, all_of_them in (
             ("robustness", len(fresh), len(reports)),
             ("transfer", len(usable), len(results)),
         ):
-            if kept < all_of_them:
+            if count < all_of_them:
                 problems.append(
                     f"{name} was trained again since its {command} was measured: measure it again "
                     f"with `python -m fer_bench {command} {name}`"

@@ -43,8 +43,10 @@ def measure_transfer(
         RunFailed: the model's logits are not finite.
     """
     used = dataset.spread(split, model.emotions, limit)
-    found = evaluate(model, used, splits=(split,), tta="none", device=device, progress=progress)
-    metrics = found.metrics[split]
+    evaluation = evaluate(
+        model, used, splits=(split,), tta="none", device=device, progress=progress
+    )
+    metrics = evaluation.metrics[split]
     return TransferResult(
         measured_at=datetime.now(UTC),
         run_finished_at=run_finished_at,

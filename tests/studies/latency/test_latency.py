@@ -24,7 +24,7 @@ from fer_bench.studies.latency.faces import FRAME, drawn_faces, drawn_frame
 from fer_bench.studies.latency.machine import best_rate, gemm_gflops, governor
 from fer_bench.studies.latency.measure import largest_batch, measure_latency
 from fer_bench.studies.latency.memory import peak_memory
-from fer_bench.studies.latency.network import Network, Place, find_network
+from fer_bench.studies.latency.network import Network, NetworkSource, find_network
 from fer_bench.studies.latency.plan import SLOW_TO_OPEN, Plan, plan_backends
 from fer_bench.studies.latency.stages import percentiles
 
@@ -281,4 +281,4 @@ def test_the_governor_where_the_system_tells(tmp_path: Path) -> None:
 
 def test_what_goes_wrong_in_the_process_for_the_memory_comes_back(tmp_path: Path) -> None:
     with pytest.raises(FerBenchError, match=r"record.json cannot be read"):
-        peak_memory(Place(run=tmp_path / "gone"), "torch-fp32", threads=1, batch=1)
+        peak_memory(NetworkSource(run=tmp_path / "gone"), "torch-fp32", threads=1, batch=1)

@@ -150,17 +150,17 @@ def evaluate(
             device=choose_device(device),
             progress=progress,
         )
-    found = report.metrics
+    metrics = report.metrics
     clean = report.clean.accuracy if report.clean else None
     if as_json:
         about_run = {"run": report.run, "split": report.split, "limit": limit}
-        document = about_run | found.model_dump(mode="json")
+        document = about_run | metrics.model_dump(mode="json")
         document |= {"accuracy_clean": clean, "emotions": report.emotions, "tta": report.tta}
         document["n_seen"] = report.n_seen
         print_json(document)
         return
-    counted = images_measured(found.n, report.limit)
-    _print(f"{report.run} on {report.split}: {counted}", found, clean)
+    counted = images_measured(metrics.n, report.limit)
+    _print(f"{report.run} on {report.split}: {counted}", metrics, clean)
     if report.n_seen:
         err.print(
             f"warning: {report.n_seen:,} of these test images were trained on, or chosen by, in "
@@ -210,9 +210,9 @@ def _evaluate_external(
     say_next("results --sort accuracy", store)
 
 
-def _print(title: str, found: Metrics, clean: float | None) -> None:
-    print_scores(f"{title}, {found.n_left_out:,} left out", found, clean)
-    for emotion, metrics in found.per_class.items():
+def _print(title: str, measured: Metrics, clean: float | None) -> None:
+    print_scores(f"{title}, {measured.n_left_out:,} left out", measured, clean)
+    for emotion, metrics in measured.per_class.items():
         out.print(
             f"  {emotion:<9} precision {percent(metrics.precision):>7}  recall "
             f"{percent(metrics.recall):>7}  F1 {percent(metrics.f1):>7}  n {metrics.support:,}"

@@ -40,8 +40,8 @@ def compare(
     from fer_bench.studies.comparison import verdicts
     from fer_bench.studies.comparison.compare import compare as compare_runs
 
-    found = [store.find(name) for name in runs]
-    comparison = compare_runs(found, [store.predictions(run) for run in found], _images(split))
+    stored = [store.find(name) for name in runs]
+    comparison = compare_runs(stored, [store.predictions(run) for run in stored], _images(split))
     if csv is not None:
         _save(comparison, csv)
     if as_json:

@@ -71,7 +71,7 @@ def explain(
         points = feature_map(classifier.model, dataset, split=part, progress=progress)
     files = _write(folder, heats, points)
     if as_json:
-        found = [
+        explained = [
             {"emotion": one.emotion, "images": one.n, "peak": one.peak, "file": str(file)}
             for one, file in zip(heats, files, strict=True)
         ]
@@ -81,7 +81,7 @@ def explain(
                 "run": stored.name,
                 "split": part,
                 "method": method,
-                "heat_maps": found,
+                "heat_maps": explained,
                 "features": features,
             }
         )

@@ -52,7 +52,7 @@ def human_line(
         lines = read_human_lines(store.roots, "fer2013")
         if not lines:
             raise FerBenchError(
-                f"{store.place} holds no human line: measure one with `human-line --data DATA "
+                f"{store.location} holds no human line: measure one with `human-line --data DATA "
                 "--save`"
             )
     else:

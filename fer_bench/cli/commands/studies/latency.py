@@ -102,8 +102,8 @@ def latency(
         report = measure_latency(network, plan, faces, progress)
     add_report(network.folder, report)
     if as_json:
-        place = {"name": network.name, "file": str(network.folder / LATENCY)}
-        print_json(place | report.model_dump(mode="json"))
+        document = {"name": network.name, "file": str(network.folder / LATENCY)}
+        print_json(document | report.model_dump(mode="json"))
         return
     _print(network.name, report)
     err.print(f"in {network.folder / LATENCY}", markup=False)

@@ -62,11 +62,11 @@ def robustness(
     from fer_bench.benchmark.generalization import robustness_of_run
     from fer_bench.results.reports.robustness import ROBUSTNESS
 
-    found = store.find(run)
+    stored = store.find(run)
     names = [word.strip() for word in corruptions.split(",") if word.strip()]
     with progress_bars() as progress:
         report = robustness_of_run(
-            found,
+            stored,
             open_source(data_source(data), votes_file, rows_file, classes),
             corruptions=names or None,
             split=as_split(split),
@@ -75,13 +75,13 @@ def robustness(
             device=choose_device(device),
             progress=progress,
         )
-    place = found.folder / ROBUSTNESS
+    path = stored.folder / ROBUSTNESS
     if as_json:
-        document = {"run": found.name, "file": str(place), "relative_drop": report.relative_drop}
+        document = {"run": stored.name, "file": str(path), "relative_drop": report.relative_drop}
         print_json(document | report.model_dump(mode="json"))
         return
-    _print_report(found.name, report)
-    err.print(f"in {place}", markup=False)
+    _print_report(stored.name, report)
+    err.print(f"in {path}", markup=False)
     say_next(f"transfer {shlex.quote(run)} --data YOUR_DATA", store)
 
 
@@ -133,25 +133,25 @@ def transfer(
     from fer_bench.benchmark.generalization import transfer_of_run
     from fer_bench.results.reports.transfer import TRANSFER
 
-    found = store.find(run)
+    stored = store.find(run)
     given = [data_source(one) for one in data] if data else [data_source(None)]
     with progress_bars() as progress:
         measured = transfer_of_run(
-            found,
+            stored,
             [open_source(one, votes_file, rows_file, classes) for one in given],
             split=as_split(split),
             limit=limit,
             device=choose_device(device),
             progress=progress,
         )
-    place = found.folder / TRANSFER
+    path = stored.folder / TRANSFER
     if as_json:
-        document = {"run": found.name, "file": str(place)}
+        document = {"run": stored.name, "file": str(path)}
         print_json(document | {"results": [one.model_dump(mode="json") for one in measured]})
         return
     for one in measured:
-        _print_result(found.name, one)
-    err.print(f"in {place}", markup=False)
+        _print_result(stored.name, one)
+    err.print(f"in {path}", markup=False)
     say_next("app", store)
 
 
