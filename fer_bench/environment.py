@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess  # nosec B404  # for git alone
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -118,9 +119,10 @@ def git_commit() -> str | None:
     return done.stdout.strip()
 
 
-def _versions() -> dict[str, str]:
+def package_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Their versions; packages that are not installed are left out."""
     versions = {}
-    for package in RECORDED_PACKAGES:
+    for package in packages:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -147,5 +149,5 @@ def capture() -> Environment:
         threads=torch.get_num_threads(),
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        packages=_versions(),
+        packages=package_versions(RECORDED_PACKAGES),
     )

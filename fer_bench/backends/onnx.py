@@ -24,7 +24,7 @@ from fer_bench.models.export_metadata import (
     describe,
 )
 from fer_bench.models.external.onnx_graph import add_metadata
-from fer_bench.models.external.onnx_network import OnnxNetwork
+from fer_bench.models.external.onnx_network import OnnxNetwork, session_errors
 from fer_bench.models.external.onnx_network import open_session as start_session
 
 if TYPE_CHECKING:
@@ -143,20 +143,11 @@ def open_session(onnx: bytes | Path, threads: int) -> onnxruntime.InferenceSessi
         Unavailable: ONNX Runtime is not installed, or cannot run this network.
     """
     _require("onnxruntime")
-    from onnxruntime.capi import onnxruntime_pybind11_state as failures
-
     if isinstance(onnx, Path):
         read_metadata(onnx)
     try:
         return start_session(onnx if isinstance(onnx, bytes) else str(onnx), threads)
-    except (
-        failures.Fail,
-        failures.InvalidArgument,
-        failures.InvalidGraph,
-        failures.InvalidProtobuf,
-        failures.NotImplemented,
-        failures.RuntimeException,
-    ) as error:
+    except session_errors() as error:
         line = first_line(error)
         if isinstance(onnx, Path):
             raise FerBenchError(f"{onnx} is damaged ({line}): export the run again") from error

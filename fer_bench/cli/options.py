@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from fer_bench.data.dataset import FaceDataset
     from fer_bench.models.classifier import Option
     from fer_bench.results.store import ResultsStore
-    from fer_bench.specs.run import Protocol, TrainedOn, VoteMode
-    from fer_bench.types import Dtype, Mode, Split
+    from fer_bench.types import Dtype
 else:  # typer asks the option's parser, and importing the store takes a while
     ResultsStore = Any
 
@@ -172,44 +171,29 @@ def parse_options(pairs: list[str]) -> dict[str, Option]:
     return options
 
 
-def choose(option: str, value: str, choices: Any) -> str:
-    """A value of a `Literal`; else an error that suggests the near ones."""
-    if value not in get_args(choices):
-        raise FerBenchError(f"unknown --{option} {value!r}: {suggest(value, get_args(choices))}")
+def choose(option: str, value: str | None) -> Any:
+    """The value of --mode, --split, --protocol and the like; None where none is given.
+
+    Raises:
+        FerBenchError: an unknown value; near ones are suggested.
+    """
+    from fer_bench import types
+    from fer_bench.specs import run
+
+    choices = get_args(
+        {
+            "mode": types.Mode,
+            "precision": PrecisionChoice,
+            "protocol": run.Protocol,
+            "split": types.Split,
+            "trained-on": run.TrainedOn,
+            "votes": run.VoteMode,
+            "weights": types.Dtype,
+        }[option]
+    )
+    if value is not None and value not in choices:
+        raise FerBenchError(f"unknown --{option} {value!r}: {suggest(value, choices)}")
     return value
-
-
-def as_mode(value: str) -> Mode:
-    """How a model is trained, by its name.
-
-    Raises:
-        FerBenchError: an unknown mode.
-    """
-    from fer_bench.types import Mode
-
-    return cast(Mode, choose("mode", value, Mode))
-
-
-def as_split(value: str) -> Split:
-    """A split by its name.
-
-    Raises:
-        FerBenchError: an unknown split.
-    """
-    from fer_bench.types import Split
-
-    return cast(Split, choose("split", value, Split))
-
-
-def as_protocol(value: str) -> Protocol:
-    """The rule that makes the splits, by its name.
-
-    Raises:
-        FerBenchError: an unknown protocol.
-    """
-    from fer_bench.specs.run import Protocol
-
-    return cast(Protocol, choose("protocol", value, Protocol))
 
 
 def as_dtype(value: str) -> Dtype | None:
@@ -218,18 +202,7 @@ def as_dtype(value: str) -> Dtype | None:
     Raises:
         FerBenchError: an unknown way.
     """
-    from fer_bench.types import Dtype
-
-    return None if value == "none" else cast(Dtype, choose("weights", value, Dtype))
-
-
-def as_precision(value: str) -> PrecisionChoice:
-    """What training computes in, by its name.
-
-    Raises:
-        FerBenchError: an unknown precision.
-    """
-    return cast(PrecisionChoice, choose("precision", value, PrecisionChoice))
+    return None if value == "none" else cast("Dtype", choose("weights", value))
 
 
 def as_trackers(values: list[str] | None) -> tuple[str, ...]:
@@ -243,25 +216,3 @@ def as_trackers(values: list[str] | None) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for text in values or () for name in text.split(",")))
     check_trackers(names)
     return names
-
-
-def as_trained_on(value: str) -> TrainedOn:
-    """Whether a system was trained on the test images, by its word.
-
-    Raises:
-        FerBenchError: an unknown word.
-    """
-    from fer_bench.specs.run import TrainedOn
-
-    return cast(TrainedOn, choose("trained-on", value, TrainedOn))
-
-
-def as_votes(value: str | None) -> VoteMode | None:
-    """FER+'s rule by its name; None for its absence.
-
-    Raises:
-        FerBenchError: an unknown rule.
-    """
-    from fer_bench.specs.run import VoteMode
-
-    return None if value is None else cast(VoteMode, choose("votes", value, VoteMode))

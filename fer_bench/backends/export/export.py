@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from fer_bench.backends.base import Forward, Unavailable
 from fer_bench.backends.export.verify import Faces, compare_file
 from fer_bench.data.preprocess import to_input
+from fer_bench.environment import package_versions
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.export_metadata import ExportMetadata, ExportPrecision
@@ -190,7 +190,7 @@ def export_model(
         accuracies=accuracies,
         calibration=calibration
         and Calibration(faces=calibration.source, n=len(calibration.images)),
-        packages=_versions(("torch", *handler.packages, *with_nncf)),
+        packages=package_versions(("torch", *handler.packages, *with_nncf)),
         exported_at=datetime.now(UTC),
     )
 
@@ -198,13 +198,3 @@ def export_model(
 def _described(file: Path, content: bytes) -> ExportedFile:
     digest = hashlib.sha256(content).hexdigest()
     return ExportedFile(name=file.name, bytes=len(content), sha256=digest)
-
-
-def _versions(packages: tuple[str, ...]) -> dict[str, str]:
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions

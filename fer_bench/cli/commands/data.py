@@ -27,8 +27,7 @@ from fer_bench.cli.options import (
     RowsFile,
     VoteRule,
     VotesFile,
-    as_protocol,
-    as_votes,
+    choose,
 )
 
 if TYPE_CHECKING:
@@ -64,8 +63,8 @@ def check(
     with progress_bars() as progress:
         report = check_source(
             source,
-            protocol=as_protocol(protocol),
-            votes=as_votes(votes),
+            protocol=choose("protocol", protocol),
+            votes=choose("votes", votes),
             votes_file=votes_file,
             rows_file=rows_file,
             classes=classes,

@@ -30,8 +30,8 @@ from fer_bench.cli.options import (
     Track,
     VotesFile,
     as_dtype,
-    as_precision,
     as_trackers,
+    choose,
     choose_device,
     data_source,
     open_source,
@@ -103,7 +103,7 @@ def run(
     cluster = None if dry_run else _cluster(ray, workers, cpus_per_run, gpus_per_run)
     sweep = load_yaml(Sweep, spec)
     specs = plan(sweep, only, limit)
-    chosen = as_precision(precision)
+    chosen = choose("precision", precision)
     for one in specs:
         if isinstance(one, RunSpec):  # said before anything is read
             with_precision(one, chosen)

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from fer_bench.cli.console import out, print_json, print_table, say_next
-from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results, as_mode, parse_options
+from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results, choose, parse_options
 
 if TYPE_CHECKING:
     from fer_bench.models.summary import Summary
@@ -46,7 +46,9 @@ def summary(
         raise FerBenchError(f"expected --figure FILE.html in a folder that is there, got {figure}")
     if model in MODELS or (":" in model and not is_on_hub(model)):
         options = parse_options(option or [])
-        request = ModelRequest(name=model, emotions=FER2013, mode=as_mode(mode), options=options)
+        request = ModelRequest(
+            name=model, emotions=FER2013, mode=choose("mode", mode), options=options
+        )
         network = summarize(outline(request))
     elif option or mode != "full":
         raise FerBenchError(f"--mode and --option are for models, and {model!r} is none of them")

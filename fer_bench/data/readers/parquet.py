@@ -16,10 +16,8 @@ import pyarrow.parquet as pq
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files.archive import is_image, open_tree
 from fer_bench.data.files.limits import require_size
-from fer_bench.data.readers.folder import dataset_name
-from fer_bench.data.readers.images import read_images
 from fer_bench.data.readers.registry import Reader, Reading
-from fer_bench.data.readers.shards import Labelled, class_names, part_of_shard, samples_of
+from fer_bench.data.readers.shards import Labelled, class_names, part_of_shard, read_shards
 from fer_bench.errors import FerBenchError, one_line
 
 IMAGE_COLUMNS = ("image", "img", "face", "pixels")
@@ -56,16 +54,8 @@ class ParquetReader(Reader):
             files = [_Shard(source.parent, source.name)]
         named = next((f.class_names for f in files if f.class_names), ())
         names = how.classes or class_names(source) or dict(enumerate(named)) or None
-        samples = samples_of((one for file in files for one in file.labels()), names, source)
-        return read_images(
-            _Images(source, files),
-            samples.samples,
-            name=dataset_name(source.stem if source.is_file() else source.name),
-            emotions=samples.emotions,
-            how=how,
-            left_out=samples.left_out,
-            numbering=samples.numbering,
-        )
+        rows = (one for file in files for one in file.labels())
+        return read_shards(source, _Images(source, files), rows, names, how)
 
 
 def _is_parquet(name: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_bench.data.dataset import LeftOut
+from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files.csv_table import is_count
 from fer_bench.data.numbering import (
     MAX_NAMES_BYTES,
@@ -23,12 +23,14 @@ from fer_bench.data.parts import part_of
 from fer_bench.data.readers.folder import (
     FEW,
     ORDER,
+    dataset_name,
     not_understood,
     present,
     relabelled,
     with_parts,
 )
-from fer_bench.data.readers.images import Sample
+from fer_bench.data.readers.images import Files, Sample, read_images
+from fer_bench.data.readers.registry import Reading
 from fer_bench.emotions import canonical
 from fer_bench.errors import FerBenchError
 
@@ -67,20 +69,17 @@ def class_names(source: Path) -> Numbering | None:
     return parse_classes(text, f"{NAMES_FILE} of {source.name}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Named:
-    """Samples with their emotions, what is left out, and what numbers meant that labels were."""
-
-    samples: list[Sample]
-    left_out: list[LeftOut]
-    emotions: tuple[str, ...]
-    numbering: dict[int, str]
-
-
-def samples_of(rows: Iterable[Labelled | LeftOut], names: Numbering | None, source: Path) -> Named:
-    """Samples with the emotions that occur, in FER2013's order.
+def read_shards(
+    source: Path,
+    files: Files,
+    rows: Iterable[Labelled | LeftOut],
+    names: Numbering | None,
+    how: Reading,
+) -> SourceData:
+    """The images of shards with the emotions that occur, in FER2013's order.
 
     Args:
+        files: where the images are read from.
         names: what labels that are numbers mean.
 
     Raises:
@@ -99,15 +98,15 @@ def samples_of(rows: Iterable[Labelled | LeftOut], names: Numbering | None, sour
                 raise _unnamed(one.label, source)
             seen[number] += 1
             emotion = emotion_of(names, number)
-            said = names.get(number) or one.label
+            word = names.get(number) or one.label
         else:
-            said = str(one.label)
-            emotion = canonical(said) if is_emotion(said) else None
+            word = str(one.label)
+            emotion = canonical(word) if is_emotion(word) else None
         if emotion is not None:
             label = ORDER.index(emotion)
             samples.append(Sample(id=one.name, name=one.name, label=label, part=one.part))
         else:
-            reason = f"labelled {said!r:.40}, which is no emotion"
+            reason = f"labelled {word!r:.40}, which is no emotion"
             left_out.append(LeftOut(id=one.name, reason=reason))
     if names is not None:
         require_fit(seen, names, source.name, is_given=True)
@@ -117,7 +116,15 @@ def samples_of(rows: Iterable[Labelled | LeftOut], names: Numbering | None, sour
     for index, sample in enumerate(relabelled(samples, ORDER, emotions)):
         samples[index] = sample  # in place: there may be millions
     numbering = {n: name for n, name in (names or {}).items() if n in seen}
-    return Named(samples=samples, left_out=left_out, emotions=emotions, numbering=numbering)
+    return read_images(
+        files,
+        samples,
+        name=dataset_name(source.stem if source.is_file() else source.name),
+        emotions=emotions,
+        how=how,
+        left_out=left_out,
+        numbering=numbering,
+    )
 
 
 def _require_understood(samples: list[Sample], source: str) -> None:

@@ -11,10 +11,8 @@ from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files.archive import READ_ERRORS, Files, is_image, open_tree
 from fer_bench.data.files.tar import TarTree
 from fer_bench.data.parts import part_of
-from fer_bench.data.readers.folder import dataset_name
-from fer_bench.data.readers.images import read_images
 from fer_bench.data.readers.registry import Reader, Reading
-from fer_bench.data.readers.shards import Labelled, class_names, part_of_shard, samples_of
+from fer_bench.data.readers.shards import Labelled, class_names, part_of_shard, read_shards
 from fer_bench.errors import FerBenchError
 
 LABEL_SUFFIXES = (".cls", ".json")
@@ -41,16 +39,7 @@ class WebDatasetReader(Reader):
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = _open(source)
         labelled = _labelled(tree, tree.names, in_shards=source.is_dir())
-        samples = samples_of(labelled, how.classes or class_names(source), source)
-        return read_images(
-            tree,
-            samples.samples,
-            name=dataset_name(source.stem if source.is_file() else source.name),
-            emotions=samples.emotions,
-            how=how,
-            left_out=samples.left_out,
-            numbering=samples.numbering,
-        )
+        return read_shards(source, tree, labelled, how.classes or class_names(source), how)
 
 
 def _open(source: Path) -> TarTree:

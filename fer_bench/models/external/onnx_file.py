@@ -25,7 +25,7 @@ from fer_bench.models.external.onnx_graph import (
     read_strings,
 )
 from fer_bench.models.external.onnx_input import read_input
-from fer_bench.models.external.onnx_network import OnnxNetwork, open_session, run
+from fer_bench.models.external.onnx_network import OnnxNetwork, open_session, run, session_errors
 from fer_bench.models.external.options import ExternalOptions, options_for
 from fer_bench.models.external.probing import require_outputs
 from fer_bench.types import InputSpec, Provenance
@@ -198,19 +198,12 @@ def session_of(content: bytes, source: str) -> Any:
         FerBenchError: ONNX Runtime cannot open it.
     """
     try:
-        from onnxruntime.capi import onnxruntime_pybind11_state as failures
+        errors = session_errors()
     except ImportError as error:
         raise FerBenchError(f"onnxruntime is not installed ({error}): {NEEDS}") from None
     try:
         return open_session(content, torch.get_num_threads())
-    except (
-        failures.Fail,
-        failures.InvalidArgument,
-        failures.InvalidGraph,
-        failures.InvalidProtobuf,
-        failures.NotImplemented,
-        failures.RuntimeException,
-    ) as error:
+    except errors as error:
         line = one_line(str(error))
         raise FerBenchError(
             f"ONNX Runtime cannot open {source}: {line:.300}; export it again"

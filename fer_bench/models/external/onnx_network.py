@@ -86,6 +86,20 @@ def open_session(content: bytes | str, threads: int) -> Any:
     return onnxruntime.InferenceSession(content, settings, ["CPUExecutionProvider"])
 
 
+def session_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises for a file that it cannot open."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as failures
+
+    return (
+        failures.Fail,
+        failures.InvalidArgument,
+        failures.InvalidGraph,
+        failures.InvalidProtobuf,
+        failures.NotImplemented,
+        failures.RuntimeException,
+    )
+
+
 def run(session: Any, faces: Tensor) -> Tensor:
     """Logits `(B, C)` of float32 faces `(B, channels, S, S)` on the CPU.
 

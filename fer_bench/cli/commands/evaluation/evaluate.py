@@ -34,10 +34,7 @@ from fer_bench.cli.options import (
     TtaViews,
     VoteRule,
     VotesFile,
-    as_protocol,
-    as_split,
-    as_trained_on,
-    as_votes,
+    choose,
     choose_device,
     data_source,
     open_source,
@@ -125,9 +122,9 @@ def evaluate(
         }  # fmt: skip
         options = parse_options(option or []) | {k: v for k, v in given.items() if v is not None}
         about = {
-            "external": name, "trained_on": as_trained_on(trained_on),
-            "licence": licence, "limit": limit, "protocol": as_protocol(protocol),
-            "votes": as_votes(votes), "emotions": emotions,
+            "external": name, "trained_on": choose("trained-on", trained_on),
+            "licence": licence, "limit": limit, "protocol": choose("protocol", protocol),
+            "votes": choose("votes", votes), "emotions": emotions,
         }  # fmt: skip
         source = open_source(data_source(data), votes_file, rows_file, classes)
         _evaluate_external(
@@ -143,7 +140,7 @@ def evaluate(
             store,
             run,
             open_source(data_source(data), votes_file, rows_file, classes),
-            split=as_split(split),
+            split=choose("split", split),
             tta=tta,
             tta_views=tta_views,
             limit=limit,

@@ -23,9 +23,7 @@ from fer_bench.cli.options import (
     SystemTrainedOn,
     VoteRule,
     VotesFile,
-    as_protocol,
-    as_trained_on,
-    as_votes,
+    choose,
     data_source,
     open_source,
 )
@@ -83,7 +81,7 @@ def score(
     from fer_bench.config import validate
     from fer_bench.specs.run import DataSpec, ExternalSpec
 
-    asked = DataSpec(protocol=as_protocol(protocol), votes=as_votes(votes))
+    asked = DataSpec(protocol=choose("protocol", protocol), votes=choose("votes", votes))
     if template is not None:
         source = open_source(template, votes_file, rows_file)
         dataset = source.load(asked, complete=False)
@@ -96,7 +94,7 @@ def score(
         )
     values = asked.model_dump() | {
         "external": name or predictions.stem,
-        "trained_on": as_trained_on(trained_on),
+        "trained_on": choose("trained-on", trained_on),
         "version": version,
         "source": origin,
         "licence": licence,

@@ -17,7 +17,7 @@ from fer_bench.cli.options import (
     Results,
     RowsFile,
     VotesFile,
-    as_split,
+    choose,
     data_source,
     open_source,
 )
@@ -60,7 +60,7 @@ def explain(
     from fer_bench.studies.explain.heat_map import method_of
     from fer_bench.studies.explain.mean_heat import mean_heats
 
-    part = as_split(split)
+    part = choose("split", split)
     source = open_source(data_source(data), votes_file, rows_file, classes)
     stored = store.find(run)
     classifier = open_classifier(stored, "torch-fp32")

@@ -15,7 +15,7 @@ from fer_bench.cli.options import (
     Results,
     RowsFile,
     VotesFile,
-    as_protocol,
+    choose,
     open_source,
 )
 from fer_bench.errors import FerBenchError
@@ -57,7 +57,7 @@ def human_line(
             )
     else:
         source = open_source(data, votes_file, rows_file)
-        lines = [measure_human_line(store, source, as_protocol(protocol))]
+        lines = [measure_human_line(store, source, choose("protocol", protocol))]
         if save:
             file = add_human_line(store.root / "fer2013", lines[0])
             err.print(f"stored in {file}", markup=False)
