@@ -34,11 +34,10 @@ from fer_bench.results.parse import HISTORY_COLUMNS
 from fer_bench.results.record import Member, RunRecord, Status, TrainingInfo
 from fer_bench.results.store import SEEN, ResultsStore, StoredRun
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
-from fer_bench.training.checkpoint import has_checkpoint
 from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen
-from fer_bench.training.job import TrainingJob
-from fer_bench.training.outcome import TrainingOutcome
+from fer_bench.training.job import TrainingJob, TrainingOutcome
+from fer_bench.training.state import has_checkpoint
 from fer_bench.types import Dtype, Progress, silent
 
 INTERRUPTED = (

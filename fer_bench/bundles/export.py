@@ -19,8 +19,7 @@ from fer_bench.registry import Entry, Registry
 from fer_bench.results.parse import read_predictions
 from fer_bench.results.store import PREDICTIONS, StoredRun
 from fer_bench.storage import write_atomically
-from fer_bench.studies.model_card.card import model_card
-from fer_bench.studies.model_card.numbers import card_data
+from fer_bench.studies.model_card.card import card_data, model_card
 
 #: What a bundle's folder says about itself; a folder with it may be replaced.
 DOCUMENT = "model.json"

@@ -11,18 +11,16 @@ from fer_bench.plots.comparison import (
     difference_forest,
     validation_curves,
 )
-from fer_bench.plots.data import class_balance
+from fer_bench.plots.data import agreement_lines, class_balance, leak_intervals, people_bars
 from fer_bench.plots.errors import (
     confusion_matrix,
     per_class_bars,
     roc_curves,
 )
-from fer_bench.plots.explain import feature_scatter
-from fer_bench.plots.labels import agreement_lines, leak_intervals, people_bars
 from fer_bench.plots.latency import latency_bars, stage_bars
 from fer_bench.plots.live import emotion_timeline, person_shares, person_timeline
 from fer_bench.plots.network import training_curve
-from fer_bench.plots.prediction import probability_bars, probability_pie
+from fer_bench.plots.prediction import feature_scatter, probability_bars, probability_pie
 from fer_bench.plots.ranking import accuracy_against, accuracy_bars, frozen_and_full, si_unit
 from fer_bench.plots.robustness import (
     robustness_bars,

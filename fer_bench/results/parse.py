@@ -94,7 +94,7 @@ def _require(path: Path) -> None:
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """A run's epochs, as `training.outcome.TrainingOutcome` describes them.
+    """A run's epochs, as `training.job.TrainingOutcome` describes them.
 
     Raises:
         FerBenchError: no such file, or one that is damaged.

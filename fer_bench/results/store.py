@@ -254,7 +254,7 @@ class ResultsStore:
         return record is not None and record.status == "done"
 
     def history(self, run: StoredRun) -> pd.DataFrame:
-        """A run's epochs, as `training.outcome.TrainingOutcome` describes them.
+        """A run's epochs, as `training.job.TrainingOutcome` describes them.
 
         Raises:
             FerBenchError: no such file, or one that is damaged.

@@ -19,12 +19,9 @@ from fer_bench.evaluation.evaluate import predict_probabilities
 from fer_bench.models.classifier import Classifier
 from fer_bench.results.record import TrainingInfo
 from fer_bench.training.augment import augment, mix
-from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
 from fer_bench.training.degrade import degrade
-from fer_bench.training.distillation import Teachers
-from fer_bench.training.job import TrainingJob
-from fer_bench.training.loss import Loss, make_loss, soft_targets
-from fer_bench.training.outcome import TrainingOutcome
+from fer_bench.training.job import TrainingJob, TrainingOutcome
+from fer_bench.training.loss import Loss, Teachers, make_loss, soft_targets
 from fer_bench.training.parallel import (
     average_statistics,
     rank_generator,
@@ -33,7 +30,7 @@ from fer_bench.training.parallel import (
     sync_batch_norm,
 )
 from fer_bench.training.precision import autocast, choose_precision, layout, settled_precision
-from fer_bench.training.state import TrainingState, seed_epoch
+from fer_bench.training.state import TrainingState, load_checkpoint, save_checkpoint, seed_epoch
 from fer_bench.types import Precision
 
 #: Steps between two looks at the loss.

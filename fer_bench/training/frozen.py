@@ -41,11 +41,9 @@ from fer_bench.models.classifier import Classifier
 from fer_bench.results.record import TrainingInfo
 from fer_bench.specs.recipe import Augmentation, Recipe
 from fer_bench.specs.run import RunSpec
-from fer_bench.training.checkpoint import load_checkpoint, save_checkpoint
-from fer_bench.training.job import TrainingJob
+from fer_bench.training.job import TrainingJob, TrainingOutcome
 from fer_bench.training.loss import Loss, make_loss, soft_targets
-from fer_bench.training.outcome import TrainingOutcome
-from fer_bench.training.state import TrainingState, seed_epoch
+from fer_bench.training.state import TrainingState, load_checkpoint, save_checkpoint, seed_epoch
 
 #: Faces on which extractors are compared, and on which int8 is calibrated.
 SAMPLE_SIZE = 64

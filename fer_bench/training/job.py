@@ -1,4 +1,4 @@
-"""What a training is given: what is trained, on what, how, and where its state is stored."""
+"""What a training is given, and what it returns."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.models.classifier import Classifier
+from fer_bench.results.record import TrainingInfo
 from fer_bench.specs.recipe import Recipe
 from fer_bench.specs.run import RunSpec
 from fer_bench.types import Progress, silent
@@ -47,3 +49,17 @@ class TrainingJob:
     def val(self) -> NDArray[np.int64]:
         """Indices `(m,)` of the images that choose the epoch."""
         return self.dataset.indices(self.spec.selection_split)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOutcome:
+    """The chosen weights are in the model itself; this is what is written down about them.
+
+    Attributes:
+        history: one row per epoch: `epoch, train_loss, train_accuracy, val_loss, val_accuracy, lr,
+            images_per_second, seconds`; rates in [0, 1], epochs from 1; empty where nothing is
+            trained.
+    """
+
+    history: pd.DataFrame
+    info: TrainingInfo

@@ -44,8 +44,8 @@ from fer_bench.results.reports.latency_files import add_report
 from fer_bench.results.reports.robustness import add_robustness
 from fer_bench.results.reports.transfer import add_transfer
 from fer_bench.results.store import ResultsStore
-from fer_bench.training.checkpoint import save_checkpoint
 from fer_bench.training.precision import settled_precision
+from fer_bench.training.state import save_checkpoint
 
 IMAGE = np.full((40, 50, 3), 128, dtype=np.uint8)
 

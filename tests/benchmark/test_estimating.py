@@ -19,7 +19,7 @@ from fer_bench.benchmark.estimate.estimate import (
     images_per_epoch,
     work_of,
 )
-from fer_bench.benchmark.estimate.rates import Evidence, Rates, evidence_of, find_rates
+from fer_bench.benchmark.estimate.rates import Evidence, Rates, evidence_of, find_rates, measure
 from fer_bench.benchmark.estimate.size import (
     Sizes,
     disk_of,
@@ -28,14 +28,13 @@ from fer_bench.benchmark.estimate.size import (
     network_of,
     sizes_of,
 )
-from fer_bench.benchmark.estimate.speed import measure
 from fer_bench.cli.estimate_table import count, duration, size
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
 from fer_bench.models.flops import count_flops
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import EnsembleSpec, RunSpec
-from fer_bench.training.checkpoint import FILE
+from fer_bench.training.state import FILE
 
 SYNTHETIC = Source(data="synthetic")
 FER2013 = Sizes(splits={"train": 28_709, "val": 3_589, "test": 3_589}, pixels=35_887 * 48 * 48)

@@ -19,7 +19,7 @@ from damage import damaged
 from safetensors.torch import save
 
 from fer_bench.inference.history import History
-from fer_bench.training.checkpoint import save_checkpoint
+from fer_bench.training.state import save_checkpoint
 
 Files = dict[str, bytes]
 

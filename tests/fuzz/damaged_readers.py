@@ -37,8 +37,7 @@ from fer_bench.specs.run import RunSpec
 from fer_bench.specs.sweep import Sweep
 from fer_bench.studies.latency.tables import measured_networks, measurement_table, stage_table
 from fer_bench.studies.robustness.tables import collect, summary
-from fer_bench.training.checkpoint import load_checkpoint
-from fer_bench.training.state import TrainingState
+from fer_bench.training.state import TrainingState, load_checkpoint
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from waiting_fixtures import PATIENCE_S, wait_until
 
-from fer_bench.training import checkpoint, finetune
+from fer_bench.training import finetune
 
 ROOT = Path(__file__).parents[2]
 NAME = "clip_vit_b_32-full-killable-scratch-tiny-s0"
@@ -124,7 +124,7 @@ def test_an_interrupted_run_says_so_and_is_never_started_over_silently(
     monkeypatch.chdir(tmp_path)
     train = ["train", "--model", "clip_vit_b_32", "--recipe", recipe, "--data", "synthetic"]
     train += ["--pretraining", "none", "--option", "tiny=true", "--results", tmp_path]
-    plain = checkpoint.save_checkpoint
+    plain = finetune.save_checkpoint
 
     def save_and_strike(folder, state):
         plain(folder, state)
@@ -183,7 +183,7 @@ from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FERPLUS
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
-from fer_bench.training import checkpoint, finetune
+from fer_bench.training import finetune
 
 options = {"tiny": True}
 network = build_model(ModelRequest(name="clip_vit_b_32", emotions=FERPLUS, options=options))
@@ -193,7 +193,7 @@ while opened:  # in the order they were made, so that each puts back what was th
     del opened[0]
     gc.collect()
 
-def save_and_strike(folder, state, plain=checkpoint.save_checkpoint):
+def save_and_strike(folder, state, plain=finetune.save_checkpoint):
     plain(folder, state)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -14,7 +14,7 @@ from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.results.store import ResultsStore, StoredRun
 from fer_bench.specs.recipe import Distillation
-from fer_bench.training.distillation import Teachers
+from fer_bench.training.loss import Teachers
 from fer_bench.types import Mode
 
 LABEL_LOSS = torch.tensor(1.5)

@@ -14,10 +14,10 @@ from fer_bench.models.build import build_model
 from fer_bench.specs.recipe import Recipe
 from fer_bench.specs.run import RunSpec
 from fer_bench.training import precision
-from fer_bench.training.checkpoint import FILE, load_checkpoint, save_checkpoint
 from fer_bench.training.finetune import finetune
 from fer_bench.training.job import TrainingJob
 from fer_bench.training.precision import choose_precision, settled_precision
+from fer_bench.training.state import FILE, load_checkpoint, save_checkpoint
 
 DATASET = load_dataset("synthetic")
 

@@ -19,8 +19,7 @@ from fer_bench.models.classifier import Classifier
 from fer_bench.specs.recipe import Augmentation, Optimizer, Recipe, Schedule
 from fer_bench.specs.run import RunSpec
 from fer_bench.training.frozen import train_frozen
-from fer_bench.training.job import TrainingJob
-from fer_bench.training.outcome import TrainingOutcome
+from fer_bench.training.job import TrainingJob, TrainingOutcome
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,15 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from fer_bench.benchmark.estimate.estimate import PlanEstimate, estimate_plan
-from fer_bench.benchmark.estimate.rates import Evidence, Rates, evidence_in, find_rates, kind_of
+from fer_bench.benchmark.estimate.rates import (
+    Evidence,
+    Rates,
+    evidence_in,
+    find_rates,
+    kind_of,
+    measure,
+)
 from fer_bench.benchmark.estimate.size import Sizes, imagined_sizes, limited, network_of, sizes_of
-from fer_bench.benchmark.estimate.speed import measure
 from fer_bench.benchmark.plan import Source, data_key
 from fer_bench.benchmark.sweep import is_finished
 from fer_bench.data.dataset import FaceDataset

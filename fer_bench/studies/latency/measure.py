@@ -27,8 +27,7 @@ from fer_bench.results.reports.latency import (
     Stages,
 )
 from fer_bench.studies.latency.faces import Faces
-from fer_bench.studies.latency.machine import gemm_gflops, governor
-from fer_bench.studies.latency.memory import peak_memory
+from fer_bench.studies.latency.machine import gemm_gflops, governor, peak_memory
 from fer_bench.studies.latency.network import Network
 from fer_bench.studies.latency.plan import Plan
 from fer_bench.studies.latency.stages import measure_stages, percentiles

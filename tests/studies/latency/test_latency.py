@@ -21,9 +21,8 @@ from fer_bench.results.store import ResultsStore
 from fer_bench.studies.latency import machine
 from fer_bench.studies.latency import measure as measuring
 from fer_bench.studies.latency.faces import FRAME, drawn_faces, drawn_frame
-from fer_bench.studies.latency.machine import best_rate, gemm_gflops, governor
+from fer_bench.studies.latency.machine import best_rate, gemm_gflops, governor, peak_memory
 from fer_bench.studies.latency.measure import largest_batch, measure_latency
-from fer_bench.studies.latency.memory import peak_memory
 from fer_bench.studies.latency.network import Network, NetworkSource, find_network
 from fer_bench.studies.latency.plan import SLOW_TO_OPEN, Plan, plan_backends
 from fer_bench.studies.latency.stages import percentiles
