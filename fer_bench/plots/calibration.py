@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from fer_bench.plots.style import ACCENT, GRAY, SPARE_COLOURS, finish, shortened
+from fer_bench.plots.style import ACCENT, GRAY, SHARES, SPARE_COLOURS, diagonal, finish, shortened
 
 #: Heights of the figures, pixels.
 WITH_COUNTS, CURVES = 520, 440
@@ -27,16 +27,7 @@ def reliability_diagram(table: pd.DataFrame, ece: float | None) -> go.Figure:
     """
     bins = table[table["count"] > 0]
     weight = np.sqrt(bins["count"] / bins["count"].max())
-    figure = go.Figure(
-        go.Scatter(
-            x=[0, 1],
-            y=[0, 1],
-            mode="lines",
-            line={"color": GRAY, "dash": "dot"},
-            name="perfect",
-            hoverinfo="skip",
-        )
-    )
+    figure = go.Figure(diagonal(name="perfect"))
     figure.add_scatter(
         x=bins["confidence"],
         y=bins["accuracy"],
@@ -49,8 +40,8 @@ def reliability_diagram(table: pd.DataFrame, ece: float | None) -> go.Figure:
         hovertemplate="confidence %{x:.1%}, right %{y:.1%}, %{customdata:,} images",
     )
     finish(figure, height=440, x_title="Confidence", y_title="Accuracy")
-    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
+    figure.update_xaxes(SHARES)
+    figure.update_yaxes(SHARES)
     return figure
 
 
@@ -79,16 +70,7 @@ def reliability_with_counts(
         row=1,
         col=1,
     )
-    figure.add_scatter(
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": GRAY, "dash": "dot"},
-        name="perfect",
-        hoverinfo="skip",
-        row=1,
-        col=1,
-    )
+    figure.add_trace(diagonal(name="perfect"), row=1, col=1)
     figure.add_scatter(
         x=bins["confidence"],
         y=bins["confidence"],
@@ -104,9 +86,9 @@ def reliability_with_counts(
     )
     finish(figure, height=WITH_COUNTS, y_title=y_title)
     figure.update_layout(bargap=0.05)
-    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
+    figure.update_xaxes(SHARES)
     figure.update_xaxes(title=x_title, row=2, col=1)
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25, row=1, col=1)
+    figure.update_yaxes(SHARES, row=1, col=1)
     figure.update_yaxes(title="Images", automargin=True, nticks=4, row=2, col=1)
     return figure
 
@@ -145,6 +127,6 @@ def risk_coverage_curves(
             hoverinfo="skip",
         )
     finish(figure, height=CURVES, x_title="Answered", y_title="Wrong answers of these")
-    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
+    figure.update_xaxes(SHARES)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return figure

@@ -15,6 +15,8 @@ from fer_bench.plots.style import (
     ACCENT,
     GRAY,
     GRID,
+    HEAT_SCALE,
+    error_bars,
     finish,
     label,
     model_colour,
@@ -60,15 +62,7 @@ def difference_forest(pairs: pd.DataFrame) -> go.Figure:
                 "line": {"color": colour, "width": 2},
                 "symbol": ["circle" if filled else "circle-open" for filled in there],
             },
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": (high - middle).to_numpy(),
-                "arrayminus": (middle - low).to_numpy(),
-                "color": colour,
-                "thickness": 2,
-                "width": 4,
-            },
+            error_x=error_bars(middle, low, high, color=colour, thickness=2, width=4),
             customdata=list(
                 zip(pairs["a"].map(label), pairs["b"].map(label), low, high, strict=True)
             ),
@@ -132,8 +126,7 @@ def agreement_heat_map(matrix: pd.DataFrame) -> go.Figure:
             y=names,
             zmin=min(0.5, float(cells.min())),
             zmax=1,
-            # Transparent to two-thirds blue: the theme's own text colour is legible on all of it.
-            colorscale=[[0, "rgba(91, 115, 232, 0.03)"], [1, "rgba(91, 115, 232, 0.72)"]],
+            colorscale=HEAT_SCALE,
             showscale=False,
             xgap=2,
             ygap=2,

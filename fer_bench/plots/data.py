@@ -7,7 +7,16 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from fer_bench.plots.style import ACCENT, GRAY, emotion_colour, finish, label, shortened
+from fer_bench.plots.style import (
+    ACCENT,
+    GRAY,
+    SHARES,
+    emotion_colour,
+    error_bars,
+    finish,
+    label,
+    shortened,
+)
 
 #: Splits share an emotion's colour and differ in strength.
 STRENGTH = {"train": 1.0, "val": 0.6, "test": 0.3}
@@ -30,7 +39,6 @@ PEOPLE_BARS = (
 )
 #: Height of one run, and of the rest of the figure, pixels.
 RUN_HEIGHT, FRAME_HEIGHT = 54, 100
-INTERVAL = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 3}
 
 
 def class_balance(class_counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
@@ -87,11 +95,9 @@ def agreement_lines(table: pd.DataFrame) -> go.Figure:
             mode="lines+markers",
             name=name,
             line={"color": colour, "width": 2},
-            error_y={
-                **INTERVAL,
-                "array": table[f"{column}_high"] - value,
-                "arrayminus": value - table[f"{column}_low"],
-            },
+            error_y=error_bars(
+                value, table[f"{column}_low"], table[f"{column}_high"], color=None, width=3
+            ),
             customdata=table[["images", f"{column}_low", f"{column}_high"]],
             hovertemplate="%{x} agree: %{y:.1%} (%{customdata[1]:.1%} – %{customdata[2]:.1%}), "
             "%{customdata[0]:,} images",
@@ -100,7 +106,7 @@ def agreement_lines(table: pd.DataFrame) -> go.Figure:
     finish(figure, height=460, x_title=title, y_title="Share")
     # Plotly would read "50%" as a number and leave the first bin out.
     figure.update_xaxes(type="category", tickvals=names, ticktext=ticks)
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
+    figure.update_yaxes(SHARES)
     return figure
 
 
@@ -124,11 +130,9 @@ def leak_intervals(table: pd.DataFrame) -> go.Figure:
             mode="markers",
             name=name,
             marker={"color": colour, "size": 9},
-            error_x={
-                **INTERVAL,
-                "array": table[f"{column}_high"] - value,
-                "arrayminus": value - table[f"{column}_low"],
-            },
+            error_x=error_bars(
+                value, table[f"{column}_low"], table[f"{column}_high"], color=None, width=3
+            ),
             customdata=[
                 [label(run), n, low, high]
                 for run, n, low, high in zip(
@@ -171,5 +175,5 @@ def people_bars(table: pd.DataFrame) -> go.Figure:
         )
     finish(figure, height=380, y_title="Share of voters")
     figure.update_layout(barmode="group")
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
+    figure.update_yaxes(SHARES)
     return figure

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from fer_bench.formatting import percent
-from fer_bench.plots.style import GRID, emotion_colour, finish, label
+from fer_bench.plots.style import GRID, HEAT_SCALE, SHARES, diagonal, emotion_colour, finish, label
 
 
 def confusion_matrix(values: ArrayLike, emotions: Sequence[str], *, shares: bool) -> go.Figure:
@@ -34,8 +34,7 @@ def confusion_matrix(values: ArrayLike, emotions: Sequence[str], *, shares: bool
             y=names,
             zmin=0,
             zmax=1.0 if shares else top,
-            # Transparent to two-thirds blue: the theme's own text colour is legible on all of it.
-            colorscale=[[0, "rgba(91, 115, 232, 0.03)"], [1, "rgba(91, 115, 232, 0.72)"]],
+            colorscale=HEAT_SCALE,
             showscale=False,
             xgap=2,
             ygap=2,
@@ -107,16 +106,7 @@ def roc_curves(table: pd.DataFrame) -> go.Figure:
         table: as `evaluation.confusion.roc_table` gives it: `emotion, false_positive_rate,
             true_positive_rate, auc`.
     """
-    figure = go.Figure(
-        go.Scatter(
-            x=[0, 1],
-            y=[0, 1],
-            mode="lines",
-            line={"color": GRID, "dash": "dot"},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-    )
+    figure = go.Figure(diagonal(GRID))
     for emotion, rows in table.groupby("emotion", sort=False):
         figure.add_scatter(
             x=rows["false_positive_rate"],
@@ -127,6 +117,6 @@ def roc_curves(table: pd.DataFrame) -> go.Figure:
             hovertemplate="false positives %{x:.1%}, true positives %{y:.1%}",
         )
     finish(figure, height=440, x_title="False positive rate", y_title="True positive rate")
-    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
+    figure.update_xaxes(SHARES)
+    figure.update_yaxes(SHARES)
     return figure

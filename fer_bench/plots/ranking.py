@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.formatting import NBSP, percent
-from fer_bench.plots.style import GRAY, finish, label, model_colour, shortened
+from fer_bench.plots.style import GRAY, error_bars, finish, label, model_colour, shortened
 from fer_bench.results.summary import run_ids
 from fer_bench.results.titles import model_title
 
@@ -55,14 +55,7 @@ def accuracy_bars(
             y=list(ids),
             orientation="h",
             marker_color=[model_colour(model) for model in shown["model"]],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": (shown["ci_high"] - accuracy).to_numpy(),
-                "arrayminus": (accuracy - shown["ci_low"]).to_numpy(),
-                "color": GRAY,
-                "thickness": 1.5,
-            },
+            error_x=error_bars(accuracy, shown["ci_low"], shown["ci_high"]),
             customdata=np.column_stack(
                 [shown["title"].map(label), shown["ci_low"], shown["ci_high"], ids]
             ),
@@ -123,14 +116,7 @@ def frozen_and_full(table: pd.DataFrame) -> go.Figure:
                 "opacity": strength,
                 "pattern": {"shape": pattern},
             },
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": (shown["ci_high"] - accuracy).to_numpy(),
-                "arrayminus": (accuracy - shown["ci_low"]).to_numpy(),
-                "color": GRAY,
-                "thickness": 1.5,
-            },
+            error_y=error_bars(accuracy, shown["ci_low"], shown["ci_high"]),
             customdata=np.column_stack([shown["title"].map(label), run_ids(shown)]),
             hovertemplate="%{customdata[0]}<br>%{y:.1%}<extra></extra>",
         )

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from fer_bench.formatting import percent
 from fer_bench.plots.style import (
     GRAY,
+    HEAT_SCALE,
     broken,
+    error_bars,
     finish,
     label,
     model_colour,
@@ -26,8 +28,6 @@ BAR_HEIGHT, ROW_HEIGHT = 58, 34
 RUN_HEIGHT, FRAME_HEIGHT = 76, 110
 #: Lines of one model differ in this.
 DASHES = ("solid", "dash", "dot", "dashdot")
-#: Transparent to two-thirds blue: the theme's own text colour is legible on all of it.
-SCALE = [[0, "rgba(91, 115, 232, 0.03)"], [1, "rgba(91, 115, 232, 0.72)"]]
 
 
 def robustness_bars(table: pd.DataFrame) -> go.Figure:
@@ -46,14 +46,7 @@ def robustness_bars(table: pd.DataFrame) -> go.Figure:
             orientation="h",
             showlegend=False,
             marker_color=[model_colour(model) for model in shown["model"]],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": (shown["ci_high"] - mean).to_numpy(),
-                "arrayminus": (mean - shown["ci_low"]).to_numpy(),
-                "color": GRAY,
-                "thickness": 1.5,
-            },
+            error_x=error_bars(mean, shown["ci_low"], shown["ci_high"]),
             customdata=shown["run"].map(label),
             hovertemplate="%{customdata}<br>%{x:.1%} under corruptions<extra></extra>",
         )
@@ -96,15 +89,9 @@ def severity_curves(table: pd.DataFrame) -> go.Figure:
                 "width": 2,
                 "dash": DASHES[models.count(model) % len(DASHES)],
             },
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": (rows["ci_high"] - rows["accuracy"]).to_numpy(),
-                "arrayminus": (rows["accuracy"] - rows["ci_low"]).to_numpy(),
-                "color": GRAY,
-                "thickness": 1,
-                "width": 0,
-            },
+            error_y=error_bars(
+                rows["accuracy"], rows["ci_low"], rows["ci_high"], thickness=1, width=0
+            ),
             hovertemplate="severity %{x}: %{y:.1%}<extra>" + label(run) + "</extra>",
         )
         models.append(model)
@@ -177,7 +164,7 @@ def _matrix(
             y=down,
             zmin=0,
             zmax=top or 1.0,
-            colorscale=SCALE,
+            colorscale=HEAT_SCALE,
             showscale=False,
             xgap=2,
             ygap=2,

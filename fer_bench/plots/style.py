@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 from zlib import crc32
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from fer_bench.emotions import COLOURS
@@ -32,6 +33,10 @@ MODEL_COLOURS: dict[str, str] = {
 }
 SPARE_COLOURS = ("#12a594", "#6e56cf", "#ab4aba", "#0090ff", "#ad7f58")
 
+#: Transparent to two-thirds blue: the theme's own text colour is legible on all of it.
+HEAT_SCALE = [[0, "rgba(91, 115, 232, 0.03)"], [1, "rgba(91, 115, 232, 0.72)"]]
+#: An axis of shares from 0 to 1.
+SHARES = {"range": [0, 1.02], "tickformat": ".0%", "dtick": 0.25}
 #: Plotly's kinds of traces in words.
 KINDS = {
     "bar": "Bar chart",
@@ -81,6 +86,36 @@ def shortened(text: object, length: int = 34) -> str:
 def broken(name: object) -> str:
     """A `label` in at most three lines, so that long names fit a narrow screen."""
     return "<br>".join(map(label, wrap(str(name), 22, max_lines=3, placeholder="…")))
+
+
+def error_bars(
+    value: pd.Series[float],
+    low: pd.Series[float],
+    high: pd.Series[float],
+    **look: object,
+) -> dict[str, object]:
+    """An interval around each value, for `error_x` or `error_y`."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": (high - value).to_numpy(),
+        "arrayminus": (value - low).to_numpy(),
+        "color": GRAY,
+        "thickness": 1.5,
+    } | look
+
+
+def diagonal(colour: str = GRAY, name: str | None = None) -> go.Scatter:
+    """The dotted line from 0 to 1 where both axes are equal; without a name not in the legend."""
+    return go.Scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": colour, "dash": "dot"},
+        name=name,
+        showlegend=False if name is None else None,
+        hoverinfo="skip",
+    )
 
 
 def finish(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_bench.data.dataset import LeftOut, SourceData
+from fer_bench.data.files.archive import Files
 from fer_bench.data.files.csv_table import is_count
 from fer_bench.data.numbering import (
     MAX_NAMES_BYTES,
@@ -29,7 +30,7 @@ from fer_bench.data.readers.folder import (
     relabelled,
     with_parts,
 )
-from fer_bench.data.readers.images import Files, Sample, read_images
+from fer_bench.data.readers.images import Sample, read_images
 from fer_bench.data.readers.registry import Reading
 from fer_bench.emotions import canonical
 from fer_bench.errors import FerBenchError
