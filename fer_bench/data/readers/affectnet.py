@@ -22,14 +22,8 @@ from fer_bench.data.numbering import (
     require_fit,
 )
 from fer_bench.data.parts import part_of
-from fer_bench.data.readers.folder import (
-    class_numbers,
-    class_samples,
-    given_names,
-    numeric_classes,
-    present,
-    with_parts,
-)
+from fer_bench.data.readers.class_folders import class_numbers, given_names, numeric_classes
+from fer_bench.data.readers.folder import class_samples, present, with_parts
 from fer_bench.data.readers.images import Sample, read_images
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.emotions import AFFECTNET

@@ -19,7 +19,8 @@ from fer_bench.data.files.archive import is_image, open_tree
 from fer_bench.data.files.decode import resize_plain
 from fer_bench.data.numbering import PUBLISHED, Numbering, emotion_of, require_fit
 from fer_bench.data.parts import EVAL, part_of, settle_eval
-from fer_bench.data.readers.folder import ORDER, class_numbers, class_samples
+from fer_bench.data.readers.class_folders import class_numbers
+from fer_bench.data.readers.folder import ORDER, class_samples
 from fer_bench.data.readers.images import read_images
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.emotions import FER2013

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os.path
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -14,22 +13,24 @@ from itertools import takewhile
 from pathlib import Path, PurePath
 
 from fer_bench.data.dataset import LeftOut, SourceData
-from fer_bench.data.files.archive import READ_ERRORS, Tree, is_image, open_tree
+from fer_bench.data.files.archive import is_image, open_tree
 from fer_bench.data.files.csv_table import is_count
 from fer_bench.data.numbering import (
-    MAX_NAMES_BYTES,
-    NAMES_FILE,
-    PUBLISHED,
     Numbering,
-    ask_for_classes,
     emotion_of,
     is_emotion,
-    is_whole,
-    parse_classes,
     published_by,
-    require_fit,
 )
 from fer_bench.data.parts import EVAL, part_of, settle_eval
+from fer_bench.data.readers.class_folders import (
+    class_numbers,
+    class_position,
+    folders_of,
+    given_names,
+    is_archive,
+    is_class,
+    may_be_image,
+)
 from fer_bench.data.readers.images import Sample, read_images
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.emotions import ALIASES, COLOURS, FER2013, canonical
@@ -37,12 +38,6 @@ from fer_bench.errors import FerBenchError, suggest
 
 #: The order of a plain folder's classes.
 ORDER = (*FER2013, "contempt")
-#: Files that are no images, and no damaged ones either.
-OTHER_FILES = (
-    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".npy", ".npz",
-    ".mat", ".pts", ".pkl", ".html", ".pdf", ".py", ".ipynb", ".db", ".ini", ".log", ".cls",
-)  # fmt: skip
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z", ".bz2", ".xz")
 _DIGITS = re.compile(r"\d+")
 #: So many folders of the same names within all classes are splits rather than persons.
 FEW = 4
@@ -60,99 +55,14 @@ class _Placed:
     below: tuple[str, ...]
 
 
-def _steps(name: str) -> list[str]:
-    return name.split("/")[:-1]
-
-
-def _class_step(steps: Sequence[str]) -> int | None:
-    """Position of the folder that is the class: nearest to the file, an emotion before others."""
-    backwards = range(len(steps) - 1, -1, -1)
-    named = next((i for i in backwards if is_emotion(steps[i])), None)
-    if named is not None:
-        return named
-    return next((i for i in backwards if part_of(steps[i]) is None), None)
-
-
-def _is_class(folder: str) -> bool:
-    return is_count(folder) or is_emotion(folder)
-
-
-def numeric_classes(names: Sequence[str]) -> set[int]:
-    """The class folders as numbers where all of them are numbers, else empty."""
-    folders = set()
-    pairs = {(n.rpartition("/")[0], is_image(n)) for n in names if "/" in n and _may_be_image(n)}
-    for parent, certain in pairs:
-        steps = parent.split("/")
-        position = _class_step(steps)
-        if position is not None and (certain or _is_class(steps[position])):
-            folders.add(steps[position])
-    return {int(f) for f in folders} if all(map(is_count, folders)) else set()
-
-
-def given_names(names: Sequence[str], source: Path) -> list[str]:
-    """The names that may tell which data set it is: the source's, and of images' folders."""
-    parents = {n.rpartition("/")[0] for n in names if "/" in n and is_image(n)}
-    return [source.stem if source.is_file() else source.name, *parents]
-
-
-def read_classes(tree: Tree) -> Numbering | None:
-    """What the tree's `classes.txt` says, the one nearest to its root; None without one.
-
-    Raises:
-        FerBenchError: it is no text, names no classes, or two as near say different things.
-    """
-    files = [n for n in tree.names if n.rsplit("/", 1)[-1].lower() == NAMES_FILE]
-    nearest = min((n.count("/") for n in files), default=0)
-    classes: dict[str, Numbering] = {}
-    for name in (n for n in files if n.count("/") == nearest):
-        where = f"{name} of {tree.path.name}"
-        try:
-            text = tree.read(name)[:MAX_NAMES_BYTES].decode("utf-8-sig")
-        except (*READ_ERRORS, UnicodeDecodeError) as error:
-            raise FerBenchError(f"cannot read {where}: {error}") from error
-        classes[name] = parse_classes(text, where)
-        if classes[name] != next(iter(classes.values())):
-            raise FerBenchError(
-                f"{' and '.join((next(iter(classes)), name))} of {tree.path.name} say different "
-                f"things: put one {NAMES_FILE} into {tree.path.name} itself"
-            )
-    return next(iter(classes.values()), None)
-
-
-def class_numbers(tree: Tree, how: Reading, published: str | None) -> Numbering:
-    """What numbered class folders mean; empty where they have names.
-
-    Args:
-        published: the data set in `PUBLISHED` that the tree is, for sure.
-
-    Raises:
-        FerBenchError: nothing says what they mean, or they do not fit what does.
-    """
-    seen = numeric_classes(tree.names)
-    if not seen:
-        if how.classes is not None:
-            raise FerBenchError(
-                f"--classes says what numbers mean, but the class folders of {tree.path.name} are "
-                "no numbers: leave it out"
-            )
-        return {}
-    numbering = how.classes if how.classes is not None else read_classes(tree)
-    if numbering is not None:
-        require_fit(Counter(seen), numbering, tree.path.name, is_given=True)
-        return {n: numbering.get(n, str(n)) for n in seen}
-    if published is None or not is_whole(seen, published):
-        raise ask_for_classes(seen, tree.path.name)
-    return {n: PUBLISHED[published][n] for n in seen}
-
-
 def _place(
     name: str, numbers: Numbering, source: str, part_in_name: Callable[[str], str | None]
 ) -> _Placed | LeftOut | None:
     """A file by the folders it stands in; None for one that is no image."""
-    steps, file = tuple(_steps(name)), name.rsplit("/", 1)[-1]
-    if not is_image(name) and not _may_be_image(file):
-        return LeftOut(id=name, reason="is an archive: unpack it") if _is_archive(file) else None
-    position = _class_step(steps)
+    steps, file = tuple(folders_of(name)), name.rsplit("/", 1)[-1]
+    if not is_image(name) and not may_be_image(file):
+        return LeftOut(id=name, reason="is an archive: unpack it") if is_archive(file) else None
+    position = class_position(steps)
     if position is None:
         return LeftOut(id=name, reason="stands in no class folder") if is_image(name) else None
     folder = steps[position]
@@ -188,16 +98,6 @@ def _place(
         above=above[:root] if parts else above,
         below=below,
     )
-
-
-def _may_be_image(file: str) -> bool:
-    """Whether a file without an image's suffix may be one all the same: the decoder will tell."""
-    suffix = os.path.splitext(file)[1].lower()  # noqa: PTH122  # millions of names
-    return suffix not in OTHER_FILES and not _is_archive(file)
-
-
-def _is_archive(file: str) -> bool:
-    return file.lower().endswith(ARCHIVES)
 
 
 def _no_part(file: str) -> str | None:
@@ -361,7 +261,7 @@ class FolderReader(Reader):
 
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
         return any(
-            is_image(n) or (_may_be_image(n) and any(map(_is_class, _steps(n)))) for n in names
+            is_image(n) or (may_be_image(n) and any(map(is_class, folders_of(n)))) for n in names
         )
 
     def read(self, source: Path, how: Reading) -> SourceData:
