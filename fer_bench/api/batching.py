@@ -84,16 +84,13 @@ class Batcher:
             self._arrived.clear()
             await self._arrived.wait()
         until = loop.time() + self._wait
-        while self._waiting_faces() < self._max_faces and self._on_their_way():
+        while sum(len(job.faces) for job in self._jobs) < self._max_faces and self._on_their_way():
             self._arrived.clear()
             try:
                 async with asyncio.timeout_at(until):
                     await self._arrived.wait()
             except TimeoutError:
                 return
-
-    def _waiting_faces(self) -> int:
-        return sum(len(job.faces) for job in self._jobs)
 
     def _take(self) -> list[_Job]:
         """The oldest job, and those after it for the same model that fit; nobody's are dropped."""

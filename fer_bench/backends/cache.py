@@ -130,7 +130,8 @@ def _store(folder: Path, network: Any, notes: Mapping[str, str]) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
                 whole.rename(folder)
         kind = folder.name.split("-", 1)[1]
-        for old in sorted(_root().glob(f"*-{kind}"), key=_made, reverse=True)[MOST_CACHED:]:
+        newest = sorted(_root().glob(f"*-{kind}"), key=lambda f: -f.stat().st_mtime)
+        for old in newest[MOST_CACHED:]:
             shutil.rmtree(old, ignore_errors=True)
 
 
@@ -145,10 +146,6 @@ def _checksum(folder: Path) -> str:
 
 def _root() -> Path:
     return cache_dir() / "backends"
-
-
-def _made(folder: Path) -> float:
-    return folder.stat().st_mtime
 
 
 def _choice_file(key: str) -> Path:

@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from torch import Tensor
 
-from fer_bench.backends.base import Backend, Forward, Unavailable, one_by_one
+from fer_bench.backends.base import Backend, Unavailable, one_by_one
 from fer_bench.backends.cache import SCHEMA, Choice, load_choice, save_choice
 from fer_bench.backends.fidelity import compare, why_unfaithful
 from fer_bench.backends.prepared import PreparedModel
@@ -72,7 +73,7 @@ def measure(candidate: PreparedModel, open_one: Open, seconds: float) -> Backend
         left_out |= without
     racers = {**others, own: reference}
     face = candidate.checking[:1]
-    calls = {name: _call(backend.forward, face) for name, backend in racers.items()}
+    calls = {name: partial(backend.forward, face) for name, backend in racers.items()}
     # The best of all calls: what others do on this machine can only add to it.
     taken = {
         name: min(times)
@@ -99,10 +100,6 @@ def _faithful(
         except Unavailable as why_not:
             left_out[name] = str(why_not)
     return racers, left_out
-
-
-def _call(forward: Forward, face: Tensor) -> Callable[[], Tensor]:
-    return lambda: forward(face)
 
 
 def _key(candidate: PreparedModel) -> str:

@@ -108,9 +108,10 @@ def require_fit(
     shifted = _is_shifted(seen, numbering, is_given)
     if shifted or (not is_given and _is_foreign(seen, numbering)):
         what = "counted from another number" if shifted else "those of another data set"
+        meanings = ", ".join(f"{n} = {name}" for n, name in sorted(numbering.items()))
         raise FerBenchError(
             f"the labels of {source} are the numbers {_listed(n for n in seen if n >= 0)}, but "
-            f"{_shown(numbering)} was expected: they seem to be {what}; say what each means with "
+            f"{meanings} was expected: they seem to be {what}; say what each means with "
             "--classes, for example --classes 1=angry,2=disgust,3=fear"
         )
 
@@ -144,7 +145,3 @@ def is_whole(seen: Collection[int], data: str) -> bool:
 def _listed(seen: Iterable[int]) -> str:
     numbers = [str(n) for n in sorted(seen)]
     return ", ".join(numbers if len(numbers) <= 12 else [*numbers[:5], "…", numbers[-1]])
-
-
-def _shown(numbering: Numbering) -> str:
-    return ", ".join(f"{n} = {name}" for n, name in sorted(numbering.items()))

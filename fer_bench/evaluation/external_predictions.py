@@ -207,8 +207,9 @@ def _require_probabilities(
     outside = ((numbers < -ROUNDING) | (numbers > 1 + ROUNDING)).any(axis=1)
     if outside.any():
         row = int(outside.argmax())
+        furthest = max(numbers[row].tolist(), key=lambda value: abs(value - 0.5))
         raise FerBenchError(
-            f"{path}: image {ids[row]} has a probability of {_outlier(numbers[row]):.4g}: expected "
+            f"{path}: image {ids[row]} has a probability of {furthest:.4g}: expected "
             "numbers from 0 to 1 (softmax outputs, neither logits nor percent)"
         )
     sums = numbers.sum(axis=1)
@@ -219,10 +220,6 @@ def _require_probabilities(
             f"{path}: the probabilities of image {ids[row]} sum to {sums[row]:.4g}: expected 1; "
             "give every emotion its share"
         )
-
-
-def _outlier(row: NDArray[np.float64]) -> float:
-    return float(row[np.abs(row - 0.5).argmax()])
 
 
 def rows_by_split(

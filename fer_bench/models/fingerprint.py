@@ -22,16 +22,14 @@ def fingerprint(model: Classifier) -> str:
     """
     digest = hashlib.sha256(model.input_spec.model_dump_json().encode())
     for name, module in model.named_modules():
-        settings = {k: v for k, v in sorted(vars(module).items()) if _is_setting(k, v)}
+        settings = {
+            k: v for k, v in sorted(vars(module).items()) if isinstance(v, PLAIN) and k[0] != "_"
+        }
         digest.update(f"\0{name} {type(module).__qualname__} {settings}\0".encode())
     for name, tensor in model.state_dict().items():
         digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
         digest.update(_bytes(tensor).data)
     return digest.hexdigest()
-
-
-def _is_setting(name: str, value: object) -> bool:
-    return isinstance(value, PLAIN) and not name.startswith("_")
 
 
 def _bytes(tensor: Tensor) -> NDArray[np.uint8]:

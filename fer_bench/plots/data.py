@@ -84,7 +84,8 @@ def agreement_lines(table: pd.DataFrame) -> go.Figure:
     Args:
         table: as `studies.labels.annotators.accuracy_by_agreement` gives it.
     """
-    names = [f"≤ {high:.0%}" if low == 0 else f"{high:.0%}" for low, high in _edges(table)]
+    edges = zip(table["low"], table["high"], strict=True)
+    names = [f"≤ {high:.0%}" if low == 0 else f"{high:.0%}" for low, high in edges]
     ticks = [f"{n}<br>{count:,}" for n, count in zip(names, table["images"], strict=True)]
     figure = go.Figure()
     for column, name, colour in AGREEMENT_LINES:
@@ -108,10 +109,6 @@ def agreement_lines(table: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(type="category", tickvals=names, ticktext=ticks)
     figure.update_yaxes(SHARES)
     return figure
-
-
-def _edges(table: pd.DataFrame) -> list[tuple[float, float]]:
-    return list(zip(table["low"], table["high"], strict=True))
 
 
 def leak_intervals(table: pd.DataFrame) -> go.Figure:

@@ -41,15 +41,11 @@ def readme_tables(contents: Contents) -> str:
             record = contents.source(int(one.ranked["source"].iloc[0])).record
             if len(record.dataset.emotions) < WHOLE_SET:
                 continue
-            parts += [f"### {prose(_heading(one))}", to_markdown(_ranking(one))]
+            parts += [f"### {prose(one.name.partition(' · data ')[0])}", to_markdown(_ranking(one))]
         five = _backbones(one)
         if five is not None:
             parts += ["The five backbones, frozen next to fully tuned:", to_markdown(five)]
     return "\n\n".join(parts)
-
-
-def _heading(one: Benchmark) -> str:
-    return one.name.partition(" · data ")[0]
 
 
 def _ranking(one: Benchmark) -> Table:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fer_bench import distributed
@@ -103,8 +103,4 @@ def average_statistics(*networks: nn.Module) -> None:
         if isinstance(layer, _BatchNorm):
             for statistic in (layer.running_mean, layer.running_var):
                 if statistic is not None:
-                    statistic.copy_(_mean(statistic))
-
-
-def _mean(values: Tensor) -> Tensor:
-    return distributed.total(values) / distributed.count()
+                    statistic.copy_(distributed.total(statistic) / distributed.count())

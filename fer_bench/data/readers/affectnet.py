@@ -11,6 +11,7 @@ from tokenize import TokenError
 
 import numpy as np
 
+from fer_bench.data.class_folders import class_numbers, given_names, numeric_classes
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files import csv_table
 from fer_bench.data.files.archive import READ_ERRORS, Tree, is_image, open_tree
@@ -22,7 +23,6 @@ from fer_bench.data.numbering import (
     require_fit,
 )
 from fer_bench.data.parts import part_of
-from fer_bench.data.readers.class_folders import class_numbers, given_names, numeric_classes
 from fer_bench.data.readers.folder import class_samples, present, with_parts
 from fer_bench.data.readers.images import Sample, read_images
 from fer_bench.data.readers.registry import Reader, Reading
@@ -64,7 +64,9 @@ class FolderReader(Reader):
             numbers = how.classes or PUBLISHED["affectnet"]
             samples, left_out = _annotated(tree, numbers)
         else:
-            numbers = class_numbers(tree, how, published_by(given_names(tree.names, source)))
+            numbers = class_numbers(
+                tree, how.classes, published_by(given_names(tree.names, source))
+            )
             samples, left_out = class_samples(tree.names, source.name, AFFECTNET, numbers)
         return read_images(
             tree,

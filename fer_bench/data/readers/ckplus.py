@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_bench.data.class_folders import class_numbers
 from fer_bench.data.dataset import SourceData
 from fer_bench.data.files.archive import is_image, open_tree
-from fer_bench.data.readers.class_folders import class_numbers
 from fer_bench.data.readers.folder import class_samples
 from fer_bench.data.readers.images import read_images
 from fer_bench.data.readers.registry import Reader, Reading
@@ -29,7 +29,7 @@ class CkPlusReader(Reader):
 
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = open_tree(source)
-        numbers = class_numbers(tree, how, None)
+        numbers = class_numbers(tree, how.classes, None)
         samples, left_out = class_samples(tree.names, source.name, CKPLUS, numbers)
         return read_images(
             tree,

@@ -12,6 +12,15 @@ from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path, PurePath
 
+from fer_bench.data.class_folders import (
+    class_numbers,
+    class_position,
+    folders_of,
+    given_names,
+    is_archive,
+    is_class,
+    may_be_image,
+)
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files.archive import is_image, open_tree
 from fer_bench.data.files.csv_table import is_count
@@ -22,15 +31,6 @@ from fer_bench.data.numbering import (
     published_by,
 )
 from fer_bench.data.parts import EVAL, part_of, settle_eval
-from fer_bench.data.readers.class_folders import (
-    class_numbers,
-    class_position,
-    folders_of,
-    given_names,
-    is_archive,
-    is_class,
-    may_be_image,
-)
 from fer_bench.data.readers.images import Sample, read_images
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.emotions import ALIASES, COLOURS, FER2013, canonical
@@ -266,7 +266,7 @@ class FolderReader(Reader):
 
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = open_tree(source)
-        numbers = class_numbers(tree, how, published_by(given_names(tree.names, source)))
+        numbers = class_numbers(tree, how.classes, published_by(given_names(tree.names, source)))
         samples, left_out = class_samples(tree.names, source.name, ORDER, numbers)
         emotions = present(samples, ORDER)
         return read_images(

@@ -128,7 +128,9 @@ class _Meter:
                 for row in self._rows(names, backends, failed, batch, gemm)
             ]
             ran = [row for row in rows if row.backend in backends]
-            best = chosen if chosen in backends else _fastest(ran)
+            best = chosen
+            if chosen not in backends:
+                best = max(ran, key=lambda row: row.faces_per_second or 0).backend
             self.progress(f"stages on {_threads(threads)}", 0, 1, {})
             stages = [
                 measure_stages(self.network.model, backend, self.plan.seconds)
@@ -262,11 +264,6 @@ class _Meter:
         if batch > 1 and gib > capture().memory_gib * FACES_SHARE:
             raise MemoryError(f"{batch} faces take {gib:,.1f} GiB")
         return self._input[torch.arange(batch) % len(self._input)]
-
-
-def _fastest(rows: Sequence[Measurement]) -> str:
-    """The back end of most faces per second, at any batch size."""
-    return max(rows, key=lambda row: row.faces_per_second or 0).backend
 
 
 def _threads(n: int) -> str:

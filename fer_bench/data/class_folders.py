@@ -21,7 +21,6 @@ from fer_bench.data.numbering import (
     require_fit,
 )
 from fer_bench.data.parts import part_of
-from fer_bench.data.readers.registry import Reading
 from fer_bench.errors import FerBenchError
 
 #: Files that are no images, and no damaged ones either.
@@ -104,10 +103,11 @@ def read_classes(tree: Tree) -> Numbering | None:
     return next(iter(classes.values()), None)
 
 
-def class_numbers(tree: Tree, how: Reading, published: str | None) -> Numbering:
+def class_numbers(tree: Tree, given: Numbering | None, published: str | None) -> Numbering:
     """What numbered class folders mean; empty where they have names.
 
     Args:
+        given: what they mean by `--classes`.
         published: the data set in `PUBLISHED` that the tree is, for sure.
 
     Raises:
@@ -115,13 +115,13 @@ def class_numbers(tree: Tree, how: Reading, published: str | None) -> Numbering:
     """
     seen = numeric_classes(tree.names)
     if not seen:
-        if how.classes is not None:
+        if given is not None:
             raise FerBenchError(
                 f"--classes says what numbers mean, but the class folders of {tree.path.name} are "
                 "no numbers: leave it out"
             )
         return {}
-    numbering = how.classes if how.classes is not None else read_classes(tree)
+    numbering = given if given is not None else read_classes(tree)
     if numbering is not None:
         require_fit(Counter(seen), numbering, tree.path.name, is_given=True)
         return {n: numbering.get(n, str(n)) for n in seen}
