@@ -35,7 +35,7 @@ def bf16(candidate: PreparedModel) -> Forward:
     """Weights and activations in bf16, channels last."""
     _require_modules(candidate)
     require_bf16(candidate.device.type)
-    network = _in_bf16(candidate.model)
+    network = in_bf16(candidate.model)
     return _forward(candidate, network, torch.bfloat16, torch.channels_last)
 
 
@@ -49,7 +49,7 @@ def compiled_bf16(candidate: PreparedModel) -> Forward:
     """bf16 through torch.compile."""
     _require_modules(candidate)
     require_bf16(candidate.device.type)
-    return _compiled(candidate, _in_bf16(candidate.model), torch.bfloat16)
+    return _compiled(candidate, in_bf16(candidate.model), torch.bfloat16)
 
 
 def _require_modules(candidate: PreparedModel) -> None:
@@ -58,7 +58,8 @@ def _require_modules(candidate: PreparedModel) -> None:
         raise Unavailable(NO_MODULES)
 
 
-def _in_bf16(model: nn.Module) -> nn.Module:
+def in_bf16(model: nn.Module) -> nn.Module:
+    """A copy whose weights are bf16, channels last."""
     network = copy.deepcopy(model).to(torch.bfloat16)
     return network.to(memory_format=torch.channels_last)
 

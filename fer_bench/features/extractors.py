@@ -6,7 +6,6 @@ it, int8 only where it stays faithful), so candidates are measured here and now,
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from fer_bench.backends.openvino_ir import (
     load_openvino,
     require_bf16,
 )
+from fer_bench.backends.pytorch import in_bf16
 from fer_bench.backends.quantize import has_attention, quantise_openvino
 from fer_bench.errors import FerBenchError, suggest
 
@@ -90,8 +90,7 @@ def _torch_fp32(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
 
 def _torch_bf16(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
     require_bf16(torch.device(device).type)
-    network = copy.deepcopy(backbone).eval().to(device=device, dtype=torch.bfloat16)
-    network = network.to(memory_format=torch.channels_last)
+    network = in_bf16(backbone).to(device).eval()
     return _by_torch(network, device, torch.bfloat16, torch.channels_last)
 
 
