@@ -37,7 +37,7 @@ from torch import nn
 from fer_bench.backends.base import Backend, Unavailable, one_by_one
 from fer_bench.backends.fidelity import compare
 from fer_bench.backends.prepared import PreparedModel
-from fer_bench.backends.registry import BACKENDS, open_candidate
+from fer_bench.backends.registry import BACKENDS, open_prepared
 from fer_bench.backends.select import measure
 from fer_bench.backends.timing import interleaved
 from fer_bench.data.dataset import FaceDataset
@@ -91,7 +91,7 @@ def open_all(candidate: PreparedModel) -> tuple[dict[str, Backend], dict[str, st
     opened, unavailable = {}, {}
     for name in BACKENDS:
         try:
-            opened[name] = open_candidate(name, candidate)
+            opened[name] = open_prepared(name, candidate)
             print(f"  {name}: opened in {opened[name].open_seconds:.1f} s", file=sys.stderr)
         except Unavailable as why:
             unavailable[name] = str(why)
@@ -139,7 +139,7 @@ def benchmark(name: str, asked: argparse.Namespace, data: FaceDataset) -> dict[s
     candidate = PreparedModel(model, asked.threads, calibration)
     opened, unavailable = open_all(candidate)
     # Measured by itself and not remembered, from the conversions that are there already.
-    chosen = measure(candidate, open_candidate, seconds=1.5)
+    chosen = measure(candidate, open_prepared, seconds=1.5)
     face = candidate.checking[:1]
     calls = {n: lambda forward=b.forward: forward(face) for n, b in opened.items()}
     times = interleaved(calls, seconds=asked.seconds, warmup=2)

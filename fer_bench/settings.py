@@ -98,7 +98,7 @@ def remember_data_source(source: str) -> None:
         write_atomically({file: json.dumps({"data_source": source}, indent=2).encode()})
     except OSError as error:
         raise FerBenchError(
-            f"cannot remember the data's place in {file}: {error}; set FER_BENCH_DATA instead"
+            f"cannot save the data's path in {file}: {error}; set FER_BENCH_DATA instead"
         ) from None
 
 
@@ -112,4 +112,4 @@ def forget_data_source() -> None:
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
-        raise FerBenchError(f"cannot forget the data's place in {file}: {error}") from None
+        raise FerBenchError(f"cannot forget the data's path in {file}: {error}") from None

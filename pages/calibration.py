@@ -235,7 +235,7 @@ def show_promise(predictions: pd.DataFrame, record: RunRecord) -> None:
     chosen_on, held_on = (
         calibration.calibrated_scores(predictions, record, split) for split in (selection, test)
     )
-    found = selective.promise(chosen_on, held_on, wanted)
+    found = selective.operating_point(chosen_on, held_on, wanted)
     if found is None:
         st.warning(f"No threshold reaches {percent(wanted)} on {selection}: ask for less.")
         return

@@ -180,7 +180,7 @@ async def _uploaded(
         answer = answers.pictures[0]
         if not as_page:
             return answer.document(answers.emotions)
-        picture = await service.looker.do(lambda: picture_of(answer, answers.emotions))
+        picture = await service.detection.do(lambda: picture_of(answer, answers.emotions))
         offered = await _form(service, sent.asked.model_copy(update={"model": answers.model}))
         return page(offered, answers=answers, picture=picture)
 

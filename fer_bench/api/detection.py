@@ -36,7 +36,7 @@ Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asking:
+class PictureRequest:
     """What one request wants of each of its pictures.
 
     Attributes:
@@ -79,14 +79,14 @@ class DetectorPool:
     def __init__(self, settings: ServeSettings) -> None:
         own = make_detector(settings.detector, settings.detector_file)
         self.detectors = {WHOLE: make_detector(WHOLE), settings.detector: own}
-        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), "looker")
+        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), "detection")
         self.looking_at = 0
 
-    async def look(self, picture: Picture, asking: Asking) -> Detections:
+    async def look(self, picture: Picture, request: PictureRequest) -> Detections:
         """The faces in a picture."""
         self.looking_at += 1
         try:
-            return await self.do(lambda: self._look(picture, asking))
+            return await self.do(lambda: self._look(picture, request))
         finally:
             self.looking_at -= 1
 
@@ -98,17 +98,17 @@ class DetectorPool:
         """Takes no more work; what waits is dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _look(self, picture: Picture, asking: Asking) -> Detections:
+    def _look(self, picture: Picture, request: PictureRequest) -> Detections:
         try:
             image = decode_image(picture.data, picture.name or "the file")
         except FerBenchError as error:
             return Detections(error=str(error))
-        predictor = asking.predictor
+        predictor = request.predictor
         faces = predictor.detect(image)
         crops = predictor.classifier.crops(image, faces)
-        explained = crops[:MOST_EXPLAINED] if asking.explain else []
+        explained = crops[:MOST_EXPLAINED] if request.explain else []
         return Detections(
-            image=image if asking.keep_image else None,
+            image=image if request.keep_image else None,
             faces=faces,
             # Copied and prepared here: crops are views of the image, which would wait in memory.
             crops=[shrunk_to(crop, HEAT_SIDE)[0].copy() for crop in explained],

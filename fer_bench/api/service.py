@@ -15,7 +15,7 @@ from fastapi import HTTPException
 from numpy.typing import NDArray
 
 from fer_bench.api.batching import Batcher
-from fer_bench.api.detection import Asking, DetectorPool, heat_map
+from fer_bench.api.detection import DetectorPool, PictureRequest, heat_map
 from fer_bench.api.metrics import Metrics
 from fer_bench.api.model_pool import Networks
 from fer_bench.api.schemas import ImageResult, PredictOptions
@@ -85,7 +85,7 @@ class Service:
     def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
         self.settings = settings
         self.networks = Networks(settings)
-        self.looker = DetectorPool(settings)
+        self.detection = DetectorPool(settings)
         self.stopping = False
         self.on_failure: Callable[[FerBenchError], None] = _log_failure
         self._at_work = 0
@@ -93,7 +93,7 @@ class Service:
         self._batcher = Batcher(
             max_faces=settings.max_batch,
             wait=settings.batch_wait,
-            on_their_way=lambda: self.looker.looking_at,
+            on_their_way=lambda: self.detection.looking_at,
             on_batch=metrics.count_batch,
         )
         metrics.watch_queue(lambda: self._at_work)
@@ -114,7 +114,7 @@ class Service:
                         await asyncio.sleep(0.02)
             opening.cancel()
             self._batching.cancel()
-            self.looker.close()
+            self.detection.close()
             self.networks.close()
 
     async def _open_default(self) -> None:
@@ -169,12 +169,12 @@ class Service:
                 rule = None
                 if asked.sets is not None:
                     rule = await self._rule(classifier, asked.sets)
-                asking = Asking(
+                request = PictureRequest(
                     predictor=Predictor(classifier, detector, rule),
                     explain=asked.explain,
                     keep_image=keep_images,
                 )
-                answers = await asyncio.gather(*(self._answer(p, asking) for p in pictures))
+                answers = await asyncio.gather(*(self._answer(p, request) for p in pictures))
         except TimeoutError:
             raise HTTPException(
                 503, f"no answer within {limit:g} s: send less at once, or try again", RETRY
@@ -188,12 +188,12 @@ class Service:
 
     async def _rule(self, classifier: FaceClassifier, level: float) -> SetRule:
         try:
-            return await self.looker.do(partial(classifier.set_rule, level))
+            return await self.detection.do(partial(classifier.set_rule, level))
         except FerBenchError as error:
             raise HTTPException(422, str(error)) from None
 
     def _detector(self, asked: PredictOptions) -> FaceDetector:
-        offered = self.looker.detectors
+        offered = self.detection.detectors
         name = self.settings.detector if asked.detector is None else asked.detector
         if name not in offered:
             raise HTTPException(
@@ -201,16 +201,16 @@ class Service:
             )
         return offered[name]
 
-    async def _answer(self, picture: Picture, asking: Asking) -> Answer:
-        seen = await self.looker.look(picture, asking)
+    async def _answer(self, picture: Picture, request: PictureRequest) -> Answer:
+        seen = await self.detection.look(picture, request)
         answer = Answer(name=picture.name, error=seen.error, image=seen.image)
         if seen.prepared is None:
             return answer
-        predictor = asking.predictor
+        predictor = request.predictor
         rows = await self._batcher.probabilities(predictor.classifier, seen.prepared)
         faces = tuple(predictor.name(face, row) for face, row in zip(seen.faces, rows, strict=True))
         maps = [
-            await self.looker.do(partial(heat_map, predictor.classifier, crop, face.emotion))
+            await self.detection.do(partial(heat_map, predictor.classifier, crop, face.emotion))
             for crop, face in zip(seen.crops, faces, strict=False)
         ]
         return replace(answer, faces=faces, heat_maps=tuple(maps))

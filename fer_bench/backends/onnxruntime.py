@@ -12,18 +12,18 @@ from fer_bench.errors import RunFailed
 from fer_bench.models.external.onnx_network import run
 
 
-def fp32(candidate: PreparedModel) -> Forward:
+def fp32(prepared: PreparedModel) -> Forward:
     """Computed in fp32."""
-    candidate.require_cpu("ONNX Runtime")
-    return _forward(candidate.onnx, candidate.threads)
+    prepared.require_cpu("ONNX Runtime")
+    return _forward(prepared.onnx, prepared.threads)
 
 
-def int8(candidate: PreparedModel) -> Forward:
+def int8(prepared: PreparedModel) -> Forward:
     """Quantised by NNCF: ONNX Runtime's own tool ruins attention."""
-    candidate.require_cpu("ONNX Runtime")
-    faces = candidate.require_calibrating()
-    quantised = quantise_onnx(candidate.onnx, faces, attends=has_attention(candidate.model))
-    return _forward(quantised, candidate.threads)
+    prepared.require_cpu("ONNX Runtime")
+    faces = prepared.require_calibrating()
+    quantised = quantise_onnx(prepared.onnx, faces, attends=has_attention(prepared.model))
+    return _forward(quantised, prepared.threads)
 
 
 def _forward(onnx: bytes, threads: int) -> Forward:

@@ -18,30 +18,30 @@ from fer_bench.backends.prepared import PreparedModel
 GARBAGE = 0.9
 
 
-def fp32(candidate: PreparedModel) -> Forward:
+def fp32(prepared: PreparedModel) -> Forward:
     """Computed in fp32."""
-    candidate.require_cpu("OpenVINO")
-    return _Runner(candidate.openvino, bf16=False, threads=candidate.threads)
+    prepared.require_cpu("OpenVINO")
+    return _Runner(prepared.openvino, bf16=False, threads=prepared.threads)
 
 
-def bf16(candidate: PreparedModel) -> Forward:
+def bf16(prepared: PreparedModel) -> Forward:
     """Computed in bf16."""
-    candidate.require_cpu("OpenVINO")
+    prepared.require_cpu("OpenVINO")
     require_bf16("cpu")
-    return _Runner(candidate.openvino, bf16=True, threads=candidate.threads)
+    return _Runner(prepared.openvino, bf16=True, threads=prepared.threads)
 
 
-def int8(candidate: PreparedModel) -> Forward:
+def int8(prepared: PreparedModel) -> Forward:
     """Quantised to int8; what is left of it is computed in bf16 where the CPU can, else in fp32."""
-    candidate.require_cpu("OpenVINO")
-    model, bf16, threads = candidate.openvino_int8, not lacks_bf16(), candidate.threads
+    prepared.require_cpu("OpenVINO")
+    model, bf16, threads = prepared.openvino_int8, not lacks_bf16(), prepared.threads
     runner = _Runner(model, bf16=bf16, threads=threads)
     # OpenVINO 2026.4 fuses two small int8 products in a row, the first without a bias, into one
     # kernel whose results are garbage, at a fixed shape only.
-    faces = candidate.checking[:4]
+    faces = prepared.checking[:4]
     logits = torch.cat([runner(face[None]) for face in faces])
     with torch.inference_mode():
-        expected = candidate.model(faces)
+        expected = prepared.model(faces)
     if not F.cosine_similarity(logits, expected).mean() >= GARBAGE:  # nor is it for NaN
         return _Runner(model, bf16=bf16, threads=threads, fixed=False)
     return runner

@@ -17,44 +17,44 @@ from fer_bench.models.external.onnx_network import OnnxNetwork, holds_onnx
 NO_MODULES = "the network is an ONNX file, which PyTorch does not compute"
 
 
-def eager(candidate: PreparedModel) -> Forward:
+def eager(prepared: PreparedModel) -> Forward:
     """The model as it is, in fp32: what all others are compared with."""
-    if isinstance(candidate.model.backbone, OnnxNetwork):
+    if isinstance(prepared.model.backbone, OnnxNetwork):
         raise Unavailable(NO_MODULES)
-    return _forward(candidate, candidate.model, torch.float32, torch.contiguous_format)
+    return _forward(prepared, prepared.model, torch.float32, torch.contiguous_format)
 
 
-def channels_last(candidate: PreparedModel) -> Forward:
+def channels_last(prepared: PreparedModel) -> Forward:
     """fp32 with the channels of a pixel side by side in memory."""
-    _require_modules(candidate)
-    network = copy.deepcopy(candidate.model).to(memory_format=torch.channels_last)
-    return _forward(candidate, network, torch.float32, torch.channels_last)
+    _require_modules(prepared)
+    network = copy.deepcopy(prepared.model).to(memory_format=torch.channels_last)
+    return _forward(prepared, network, torch.float32, torch.channels_last)
 
 
-def bf16(candidate: PreparedModel) -> Forward:
+def bf16(prepared: PreparedModel) -> Forward:
     """Weights and activations in bf16, channels last."""
-    _require_modules(candidate)
-    require_bf16(candidate.device.type)
-    network = in_bf16(candidate.model)
-    return _forward(candidate, network, torch.bfloat16, torch.channels_last)
+    _require_modules(prepared)
+    require_bf16(prepared.device.type)
+    network = in_bf16(prepared.model)
+    return _forward(prepared, network, torch.bfloat16, torch.channels_last)
 
 
-def compiled(candidate: PreparedModel) -> Forward:
+def compiled(prepared: PreparedModel) -> Forward:
     """fp32 through torch.compile."""
-    _require_modules(candidate)
-    return _compiled(candidate, candidate.model, torch.float32)
+    _require_modules(prepared)
+    return _compiled(prepared, prepared.model, torch.float32)
 
 
-def compiled_bf16(candidate: PreparedModel) -> Forward:
+def compiled_bf16(prepared: PreparedModel) -> Forward:
     """bf16 through torch.compile."""
-    _require_modules(candidate)
-    require_bf16(candidate.device.type)
-    return _compiled(candidate, in_bf16(candidate.model), torch.bfloat16)
+    _require_modules(prepared)
+    require_bf16(prepared.device.type)
+    return _compiled(prepared, in_bf16(prepared.model), torch.bfloat16)
 
 
-def _require_modules(candidate: PreparedModel) -> None:
+def _require_modules(prepared: PreparedModel) -> None:
     """Raises Unavailable for a network that is not all of PyTorch's modules."""
-    if holds_onnx(candidate.model):
+    if holds_onnx(prepared.model):
         raise Unavailable(NO_MODULES)
 
 
@@ -65,12 +65,12 @@ def in_bf16(model: nn.Module) -> nn.Module:
 
 
 def _forward(
-    candidate: PreparedModel,
+    prepared: PreparedModel,
     network: Callable[[Tensor], Tensor],
     dtype: torch.dtype,
     layout: torch.memory_format,
 ) -> Forward:
-    threads, device = candidate.threads, candidate.device
+    threads, device = prepared.threads, prepared.device
 
     def forward(x: Tensor) -> Tensor:
         with torch.inference_mode(), torch_threads(threads):
@@ -79,7 +79,7 @@ def _forward(
     return forward
 
 
-def _compiled(candidate: PreparedModel, network: nn.Module, dtype: torch.dtype) -> Forward:
+def _compiled(prepared: PreparedModel, network: nn.Module, dtype: torch.dtype) -> Forward:
     """Compiled now, for one face; for several when they first come.
 
     Freezing folds the weights, as they are now, into the code: batch norms into convolutions, and
@@ -93,9 +93,9 @@ def _compiled(candidate: PreparedModel, network: nn.Module, dtype: torch.dtype) 
     faster: Callable[[Tensor], Tensor] = torch.compile(  # type: ignore[call-overload]
         network, isolate_recompiles=True, options={"freezing": True}
     )
-    forward = _forward(candidate, faster, dtype, torch.contiguous_format)
+    forward = _forward(prepared, faster, dtype, torch.contiguous_format)
     try:
-        forward(candidate.checking[:1])
+        forward(prepared.checking[:1])
     except RuntimeError as error:
         hint = "; install one, such as g++" if "C++ compiler" in str(error) else ""
         raise Unavailable(f"torch.compile failed: {first_line(error)}{hint}") from error

@@ -79,15 +79,15 @@ def open_backend(
 
     if name != AUTO and name not in BACKENDS:
         raise FerBenchError(f"unknown back end {name!r}: {suggest(name, (AUTO, *BACKENDS))}")
-    candidate = PreparedModel(model, threads, calibration)
+    prepared = PreparedModel(model, threads, calibration)
     if name != AUTO:
-        return open_candidate(name, candidate)
+        return open_prepared(name, prepared)
     from fer_bench.backends.select import choose
 
-    return choose(candidate, open_candidate)
+    return choose(prepared, open_prepared)
 
 
-def open_candidate(name: str, candidate: PreparedModel) -> Backend:
+def open_prepared(name: str, prepared: PreparedModel) -> Backend:
     """The back end of this name, none of whose shared conversions is made twice.
 
     Raises:
@@ -97,14 +97,14 @@ def open_candidate(name: str, candidate: PreparedModel) -> Backend:
 
     start = time.perf_counter()
     try:
-        forward = BACKENDS.load(name)(candidate)
-        forward(candidate.checking[:1])
+        forward = BACKENDS.load(name)(prepared)
+        forward(prepared.checking[:1])
     except RuntimeError as error:
         raise Unavailable(f"{name} cannot run it: {first_line(error)}") from error
     return Backend(
         name=name,
         forward=forward,
         precision=precision_of(name),
-        threads=candidate.threads,
+        threads=prepared.threads,
         open_seconds=time.perf_counter() - start,
     )

@@ -38,41 +38,41 @@ CLEAR_AFTER = 0.3
 SUBSTITUTES = ("onnxruntime-fp32", "onnxruntime-int8")
 
 
-def choose(candidate: PreparedModel, open_one: Open, seconds: float = 1.5) -> Backend:
+def choose(prepared: PreparedModel, open_one: Open, seconds: float = 1.5) -> Backend:
     """The fastest faithful back end, as remembered from a measurement on this machine or now.
 
     Args:
         seconds: of measurement, for all candidates together, where none is clearly ahead before;
             opening them comes on top.
     """
-    key = _key(candidate)
+    key = _key(prepared)
     remembered = load_choice(key)
     if remembered:
         try:
-            opened = open_one(remembered.name, candidate)
+            opened = open_one(remembered.name, prepared)
         except FerBenchError:
             pass  # it was there when it was measured: measure again
         else:
             reason = f"measured before: {remembered.reason}"
             return replace(opened, reason=reason, milliseconds=remembered.milliseconds)
-    chosen = measure(candidate, open_one, seconds)
+    chosen = measure(prepared, open_one, seconds)
     choice = Choice(name=chosen.name, reason=chosen.reason, milliseconds=chosen.milliseconds)
     save_choice(key, choice)
     return chosen
 
 
-def measure(candidate: PreparedModel, open_one: Open, seconds: float) -> Backend:
+def measure(prepared: PreparedModel, open_one: Open, seconds: float) -> Backend:
     """The fastest faithful back end, measured now; one face at a time, as in live use."""
-    own = reference_of(candidate.model)
-    reference = open_one(own, candidate)
-    expected = one_by_one(reference.forward, candidate.checking)
-    others, left_out = _faithful(candidate, open_one, expected, CANDIDATES)
+    own = reference_of(prepared.model)
+    reference = open_one(own, prepared)
+    expected = one_by_one(reference.forward, prepared.checking)
+    others, left_out = _faithful(prepared, open_one, expected, CANDIDATES)
     if not any(name.startswith("openvino") for name in others):
-        more, without = _faithful(candidate, open_one, expected, SUBSTITUTES)
+        more, without = _faithful(prepared, open_one, expected, SUBSTITUTES)
         others |= more
         left_out |= without
     racers = {**others, own: reference}
-    face = candidate.checking[:1]
+    face = prepared.checking[:1]
     calls = {name: partial(backend.forward, face) for name, backend in racers.items()}
     # The best of all calls: what others do on this machine can only add to it.
     taken = {
@@ -86,14 +86,14 @@ def measure(candidate: PreparedModel, open_one: Open, seconds: float) -> Backend
 
 
 def _faithful(
-    candidate: PreparedModel, open_one: Open, expected: Tensor, names: Sequence[str]
+    prepared: PreparedModel, open_one: Open, expected: Tensor, names: Sequence[str]
 ) -> tuple[dict[str, Backend], dict[str, str]]:
     """The back ends that run the model as eager fp32 does, and why the others do not."""
     racers, left_out = {}, {}
     for name in names:
         try:
-            backend = open_one(name, candidate)
-            fidelity = compare(one_by_one(backend.forward, candidate.checking), expected, "")
+            backend = open_one(name, prepared)
+            fidelity = compare(one_by_one(backend.forward, prepared.checking), expected, "")
             if why := why_unfaithful(fidelity):
                 raise Unavailable(why)
             racers[name] = backend
@@ -102,21 +102,21 @@ def _faithful(
     return racers, left_out
 
 
-def _key(candidate: PreparedModel) -> str:
+def _key(prepared: PreparedModel) -> str:
     """What a choice depends on: network, machine, threads, packages, and whether int8 may be."""
     seen = capture()
     parts = [
         SCHEMA,
-        candidate.fingerprint,
-        candidate.int8_faces,
+        prepared.fingerprint,
+        prepared.int8_faces,
         CANDIDATES,
         seen.cpu,
         seen.cpu_cores,
         seen.cpu_flags,
         seen.cpu_design,
-        str(candidate.device),
+        str(prepared.device),
         seen.gpu,
-        candidate.threads,
+        prepared.threads,
         seen.fer_bench,
         seen.packages,
     ]

@@ -91,9 +91,9 @@ class Runner:
                 a finished one. Or another process carries it out.
         """
         _require_same_data(dataset)
-        claim = run_lock(self.store, dataset.name, spec.name)
+        lock = run_lock(self.store, dataset.name, spec.name)
         with ExitStack() as block:
-            distributed.on_main(lambda: block.enter_context(claim))
+            distributed.on_main(lambda: block.enter_context(lock))
             return _Work(self, spec, dataset).follow()
 
 

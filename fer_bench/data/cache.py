@@ -85,7 +85,7 @@ class ArrayFile:
         return whole
 
     def append(self, chunk: NDArray[Any]) -> None:
-        """Adds `(n, *item_shape)` items, behind what was claimed."""
+        """Adds `(n, *item_shape)` items, behind what was verified."""
         self._file.seek(self._start + self._count * self._item_bytes)
         self._file.write(np.ascontiguousarray(chunk, dtype=self._dtype).tobytes())
         self._file.flush()

@@ -149,7 +149,7 @@ class OperatingPoint:
     held_on: Accepted
 
 
-def promise(validation: Scores, test: Scores, accuracy: float) -> OperatingPoint | None:
+def operating_point(validation: Scores, test: Scores, accuracy: float) -> OperatingPoint | None:
     """Chooses a threshold for an accuracy in [0, 1] on one set of images and applies it to another.
 
     None where no threshold reaches the accuracy on `validation`.

@@ -25,18 +25,18 @@ class EnsembleMember:
     temperature: float
 
 
-class _Voice(nn.Module):
+class _Member(nn.Module):
     """Faces in [0, 1] to one network's calibrated probabilities `(B, C)`."""
 
     mean: Tensor
     std: Tensor
     luma: Tensor
 
-    def __init__(self, voice: EnsembleMember) -> None:
+    def __init__(self, member: EnsembleMember) -> None:
         super().__init__()
-        self.model = voice.model
-        self.temperature = voice.temperature
-        spec = voice.model.input_spec
+        self.model = member.model
+        self.temperature = member.temperature
+        spec = member.model.input_spec
         self.channels = spec.channels
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, -1, 1, 1))
@@ -52,12 +52,12 @@ class _Voice(nn.Module):
 class _Together(nn.Module):
     """`(B, channels, S, S)` in [0, 1] to every network's probabilities, `(B, M, C)`."""
 
-    def __init__(self, voices: Sequence[EnsembleMember]) -> None:
+    def __init__(self, members: Sequence[EnsembleMember]) -> None:
         super().__init__()
-        self.voices = nn.ModuleList(_Voice(voice) for voice in voices)
+        self.members = nn.ModuleList(_Member(member) for member in members)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([voice(x) for voice in self.voices], 1)
+        return torch.stack([member(x) for member in self.members], 1)
 
 
 class _LogMean(nn.Module):
@@ -73,7 +73,7 @@ class _LogMean(nn.Module):
         return (probabilities * self.weights).sum(1).clamp_min(TINY).log()
 
 
-def make_ensemble(voices: Sequence[EnsembleMember]) -> Classifier:
+def make_ensemble(members: Sequence[EnsembleMember]) -> Classifier:
     """One classifier of several; the softmax of its logits is the weighted mean.
 
     Its faces come in [0, 1]: each network normalises them as it was trained to. Its features are
@@ -82,7 +82,7 @@ def make_ensemble(voices: Sequence[EnsembleMember]) -> Classifier:
     Raises:
         FerBenchError: they know other emotions, or want faces of other sizes.
     """
-    models = [voice.model for voice in voices]
+    models = [member.model for member in members]
     for what, values in (
         ("emotions", {model.emotions for model in models}),
         ("input sizes", {model.input_spec.size for model in models}),
@@ -95,8 +95,8 @@ def make_ensemble(voices: Sequence[EnsembleMember]) -> Classifier:
             )
     channels = max(model.input_spec.channels for model in models)
     return Classifier(
-        backbone=_Together(voices),
-        head=_LogMean([voice.weight for voice in voices]),
+        backbone=_Together(members),
+        head=_LogMean([member.weight for member in members]),
         feature_size=len(models) * len(models[0].emotions),
         input_spec=InputSpec(
             size=models[0].input_spec.size,

@@ -27,7 +27,7 @@ def lock_file(folder: Path) -> Path:
 
 
 def is_carried_out(folder: Path) -> bool:
-    """Whether a process, this one too, has claimed the run in `folder` now."""
+    """Whether a process, this one too, holds the lock of the run in `folder` now."""
     lock = lock_file(folder)
     if not lock.exists():
         return False
@@ -39,7 +39,7 @@ def is_carried_out(folder: Path) -> bool:
 
 
 def carried_out(root: Path) -> frozenset[str]:
-    """The runs of a results folder that some process has claimed now, as `dataset/run`."""
+    """The runs of a results folder that some process has locked now, as `dataset/run`."""
     locks = root.glob(f"{WORK}/*/.*.lock")
     runs = (f"{lock.parent.name}/{lock.name[1:-5]}" for lock in locks)
     return frozenset(run for run in runs if is_carried_out(root / run))

@@ -336,7 +336,7 @@ def open_results(place: str | Path | None = None, *, every: float = 0) -> Result
 def read_run(folder: Path) -> StoredRun:
     """What lies in a run's folder, readable or not.
 
-    A record that says `running`, though no process has claimed the run, is given as `interrupted`:
+    A record that says `running`, though no process has locked the run, is given as `interrupted`:
     its process was killed, or the machine went down.
     """
     parsed = read_record(folder / RECORD)

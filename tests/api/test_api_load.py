@@ -57,7 +57,7 @@ def test_faces_of_concurrent_requests_go_through_the_network_together(
         others = [threads.submit(ask, client) for _ in range(8)]
         service = client.app.state.service
         wait_until(
-            lambda: waiting(client) == 9 and not service.looker.looking_at,
+            lambda: waiting(client) == 9 and not service.detection.looking_at,
             "all but those at work wait",
         )
         gate.open.set()
@@ -79,7 +79,7 @@ def test_a_batch_is_of_max_batch_faces_at_most(
         others = [threads.submit(ask, client) for _ in range(8)]
         service = client.app.state.service
         wait_until(
-            lambda: waiting(client) == 9 and not service.looker.looking_at,
+            lambda: waiting(client) == 9 and not service.detection.looking_at,
             "all but those at work wait",
         )
         gate.open.set()

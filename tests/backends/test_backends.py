@@ -24,7 +24,7 @@ from fer_bench.backends import openvino_ir
 from fer_bench.backends.base import Unavailable
 from fer_bench.backends.fidelity import compare, faithful, why_unfaithful
 from fer_bench.backends.prepared import PreparedModel
-from fer_bench.backends.registry import BACKENDS, open_backend, open_candidate, precision_of
+from fer_bench.backends.registry import BACKENDS, open_backend, open_prepared, precision_of
 from fer_bench.backends.timing import interleaved
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FER2013
@@ -66,7 +66,7 @@ def candidate(model_name: str) -> PreparedModel:
 def check_logits(name: str, model_name: str) -> None:
     """A back end's logits are the network's, for one face at a time and for several."""
     shared = candidate(model_name)
-    backend = open_candidate(name, shared)
+    backend = open_prepared(name, shared)
     assert (backend.name, backend.precision, backend.threads) == (name, precision_of(name), 1)
     x = shared.checking[:8]
     before = x.clone()
@@ -96,7 +96,7 @@ def test_a_cpu_without_bf16_instructions_is_not_made_to_emulate_them(
 ) -> None:
     monkeypatch.setattr(openvino_ir, "lacks_bf16", lambda: True)
     with pytest.raises(Unavailable, match=r"^this CPU has no bf16 instructions$"):
-        open_candidate(name, candidate("compact_resnet"))
+        open_prepared(name, candidate("compact_resnet"))
 
 
 @pytest.mark.parametrize("name", COMPILED)
@@ -120,7 +120,7 @@ def batch(n: int, model: Classifier) -> Tensor:
 @pytest.mark.parametrize("name", ["torch-fp32", "onnxruntime-fp32", "openvino-fp32"])
 def test_threads_may_share_a_back_end(name: str) -> None:
     shared = candidate("compact_resnet")
-    forward = open_candidate(name, shared).forward
+    forward = open_prepared(name, shared).forward
     batches = [batch(n, shared.model) for n in (1, 2, 3, 1, 1, 4)]
     alone = [forward(x) for x in batches]
     with ThreadPoolExecutor(4) as pool:
@@ -224,7 +224,7 @@ def test_a_missing_package_is_named(
     fresh = PreparedModel(tiny_classifier(), calibration=faces())
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(Unavailable, match=advice):
-        open_candidate(name, fresh)
+        open_prepared(name, fresh)
 
 
 def test_an_unknown_back_end_is_refused_with_the_near_ones() -> None:

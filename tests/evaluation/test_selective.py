@@ -11,7 +11,6 @@ from fer_bench.evaluation.selective import (
     answered_above,
     answered_by_emotion,
     area_under_risk_coverage,
-    promise,
     risk_coverage,
     threshold_for,
 )
@@ -108,11 +107,11 @@ def test_the_threshold_answers_most_images_with_the_accuracy(
 def test_an_accuracy_out_of_reach_has_no_threshold() -> None:
     wrong = 1 - LABELS
     assert threshold_for(wrong[[0, 1]], PROBABILITIES[[0, 1]], 0.5) is None
-    assert promise((wrong[:2], PROBABILITIES[:2]), (LABELS, PROBABILITIES), 0.5) is None
+    assert operating_point((wrong[:2], PROBABILITIES[:2]), (LABELS, PROBABILITIES), 0.5) is None
 
 
 def test_a_promise_is_chosen_on_one_set_and_kept_or_not_on_another() -> None:
-    found = promise((LABELS, PROBABILITIES), (1 - LABELS, PROBABILITIES), 0.8)
+    found = operating_point((LABELS, PROBABILITIES), (1 - LABELS, PROBABILITIES), 0.8)
     assert found.threshold == 0.6
     assert (found.chosen_on.accuracy.hits, found.chosen_on.share.hits) == (4, 5)
     assert (found.held_on.accuracy.hits, found.held_on.share.hits) == (1, 5)

@@ -179,11 +179,11 @@ def test_a_cache_that_cannot_be_written_costs_time_only(cache: Path, explained: 
 
 
 def ensemble() -> Classifier:
-    voices = [
+    members = [
         EnsembleMember(model=tiny_classifier(seed=seed), weight=share, temperature=1.5)
         for seed, share in ((0, 0.7), (1, 0.3))
     ]
-    return make_ensemble(voices)
+    return make_ensemble(members)
 
 
 @pytest.mark.parametrize("make", [tiny_classifier, ensemble])

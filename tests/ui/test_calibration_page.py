@@ -95,7 +95,7 @@ def test_another_run_is_drawn_beside_it(mixed: Path) -> None:
 def test_a_promise_is_chosen_on_val_and_reported_on_test(mixed: Path) -> None:
     app = open_page("calibration", BEST)
     app.slider(key="wanted").set_value(0.8).run()
-    found = selective.promise(calibrated("val"), calibrated("test"), 0.8)
+    found = selective.operating_point(calibrated("val"), calibrated("test"), 0.8)
     shown = tiles(app)
     assert shown[
         "Accuracy of the answered on val"

@@ -23,7 +23,7 @@ MLFLOW_ENDINGS = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED
 
 
 @dataclass(frozen=True, kw_only=True)
-class Followed:
+class TrackerRun:
     """A run as a tracker knows it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Tracker(ABC):
         id: what the run is gone on with after a break, known once started.
     """
 
-    def __init__(self, run: Followed) -> None:
+    def __init__(self, run: TrackerRun) -> None:
         self.run = run
         self.id = run.id
         self.tracker: Any = None
@@ -91,7 +91,7 @@ class TensorBoard(Tracker):
 class MLflow(Tracker):
     """MLflow's SQLite store in `mlflow.db`, or what MLFLOW_TRACKING_URI names."""
 
-    def __init__(self, run: Followed) -> None:
+    def __init__(self, run: TrackerRun) -> None:
         super().__init__(run)
         # Read when MLflow is first imported: it would report its use to its makers.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -178,7 +178,7 @@ _CLASSES: dict[str, type[Tracker]] = {
 TRACKERS = tuple(_CLASSES)
 
 
-def make_tracker(name: str, run: Followed) -> Tracker:
+def make_tracker(name: str, run: TrackerRun) -> Tracker:
     """The tracker of this name, not yet started."""
     return _CLASSES[name](run)
 

@@ -21,8 +21,8 @@ from fer_bench import distributed
 from fer_bench.benchmark.initial_weights import as_recorded
 from fer_bench.benchmark.trackers.services import (
     Ending,
-    Followed,
     Tracker,
+    TrackerRun,
     Value,
     make_tracker,
     mlflow_store,
@@ -75,16 +75,16 @@ class Tracking:
         for name in list(self.trackers):
             self._try(name, lambda tracker: tracker.log(figures, step))
 
-    def start(self, name: str, followed: Followed, settings: Mapping[str, Value]) -> None:
+    def start(self, name: str, run: TrackerRun, settings: Mapping[str, Value]) -> None:
         """One more tracker; a run that it goes on with has its settings already."""
 
         def start(tracker: Tracker) -> None:
-            followed.folder.mkdir(parents=True, exist_ok=True)
+            run.folder.mkdir(parents=True, exist_ok=True)
             tracker.start()
-            if not followed.id:
+            if not run.id:
                 tracker.describe(settings)
 
-        self.trackers[name] = make_tracker(name, followed)
+        self.trackers[name] = make_tracker(name, run)
         self._try(name, start)
 
     def close(self) -> None:
@@ -132,10 +132,10 @@ def tracked(
         known = _remembered(memory) if resume else {}
         folder, settings = tracking_folder(results), settings_of(spec, dataset)
         for name in names:
-            followed = Followed(
+            run = TrackerRun(
                 folder=folder, dataset=dataset.name, name=spec.name, id=known.get(name, "")
             )
-            tracking.start(name, followed, settings)
+            tracking.start(name, run, settings)
         _remember(memory, {name: t.id for name, t in tracking.trackers.items()})
     try:
         yield tracking

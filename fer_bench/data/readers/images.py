@@ -238,15 +238,15 @@ def _blocks(
     do: Callable[[int, int], _Block],
     size: int,
     job: str,
-    claim: Callable[[NDArray[np.uint64]], bool] = lambda hashes: True,
+    verify: Callable[[NDArray[np.uint64]], bool] = lambda hashes: True,
 ) -> Iterator[_Block]:
-    """All blocks in order: those of the journal that can be claimed, then the others once done.
+    """All blocks in order: those of the journal that are verified, then the others once done.
 
     A block is noted when the next one is asked for, so when its images have been written.
     """
     n, done = len(work.samples), 0
     with Journal(work.how.scratch / f"{stage.split()[0]}{SUFFIX}", job) as journal:
-        for note in journal.resume(lambda note: claim(_Block.from_note(note).hashes)):
+        for note in journal.resume(lambda note: verify(_Block.from_note(note).hashes)):
             block = _Block.from_note(note)
             done = block.stop
             yield block

@@ -152,7 +152,7 @@ def _run_network(run: StoredRun) -> tuple[Classifier, Weights]:
     record = run.require_record()
     if not record.members:
         return _of_its_design(record), "random"
-    voices = [
+    members = [
         EnsembleMember(
             model=_run_network(read_run(run.folder.parent / member.run))[0],
             weight=member.weight,
@@ -160,7 +160,7 @@ def _run_network(run: StoredRun) -> tuple[Classifier, Weights]:
         )
         for member in record.members
     ]
-    return make_ensemble(voices), "random"
+    return make_ensemble(members), "random"
 
 
 def _of_its_design(record: RunRecord) -> Classifier:
