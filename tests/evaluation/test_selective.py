@@ -11,6 +11,7 @@ from fer_bench.evaluation.selective import (
     answered_above,
     answered_by_emotion,
     area_under_risk_coverage,
+    operating_point,
     risk_coverage,
     threshold_for,
 )

@@ -75,12 +75,12 @@ class Miss:
 
     Attributes:
         limit: in words that are alike for all runs: `recall of fear under 50 %`.
-        found: what this run has instead: `its recall of fear is 43.0 % instead of 50 %`.
+        actual: what this run has instead: `its recall of fear is 43.0 % instead of 50 %`.
         shortfall: by how much, as a share of the limit; above 0.
     """
 
     limit: str
-    found: str
+    actual: str
     shortfall: float
 
 
@@ -243,7 +243,7 @@ def _too_slow(speed: Speed, budget: Budget) -> Iterator[Miss]:
         most, takes = three_digits(budget.milliseconds), three_digits(speed.milliseconds)
         limit = f"slower than {most} ms per face"
         reason = f"it takes {takes} ms per face instead of {most}"
-    yield Miss(limit=limit, found=reason, shortfall=speed.milliseconds / budget.milliseconds - 1)
+    yield Miss(limit=limit, actual=reason, shortfall=speed.milliseconds / budget.milliseconds - 1)
 
 
 def _too_weak(metrics: Metrics, least: Mapping[str, float]) -> Iterator[Miss]:
@@ -254,7 +254,7 @@ def _too_weak(metrics: Metrics, least: Mapping[str, float]) -> Iterator[Miss]:
             has, minimum = _percent(recall), _percent(wanted)
             yield Miss(
                 limit=f"recall of {emotion} under {minimum}",
-                found=f"its recall of {emotion} is {has} instead of {minimum}",
+                actual=f"its recall of {emotion} is {has} instead of {minimum}",
                 shortfall=1 - recall / wanted,
             )
 
@@ -268,7 +268,7 @@ def _sentence(options: Sequence[Option], budget: Budget) -> str:
     """About the first of the options, which are in order and at least one."""
     first = options[0]
     if first.misses:
-        *others, last = [miss.found for miss in first.misses]
+        *others, last = [miss.actual for miss in first.misses]
         faults = f"{', '.join(others)} and {last}" if others else last
         return f"No run fits; {first.title} comes closest: {faults}."
     n = sum(not option.misses for option in options)

@@ -217,7 +217,7 @@ def option_table(answer: Answer) -> pd.DataFrame:
             "backend": option.speed.backend,
             "weakest": option.weakest[0],
             "weakest_recall": option.weakest[1],
-            "misses": "; ".join(miss.found for miss in option.misses),
+            "misses": "; ".join(miss.actual for miss in option.misses),
         }
         for option in answer.options
     ]
