@@ -91,16 +91,16 @@ def read_runtime(
     if source is None:
         source = fetch_runtime(runtime)
     if source.is_dir():
-        found = {name: _of_folder(source, name, runtime) for name in names}
+        files = {name: _of_folder(source, name, runtime) for name in names}
     else:
-        found = _of_archive(source, names, runtime)
-    for name, content in found.items():
+        files = _of_archive(source, names, runtime)
+    for name, content in files.items():
         if integrity(content) != runtime.files[name]:
             raise FerBenchError(
                 f"{name} in {source} is not the one of {runtime.specification}: give the package "
                 f"of that version, such as `npm pack {runtime.specification}` brings"
             )
-    return found
+    return files
 
 
 def fetch_runtime(runtime: Runtime = RUNTIME) -> Path:
@@ -128,9 +128,10 @@ def fetch_runtime(runtime: Runtime = RUNTIME) -> Path:
         )  # fmt: skip
         content = archive.read_bytes()
     except (subprocess.SubprocessError, OSError) as error:
-        said = " ".join((getattr(error, "stderr", None) or str(error)).split())[-200:]
+        message = " ".join((getattr(error, "stderr", None) or str(error)).split())[-200:]
         raise FerBenchError(
-            f"`npm pack {runtime.specification}` failed ({said}): check the network, or {elsewhere}"
+            f"`npm pack {runtime.specification}` failed ({message}): check the "
+            f"network, or {elsewhere}"
         ) from None
     if integrity(content, "sha512") != runtime.integrity:
         archive.unlink()
@@ -142,21 +143,21 @@ def fetch_runtime(runtime: Runtime = RUNTIME) -> Path:
 
 
 def _of_folder(folder: Path, name: str, runtime: Runtime) -> bytes:
-    for place in (folder / name, folder / "dist" / name, folder / "package" / "dist" / name):
-        if place.is_file():
-            return place.read_bytes()
+    for path in (folder / name, folder / "dist" / name, folder / "package" / "dist" / name):
+        if path.is_file():
+            return path.read_bytes()
     raise FerBenchError(
         f"{folder} has no {name}: expected the unpacked npm package {runtime.specification}"
     )
 
 
 def _of_archive(path: Path, names: Sequence[str], runtime: Runtime) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as archive:
             for name in names:
                 member = archive.extractfile(f"package/dist/{name}")
-                found[name] = member.read() if member else b""
+                files[name] = member.read() if member else b""
     except OSError as error:
         raise FerBenchError(f"cannot read {path}: {error.strerror or error}") from None
     except (tarfile.TarError, KeyError, EOFError):
@@ -164,4 +165,4 @@ def _of_archive(path: Path, names: Sequence[str], runtime: Runtime) -> dict[str,
             f"{path} is no npm package {runtime.specification}: expected its archive, or the "
             "folder that it unpacks to"
         ) from None
-    return found
+    return files

@@ -99,13 +99,13 @@ class History:
         Raises:
             FerBenchError: it cannot be written; nothing of it is left then.
         """
-        said = _shown(name)
-        faces = {"name": said, "rows": [dict(row) for row in rows]}
+        shown = _shown(name)
+        faces = {"name": shown, "rows": [dict(row) for row in rows]}
         content = {
             IMAGE_FILE: _jpeg(image),
             FACES_FILE: json.dumps(faces, indent=2, default=_plain).encode(),
         }
-        safe = re.sub(r"[^A-Za-z0-9.-]+", "_", said).strip("._-")[:40] or "image"
+        safe = re.sub(r"[^A-Za-z0-9.-]+", "_", shown).strip("._-")[:40] or "image"
         entry = f"{datetime.now(UTC):{_TIME}}-{safe}-{secrets.token_hex(4)}"
         with self._clear("write to"):
             try:

@@ -116,15 +116,15 @@ class Predictor:
             FerBenchError: one picture instead of several, or as `predict`.
         """
         images = [load_picture(picture) for picture in _require_several(pictures)]
-        found, detect_ms = [], []
+        detected, detect_ms = [], []
         for image in images:
             started = time.perf_counter()
-            found.append(self.detect(image, video=video))
+            detected.append(self.detect(image, video=video))
             detect_ms.append((time.perf_counter() - started) * 1000)
         started = time.perf_counter()
         crops = [
             crop
-            for image, faces in zip(images, found, strict=True)
+            for image, faces in zip(images, detected, strict=True)
             for crop in self.classifier.crops(image, faces)
         ]
         rows = iter(self.classifier.probabilities(crops))
@@ -135,7 +135,7 @@ class Predictor:
                 detect_ms=spent,
                 classify_ms=classify_ms * len(faces),
             )
-            for faces, spent in zip(found, detect_ms, strict=True)
+            for faces, spent in zip(detected, detect_ms, strict=True)
         ]
 
 

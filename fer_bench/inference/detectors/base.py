@@ -196,11 +196,11 @@ def shrunk_to(image: NDArray[np.uint8], side: float) -> tuple[NDArray[np.uint8],
 
 def without_overlaps(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
     """The faces, best first, without those that overlap a better one by more than `MAX_OVERLAP`."""
-    kept: list[DetectedFace] = []
+    apart: list[DetectedFace] = []
     for face in faces:
-        if all(_overlap(face.box, other.box) <= MAX_OVERLAP for other in kept):
-            kept.append(face)
-    return kept
+        if all(_overlap(face.box, other.box) <= MAX_OVERLAP for other in apart):
+            apart.append(face)
+    return apart
 
 
 def _overlap(one: Box, other: Box) -> float:

@@ -222,8 +222,8 @@ def _panel(
         (box.left, box.bottom + gap),
         (box.left, above),
     ):
-        place = Rect(left, top, *size)
-        inside = place.moved_into(width, height)
+        panel = Rect(left, top, *size)
+        inside = panel.moved_into(width, height)
         if inside.is_inside(width, height) and not any(inside.meets(other) for other in taken):
             return inside
     if 8 * size[0] * size[1] < box.width * box.height:  # a close-up has room in a corner

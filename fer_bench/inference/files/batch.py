@@ -64,10 +64,10 @@ def predict_files(
 
 def _analysed(predictor: Predictor, batch: Iterable[FileResult]) -> list[FileResult]:
     images = [one.image for one in batch if one.image is not None]
-    found = iter(predictor.predict_batch(images))
+    predictions = iter(predictor.predict_batch(images))
     backend = predictor.classifier.backend.name
     return [
-        one if one.image is None else replace(one, faces=next(found).faces, backend=backend)
+        one if one.image is None else replace(one, faces=next(predictions).faces, backend=backend)
         for one in batch
     ]
 

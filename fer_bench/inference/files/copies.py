@@ -122,11 +122,11 @@ def _check_places(
         raise FerBenchError(f"--out {out} is a file: expected a folder")
     taken = {one.path.resolve(): f"the input {one.path}" for one in inputs}
     for path in outputs:
-        place = path.resolve()
-        if place in taken:
+        target = path.resolve()
+        if target in taken:
             raise FerBenchError(
-                f"{path} would overwrite {taken[place]}: choose another name or folder"
+                f"{path} would overwrite {taken[target]}: choose another name or folder"
             )
         if path in named and (what := in_the_way(path)):
             raise FerBenchError(f"cannot write {path}: it is {what}; choose another name")
-        taken[place] = f"the output {path}"
+        taken[target] = f"the output {path}"

@@ -60,9 +60,9 @@ class Lines:
     def write(self, result: FileResult) -> None:
         if result.error is not None:  # named on stderr
             return
-        place = str(result.path).encode("utf-8", "backslashreplace").decode()
+        path = str(result.path).encode("utf-8", "backslashreplace").decode()
         if result.time_s is not None:
-            place += f" at {result.time_s:.2f} s"
+            path += f" at {result.time_s:.2f} s"
         faces = ", ".join(
             f"{face.emotion} {face.score:.0%}"
             + (f" of {{{' '.join(face.emotion_set)}}}" if face.emotion_set else "")
@@ -70,7 +70,7 @@ class Lines:
         )
         # On a terminal through what the bars put in place of stdout, so that they stay below.
         file = sys.stdout if self._file.isatty() else self._file
-        file.write(f"{place}: {faces or 'no face'}\n")
+        file.write(f"{path}: {faces or 'no face'}\n")
 
 
 class JsonLines:

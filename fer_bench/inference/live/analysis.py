@@ -51,15 +51,15 @@ class FrameAnalyser:
         """
         self._switch(predictors)
         started = time.perf_counter()
-        found = predictors[0].detect(image, video=True)
+        faces = predictors[0].detect(image, video=True)
         detected = time.perf_counter()
-        tables = [predictor.classify(image, found) for predictor in predictors]
+        tables = [predictor.classify(image, faces) for predictor in predictors]
         classified = time.perf_counter()
-        tracks = self._tracker.update([face.box for face in found], arrived)
+        tracks = self._tracker.update([face.box for face in faces], arrived)
         self._forget()
         seen = [
             self._follow(track, face, [table[i] for table in tables], smoothing)
-            for i, (track, face) in enumerate(zip(tracks, found, strict=True))
+            for i, (track, face) in enumerate(zip(tracks, faces, strict=True))
         ]
         classifiers = [predictor.classifier for predictor in predictors]
         return Overlay(

@@ -132,10 +132,10 @@ def _by_emotion(rows: Sequence[tuple[tuple[str, ...], NDArray[np.floating]]]) ->
 
     columns: dict[str, NDArray[np.float64]] = {}
     for emotions in dict.fromkeys(emotions for emotions, _ in rows):
-        places = [i for i, (known, _) in enumerate(rows) if known == emotions]
-        values = np.stack([rows[i][1] for i in places])
+        rows_of = [i for i, (known, _) in enumerate(rows) if known == emotions]
+        values = np.stack([rows[i][1] for i in rows_of])
         for column, emotion in enumerate(emotions):
-            columns.setdefault(emotion, np.full(len(rows), np.nan))[places] = values[:, column]
+            columns.setdefault(emotion, np.full(len(rows), np.nan))[rows_of] = values[:, column]
     return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
 
 
