@@ -20,9 +20,9 @@ from fer_bench.evaluation.metrics import align
 from fer_bench.evaluation.verify import Check, verify
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.models.flops import count_parameters
-from fer_bench.results.parse import read_predictions
-from fer_bench.results.record import RunRecord
-from fer_bench.results.store import PREDICTIONS, RECORD, StoredRun, read_run
+from fer_bench.results.parse import read_history, read_predictions
+from fer_bench.results.record import RunRecord, TrainingInfo
+from fer_bench.results.store import HISTORY, PREDICTIONS, RECORD, StoredRun, read_run
 from fer_bench.types import SPLITS
 
 #: SHA-256 of a submission's files, as `sha256sum` writes them.
@@ -81,6 +81,8 @@ def _files(run: StoredRun) -> Iterator[Check]:
     if (run.dataset, run.name) != named:
         problem = f"it lies in {run.dataset}/{run.name}, its record says {'/'.join(named)}"
         yield Check(name="folder", problem=problem)
+    if record.training and (run.folder / HISTORY).exists():
+        yield Check(name="curves", problem=_curves(run, record, record.training))
     try:
         claimed = (run.folder / DIGEST).read_text(encoding="ascii")
     except FileNotFoundError:
@@ -89,6 +91,22 @@ def _files(run: StoredRun) -> Iterator[Check]:
         claimed = ""
     problem = "" if claimed == digest(run) else f"the files are not those that {DIGEST} was made of"
     yield Check(name="digest", problem=problem)
+
+
+def _curves(run: StoredRun, record: RunRecord, training: TrainingInfo) -> str:
+    """Whether the curves end where the record's training does, at the accuracy that it has."""
+    history = read_history(run.folder / HISTORY)
+    epochs, best = training.epochs_run, training.best_epoch
+    if history["epoch"].tolist() != list(range(1, epochs + 1)):
+        return f"{HISTORY} has {len(history)} epochs, the record says {epochs}"
+    chosen = record.metrics.get(record.spec.selection_split)
+    if chosen is None or not best:
+        return ""
+    drawn = float(history["val_accuracy"].iloc[best - 1])
+    # Training measures in its own precision, where the answers of a few images are otherwise.
+    if abs(drawn - chosen.accuracy) > max(0.01, 2 / chosen.n):
+        return f"val accuracy of epoch {best} is {drawn:.4f}, the record's {chosen.accuracy:.4f}"
+    return ""
 
 
 def verify_data(record: RunRecord, predictions: pd.DataFrame, dataset: FaceDataset) -> list[Check]:
@@ -188,6 +206,8 @@ def _forward(run: StoredRun, dataset: FaceDataset, count: int) -> Check:
     if record.model and record.model.parameters != (size := count_parameters(model)[0]):
         said = record.model.parameters
         return Check(name=name, problem=f"{size:,} parameters, the record says {said:,}")
+    if record.model and record.model.input_spec != model.input_spec:
+        return Check(name=name, problem="its network takes other faces than the record says")
     views = {"": "none"}
     if any(str(column).startswith(PREFIXES["_tta"]) for column in chosen):
         views["_tta"] = record.spec.tta

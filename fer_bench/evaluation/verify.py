@@ -96,6 +96,10 @@ def _standing(record: RunRecord) -> str:
         return "a system trained on these test images is called comparable"
     if record.name != spec.name:
         return f"its specification is that of {spec.name}, the record calls itself {record.name}"
+    if record.dataset.protocol != spec.protocol:
+        return f"its data are of protocol {record.dataset.protocol}, it is of {spec.protocol}"
+    if record.finished_at and record.finished_at < record.started_at:
+        return "it was finished before it was started"
     training = record.training
     if training and not 0 <= training.best_epoch <= training.epochs_run:
         return f"epoch {training.best_epoch} of {training.epochs_run} is called the best"

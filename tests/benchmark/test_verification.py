@@ -21,7 +21,8 @@ from fer_bench.bundles.submission import submission
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import PREDICTIONS, RECORD, ResultsStore, StoredRun, read_run
+from fer_bench.results.store import HISTORY, PREDICTIONS, RECORD, ResultsStore, StoredRun, read_run
+from fer_bench.types import InputSpec
 
 Fer = Callable[..., tuple[int, str, str]]
 
@@ -50,13 +51,41 @@ def test_a_false_description_of_the_data_is_found(word: str, own_run: StoredRun)
     assert len(found) == 1 and word in found[0]
 
 
-def test_another_number_of_parameters_is_found(own_run: StoredRun) -> None:
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"parameters": 7}, "the record says 7"),
+        (
+            {"input_spec": InputSpec(size=64, channels=1, mean=(0.5,), std=(0.5,))},
+            "takes other faces than the record says",
+        ),
+    ],
+)
+def test_a_false_description_of_the_network_is_found(
+    changed: dict[str, object], sentence: str, own_run: StoredRun
+) -> None:
     record = own_run.require_record()
     assert record.model
-    smaller = record.model.model_copy(update={"parameters": 7})
-    text = record.model_copy(update={"model": smaller}).model_dump_json()
-    (own_run.folder / RECORD).write_text(text)
-    assert any("the record says 7" in one for one in problems(read_run(own_run.folder), 3))
+    other = record.model.model_copy(update=changed)
+    (own_run.folder / RECORD).write_text(
+        record.model_copy(update={"model": other}).model_dump_json()
+    )
+    assert any(sentence in one for one in problems(read_run(own_run.folder), 3))
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "sentence"),
+    [
+        (lambda t: t.assign(val_accuracy=1.0), "curves: val accuracy of epoch"),
+        (lambda t: pd.concat([t, t]), "epochs, the record says"),
+    ],
+)
+def test_curves_of_another_training_are_found(
+    rewrite: Callable[[pd.DataFrame], pd.DataFrame], sentence: str, own_run: StoredRun
+) -> None:
+    curves = own_run.folder / HISTORY
+    rewrite(pd.read_csv(curves)).to_csv(curves, index=False)
+    assert any(sentence in one for one in problems(own_run))
 
 
 def problems(run: StoredRun, forward: int = 0) -> list[str]:

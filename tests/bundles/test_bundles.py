@@ -254,10 +254,10 @@ def test_a_folder_is_written_and_its_network_compared(export: Export, tmp_path: 
 def test_a_page_with_its_runtime_elsewhere_says_how_to_open_it(
     export: Export, tmp_path: Path
 ) -> None:
-    out = tmp_path / "page"
+    out = tmp_path / "my page"
     code, _, err = export(out, "--format", "web", "--cdn")
     assert code == 0, err
-    assert f"next: python -m http.server -d {out}" in err
+    assert f"next: python -m http.server -d '{out}'" in err
     assert not (out / "runtime").exists()
     page = html.unescape((out / "index.html").read_text())
     assert "connect-src 'self' https://cdn.jsdelivr.net;" in page

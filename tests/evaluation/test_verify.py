@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,14 @@ TAMPERED: dict[str, tuple[Callable[[RunRecord, pd.DataFrame], Pair], str]] = {
             t,
         ),
         "its specification is that of vgg16",
+    ),
+    "data of another protocol": (
+        lambda r, t: (whole(r, protocol="kaggle"), t),
+        "its data are of protocol kaggle",
+    ),
+    "an end before the start": (
+        lambda r, t: (r.model_copy(update={"finished_at": r.started_at - timedelta(hours=1)}), t),
+        "it was finished before it was started",
     ),
     "an epoch after the last": (
         lambda r, t: (trained(r, best_epoch=9), t),

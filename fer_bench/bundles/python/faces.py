@@ -46,7 +46,7 @@ def read_image(path: Path) -> np.ndarray:
         unknown = isinstance(error, UnidentifiedImageError)
         said = getattr(error, "strerror", None) or str(error)
         why = "of no known format" if unknown else " ".join(said.split())
-        sys.exit(f"{path} cannot be read as a picture ({why})")
+        sys.exit(f"{path} cannot be read as a picture ({why}): choose a JPEG, PNG or WebP")
 
 
 def find_faces(image: np.ndarray, is_video: bool = False) -> list[tuple]:

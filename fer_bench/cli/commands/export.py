@@ -150,9 +150,10 @@ def _print_json(report: ExportReport, whole: BundleReport | None) -> None:
 
 
 def _print_bundle(whole: BundleReport, format: str) -> None:
+    folder = shlex.quote(str(whole.folder))
     use = {
-        "web": f"python -m http.server -d {whole.folder}   and open http://localhost:8000",
-        "python": f"cd {whole.folder} && pip install -r requirements.txt && python run.py PHOTO",
+        "web": f"python -m http.server -d {folder}   and open http://localhost:8000",
+        "python": f"cd {folder} && pip install -r requirements.txt && python run.py PHOTO",
     }
     size = f"{len(whole.files)} files, {whole.bytes / 1e6:,.1f} MB"
     out.print(f"written to     {whole.folder}, {size}", markup=False)

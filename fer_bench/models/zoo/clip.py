@@ -58,6 +58,7 @@ class VisionTower(nn.Module):
 
     def __init__(self, config: CLIPVisionConfig) -> None:
         super().__init__()
+        vars(config).pop("loss_type", None)  # of training; None is warned about
         self.tower = CLIPVisionModelWithProjection(config)
 
     def forward(self, x: Tensor) -> Tensor:
