@@ -74,7 +74,8 @@ def search_still(detector: Looks, image: NDArray[np.uint8]) -> list[DetectedFace
 
 def _fine_side(image: NDArray[np.uint8]) -> float:
     height, width = image.shape[:2]
-    return max(FINE_SIDE, max(height, width) * math.sqrt(FINE_PIXELS / (height * width)))
+    side: float = max(height, width) * math.sqrt(FINE_PIXELS / (height * width))
+    return max(FINE_SIDE, side)
 
 
 def _turned(detector: Looks, image: NDArray[np.uint8], degrees: int) -> Iterator[DetectedFace]:
