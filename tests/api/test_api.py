@@ -294,16 +294,17 @@ def test_uploads_never_touch_a_disk(client, monkeypatch):
     assert client.post("/upload/", files={"file": ("a.jpg", large)}).status_code == 200
 
 
-def test_too_many_files_are_refused(client):
-    response = client.post("/v1/predict", files=[("files", photo())] * 5)
+@pytest.mark.parametrize(
+    ("address", "field", "n", "said"),
+    [
+        ("/v1/predict", "files", 5, "Maximum number of files is 4"),
+        ("/upload/", "file", 2, "expected one picture"),
+    ],
+)
+def test_too_many_files_are_refused(client, address, field, n, said):
+    response = client.post(address, files=[(field, photo())] * n)
     assert response.status_code == 400
-    assert "Maximum number of files is 4" in sentence(response)
-
-
-def test_upload_takes_one_picture(client):
-    response = client.post("/upload/", files=[("file", photo())] * 2)
-    assert response.status_code == 400
-    assert "expected one picture" in sentence(response)
+    assert said in sentence(response)
 
 
 @table(

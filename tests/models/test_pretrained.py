@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from argparse import Namespace
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -206,26 +207,6 @@ def test_a_whole_classifier_of_several_processes_is_opened(name: str, tmp_path: 
     assert same_features(start_from(tmp_path / "w.pth", name, **model.request.options), model)
 
 
-def test_two_networks_in_one_file_are_not_guessed_between(tmp_path: Path) -> None:
-    state = small("resnet18").backbone.state_dict()
-    both = {f"{who}.{k}": v for who in ("student", "teacher") for k, v in state.items()}
-    torch.save(both, tmp_path / "w.pth")
-    with pytest.raises(FerBenchError, match=r"hold 2 networks .* student\. and teacher\."):
-        start_from(tmp_path / "w.pth")
-
-
-def test_nor_are_a_teacher_and_a_student_of_one_checkpoint(tmp_path: Path) -> None:
-    state = small("resnet18").backbone.state_dict()
-    torch.save({"student": state, "teacher": state, "epoch": 3}, tmp_path / "w.pth")
-    with pytest.raises(
-        FerBenchError, match=r"holds 2 state dicts \(student, teacher\) and nothing"
-    ):
-        start_from(tmp_path / "w.pth")
-    torch.save({"model": state, "model_ema": {}, "ema": state}, tmp_path / "w.pth")
-    with pytest.warns(UserWarning, match=r"holds the weights model and .* ema: model is taken"):
-        start_from(tmp_path / "w.pth")
-
-
 @pytest.mark.parametrize(
     "extra", [Namespace(lr=0.1, layers=[1, 2]), np.float64(91.2), np.float32(1), [np.int64(3)]]
 )
@@ -233,14 +214,6 @@ def test_options_and_scores_next_to_the_weights_are_read(extra: object, tmp_path
     model = small("resnet18")
     torch.save({"state_dict": model.backbone.state_dict(), "args": extra}, tmp_path / "w.pth")
     assert same_features(start_from(tmp_path / "w.pth"), model)
-
-
-def test_weights_that_diverged_are_refused(tmp_path: Path) -> None:
-    state = small("resnet18").backbone.state_dict()
-    state["bn1.running_var"][3] = float("inf")
-    torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(FerBenchError, match=r"in 1 tensors \(first: bn1\.running_var\)"):
-        start_from(tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
@@ -251,9 +224,45 @@ def test_a_folders_weights_are_found(name: str, tmp_path: Path) -> None:
     assert same_features(start_from(tmp_path), model)
 
 
-def test_a_checkpoint_without_weights_says_where_they_are_looked_for(tmp_path: Path) -> None:
-    torch.save({"epoch": 3, "model": {"layers": 18}}, tmp_path / "w.pth")
-    with pytest.raises(FerBenchError, match=r"holds no state dict: .* under state_dict, model"):
+State = dict[str, torch.Tensor]
+
+
+def diverged(state: State) -> State:
+    state["bn1.running_var"][3] = float("inf")
+    return state
+
+
+def of_both(state: State) -> State:
+    return {f"{who}.{k}": v for who in ("student", "teacher") for k, v in state.items()}
+
+
+@table(
+    ("content", "sentence"),
+    [
+        (of_both, r"hold 2 networks .* student\. and teacher\."),
+        (
+            lambda state: {"student": state, "teacher": state, "epoch": 3},
+            r"holds 2 state dicts \(student, teacher\) and nothing",
+        ),
+        (diverged, r"in 1 tensors \(first: bn1\.running_var\)"),
+        (
+            lambda state: {"epoch": 3, "model": {"layers": 18}},
+            r"holds no state dict: .* under state_dict, model",
+        ),
+    ],
+)
+def test_a_file_that_holds_not_one_whole_network_is_refused(
+    content: Callable[[State], object], sentence: str, tmp_path: Path
+) -> None:
+    torch.save(content(small("resnet18").backbone.state_dict()), tmp_path / "w.pth")
+    with pytest.raises(FerBenchError, match=sentence):
+        start_from(tmp_path / "w.pth")
+
+
+def test_of_a_model_and_its_average_the_model_is_taken_and_it_says_so(tmp_path: Path) -> None:
+    state = small("resnet18").backbone.state_dict()
+    torch.save({"model": state, "model_ema": {}, "ema": state}, tmp_path / "w.pth")
+    with pytest.warns(UserWarning, match=r"holds the weights model and .* ema: model is taken"):
         start_from(tmp_path / "w.pth")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,26 +79,6 @@ def test_saving_again_replaces_both_files(tmp_path: Path) -> None:
     assert load_model(tmp_path).request.name == "keras_cnn"
 
 
-def test_an_empty_folder_holds_no_model(tmp_path: Path) -> None:
-    with pytest.raises(FerBenchError, match=r"no model in .*: expected model\.json there"):
-        load_model(tmp_path)
-
-
-def test_a_card_without_weights_says_which_file_is_missing(tmp_path: Path) -> None:
-    save_network(small("resnet18"), tmp_path)
-    (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(FerBenchError, match=r"no weights in .*: expected model\.safetensors"):
-        load_model(tmp_path)
-
-
-def test_cut_off_weights_are_called_damaged(tmp_path: Path) -> None:
-    save_network(small("resnet18"), tmp_path)
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:5000])
-    with pytest.raises(FerBenchError, match="the file is damaged"):
-        load_model(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -111,17 +93,36 @@ def test_a_damaged_card_is_one_sentence(content: str, message: str, tmp_path: Pa
         read_card(tmp_path)
 
 
-def test_a_card_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+def newer(card: Path) -> None:
+    document = json.loads(card.read_text())
+    card.write_text(json.dumps(document | {"schema_version": 2, "new": True}))
+
+
+def of_another_network(card: Path) -> None:
+    save_network(small("keras_cnn"), card.parent / "other")
+    (card.parent / "other" / card.name).replace(card)
+
+
+@table(
+    ("spoil", "message"),
+    [
+        (Path.unlink, r"no model in .*: expected model\.json there"),
+        (
+            lambda card: card.with_name("model.safetensors").unlink(),
+            r"no weights in .*: expected model\.safetensors",
+        ),
+        (
+            lambda card: os.truncate(card.with_name("model.safetensors"), 5000),
+            "the file is damaged",
+        ),
+        (newer, r"newer FER Bench: .* reads schema 1, the file has 2"),
+        (of_another_network, r"do not fit: of 12 tensors expected, 10 missing"),
+    ],
+)
+def test_a_folder_that_holds_no_whole_model_is_refused(
+    spoil: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
     save_network(small("resnet18"), tmp_path)
-    card = json.loads((tmp_path / "model.json").read_text())
-    (tmp_path / "model.json").write_text(json.dumps({**card, "schema_version": 2, "new": True}))
-    with pytest.raises(FerBenchError, match=r"newer FER Bench: .* reads schema 1, the file has 2"):
+    spoil(tmp_path / "model.json")
+    with pytest.raises(FerBenchError, match=message):
         load_model(tmp_path)
-
-
-def test_weights_of_another_network_do_not_load(tmp_path: Path) -> None:
-    save_network(small("resnet18"), tmp_path / "a")
-    save_network(small("keras_cnn"), tmp_path / "b")
-    (tmp_path / "b" / "model.json").replace(tmp_path / "a" / "model.json")
-    with pytest.raises(FerBenchError, match=r"do not fit: of 12 tensors expected, 10 missing"):
-        load_model(tmp_path / "a")

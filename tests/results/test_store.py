@@ -282,13 +282,12 @@ def test_a_full_disk_loses_nothing(
     assert {p.name: p.read_bytes() for p in run.folder.iterdir()} == before
 
 
-def test_only_a_finished_run_can_be_the_default(store: ResultsStore) -> None:
+def test_only_a_finished_run_of_this_folder_can_be_the_default(
+    store: ResultsStore, tmp_path: Path
+) -> None:
     store.save(make_record(name="one", status="failed"))
     with pytest.raises(FerBenchError, match="run one is failed: only a finished run can be"):
         store.mark_default(store.find("one"))
-
-
-def test_a_run_of_another_results_folder_is_no_default(store: ResultsStore, tmp_path: Path) -> None:
     other = ResultsStore(tmp_path / "other")
     other.save(make_record(name="one"))
     with pytest.raises(FerBenchError, match=r"lies in .*other/fer2013/one, expected one in"):
