@@ -155,6 +155,7 @@ def pick_others(run: StoredRun, stored: list[StoredRun]) -> list[StoredRun]:
         max_selections=MOST_OTHERS,
         format_func=ui.called,
         key=f"beside-{run.id}",
+        wrap=True,
     )
     return [others[name] for name in names]
 

@@ -51,6 +51,7 @@ def choose_models(runs: Sequence[StoredRun]) -> list[str]:
         max_selections=MOST_MODELS,
         format_func=labels.__getitem__,
         key="live-models",
+        wrap=True,
         help=f"Up to {MOST_MODELS}, side by side on the same faces; the first one's answer colours "
         "the box.",
     )

@@ -128,6 +128,7 @@ def pick_classifiers(
         max_selections=most,
         format_func=labels.__getitem__,
         key=key,
+        wrap=True,
         help=f"Up to {most}, side by side; the share after a name is its test accuracy.",
     )
     about_models([run for run in choices if run.id in chosen])

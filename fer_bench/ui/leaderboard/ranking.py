@@ -140,7 +140,12 @@ def filtered(runs_table: pd.DataFrame) -> pd.DataFrame:
         for place, (column, name) in zip(st.columns(len(FILTERS)), FILTERS.items(), strict=True):
             options = sorted(runs_table[column].dropna().unique())
             wanted = place.multiselect(
-                name, options, placeholder="All", key=f"filter_{column}", bind="query-params"
+                name,
+                options,
+                placeholder="All",
+                key=f"filter_{column}",
+                wrap=True,
+                bind="query-params",
             )
             if wanted:
                 runs_table = runs_table[runs_table[column].isin(wanted)]
