@@ -103,8 +103,8 @@ def _curves(run: StoredRun, record: RunRecord, training: TrainingInfo) -> str:
     if chosen is None or not best:
         return ""
     drawn = float(history["val_accuracy"].iloc[best - 1])
-    # Training measures in its own precision, where the answers of a few images are otherwise.
-    if abs(drawn - chosen.accuracy) > max(0.01, 2 / chosen.n):
+    # Training measures in its own precision, where answers that are nearly ties fall otherwise.
+    if abs(drawn - chosen.accuracy) > chosen.n**-0.5:
         return f"val accuracy of epoch {best} is {drawn:.4f}, the record's {chosen.accuracy:.4f}"
     return ""
 
