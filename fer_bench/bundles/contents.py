@@ -79,5 +79,6 @@ def detector_settings() -> dict[str, object]:
         "max_overlap": base.MAX_OVERLAP,
         "coarse_side": search.COARSE_SIDE,
         "fine_side": search.FINE_SIDE,
+        "fine_pixels": search.FINE_PIXELS,
         "turns": search.TURNS,
     }

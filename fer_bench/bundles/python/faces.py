@@ -59,7 +59,8 @@ def find_faces(image: np.ndarray, is_video: bool = False) -> list[tuple]:
     side = min(max(longer / 2, SET["shortest_shrunk"]), SET["longest_shrunk"])
     found = look(image, side, "frame" if is_video else "quick")
     if not is_video and longer > SET["coarse_side"]:
-        found += look(image, SET["fine_side"], "fine")
+        long = longer * (SET["fine_pixels"] / (image.shape[0] * image.shape[1])) ** 0.5
+        found += look(image, max(SET["fine_side"], long), "fine")
     if not is_video and not found:
         found = look(image, side, "thorough")
         for degrees in () if found else SET["turns"]:

@@ -31,7 +31,9 @@ export class HaarDetector {
     const { small: quick, factor: share } = this.#shrunk(image);
     let found = scaled(this.#look(quick, "quick"), share);
     if (Math.max(image.width, image.height) > set.coarse_side) {
-      const { small, factor } = shrunkTo(image, set.fine_side);
+      const { width, height } = image;
+      const long = Math.max(width, height) * Math.sqrt(set.fine_pixels / (height * width));
+      const { small, factor } = shrunkTo(image, Math.max(set.fine_side, long));
       found = [...found, ...scaled(this.#look(small, "fine"), factor)];
     }
     if (!found.length) {

@@ -28,7 +28,7 @@ from fer_bench.inference.detectors.base import (
 #: longer: as long as has `FINE_PIXELS`.
 COARSE_SIDE, FINE_SIDE, FINE_PIXELS = 640, 1920, 1920 * 1280
 #: Degrees, clockwise, that heads may be turned by where no upright face is found, likelier first.
-TURNS = (30, -30, 60, -60, 90, -90, 180)
+TURNS = (30, -30, 60, -60, 90, -90, 180, 120, -120, 150, -150)
 
 
 class Effort(Enum):
