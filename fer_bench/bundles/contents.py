@@ -66,6 +66,7 @@ def detector_settings() -> dict[str, object]:
         "step": haar.STEP,
         "fine_step": haar.FINE_STEP,
         "agreeing": {effort.value: number for effort, number in haar.AGREEING.items()},
+        "sure": {effort.value: number for effort, number in haar.SURE.items()},
         "doubtful": haar.DOUBTFUL,
         "confirmed": haar.CONFIRMED,
         "closer_margin": haar.CLOSER_MARGIN,

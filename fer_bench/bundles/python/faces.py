@@ -52,7 +52,7 @@ def read_image(path: Path) -> np.ndarray:
 def find_faces(image: np.ndarray, is_video: bool = False) -> list[tuple]:
     """Faces (left, top, width, height, degrees that the head is turned), largest first.
 
-    A still is searched for small faces too and, where none is upright, for turned ones.
+    A still is searched for small faces too and, where none is surely upright, for turned ones.
     """
     image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     longer = max(image.shape)
@@ -63,25 +63,31 @@ def find_faces(image: np.ndarray, is_video: bool = False) -> list[tuple]:
         found += look(image, max(SET["fine_side"], long), "fine")
     if not is_video and not found:
         found = look(image, side, "thorough")
-        for degrees in () if found else SET["turns"]:
-            found += look(image, side, "turned", degrees)
+    if not is_video and all(certainty < 1 for *_, certainty in found):
+        turned = [face for turn in SET["turns"] for face in look(image, side, "turned", turn)]
+        found = sorted(turned, key=lambda face: -face[-1]) or found
     faces = []
-    for face in found:
+    for face in (each[:5] for each in found):
         if all(overlap(face, other) <= SET["max_overlap"] for other in faces):
             faces.append(face)
     return sorted(faces, key=lambda face: (-face[2] * face[3], face[:2]))
 
 
 def look(image: np.ndarray, side: float, effort: str, degrees: int = 0) -> list[tuple]:
-    """Faces in a gray image that is shrunk to a side and turned back; the likeliest first."""
+    """Faces in a gray image that is shrunk to a side and turned back, the likeliest first.
+
+    Each with how sure it is: from 1 on, no turned head is likelier.
+    """
     height, width = image.shape
     factor = min(side / max(height, width), 1)
     if factor < 1:
         size = max(round(width * factor), 1), max(round(height * factor), 1)
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     if not degrees:
-        upright = upright_faces(image, effort)
-        return [(*(round(v * (1 / factor)) for v in box), 0) for box in upright]
+        return [
+            (*(round(v * (1 / factor)) for v in box), 0, certainty)
+            for *box, certainty in upright_faces(image, effort)
+        ]
     height, width = image.shape
     there = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
     cosine, sine = abs(there[0, :2])
@@ -89,17 +95,17 @@ def look(image: np.ndarray, side: float, effort: str, degrees: int = 0) -> list[
     there[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
     back, found = cv2.invertAffineTransform(there), []
     turned = cv2.warpAffine(image, there, size, borderMode=cv2.BORDER_REPLICATE)
-    for left, top, wide, tall in upright_faces(turned, effort):
+    for left, top, wide, tall, certainty in upright_faces(turned, effort):
         x, y = back @ (left + wide / 2, top + tall / 2, 1)
         left, top = round(x - wide / 2), round(y - tall / 2)
         if 0 <= left + wide / 2 < width and 0 <= top + wide / 2 < height:  # not in a new corner
             box = (round(v * (1 / factor)) for v in (left, top, wide, tall))
-            found.append((*box, degrees))
+            found.append((*box, degrees, certainty))
     return found
 
 
-def upright_faces(gray: np.ndarray, effort: str) -> list[tuple[int, int, int, int]]:
-    """Boxes of upright faces at a gray image's own size, the likeliest first."""
+def upright_faces(gray: np.ndarray, effort: str) -> list[tuple]:
+    """Boxes of upright faces at a gray image's own size and how sure, the likeliest first."""
     is_crop = max(gray.shape) <= SET["crop_side"]
     border = round(max(gray.shape) * SET["border"]) if is_crop else 0
     gray = cv2.copyMakeBorder(gray, *(border,) * 4, borderType=cv2.BORDER_REPLICATE)
@@ -119,7 +125,10 @@ def upright_faces(gray: np.ndarray, effort: str) -> list[tuple[int, int, int, in
             if sure or votes * votes_nearby(even, box) >= needed:
                 found.append((votes, box))
     best_first = sorted(found, key=lambda pair: -pair[0])
-    return [(x - border, y - border, w, h) for _, (x, y, w, h) in best_first]
+    return [
+        (x - border, y - border, w, h, votes / SET["sure"][effort])
+        for votes, (x, y, w, h) in best_first
+    ]
 
 
 def votes_nearby(even: np.ndarray, box: list[int]) -> int:

@@ -25,7 +25,7 @@ export class HaarDetector {
     return this.#merged(scaled(this.#look(small, "frame"), factor));
   }
 
-  // Faces of a photo, small ones too and, where none is upright, turned ones.
+  // Faces of a photo, small ones too and, where none is surely upright, turned ones.
   detect(picture) {
     const set = this.settings, image = toGray(picture);
     const { small: quick, factor: share } = this.#shrunk(image);
@@ -36,11 +36,11 @@ export class HaarDetector {
       const { small, factor } = shrunkTo(image, Math.max(set.fine_side, long));
       found = [...found, ...scaled(this.#look(small, "fine"), factor)];
     }
-    if (!found.length) {
-      found = scaled(this.#look(quick, "thorough"), share);
-      if (!found.length) {
-        found = scaled(set.turns.flatMap((degrees) => this.#turned(quick, degrees)), share);
-      }
+    if (!found.length) found = scaled(this.#look(quick, "thorough"), share);
+    if (found.every((face) => face.certainty < 1)) {
+      const turned = set.turns.flatMap((degrees) => this.#turned(quick, degrees));
+      turned.sort((a, b) => b.certainty - a.certainty);
+      if (turned.length) found = scaled(turned, share);
     }
     return this.#merged(found);
   }
@@ -51,7 +51,8 @@ export class HaarDetector {
     return shrunkTo(image, Math.min(Math.max(half, shortest_shrunk), longest_shrunk));
   }
 
-  // Upright faces of a gray image at its own size, the likeliest first.
+  // Upright faces of a gray image at its own size, the likeliest first. certainty: from 1 on, no
+  // turned head is likelier.
   #look(image, effort) {
     const set = this.settings;
     const longer = Math.max(image.width, image.height);
@@ -70,8 +71,9 @@ export class HaarDetector {
         || box.agreeing * this.#votesNearby(even, box) >= needed);
     });
     found.sort((a, b) => b.agreeing - a.agreeing);
-    return found.map(({ x, y, width, height }) =>
-      ({ x: x - border, y: y - border, width, height, turn: 0 }));
+    return found.map(({ x, y, width, height, agreeing }) => ({
+      x: x - border, y: y - border, width, height, turn: 0, certainty: agreeing / set.sure[effort],
+    }));
   }
 
   // How many windows agree on a face where a doubtful box is, in a closer look.
@@ -130,8 +132,8 @@ function shrunkTo(image, side) {
 
 function scaled(faces, factor) {
   const scale = (value) => roundHalfEven(value * (1 / factor));
-  return faces.map(({ x, y, width, height, turn }) =>
-    ({ x: scale(x), y: scale(y), width: scale(width), height: scale(height), turn }));
+  return faces.map(({ x, y, width, height, ...rest }) =>
+    ({ x: scale(x), y: scale(y), width: scale(width), height: scale(height), ...rest }));
 }
 
 // The area that two boxes share, as a share of the smaller one's.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -64,6 +64,7 @@ class DetectedFace:
             eye, pixels; None where the detector has no landmarks.
         turn: degrees, clockwise, that the head is turned by; crops are turned back. Of the eyes
             where they are known.
+        certainty: in a still's search; below 1 a turned head may be likelier than this one.
         is_whole: the image itself is the crop: neither margin nor alignment apply.
     """
 
@@ -71,6 +72,7 @@ class DetectedFace:
     score: float | None = None
     eyes: tuple[Point, Point] | None = None
     turn: float = 0.0
+    certainty: float = field(default=1.0, compare=False, repr=False)
     is_whole: bool = False
 
     def scaled(self, factor: float) -> DetectedFace:
@@ -105,7 +107,7 @@ class FaceDetector(Protocol):
     name: str
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
-        """The faces of a still, however small and, where none is upright, turned; largest first."""
+        """The faces of a still, however small and, where none is surely upright, turned."""
         ...
 
     def detect_frame(self, image: NDArray[np.uint8]) -> list[DetectedFace]:

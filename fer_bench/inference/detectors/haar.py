@@ -35,6 +35,9 @@ CLOSER_MARGIN, CLOSER_FACE, CLOSER_STEP = 0.15, 0.8, 1.05
 STEP, FINE_STEP = 1.25, 1.15
 #: Boxes that must agree on a face, besides the first.
 AGREEING = {Effort.FRAME: 1, Effort.QUICK: 2, Effort.FINE: 3, Effort.THOROUGH: 3, Effort.TURNED: 6}
+#: Boxes that agree on a face which is surely one, by the steps that were taken. Of 18 turned copies
+#: of a photo no upright box had as many.
+SURE = {Effort.FRAME: 6, Effort.QUICK: 6, Effort.FINE: 12, Effort.THOROUGH: 12, Effort.TURNED: 12}
 #: An image with no side longer than this is taken for a crop of a face. The cascade wants to see
 #: something around one: with the edges repeated by `BORDER` of the side and the fine step it finds
 #: 132 of 200 images of FER2013, without either 25.
@@ -98,7 +101,7 @@ class HaarDetector:
                 if is_crop or votes > DOUBTFUL or votes * self._votes_nearby(even, box) >= needed
             ]
         best_first = sorted(found, key=lambda pair: -pair[0])
-        return [DetectedFace(box=box) for _, box in best_first]
+        return [DetectedFace(box=box, certainty=votes / SURE[effort]) for votes, box in best_first]
 
     def _boxes(
         self, even: NDArray[np.uint8], *, step: float, agreeing: int, smallest: int

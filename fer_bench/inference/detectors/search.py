@@ -27,8 +27,8 @@ from fer_bench.inference.detectors.base import (
 #: has 28 pixels there has 59 in a photo of 12 megapixels and 88 in one of 24. A panorama may be
 #: longer: as long as has `FINE_PIXELS`.
 COARSE_SIDE, FINE_SIDE, FINE_PIXELS = 640, 1920, 1920 * 1280
-#: Degrees, clockwise, that heads may be turned by where no upright face is found, likelier first.
-TURNS = (30, -30, 60, -60, 90, -90, 180, 120, -120, 150, -150)
+#: Degrees, clockwise, that heads may be turned by where no upright face is surely one.
+TURNS = (30, -30, 60, -60, 90, -90, 120, -120, 150, -150, 180)
 
 
 class Effort(Enum):
@@ -59,7 +59,7 @@ def search_frame(detector: Looks, image: NDArray[np.uint8]) -> list[DetectedFace
 
 
 def search_still(detector: Looks, image: NDArray[np.uint8]) -> list[DetectedFace]:
-    """Every size of face in a still and, where there is none, every turn: largest first."""
+    """Every size of face in a still and, where none is surely one, every turn: largest first."""
     small, factor = shrunk(image)
     found = _scaled(detector.look(small, Effort.QUICK), factor)
     if max(image.shape[:2]) > COARSE_SIDE:
@@ -67,8 +67,10 @@ def search_still(detector: Looks, image: NDArray[np.uint8]) -> list[DetectedFace
         found += _scaled(detector.look(fine, Effort.FINE), fine_factor)
     if not found:
         found = _scaled(detector.look(small, Effort.THOROUGH), factor)
-        for degrees in () if found else TURNS:
-            found += _scaled(_turned(detector, small, degrees), factor)
+    if all(face.certainty < 1 for face in found):
+        turned = [face for degrees in TURNS for face in _turned(detector, small, degrees)]
+        surest_first = sorted(turned, key=lambda face: (-face.certainty, -(face.score or 0)))
+        found = _scaled(surest_first, factor) or found
     return _merged(found)
 
 
@@ -94,9 +96,7 @@ def _turned(detector: Looks, image: NDArray[np.uint8], degrees: int) -> Iterator
             yield placed
 
 
-def _scaled(
-    faces: Sequence[DetectedFace] | Iterator[DetectedFace], factor: float
-) -> list[DetectedFace]:
+def _scaled(faces: Sequence[DetectedFace], factor: float) -> list[DetectedFace]:
     return [face.scaled(1 / factor) for face in faces]
 
 

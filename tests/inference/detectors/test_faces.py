@@ -293,6 +293,16 @@ def test_haar_finds_everybody_in_a_group_photo(
     assert haar.detect_frame(image) == []  # video stays quick
 
 
+def test_a_surely_turned_head_counts_for_more_than_a_doubtful_upright_one(
+    haar: HaarDetector,
+) -> None:
+    """Upside down, five windows agree on a face in the jacket."""
+    (face,) = haar.detect(np.ascontiguousarray(np.rot90(face_fixtures.astronaut(), 2)))
+    left, top, width, height = face_fixtures.FACE
+    assert face.turn == 180
+    assert iou(face.box, (512 - left - width, 512 - top - height, width, height)) > 0.6
+
+
 @table("degrees", [30, -30, 60, 90, -90, 120, -150, 180])
 def test_haar_finds_a_turned_head_in_a_still(haar: HaarDetector, degrees: int) -> None:
     image, box = on(150, size=(640, 640), side=150)
