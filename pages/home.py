@@ -5,7 +5,7 @@ import streamlit as st
 
 from fer_bench import plots, ui
 from fer_bench.formatting import escape, interval, percent
-from fer_bench.results.leaderboard.rankings import five_models
+from fer_bench.results.leaderboard.five_models import five_models
 from fer_bench.results.titles import RECIPE_TITLES
 
 DOORS = (

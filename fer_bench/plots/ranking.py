@@ -97,7 +97,7 @@ def frozen_and_full(table: pd.DataFrame) -> go.Figure:
     """Test accuracy of backbones, frozen next to fully tuned, with 95 % intervals.
 
     Args:
-        table: as `results.leaderboard.rankings.five_models` gives it. Bars end in `dataset/run`
+        table: as `results.leaderboard.five_models.five_models` gives it. Bars end in `dataset/run`
             as customdata.
     """
     figure = go.Figure()

@@ -13,8 +13,8 @@ from fer_bench.evaluation.calibration import reliability
 from fer_bench.evaluation.confusion import normalised, of_set, scores
 from fer_bench.report.contents import Benchmark, Source
 from fer_bench.report.tables import per_class
+from fer_bench.results.leaderboard.five_models import five_models
 from fer_bench.results.leaderboard.published import published_table
-from fer_bench.results.leaderboard.rankings import five_models
 from fer_bench.results.store import PREDICTIONS, ResultsStore
 from fer_bench.results.summary import run_ids
 from fer_bench.studies.latency.tables import (

@@ -6,7 +6,8 @@ from fer_bench.errors import FerBenchError
 from fer_bench.report.contents import Benchmark, Contents
 from fer_bench.report.formats import to_markdown
 from fer_bench.report.tables import NOTHING, Table, rate, seeds_words
-from fer_bench.results.leaderboard.rankings import WHOLE_SET, five_models
+from fer_bench.results.leaderboard.five_models import five_models
+from fer_bench.results.leaderboard.rankings import WHOLE_SET
 from fer_bench.results.titles import model_title
 from fer_bench.studies.comparison.seeds import over_seeds
 from fer_bench.templates import prose

@@ -6,7 +6,7 @@ import pytest
 from record_fixtures import make_recipe, make_record, stored
 
 from fer_bench import plots
-from fer_bench.results.leaderboard.rankings import FIVE, five_models
+from fer_bench.results.leaderboard.five_models import FIVE, five_models
 from fer_bench.results.record import RunRecord
 from fer_bench.results.summary import summary_table
 
