@@ -92,6 +92,9 @@ def tiles(figures: Sequence[Tile]) -> None:
 
 def show_views(views: Mapping[str, Callable[[], object]]) -> None:
     """A tab for each; only the one that is open is made, and the address names it."""
+    if VIEW_PARAMETER in st.session_state and st.session_state[VIEW_PARAMETER] not in views:
+        # Another page's: its name would go into the address, a step that Back has to take.
+        del st.session_state[VIEW_PARAMETER]
     tabs = st.tabs(list(views), key=VIEW_PARAMETER, bind="query-params")
     for tab, show in zip(tabs, views.values(), strict=True):
         if tab.open:

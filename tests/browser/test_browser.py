@@ -109,7 +109,7 @@ def test_a_row_leads_to_its_run_and_back(visit: Visit) -> None:
 
 def test_back_leaves_a_page_that_was_opened_from_the_side_bar(visit: Visit) -> None:
     visit.open("/leaderboard")
-    for page in ("Errors", "Latency", "Live"):
+    for page in ("Run", "Errors", "Latency", "Labels", "Live"):
         visit.page.get_by_test_id("stSidebarNavLink").filter(has_text=page).click()
         expect(visit.page.get_by_role("heading", level=1, name=page)).to_be_visible()
         settle(visit.page)
