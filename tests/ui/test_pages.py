@@ -12,6 +12,7 @@ from record_fixtures import make_predictions, make_recipe, make_record
 
 from fer_bench import ui
 from fer_bench.emotions import EXPRESSIO, FERPLUS
+from fer_bench.results.leaderboard.five_models import FIVE
 from fer_bench.results.locks import run_lock
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import ExternalSpec
@@ -126,14 +127,16 @@ def test_a_switch_that_would_change_nothing_is_not_there(results: Path) -> None:
     assert [toggle.key for toggle in app.toggle] == ["tried"]
 
 
-def test_runs_on_equal_terms_come_first_where_there_are_such(mixed: Path) -> None:
+def test_runs_on_equal_terms_stand_alone_once_all_five_are_there(mixed: Path) -> None:
     recipe = make_recipe(name="equal-terms", epochs=30)
-    for model in ("vit_b_16", "vgg16"):
+    for n_trained, model in enumerate(FIVE, start=1):
         ResultsStore(mixed).save(make_record(model=model, recipe=recipe, accuracy=0.5))
-    app = open_page("leaderboard")
-    assert sorted(app.dataframe[0].value["model"]) == ["vgg16", "vit_b_16"]
+        app = open_page("leaderboard")
+        switches = [toggle.value for toggle in app.toggle if toggle.key == "equal"]
+        assert switches == ([] if n_trained == 1 else [n_trained == len(FIVE)])
+    assert sorted(app.dataframe[0].value["model"]) == sorted(FIVE)
     app.toggle(key="equal").set_value(False).run()
-    assert len(app.dataframe[0].value) == 5
+    assert len(app.dataframe[0].value) == 8
 
 
 def test_fewer_emotions_are_a_benchmark_of_their_own(mixed: Path) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from fer_bench import plots
 from fer_bench.formatting import as_percents, escape, how_many, interval
+from fer_bench.results.leaderboard.five_models import FIVE
 from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.rankings import ranking_names
 from fer_bench.results.summary import run_ids
@@ -119,13 +120,17 @@ def headline_runs() -> pd.DataFrame:
 
 
 def on_equal_terms(runs_table: pd.DataFrame) -> pd.DataFrame:
-    """The runs that one recipe trained alike, where there are such and the reader wants no more."""
+    """The runs that one recipe trained alike, where there are such and the reader wants no more.
+
+    At first they alone are shown once all five backbones are among them.
+    """
     equal = runs_table["recipe"] == EQUAL_TERMS
-    if runs_table.loc[equal, "model"].nunique() < 2:
+    models = set(runs_table.loc[equal, "model"])
+    if len(models) < 2:
         return runs_table
     alone = st.toggle(
         "Equal terms only",
-        value=True,
+        value=models.issuperset(FIVE),
         key="equal",
         bind="query-params",
         help="Runs of the recipe `equal-terms`: the same epochs, augmentation and choice on val. "
