@@ -92,17 +92,21 @@ def error_bars(
     value: pd.Series[float],
     low: pd.Series[float],
     high: pd.Series[float],
-    **look: object,
+    *,
+    color: str | None = GRAY,
+    thickness: float = 1.5,
+    width: float | None = None,
 ) -> dict[str, object]:
-    """An interval around each value, for `error_x` or `error_y`."""
+    """An interval around each value, for `error_x` or `error_y`; without a colour, the trace's."""
     return {
         "type": "data",
         "symmetric": False,
         "array": (high - value).to_numpy(),
         "arrayminus": (value - low).to_numpy(),
-        "color": GRAY,
-        "thickness": 1.5,
-    } | look
+        "color": color,
+        "thickness": thickness,
+        "width": width,
+    }
 
 
 def diagonal(colour: str = GRAY, name: str | None = None) -> go.Scatter:

@@ -107,7 +107,9 @@ class FaceDetector(Protocol):
     name: str
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
-        """The faces of a still, however small and, where none is surely upright, turned."""
+        """The faces of a still, largest first: small ones too and, where none is surely upright,
+        turned ones.
+        """
         ...
 
     def detect_frame(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
