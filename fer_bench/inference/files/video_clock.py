@@ -13,6 +13,8 @@ from av.format import Flags
 BACK_S = Fraction(1, 10)
 #: A clock that goes ahead by more begins anew, in formats whose clocks may.
 AHEAD_S = Fraction(10)
+#: Pictures that a decoder holds back to put them in order, at most (H.264, ITU-T annex A).
+MOST_REORDERED = 16
 #: Streams of one part begin and end within this of each other.
 PART_S = Fraction(1)
 #: Sound that begins so little before the pictures is the encoder's priming.
@@ -166,8 +168,10 @@ def _is_astray(packet: Any) -> bool:
     """Whether a decoding time was only guessed from the packet before, across a seam."""
     if packet.dts is None or packet.pts is None:
         return False
-    ahead = (packet.pts - packet.dts) * Fraction(packet.time_base)
-    return bool(ahead > AHEAD_S or ahead < -BACK_S)
+    unit = Fraction(packet.time_base)
+    ahead = (packet.pts - packet.dts) * unit
+    reordering = MOST_REORDERED * (packet.duration or 0) * unit  # long in slide shows
+    return bool(ahead > max(AHEAD_S, reordering) or ahead < -BACK_S)
 
 
 def _in_order(packet: Any, clock: _StreamClock, duration: Fraction) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.files.video_clock import timeline_of
-from fer_bench.inference.files.video_size import is_cut_short
+from fer_bench.inference.files.video_size import is_cut_short, next_recording
 
 DISPLAY_MATRIX = Type.DISPLAYMATRIX
 
@@ -33,8 +33,9 @@ ORDERED_BY_DTS = ("avi",)
 
 #: Takes an `av.Packet` of sound.
 OnSound = Callable[[Any], None]
-#: The codec whose packets without bytes show the last frame again.
-REPEATING = "theora"
+#: The codec whose packets without bytes show the last frame again, and whose headers stand between
+#: packets where recordings are joined: a first bit that is set, the comment's first byte.
+REPEATING, HEADER_BIT, COMMENT = "theora", 0x80, 0x81
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,7 @@ class VideoReader:
         self._origin = 0  # what is taken off all times, where the container knows no start
         self._shown: Any = None  # the last frame
         self._end = Fraction(0)  # of the last packet, once all were read
+        self._reached = 0  # the byte where the last packet begins
         if path.exists() and not path.is_file():
             raise FerBenchError(
                 f"{path} cannot be opened as a video (a folder, device or pipe): name a file"
@@ -179,6 +181,9 @@ class VideoReader:
                     begun = self._origin * Fraction(self.pictures.time_base)
                     self._end = self._timeline.end - begun
                     return
+                self._reached = packet.pos or self._reached
+                if self._is_header(packet):
+                    continue
                 self._timeline.place(packet)
                 if on_sound and packet.stream.type == "audio":
                     on_sound(packet)
@@ -198,6 +203,15 @@ class VideoReader:
                     pixel_aspect=self._pixel_aspect(),
                 )
                 self.n_read += 1
+
+    def _is_header(self, packet: Any) -> bool:
+        """Whether a packet shows nothing, but says how those after it are coded."""
+        is_pictures = packet.size and packet.stream.index == self.pictures.index
+        if not (self._repeats and is_pictures and memoryview(packet)[0] & HEADER_BIT):
+            return False
+        if memoryview(packet)[0] != COMMENT:
+            packet.decode()
+        return True
 
     def _decoded(self, packet: Any) -> list[Any]:
         """A packet's frames; one without bytes is Theora's way to show the last one again."""
@@ -298,7 +312,22 @@ class VideoReader:
                 f"{self.path} is cut short: it ends at {float(self._length):.1f} s{of}; "
                 f"{self.n_read} frames could be read"
             )
+        following = self._next_recording()
+        if following is not None:
+            return (
+                f"{self.path} holds another recording from byte {following} on, which was not "
+                f"read: the first ends at {float(self._length):.1f} s; cut the file there, or join "
+                "the recordings with a program that writes one video"
+            )
         return None
+
+    def _next_recording(self) -> int | None:
+        if not self._end:  # not read to the end
+            return None
+        try:
+            return next_recording(self.path, self._reached)
+        except OSError:  # gone meanwhile
+            return None
 
     def _read_length(self) -> Fraction | None:
         """How long the header says that the pictures are, seconds."""

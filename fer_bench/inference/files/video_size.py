@@ -1,7 +1,8 @@
-"""Whether a video file is shorter, in bytes, than it says."""
+"""Whether a video file is shorter or longer, in bytes, than it says."""
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,28 @@ def is_cut_short(path: Path) -> bool:
         if start == ASF:
             return _asf_size(file) > size
     return False
+
+
+def next_recording(path: Path, after: int) -> int | None:
+    """The byte where another recording begins, as in MP4, FLV or ASF files joined end to end.
+
+    Args:
+        after: where the last part that was read begins, bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(16)
+        if start[4:8] == b"ftyp":
+            head, offset = start[4:12], 4
+        elif start[:3] == b"FLV" or start == ASF:
+            head, offset = (start if start == ASF else start[:4]), 0
+        else:  # FFmpeg goes on across the seams of other formats
+            return None
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = data.find(head, max(after, len(start)))
+    return None if found < 0 else found - offset
 
 
 def _riff_ends(file: BinaryIO) -> Iterator[int]:

@@ -313,7 +313,7 @@ def test_frames_of_an_avi_have_their_times_in_order(tmp_path, codec) -> None:
     assert read(clip)[::2] == (evenly(40), None)
 
 
-@table("rate", [Fraction(1, 2), 1, RATE])
+@table("rate", [Fraction(1, 5), Fraction(1, 2), 1, RATE])
 @table(
     ("name", "codec", "sound"),
     [
@@ -352,11 +352,38 @@ def test_of_two_streams_of_pictures_the_default_is_seen(tmp_path) -> None:
     assert apart(read(clip)[1][0], SAMPLE) < 1
 
 
-def test_frames_that_theora_repeats_are_shown_again() -> None:
-    """Four of the file's five packets have no bytes: the picture stays."""
-    times, _, problem = read(Path(__file__).parents[2] / "fixtures" / "repeated_frames.ogv")
+@table("n_parts", [1, 3])
+def test_frames_that_theora_repeats_are_shown_again(tmp_path, n_parts) -> None:
+    """Four of a part's five packets have no bytes: the picture stays. Headers are no frames."""
+    part = Path(__file__).parents[2] / "fixtures" / "repeated_frames.ogv"
+    times, _, problem = read(join(tmp_path / "c.ogv", [part] * n_parts))
     assert problem is None
-    assert times == evenly(5, 4)
+    assert times == evenly(5 * n_parts, 4)
+
+
+@table(
+    ("name", "codec", "n_read"),
+    [
+        *((f"c.{kind}", "libx264", 40) for kind in ("mp4", "mov", "flv")),
+        *((f"c.{kind}", "mpeg4", 40) for kind in ("3gp", "wmv", "asf")),
+        *((f"c.{kind}", "mpeg4", 80) for kind in ("avi", "mkv")),
+    ],
+)
+def test_joined_files_are_read_whole_or_the_unread_part_is_named(
+    tmp_path, name, codec, n_read
+) -> None:
+    part = write(tmp_path / f"part.{name[2:]}", codec=codec, rate=RATE)
+    clip = join(tmp_path / name, [part, part])
+    times, _, problem = read(clip)
+    assert times == evenly(n_read)
+    if n_read == 80:
+        assert problem is None
+    else:
+        size = part.stat().st_size
+        assert str(problem).startswith(
+            f"{clip} holds another recording from byte {size} on, which was not read: "
+            "the first ends at 2.0 s"
+        )
 
 
 @pytest.mark.parametrize(
