@@ -1,4 +1,4 @@
-"""What `train` and `run` refuse, leave out and say of FER+ votes and of persons, by their words."""
+"""What commands refuse, leave out and say of labels: votes, numbers, persons, by their words."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from data_fixtures import VOTES_HEADER, csv_rows, encoded, face, put, write_csv
+from model_fixtures import SECOND_RUN, save_models
+from table_fixtures import table
 
 from fer_bench.emotions import FER2013, FERPLUS
 from fer_bench.results.record import RunRecord
 
+SHIPPED = Path(__file__).parents[2] / "results"
 Fer = Callable[..., tuple[int, str, str]]
 Rows = list[list[str]]
 #: FER+'s without contempt, of which FER2013's own labels know nothing.
@@ -151,3 +154,35 @@ def test_persons_on_both_sides_of_ckplus_are_said_and_not_comparable(
     assert line in err
     assert not record.comparable
     assert any("persons" in why for why in record.not_comparable_because)
+
+
+@table(
+    "command",
+    [
+        "score --template DATA",
+        "verify default --data DATA --results SHIPPED",
+        "export default --out OUT --faces 4 --data DATA --results OWN",
+        "latency default --backend torch-fp32 --threads 1 --batch 1 --seconds 0.001 --data DATA "
+        "--results OWN",
+    ],
+)
+def test_every_command_takes_what_numbers_mean(fer: Fer, tmp_path: Path, command: str) -> None:
+    """Numbers from 1 on say nothing by themselves."""
+    files = {
+        f"{part}/{number}/{i}.png": encoded(face(100 * number + i))
+        for part in ("train", "test")
+        for number in range(1, 8)
+        for i in range(2)
+    }
+    save_models(tmp_path / "own", SECOND_RUN)
+    places = {
+        "DATA": put(tmp_path / "numbered", files),
+        "OUT": tmp_path / "model.onnx",
+        "OWN": tmp_path / "own",
+        "SHIPPED": SHIPPED,
+    }
+    words = [places.get(word, word) for word in command.split()]
+    code, _, refusal = fer(*words)
+    assert (code, "--classes" in refusal) == (2, True)
+    code, _, err = fer(*words, "--classes", "rafdb")
+    assert code == (1 if "verify" in command else 0), err  # other data than the record's

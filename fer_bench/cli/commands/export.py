@@ -11,6 +11,7 @@ import typer
 from fer_bench.cli.console import err, out, print_json, progress_bars, say_next, say_step
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
+    Classes,
     Data,
     Json,
     Results,
@@ -64,6 +65,7 @@ def export(
     ] = False,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
+    classes: Classes = None,
     store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -104,8 +106,10 @@ def export(
         raise FerBenchError("give --runtime, or --cdn for none in the folder, not both")
     bundle = _bundle(format, to, runtime, cdn, force) if format in BUNDLES else None
     compared = data or calibration or Settings().data or "synthetic"
-    source = open_source(compared, votes_file, rows_file)
-    calibrating = open_source(calibration, votes_file, rows_file) if calibration else None
+    source = open_source(compared, votes_file, rows_file, classes)
+    calibrating = None
+    if calibration:
+        calibrating = open_source(calibration, votes_file, rows_file, classes)
     stored = store.find(run)
     with progress_bars() as progress:
         job = ExportJob(

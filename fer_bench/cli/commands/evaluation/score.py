@@ -13,6 +13,7 @@ import typer
 from fer_bench.cli.console import err, out, print_json, print_reasons, print_scores, say_next
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
+    Classes,
     Data,
     Json,
     ProtocolName,
@@ -64,6 +65,7 @@ def score(
     votes: VoteRule = None,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
+    classes: Classes = None,
     store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -83,7 +85,7 @@ def score(
 
     asked = DataSpec(protocol=choose("protocol", protocol), votes=choose("votes", votes))
     if template is not None:
-        source = open_source(template, votes_file, rows_file)
+        source = open_source(template, votes_file, rows_file, classes)
         dataset = source.load(asked, complete=False)
         _write_template(dataset, template, with_val=with_val, file=out_file)
         return
@@ -102,7 +104,8 @@ def score(
         "training": training,
     }
     spec = validate(ExternalSpec, values, f"the external system {name or predictions.stem!r}")
-    dataset = open_source(data_source(data), votes_file, rows_file).load(asked, complete=False)
+    source = open_source(data_source(data), votes_file, rows_file, classes)
+    dataset = source.load(asked, complete=False)
     record = score_predictions(store, predictions, spec, dataset)
     others = compare_with_others(store, store.find(record.id))
     if as_json:

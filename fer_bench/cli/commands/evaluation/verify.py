@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_bench.cli.console import out, print_json, say_next, say_step
-from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results, RowsFile, VotesFile, open_source
+from fer_bench.cli.options import (
+    DEFAULT_RESULTS,
+    Classes,
+    Json,
+    Results,
+    RowsFile,
+    VotesFile,
+    open_source,
+)
 from fer_bench.errors import FerBenchError, RunFailed
 
 if TYPE_CHECKING:
@@ -37,6 +45,7 @@ def verify(
     ] = 0,
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
+    classes: Classes = None,
     store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -50,7 +59,7 @@ def verify(
     """
     from fer_bench.benchmark import runs_in
 
-    source = open_source(data, votes_file, rows_file) if data else None
+    source = open_source(data, votes_file, rows_file, classes) if data else None
     many = runs_in(Path(run)) if Path(run).is_dir() else []
     if not many:
         stored = store.find(run)

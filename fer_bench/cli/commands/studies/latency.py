@@ -10,6 +10,7 @@ from fer_bench.backends.registry import BACKENDS
 from fer_bench.cli.console import err, out, print_json, print_table, progress_bars, say_next
 from fer_bench.cli.options import (
     DEFAULT_RESULTS,
+    Classes,
     Json,
     Results,
     open_source,
@@ -52,6 +53,7 @@ def latency(
             "Default: the variable FER_BENCH_DATA.",
         ),
     ] = None,
+    classes: Classes = None,
     seconds: Annotated[
         float, typer.Option(help="Of each back end at each batch and number of threads.")
     ] = 1.0,
@@ -97,7 +99,7 @@ def latency(
         store, name, options=parse_options(option or []), pretraining=pretraining
     )
     read_latency(network.folder)  # before minutes are spent: can the report be added?
-    faces = _faces(network, calibration or Settings().data)
+    faces = _faces(network, calibration or Settings().data, classes)
     with progress_bars() as progress:
         report = measure_latency(network, plan, faces, progress)
     add_report(network.folder, report)
@@ -120,7 +122,7 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
-def _faces(network: Network, source: str | None) -> Faces:
+def _faces(network: Network, source: str | None, classes: str | None) -> Faces:
     """The data's; else drawn ones, which calibrate only a network that knows nothing anyway."""
     from fer_bench.specs.run import DataSpec
     from fer_bench.studies.latency.faces import drawn_faces, faces_of
@@ -128,7 +130,7 @@ def _faces(network: Network, source: str | None) -> Faces:
     if source is None:
         return drawn_faces(calibrate=network.weights == "random")
     spec = DataSpec(protocol=network.record.spec.protocol if network.record else "official")
-    dataset = open_source(source, None, None).load(spec, complete=False)
+    dataset = open_source(source, None, None, classes).load(spec, complete=False)
     return faces_of(dataset, network.flops)
 
 
