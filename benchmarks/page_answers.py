@@ -2,7 +2,8 @@
 
 Starts a fresh server and a fresh headless Chromium over stored runs and times, page by page, from
 the address until Streamlit has nothing left to run and the charts are drawn: `first_s` with
-whatever the page computes once, `again_s` the median of further visits.
+whatever the page computes once, `again_s` the median of further visits from an address, and
+`change_s` of visits by the side bar, coming from another page.
 
     python -m benchmarks.page_answers                       the shipped results
     python -m benchmarks.page_answers --data fer2013.zip    with images, votes and networks at hand
@@ -23,13 +24,20 @@ from urllib.parse import quote
 
 from playwright.sync_api import Page
 
-from benchmarks.dashboard import ROOT, chromium, serving, settle
+from benchmarks.dashboard import ROOT, SETTLED, chromium, serving, settle
 
 PAGES = (
     "home", "leaderboard", "run", "compare", "errors", "calibration", "explain", "latency",
     "robustness", "dataset", "labels", "image", "video", "live",
 )  # fmt: skip
 PATIENCE_MS = 600_000
+#: Clicks the side bar's link to a page, and waits until another heading stands still.
+FOLLOW = """(name) => {
+    window.headingBefore = document.querySelector('h1').innerText;
+    [...document.querySelectorAll('[data-testid="stSidebarNavLink"]')]
+        .find((link) => new URL(link.href).pathname === '/' + name).click();
+}"""
+CHANGED = f"() => ({SETTLED})() && document.querySelector('h1').innerText !== window.headingBefore"
 
 
 def visit(page: Page, address: str) -> float:
@@ -37,6 +45,20 @@ def visit(page: Page, address: str) -> float:
     begin = time.perf_counter()
     page.goto(address, timeout=PATIENCE_MS)
     settle(page)
+    return time.perf_counter() - begin
+
+
+def change(page: Page, name: str) -> float:
+    """Seconds from a click in the side bar, on another page, to one that stands still."""
+    follow(page, "run" if name == "leaderboard" else "leaderboard")
+    return follow(page, name)
+
+
+def follow(page: Page, name: str) -> float:
+    """Seconds from a click in the side bar to a page that stands still."""
+    begin = time.perf_counter()
+    page.evaluate(FOLLOW, "" if name == "home" else name)
+    page.wait_for_function(CHANGED)
     return time.perf_counter() - begin
 
 
@@ -58,12 +80,15 @@ def main() -> None:
             place = f"{address}/{'' if name == 'home' else name}{query}"
             first = visit(page, place)
             again = median(visit(page, place) for _ in range(given.again))
-            answers[name] = {"first_s": round(first, 2), "again_s": round(again, 2)}
+            changed = median(change(page, name) for _ in range(given.again))
+            measured = {"first_s": first, "again_s": again, "change_s": changed}
+            answers[name] = {key: round(seconds, 2) for key, seconds in measured.items()}
     result = {
         "benchmark": "page_answers",
         "data": Path(given.data).name,
         "pages": answers,
         "slowest_again_s": max(one["again_s"] for one in answers.values()),
+        "slowest_change_s": max(one["change_s"] for one in answers.values()),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
     }
