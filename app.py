@@ -44,6 +44,7 @@ page = st.navigation(
 if (title := getattr(page, "title", "Home")) != "Home":
     st.set_page_config(page_title=f"{title} · FER Bench")
 with st.sidebar:
+    ui.run_script("figures.js")
     ui.status_line()
     ui.show_address()
 page.run()

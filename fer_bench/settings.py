@@ -79,6 +79,14 @@ def data_source() -> str | None:
     return source if isinstance(source, str) and source else None
 
 
+def exists(path: str) -> bool:
+    """Whether anything lies at a path that somebody typed, whatever it looks like."""
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # too long, an unknown `~user`, a null character
+        return False
+
+
 def remember_data_source(source: str) -> None:
     """Saves the data's path for later sessions.
 
@@ -87,7 +95,7 @@ def remember_data_source(source: str) -> None:
     """
     from fer_bench.storage import write_atomically
 
-    if source != "synthetic" and not Path(source).expanduser().exists():
+    if source != "synthetic" and not exists(source):
         raise FerBenchError(
             f"nothing lies at {source}: expected the path of fer2013.zip, of fer2013.csv, of a "
             "folder of images, or the word synthetic"

@@ -9,13 +9,14 @@ from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation import calibration, prediction_sets, selective
 from fer_bench.evaluation.confusion import of_set, scores
-from fer_bench.formatting import as_percents, escape, interval, percent
+from fer_bench.formatting import as_percents, escape, how_many, interval, percent
 from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.leaderboard.rankings import ranking_key
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.specs.run import ExternalSpec
+from fer_bench.types import ImageSet
 
 TRAINED, SCALED = "As trained", "After the temperature"
 ANSWER = "the answer"
@@ -104,7 +105,9 @@ def show_summary(plain: selective.Scores, scaled: selective.Scores, emotions: li
     )
 
 
-def show_reliability(shown: selective.Scores, emotions: list[str], key: str) -> None:
+def show_reliability(
+    run: StoredRun, shown: selective.Scores, emotions: list[str], key: ImageSet
+) -> None:
     labels, probabilities = shown
     left, right = st.columns(2, gap="large")
     with left:
@@ -123,7 +126,8 @@ def show_reliability(shown: selective.Scores, emotions: list[str], key: str) -> 
                 y_title=f"Images of {of}",
                 colour=plots.emotion_colour(of),
             )
-        ui.chart(figure, f"reliability-{key}")
+        title, n = f"Reliability of {of}", how_many(len(labels), "image")
+        ui.run_chart(figure, f"reliability-{key}", title, run.id, n=n)
     with right:
         st.header("Each emotion")
         classes = calibration.classwise_errors(labels, probabilities, emotions)
@@ -173,7 +177,8 @@ def show_curves(
         found = calibration.calibrated_scores(predictions, one.require_record(), chosen)
         curves[ui.called(one.id)] = selective.risk_coverage(*found)
         areas[one.id] = selective.area_under_risk_coverage(*found)
-    ui.chart(plots.risk_coverage_curves(curves, answered.point), "risk-coverage")
+    figure = plots.risk_coverage_curves(curves, answered.point)
+    ui.chart(figure, "risk-coverage", "Risk over coverage", areas)
     ui.run_table(pd.DataFrame({"aurc": areas.values()}), AURC_COLUMNS, list(areas), "aurc")
 
 
@@ -324,7 +329,7 @@ def show_run(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None
     plain = scores(of_set(predictions, chosen), emotions)
     scaled = calibration.calibrated_scores(predictions, record, chosen)
     show_summary(plain, scaled, emotions)
-    show_reliability(scaled if view == SCALED else plain, emotions, chosen)
+    show_reliability(run, scaled if view == SCALED else plain, emotions, chosen)
     show_selective(run, stored, chosen, scaled)
     show_promise(predictions, record)
     show_sets(predictions, record)

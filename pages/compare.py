@@ -1,15 +1,15 @@
 """Compare: whether one run is really better than another, on the same images, and where."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import as_percents, escape, how_many, interval, percent
+from fer_bench.formatting import escape, how_many, interval, percent
 from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.store import StoredRun
 from fer_bench.results.summary import run_ids
@@ -23,93 +23,68 @@ INTRODUCTION = (
     "McNemar tests, 95 % paired bootstrap intervals, and Holm's correction where there are more "
     "than two runs."
 )
-PERCENT, POINTS, P_VALUE = "%.1f %%", "%+.1f", "%.2g"
+P_VALUE = "%.2g"
 RUN_COLUMNS = {
     "letter": st.column_config.TextColumn("", width=40, pinned=True),
     "title": st.column_config.TextColumn("Run", width=300, help="Click to open it"),
-    "accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT),
+    "accuracy": ui.number("Accuracy", ui.PERCENT),
     "interval": st.column_config.TextColumn("95 % interval"),
-    "macro_f1": st.column_config.NumberColumn("Macro F1", format=PERCENT),
+    "macro_f1": ui.number("Macro F1", ui.PERCENT),
     "why_not_comparable": st.column_config.TextColumn("Why not ranked"),
 }
 PAIR_COLUMNS = {
     "letters": st.column_config.TextColumn("Pair", width=70, pinned=True),
-    "accuracy_difference": st.column_config.NumberColumn(
-        "Accuracy", format=POINTS, help="Percentage points that the first is ahead"
+    "accuracy_difference": ui.number(
+        "Accuracy", ui.POINTS, "Percentage points that the first is ahead"
     ),
     "accuracy_interval": st.column_config.TextColumn("95 %"),
-    "macro_f1_difference": st.column_config.NumberColumn("Macro F1", format=POINTS),
+    "macro_f1_difference": ui.number("Macro F1", ui.POINTS),
     "macro_f1_interval": st.column_config.TextColumn("95 % "),
-    "p": st.column_config.NumberColumn("p", format=P_VALUE, help="Exact McNemar test"),
-    "p_holm": st.column_config.NumberColumn(
-        "Holm p", format=P_VALUE, help="Corrected for all pairs of the table"
-    ),
+    "p": ui.number("p", P_VALUE, "Exact McNemar test"),
+    "p_holm": ui.number("Holm p", P_VALUE, "Corrected for all pairs of the table"),
     "apart": st.column_config.CheckboxColumn("Told apart", help="Holm p below 0.05"),
-    "same_answer": st.column_config.NumberColumn(
-        "Same answer", format=PERCENT, help="Share of the images"
-    ),
-    "kappa": st.column_config.NumberColumn(
-        "Kappa", format="%.2f", help="Cohen's: agreement beyond chance"
-    ),
-    "only_a_right": st.column_config.NumberColumn(
-        "First alone right", format="localized", help="Images"
-    ),
-    "only_b_right": st.column_config.NumberColumn(
-        "Second alone right", format="localized", help="Images"
-    ),
+    "same_answer": ui.number("Same answer", ui.PERCENT, "Share of the images"),
+    "kappa": ui.number("Kappa", "%.2f", "Cohen's: agreement beyond chance"),
+    "only_a_right": ui.number("First alone right", "localized", "Images"),
+    "only_b_right": ui.number("Second alone right", "localized", "Images"),
 }
 EXPERIMENT_COLUMNS = {
     "name": st.column_config.TextColumn("Experiment", width=300, pinned=True),
-    "seeds": st.column_config.NumberColumn("Seeds"),
-    "accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT, help="Mean over seeds"),
-    "accuracy_sd": st.column_config.NumberColumn(
-        "± sd", format=PERCENT, help="Sample standard deviation over seeds"
-    ),
-    "macro_f1": st.column_config.NumberColumn("Macro F1", format=PERCENT, help="Mean over seeds"),
-    "macro_f1_sd": st.column_config.NumberColumn("± sd ", format=PERCENT),
+    "seeds": ui.number("Seeds", "%d"),
+    "accuracy": ui.number("Accuracy", ui.PERCENT, "Mean over seeds"),
+    "accuracy_sd": ui.number("± sd", ui.PERCENT, "Sample standard deviation over seeds"),
+    "macro_f1": ui.number("Macro F1", ui.PERCENT, "Mean over seeds"),
+    "macro_f1_sd": ui.number("± sd ", ui.PERCENT),
 }
 EXPERIMENT_PAIR_COLUMNS = {
     "a": st.column_config.TextColumn("Experiment", width=240, pinned=True),
     "b": st.column_config.TextColumn("against", width=240),
-    "accuracy_difference": st.column_config.NumberColumn("Points ahead", format=POINTS),
+    "accuracy_difference": ui.number("Points ahead", ui.POINTS),
     "interval": st.column_config.TextColumn("95 %", help="Over the images"),
-    "p_welch": st.column_config.NumberColumn(
-        "Welch p", format=P_VALUE, help="t-test over the seeds; empty where a side has one"
-    ),
-    "p_welch_holm": st.column_config.NumberColumn("Holm p", format=P_VALUE),
-    "p_mcnemar": st.column_config.NumberColumn(
-        "McNemar p", format=P_VALUE, help="Largest between their runs, Holm-corrected"
-    ),
+    "p_welch": ui.number("Welch p", P_VALUE, "t-test over the seeds; empty where a side has one"),
+    "p_welch_holm": ui.number("Holm p", P_VALUE),
+    "p_mcnemar": ui.number("McNemar p", P_VALUE, "Largest between their runs, Holm-corrected"),
     "apart": st.column_config.CheckboxColumn("Told apart"),
 }
 CLASS_COLUMNS = {
     "letter": st.column_config.TextColumn("", width=40, pinned=True),
     "emotion": st.column_config.TextColumn("Emotion"),
-    "images": st.column_config.NumberColumn("Images", format="localized"),
-    "recall": st.column_config.NumberColumn("Recall", format=PERCENT),
-    "recall_difference": st.column_config.NumberColumn("A ahead", format=POINTS, help="Points"),
-    "f1": st.column_config.NumberColumn("F1", format=PERCENT),
-    "f1_difference": st.column_config.NumberColumn("A ahead ", format=POINTS, help="Points"),
+    "images": ui.number("Images", "localized"),
+    "recall": ui.number("Recall", ui.PERCENT),
+    "recall_difference": ui.number("A ahead", ui.POINTS, "Points"),
+    "f1": ui.number("F1", ui.PERCENT),
+    "f1_difference": ui.number("A ahead ", ui.POINTS, "Points"),
 }
-RATES = (
-    "accuracy", "accuracy_sd", "macro_f1", "macro_f1_sd", "accuracy_difference",
-    "macro_f1_difference", "same_answer", "recall", "f1", "recall_difference", "f1_difference",
-)  # fmt: skip
 CLASS_METRICS: dict[Literal["recall", "f1"], str] = {"recall": "Recall", "f1": "F1"}
 ANY, NONE = "any", "none"
 GALLERY_SIZES = (24, 48, 96)
 
 
-def show_table(table: pd.DataFrame, columns: Mapping[str, ColumnConfig], key: str) -> None:
-    st.dataframe(
-        as_percents(table, RATES),
-        column_order=[c for c in columns if c in table],
-        column_config=columns,
-        hide_index=True,
-        width="stretch",
-        placeholder="–",
-        key=key,
-    )
+def show_chart(comparison: Comparison, figure: go.Figure, key: str, title: str) -> None:
+    ids = [run.id for run in comparison.shared.runs]
+    names = ", ".join(f"{letter}: {name}" for name, letter in comparison.letters.items())
+    command = ui.command(" ".join(["compare", *ids]))
+    ui.chart(figure, key, f"{title}; {names}", ids, command=command)
 
 
 def show_verdict(comparison: Comparison) -> None:
@@ -122,7 +97,7 @@ def show_verdict(comparison: Comparison) -> None:
 def show_runs(comparison: Comparison) -> None:
     table = tables.run_table(comparison)
     intervals = [interval(low, high) for low, high in comparison.accuracy_intervals]
-    shown = as_percents(table, ["accuracy", "macro_f1"]).assign(interval=intervals)
+    shown = table.assign(interval=intervals)
     if not table["why_not_comparable"].any():
         shown = shown.drop(columns="why_not_comparable")
     ids = list(run_ids(table))
@@ -134,13 +109,13 @@ def show_runs(comparison: Comparison) -> None:
 def show_experiments(comparison: Comparison) -> None:
     st.header("Over seeds")
     experiments = tables.experiment_table(comparison)
-    show_table(experiments, EXPERIMENT_COLUMNS, "experiments")
+    ui.data_table(experiments, EXPERIMENT_COLUMNS, "experiments")
     pairs = tables.experiment_pair_table(comparison)
     if pairs.empty:
         return
     ends = zip(pairs["accuracy_low"], pairs["accuracy_high"], strict=True)
     shown = pairs.assign(interval=[verdicts.points_interval(both) for both in ends])
-    show_table(shown, EXPERIMENT_PAIR_COLUMNS, "experiment-pairs")
+    ui.data_table(shown, EXPERIMENT_PAIR_COLUMNS, "experiment-pairs")
     ui.download_csv(pairs, "experiments.csv", "experiments-csv")
 
 
@@ -149,7 +124,7 @@ def show_pairs(comparison: Comparison) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.header("Differences")
-        ui.chart(plots.difference_forest(table), "forest")
+        show_chart(comparison, plots.difference_forest(table), "forest", "Differences of pairs")
         st.caption(
             "Filled: accuracies that the test tells apart; macro F1 whose interval has no 0."
         )
@@ -158,12 +133,12 @@ def show_pairs(comparison: Comparison) -> None:
         matrix = tables.agreement_matrix(comparison).rename(
             index=comparison.letters, columns=comparison.letters
         )
-        ui.chart(plots.agreement_heat_map(matrix), "agreement")
+        show_chart(comparison, plots.agreement_heat_map(matrix), "agreement", "Same answer")
     shown = table.assign(
         accuracy_interval=[verdicts.points_interval(p.accuracy_interval) for p in comparison.pairs],
         macro_f1_interval=[verdicts.points_interval(p.macro_f1_interval) for p in comparison.pairs],
     )
-    show_table(shown, PAIR_COLUMNS, "pairs")
+    ui.data_table(shown, PAIR_COLUMNS, "pairs")
     ui.download_csv(table, "pairs.csv", "pairs-csv")
 
 
@@ -178,10 +153,10 @@ def show_classes(comparison: Comparison) -> None:
         label_visibility="collapsed",
     )
     table = tables.class_table(comparison)
-    ui.chart(plots.class_differences(table, metric), "class-differences")
+    title = f"Differences of {CLASS_METRICS[metric]} per emotion"
+    show_chart(comparison, plots.class_differences(table, metric), "class-differences", title)
     with st.expander("Table of emotions"):
-        show_table(table, CLASS_COLUMNS, "classes")
-        ui.download_csv(table, "per-class.csv", "classes-csv")
+        ui.data_table(table, CLASS_COLUMNS, "classes", "per-class.csv")
 
 
 def show_curves(comparison: Comparison) -> None:
@@ -202,7 +177,8 @@ def show_curves(comparison: Comparison) -> None:
     for place, quantity in zip(st.columns(2, gap="large"), QUANTITIES, strict=True):
         with place:
             figure = plots.validation_curves(histories, models, quantity)
-            ui.chart(figure, f"curves-{quantity}")
+            title = f"Validation {quantity} over the epochs"
+            show_chart(comparison, figure, f"curves-{quantity}", title)
 
 
 def caption(row: pd.Series, letters: list[str]) -> str:
@@ -219,7 +195,7 @@ def answer_columns(letters: list[str]) -> dict[str, ColumnConfig]:
     }
     for x in letters:
         columns[f"answer_{x}"] = st.column_config.TextColumn(f"{x} says")
-        columns[f"confidence_{x}"] = st.column_config.NumberColumn(f"{x} sure", format=PERCENT)
+        columns[f"confidence_{x}"] = ui.number(f"{x} sure", ui.PERCENT)
     return columns
 
 
@@ -250,13 +226,7 @@ def show_disagreements(comparison: Comparison) -> None:
     first = [(row["id"], caption(row, both)) for _, row in shown.head(size).iterrows()]
     ui.show_pictures(first, comparison.shared.records[0], "compare-data", width=132)
     with st.expander(f"Table of {how_many(len(shown), 'image')}"):
-        st.dataframe(
-            as_percents(shown, [f"confidence_{x}" for x in both]),
-            column_config=answer_columns(both),
-            hide_index=True,
-            width="stretch",
-        )
-        ui.download_csv(shown, "disagreements.csv", "disagreements-csv")
+        ui.data_table(shown, answer_columns(both), "disagreements", "disagreements.csv")
 
 
 def show_comparison(runs: list[StoredRun]) -> None:

@@ -13,7 +13,7 @@ from fer_bench import plots, settings, ui
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.gallery import ImagesById, class_counts, enlarged, samples
-from fer_bench.formatting import escape
+from fer_bench.formatting import escape, how_many
 from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import DatasetInfo
@@ -36,7 +36,8 @@ def show_balance(counts: Mapping[str, Mapping[str, int]], key: str) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.header("Class balance")
-        ui.chart(plots.class_balance(counts), f"balance-{key}")
+        n = how_many(sum(sum(split.values()) for split in counts.values()), "image")
+        ui.chart(plots.class_balance(counts), f"balance-{key}", "Class balance", n=n)
     with right:
         st.header("Images")
         table = pd.DataFrame(counts).rename_axis("emotion").reset_index()
@@ -90,7 +91,10 @@ def show_records() -> None:
     known: dict[str, DatasetInfo] = {}
     for record in records:
         known.setdefault(record.dataset.fingerprint, record.dataset)
-    info = known[st.selectbox("Data set", list(known), format_func=lambda f: _name(known[f]))]
+    chosen = st.selectbox(
+        "Data set", list(known), format_func=lambda f: _name(known[f]), help=explain(*PROTOCOLS)
+    )
+    info = known[chosen]
     show_sizes(info.split_sizes, info.clean_test_size, info.n_left_out)
     show_balance(info.class_counts, "records")
     st.caption("To see the images, their duplicates and leaks, choose “My data” above.")

@@ -10,9 +10,9 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation import confusion
 from fer_bench.evaluation.calibration import reliability
 from fer_bench.evaluation.gallery import ImagesById
-from fer_bench.formatting import as_percents, how_many, percent
+from fer_bench.formatting import how_many, percent
 from fer_bench.results.leaderboard.glossary import explain
-from fer_bench.results.leaderboard.headline import headline
+from fer_bench.results.leaderboard.headline import headline, per_class
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.store import StoredRun
 from fer_bench.ui.explain import FACE_PARAMETER
@@ -23,33 +23,25 @@ NORMALISATIONS: dict[confusion.Normalisation, str] = {
     "predicted": "Share of predicted",
     "counts": "Counts",
 }
-PERCENT = "%.1f %%"
-REPORT_COLUMNS = {
-    "emotion": st.column_config.TextColumn("Emotion"),
-    "precision": st.column_config.NumberColumn("Precision", format=PERCENT),
-    "recall": st.column_config.NumberColumn("Recall", format=PERCENT),
-    "f1": st.column_config.NumberColumn("F1", format=PERCENT),
-    "support": st.column_config.NumberColumn("Images", format="localized"),
-}
 PAIR_COLUMNS = {
     "true": st.column_config.TextColumn("True"),
     "predicted": st.column_config.TextColumn("Predicted"),
-    "images": st.column_config.NumberColumn("Images", format="localized"),
+    "images": ui.number("Images", "localized"),
     "share_of_true": st.column_config.ProgressColumn(
-        "Share of true", format=PERCENT, min_value=0, max_value=100
+        "Share of true", format=ui.PERCENT, min_value=0, max_value=100
     ),
 }
 ANSWER_COLUMNS = {
     "id": st.column_config.TextColumn("Image"),
     "true": st.column_config.TextColumn("True"),
     "predicted": st.column_config.TextColumn("Predicted"),
-    "confidence": st.column_config.NumberColumn("Confidence", format=PERCENT),
+    "confidence": ui.number("Confidence", ui.PERCENT),
 }
 ANY = "any"
 GALLERY_SIZES = (24, 48, 96)
 
 
-def show_confusion(record: RunRecord, metrics: Metrics) -> None:
+def show_confusion(run: StoredRun, record: RunRecord, metrics: Metrics) -> None:
     emotions = record.dataset.emotions
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -64,7 +56,8 @@ def show_confusion(record: RunRecord, metrics: Metrics) -> None:
         )
         values = confusion.normalised(metrics.confusion, by)
         figure = plots.confusion_matrix(values, emotions, shares=by != "counts")
-        clicked = ui.chart(figure, "confusion", selectable=True)
+        title, n = f"Confusion matrix, {NORMALISATIONS[by].lower()}", how_many(metrics.n, "image")
+        clicked = ui.run_chart(figure, "confusion", title, run.id, n=n, selectable=True)
         st.caption("Click a cell to see its images below.")
         if clicked and clicked != st.session_state.get("confusion-cell"):
             true, predicted = clicked.split(">")
@@ -78,13 +71,11 @@ def show_confusion(record: RunRecord, metrics: Metrics) -> None:
         if pairs.empty:
             st.info("No mistakes on these images.")
         else:
-            pairs = as_percents(pairs, ["share_of_true"])
-            st.dataframe(pairs, column_config=PAIR_COLUMNS, hide_index=True, width="stretch")
+            ui.data_table(pairs, PAIR_COLUMNS, "pairs")
 
 
 def show_report(metrics: Metrics) -> None:
     st.header("Report")
-    rows = [{"emotion": e, **m.model_dump()} for e, m in metrics.per_class.items()]
     macro = {
         "emotion": "macro average",
         "precision": metrics.macro_precision,
@@ -92,29 +83,27 @@ def show_report(metrics: Metrics) -> None:
         "f1": metrics.macro_f1,
         "support": metrics.n,
     }
-    report = pd.DataFrame([*rows, macro])
-    st.dataframe(
-        as_percents(report, ["precision", "recall", "f1"]),
-        column_config=REPORT_COLUMNS,
-        hide_index=True,
-        width="stretch",
-    )
-    ui.download_csv(report, "classification-report.csv", "report-csv")
+    report = pd.concat([per_class(metrics), pd.DataFrame([macro])])
+    ui.data_table(report, ui.PER_CLASS, "report", "classification-report.csv")
     if metrics.n_left_out:
         st.caption(f"{metrics.n_left_out:,} images of classes the model does not know left out.")
 
 
-def show_curves(predictions: pd.DataFrame, record: RunRecord, metrics: Metrics) -> None:
-    emotions = record.dataset.emotions
+def show_curves(
+    run: StoredRun, predictions: pd.DataFrame, record: RunRecord, metrics: Metrics
+) -> None:
+    emotions, n = record.dataset.emotions, how_many(metrics.n, "image")
     labels, probabilities = confusion.scores(predictions, emotions)
     left, right = st.columns(2, gap="large")
     with left:
         st.header("ROC, each emotion against the rest")
-        ui.chart(plots.roc_curves(confusion.roc_table(labels, probabilities, emotions)), "roc")
+        figure = plots.roc_curves(confusion.roc_table(labels, probabilities, emotions))
+        ui.run_chart(figure, "roc", "ROC of each emotion against the rest", run.id, n=n)
     with right:
         st.header("Reliability")
         bins = reliability(labels, probabilities)
-        ui.chart(plots.reliability_diagram(bins, metrics.ece), "reliability")
+        figure = plots.reliability_diagram(bins, metrics.ece)
+        ui.run_chart(figure, "reliability", "Reliability diagram", run.id, n=n)
 
 
 def filtered(answers: pd.DataFrame, emotions: tuple[str, ...]) -> pd.DataFrame:
@@ -133,12 +122,6 @@ def filtered(answers: pd.DataFrame, emotions: tuple[str, ...]) -> pd.DataFrame:
     return answers[keep]
 
 
-def caption(row: Any) -> str:
-    """What an image is, what it was taken for, and how confidently."""
-    names = row.true if row.correct else f"{row.true} → {row.predicted}"
-    return f"{names}  \n{percent(row.confidence)}"
-
-
 def show_gallery(run: StoredRun, predictions: pd.DataFrame, record: RunRecord) -> None:
     st.header("Images, most confident first")
     answers = filtered(
@@ -151,18 +134,11 @@ def show_gallery(run: StoredRun, predictions: pd.DataFrame, record: RunRecord) -
     if size < len(answers):
         st.caption(f"The first {size} of {len(answers):,} images.")
     rows: list[Any] = list(answers.head(size).itertuples())
-    shown = [(row.id, caption(row)) for row in rows]
+    shown = [(row.id, ui.answer_words(row)) for row in rows]
     ui.show_pictures(shown, record, "gallery-data")
     look_closer(run, record, rows)
     with st.expander(f"Table of {how_many(len(answers), 'image')}"):
-        st.dataframe(
-            as_percents(answers, ["confidence"]),
-            column_order=list(ANSWER_COLUMNS),
-            column_config=ANSWER_COLUMNS,
-            hide_index=True,
-            width="stretch",
-        )
-        ui.download_csv(answers, "answers.csv", "answers-csv")
+        ui.data_table(answers, ANSWER_COLUMNS, "answers", "answers.csv")
 
 
 def look_closer(run: StoredRun, record: RunRecord, rows: list[Any]) -> None:
@@ -213,7 +189,7 @@ def main() -> None:
     )
     metrics = record.metrics[chosen]
     ui.tiles(headline(metrics, clean=None, tta=record.metrics.get(f"{chosen}_tta")))
-    show_confusion(record, metrics)
+    show_confusion(run, record, metrics)
     show_report(metrics)
     try:
         show_predictions(run, record, chosen)
@@ -234,7 +210,7 @@ def show_predictions(run: StoredRun, record: RunRecord, chosen: str) -> None:
     if predictions.empty:
         st.info("This run's predictions hold none of these images.")
         return
-    show_curves(predictions, record, record.metrics[chosen])
+    show_curves(run, predictions, record, record.metrics[chosen])
     show_gallery(run, predictions, record)
 
 

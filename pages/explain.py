@@ -84,12 +84,6 @@ def filtered(run: StoredRun, subject: Subject) -> pd.DataFrame:
     return answers[keep]
 
 
-def caption(row: Any) -> str:
-    """What an image is, what it was taken for, and how confidently."""
-    names = row.true if row.correct else f"{row.true} → {row.predicted}"
-    return f"{names}  \n{percent(row.confidence)}"
-
-
 def show_gallery(run: StoredRun, subject: Subject) -> None:
     answers = filtered(run, subject)
     if answers.empty:
@@ -106,7 +100,7 @@ def show_gallery(run: StoredRun, subject: Subject) -> None:
         pictures = heat_pictures(subject, [(row.id, row.predicted) for row in rows])
     else:
         pictures = [enlarged(subject.images[row.id]) for row in rows]
-    captions = [caption(row) for row in rows]
+    captions = [ui.answer_words(row) for row in rows]
     ui.gallery(list(zip(pictures, captions, strict=True)), width=WIDTH)
     if len(rows) < len(answers):
         st.caption(f"The {len(rows)} most confident of {how_many(len(answers), 'image')}.")
@@ -123,12 +117,11 @@ def show_mean_heat(subject: Subject) -> None:
         key="explain-n",
         help="At most, equally many of each emotion, evenly spread over the test images.",
     )
+    network, data = subject.classifier, subject.dataset
     found = computed(
         subject,
         ("mean heat", n),
-        lambda progress: mean_heats(
-            subject.classifier, subject.dataset, n_images=n, progress=progress
-        ),
+        lambda progress: mean_heats(network, data, n_images=n, progress=progress),
     )
     st.caption(
         "The mean face of each emotion under the mean of its faces' heat maps for that emotion. "
@@ -178,7 +171,8 @@ def show_one_face(run: StoredRun, subject: Subject) -> None:
     with right:
         scores = predictions.set_index("id").loc[row.id]
         emotions = subject.record.dataset.emotions
-        ui.chart(plots.probability_bars({e: scores[f"p_{e}"] for e in emotions}), "explain-bars")
+        figure = plots.probability_bars({e: scores[f"p_{e}"] for e in emotions})
+        ui.run_chart(figure, "explain-bars", f"Probabilities of {row.id}", run.id, n="1 face")
     show_neighbours(subject, row)
 
 
@@ -255,7 +249,8 @@ def show_feature_map(subject: Subject) -> None:
         "feature map",
         lambda progress: feature_map(subject.classifier.model, subject.dataset, progress=progress),
     )
-    ui.chart(plots.feature_scatter(table, colour_by), "explain-map")
+    figure, n = plots.feature_scatter(table, colour_by), how_many(len(table), "test image")
+    ui.run_chart(figure, "explain-map", "Features, placed by t-SNE", subject.run, n=n)
     total = subject.dataset.split_sizes()["test"]
     some = f", evenly spread over all {total:,}" if len(table) < total else ""
     st.caption(

@@ -6,6 +6,7 @@ import streamlit as st
 from fer_bench import plots, ui
 from fer_bench.formatting import escape, interval, percent
 from fer_bench.results.leaderboard.five_models import five_models
+from fer_bench.results.summary import run_ids
 from fer_bench.results.titles import RECIPE_TITLES
 
 DOORS = (
@@ -50,7 +51,9 @@ def show_five(ranked: pd.DataFrame) -> None:
     clicked = ui.chart(
         plots.frozen_and_full(five),
         "five-models",
-        alt="Test accuracy of the five backbones, frozen next to fully tuned, with 95 % intervals",
+        "The five backbones, frozen next to fully tuned, with 95 % intervals",
+        run_ids(five),
+        command=ui.command("report --figures figures"),
         selectable=True,
     )
     if clicked:

@@ -158,10 +158,11 @@ def show_answer(
 ) -> None:
     """One model's probabilities for one face, as bars and as a ring."""
     shares = faces.shares(result.analyses[run].faces[number], classifier.emotions)
+    title = f"Probabilities of {result.picture.name}, face {number + 1}, {ui.called(run)}"
     with left:
-        ui.chart(plots.probability_bars(shares), f"bars-{run}")
+        ui.chart(plots.probability_bars(shares), f"bars-{run}", title, [run], n="1 face")
     with right:
-        ui.chart(plots.probability_pie(shares), f"pie-{run}")
+        ui.chart(plots.probability_pie(shares), f"pie-{run}", title, [run], n="1 face")
 
 
 def show_heat(

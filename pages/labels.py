@@ -10,7 +10,7 @@ import streamlit as st
 from fer_bench import plots, settings, ui
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import of_set
-from fer_bench.formatting import as_percents, escape, how_many, interval, percent
+from fer_bench.formatting import escape, how_many, interval, percent
 from fer_bench.results.leaderboard.glossary import TERMS
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.leaderboard.rankings import ranking_key
@@ -27,60 +27,53 @@ ERRORS, AGREEMENT, LEAK = "Likely label errors", "Annotators' agreement", "What 
 PEOPLE = "The human line"
 ANY = "any"
 GALLERY_SIZES = (24, 48, 96)
-PERCENT = "%.1f %%"
 SUSPECT_COLUMNS = {
     "id": st.column_config.TextColumn("Image"),
     "label": st.column_config.TextColumn("Label"),
     "answer": st.column_config.TextColumn("Model's answer"),
-    "confidence": st.column_config.NumberColumn("Confidence", format=PERCENT),
-    "label_probability": st.column_config.NumberColumn(
-        "Label's probability", format=PERCENT, help="What the model gives the label"
+    "confidence": ui.number("Confidence", ui.PERCENT),
+    "label_probability": ui.number(
+        "Label's probability", ui.PERCENT, "What the model gives the label"
     ),
-    "quality": st.column_config.NumberColumn(
-        "Label quality", format="%.3f", help="Normalised margin; 0 is the most suspicious"
-    ),
+    "quality": ui.number("Label quality", "%.3f", "Normalised margin; 0 is the most suspicious"),
     "favourite": st.column_config.TextColumn("Voters' favourite"),
-    "votes_for_label": st.column_config.NumberColumn("Votes for label", format="%d"),
-    "votes_for_answer": st.column_config.NumberColumn("Votes for answer", format="%d"),
-    "voters": st.column_config.NumberColumn("Voters", format="%d"),
+    "votes_for_label": ui.number("Votes for label", "%d"),
+    "votes_for_answer": ui.number("Votes for answer", "%d"),
+    "voters": ui.number("Voters", "%d"),
     "sides_with": st.column_config.TextColumn("Voters side with"),
 }
 AGREEMENT_COLUMNS = {
-    "low": st.column_config.NumberColumn("Above", format="%.0f %%"),
-    "high": st.column_config.NumberColumn("Up to", format="%.0f %%"),
-    "images": st.column_config.NumberColumn("Images", format="localized"),
-    "accuracy": st.column_config.NumberColumn("Answer is label", format=PERCENT),
-    "accuracy_low": st.column_config.NumberColumn("from", format=PERCENT),
-    "accuracy_high": st.column_config.NumberColumn("to", format=PERCENT),
-    "answer_favoured": st.column_config.NumberColumn("Answer is favourite", format=PERCENT),
-    "label_favoured": st.column_config.NumberColumn("Label is favourite", format=PERCENT),
+    "low": ui.number("Above", "%.0f %%"),
+    "high": ui.number("Up to", "%.0f %%"),
+    "images": ui.number("Images", "localized"),
+    "accuracy": ui.number("Answer is label", ui.PERCENT),
+    "accuracy_low": ui.number("from", ui.PERCENT),
+    "accuracy_high": ui.number("to", ui.PERCENT),
+    "answer_favoured": ui.number("Answer is favourite", ui.PERCENT),
+    "label_favoured": ui.number("Label is favourite", ui.PERCENT),
 }
 PEOPLE_COLUMNS = {
     "title": st.column_config.TextColumn("Run", width=290, pinned=True),
-    "majority_agreement": st.column_config.NumberColumn(
-        "As most voters", format=PERCENT, help="On the votes that one voter is judged on"
+    "majority_agreement": ui.number(
+        "As most voters", ui.PERCENT, "On the votes that one voter is judged on"
     ),
-    "expected_agreement": st.column_config.NumberColumn(
-        "Voters who agree", format=PERCENT, help="Mean share of voters who name the answer"
+    "expected_agreement": ui.number(
+        "Voters who agree", ui.PERCENT, "Mean share of voters who name the answer"
     ),
-    "soft_accuracy": st.column_config.NumberColumn(
-        "Soft accuracy", format=PERCENT, help="An emotion drawn by the probabilities is a voter's"
+    "soft_accuracy": ui.number(
+        "Soft accuracy", ui.PERCENT, "An emotion drawn by the probabilities is a voter's"
     ),
-    "kl_divergence": st.column_config.NumberColumn("KL", format="%.3f", help="Less is better"),
+    "kl_divergence": ui.number("KL", "%.3f", "Less is better"),
 }
 LEAK_COLUMNS = {
     "title": st.column_config.TextColumn("Run", width=290, pinned=True),
-    "whole_accuracy": st.column_config.NumberColumn("Whole test", format=PERCENT),
-    "clean_accuracy": st.column_config.NumberColumn(
-        "Clean test", format=PERCENT, help=TERMS["clean"]
-    ),
-    "leaked_accuracy": st.column_config.NumberColumn("Leaked alone", format=PERCENT),
-    "leaked_n": st.column_config.NumberColumn("Leaked images", format="localized"),
-    "worth": st.column_config.NumberColumn(
-        "Leak is worth", format="%+.2f points", help="Whole test less clean test"
-    ),
-    "worth_low": st.column_config.NumberColumn("from", format="%+.2f"),
-    "worth_high": st.column_config.NumberColumn("to", format="%+.2f"),
+    "whole_accuracy": ui.number("Whole test", ui.PERCENT),
+    "clean_accuracy": ui.number("Clean test", ui.PERCENT, TERMS["clean"]),
+    "leaked_accuracy": ui.number("Leaked alone", ui.PERCENT),
+    "leaked_n": ui.number("Leaked images", "localized"),
+    "worth": ui.number("Leak is worth", "%+.2f points", "Whole test less clean test"),
+    "worth_low": ui.number("from", "%+.2f"),
+    "worth_high": ui.number("to", "%+.2f"),
 }
 
 
@@ -154,14 +147,7 @@ def show_suspects(run: StoredRun, record: RunRecord, votes: Votes) -> None:
     shown = [(row.id, caption(row)) for row in rows]
     ui.show_pictures(shown, record, "suspects-data")
     with st.expander(f"Table of {how_many(len(suspects), 'suspect')}"):
-        st.dataframe(
-            as_percents(suspects, ["confidence", "label_probability"]),
-            column_order=[c for c in SUSPECT_COLUMNS if c in suspects],
-            column_config=SUSPECT_COLUMNS,
-            hide_index=True,
-            width="stretch",
-        )
-        ui.download_csv(suspects, "likely-label-errors.csv", "suspects-csv")
+        ui.data_table(suspects, SUSPECT_COLUMNS, "suspects", "likely-label-errors.csv")
 
 
 # --- annotators' agreement ---------------------------------------------------------------------
@@ -191,16 +177,9 @@ def show_agreement(run: StoredRun, record: RunRecord, votes: Votes) -> None:
         "intervals. Where two choices have as many votes, neither is the favourite. Where people "
         "disagree, so do labels, and no model can be right about all."
     )
-    ui.chart(plots.agreement_lines(table), "agreement")
-    shares = [c for c in table.columns if c != "images"]
-    st.dataframe(
-        as_percents(table, shares),
-        column_order=list(AGREEMENT_COLUMNS),
-        column_config=AGREEMENT_COLUMNS,
-        hide_index=True,
-        width="stretch",
-    )
-    ui.download_csv(table, "accuracy-by-agreement.csv", "agreement-csv")
+    figure = plots.agreement_lines(table)
+    ui.run_chart(figure, "agreement", "Answers and labels by the voters' agreement", run.id)
+    ui.data_table(table, AGREEMENT_COLUMNS, "agreement-table", "accuracy-by-agreement.csv")
 
 
 # --- the human line ----------------------------------------------------------------------------
@@ -216,11 +195,11 @@ def show_people(record: RunRecord) -> None:
         )
         return
     st.markdown(escape(sentence_on_people(line)))
-    ui.chart(plots.people_bars(people_table(line)), "people")
+    command = ui.command("human-line --data fer2013.zip")
+    ui.chart(plots.people_bars(people_table(line)), "people", "The human line", command=command)
     shown = {one.id for one in ui.runs()}
     models = models_table(line, shown)
-    rates = ["majority_agreement", "expected_agreement", "soft_accuracy"]
-    ui.run_table(as_percents(models, rates), PEOPLE_COLUMNS, list(models["run"]), "people-models")
+    ui.run_table(models, PEOPLE_COLUMNS, list(models["run"]), "people-models")
     st.caption(
         f"No answer can agree with more than {percent(line.best_expected_agreement)} of the voters "
         "on average. KL divergence: from the model's probabilities to the votes, in nats."
@@ -246,13 +225,13 @@ def show_leak(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> Non
     if run.id in leaks:
         st.markdown(escape(sentence(ui.called(run.id), leaks[run.id])))
     table = leakage_table(leaks)
-    ui.chart(plots.leak_intervals(table.assign(run=table["run"].map(ui.called))), "leak")
+    figure = plots.leak_intervals(table.assign(run=table["run"].map(ui.called)))
+    ui.chart(figure, "leak", "Accuracy on clean, whole and leaked test images", table["run"])
     st.caption(
         "95 % Wilson intervals; of the difference, Newcombe's. The clean test leaves the leaked "
         "images out. Part of the gain may be that they are easier for any model."
     )
-    rates = [c for c in table.columns if c != "run" and not c.endswith("_n")]
-    ui.run_table(as_percents(table, rates), LEAK_COLUMNS, list(table["run"]), "leaks")
+    ui.run_table(table, LEAK_COLUMNS, list(table["run"]), "leaks")
     ui.download_csv(table, "leak.csv", "leak-csv")
 
 

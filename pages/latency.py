@@ -4,10 +4,11 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from fer_bench import plots, ui
-from fer_bench.formatting import as_percents, escape, how_many
+from fer_bench.formatting import escape, how_many
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.summary import three_digits
 from fer_bench.studies.latency.tables import (
@@ -34,31 +35,23 @@ COLUMNS = {
     "title": st.column_config.TextColumn("Network", width=258, pinned=True),
     "backend": st.column_config.TextColumn("Back end", width=150),
     "precision": st.column_config.TextColumn("Precision", width="small"),
-    "median_ms": st.column_config.NumberColumn("Median", format=MS, help="Per call"),
-    "p90_ms": st.column_config.NumberColumn("p90", format=MS),
-    "p99_ms": st.column_config.NumberColumn("p99", format=MS),
-    "faces_per_second": st.column_config.NumberColumn("Faces/s", format="%.0f"),
-    "ratio": st.column_config.NumberColumn(
-        "× torch-fp32", format="%.1f ×", help="How many times as fast as eager PyTorch in fp32"
+    "median_ms": ui.number("Median", MS, "Per call"),
+    "p90_ms": ui.number("p90", MS),
+    "p99_ms": ui.number("p99", MS),
+    "faces_per_second": ui.number("Faces/s", "%.0f"),
+    "ratio": ui.number("× torch-fp32", "%.1f ×", "How many times as fast as eager PyTorch in fp32"),
+    "top1_agreement": ui.number(
+        "Same emotion", "%.1f %%", "Share of faces given the same emotion as by fp32"
     ),
-    "top1_agreement": st.column_config.NumberColumn(
-        "Same emotion", format="%.1f %%", help="Share of faces given the same emotion as by fp32"
-    ),
-    "min_cosine": st.column_config.NumberColumn(
-        "Least cosine", format="%.4f", help="Between its logits and those of fp32"
-    ),
-    "max_logit_difference": st.column_config.NumberColumn("Largest Δ logit", format="%.3g"),
-    "peak_memory_mib": st.column_config.NumberColumn(
-        "Peak memory", format="%.0f MiB", help="Of a process that runs only this"
-    ),
-    "share_of_peak": st.column_config.NumberColumn(
+    "min_cosine": ui.number("Least cosine", "%.4f", "Between its logits and those of fp32"),
+    "max_logit_difference": ui.number("Largest Δ logit", "%.3g"),
+    "peak_memory_mib": ui.number("Peak memory", "%.0f MiB", "Of a process that runs only this"),
+    "share_of_peak": ui.number(
         "Share of peak",
-        format="%.0f %%",
-        help="FLOP/s reached over those of this machine's matrix product in the same precision",
+        "%.0f %%",
+        "FLOP/s reached over those of this machine's matrix product in the same precision",
     ),
-    "open_seconds": st.column_config.NumberColumn(
-        "To open", format="%.1f s", help="Conversion and first call"
-    ),
+    "open_seconds": ui.number("To open", "%.1f s", "Conversion and first call"),
     "note": st.column_config.TextColumn("Note", width="large"),
 }
 
@@ -99,6 +92,12 @@ def titled(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(network=table["network"].map(ui.called))
 
 
+def show_chart(figure: go.Figure, key: str, title: str, table: pd.DataFrame) -> None:
+    ids = list(dict.fromkeys(table["network"]))
+    command = ui.command(f"latency {ids[0] if len(ids) == 1 else 'RUN'}")
+    ui.chart(figure, key, title, ids, command=command)
+
+
 def show_fastest(table: pd.DataFrame) -> None:
     """A tile per network: what `auto` takes there."""
     chosen = table[table["chosen"] & table["median_ms"].notna()]
@@ -122,10 +121,9 @@ def show_measurements(table: pd.DataFrame) -> None:
     if measured.empty:
         st.info("Nothing was measured with these threads and this many faces per call.")
     else:
-        ui.chart(plots.latency_bars(titled(measured)), "latency-bars")
+        show_chart(plots.latency_bars(titled(measured)), "latency-bars", "Time per call", measured)
         show_remarks("\\* Notes", remarks(titled(measured), "note"))
-        shown = as_percents(measured, ["top1_agreement", "share_of_peak"])
-        ui.run_table(shown, COLUMNS, list(measured["network"]), "measurements")
+        ui.run_table(measured, COLUMNS, list(measured["network"]), "measurements")
     show_remarks("Could not be measured", remarks(titled(table), "error"))
 
 
@@ -147,7 +145,7 @@ def show_stages(table: pd.DataFrame) -> None:
     rows: list[Any] = list(table.itertuples())
     frames = sorted({f"{row.frame} pixels with {how_many(row.faces, 'face')}" for row in rows})
     st.caption(f"Medians, frames of {' and '.join(frames)}.")
-    ui.chart(plots.stage_bars(titled(table)), "stages")
+    show_chart(plots.stage_bars(titled(table)), "stages", "Time of a frame, by stage", table)
     ui.download_csv(table, "stages.csv", "stages-csv")
 
 

@@ -29,6 +29,7 @@ from fer_bench.ui.images import upload
 from fer_bench.ui.live import camera as live
 from fer_bench.ui.live import panel
 from fer_bench.ui.live.recorder import show_recorder
+from fer_bench.ui.videos.source import SAMPLE, SOURCE
 
 INTRODUCTION = (
     "Your webcam's faces, named while you watch. Frames are analysed where this dashboard runs, "
@@ -162,7 +163,9 @@ def show_ways_without_camera() -> None:
     with st.container(horizontal=True, gap="medium"):
         st.caption("No camera?", width="content")
         st.page_link("pages/image.py", label="Try an image", icon=":material/image:")
-        st.page_link("pages/video.py", label="Try a clip", icon=":material/movie:")
+        if st.button("Try a sample clip", icon=":material/movie:", type="tertiary"):
+            st.session_state[SOURCE] = SAMPLE
+            st.switch_page("pages/video.py")
 
 
 def show_picture(runs: Sequence[str], backend: str, detector: str) -> None:
@@ -182,7 +185,10 @@ def show_picture(runs: Sequence[str], backend: str, detector: str) -> None:
                 found = Predictor(classifier, make_detector(detector)).predict(image)
                 numbers = [str(n) for n, _ in enumerate(found.faces, start=1)]
                 marked = annotate(image, found.faces, classifier.emotions, names=numbers)
-                st.image(marked, caption=escape(run), width="stretch")
+                said = ", ".join(face.emotion for face in found.faces) or "no face"
+                name = ui.called(run)
+                alt = f"Your picture as {name} sees it: {said}"
+                st.image(marked, caption=escape(name), width="stretch", alt=alt)
                 if not found.faces:
                     st.info("No face found: look straight at the camera, in good light.")
         except FerBenchError as error:
@@ -197,7 +203,7 @@ def main() -> None:
         models.no_models()
         return
     camera = live.camera()
-    live.show_script()
+    ui.run_script("live/page.js")
     # All that comes and goes stays in here: the video would start anew if it were moved.
     notices = st.container()
     left, right = st.columns([3, 2], gap="large")

@@ -1,14 +1,16 @@
 """Robustness: what is left of a run's accuracy on spoilt faces, and on other data sets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import as_percents, escape, how_many, interval, percent
+from fer_bench.formatting import escape, how_many, interval, percent
+from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.studies.robustness.corruptions import SEVERITIES
 from fer_bench.studies.robustness.tables import (
@@ -35,33 +37,30 @@ MOST_RUNS, FIRST_RUNS = 6, 3
 #: Longer lists of commands are cut.
 MOST_COMMANDS = 5
 TRANSFER_WORDS = "transfer RUN --data CK+48 --data RAF-DB"
-PERCENT = "%.1f %%"
 SUMMARY = {
     "title": st.column_config.TextColumn("Run", width=260, pinned=True),
-    "mean_corruption_accuracy": st.column_config.NumberColumn(
-        "Under corruptions", format=PERCENT, help="Mean over corruptions and severities"
+    "mean_corruption_accuracy": ui.number(
+        "Under corruptions", ui.PERCENT, "Mean over corruptions and severities"
     ),
-    "ci_low": st.column_config.NumberColumn("from", format=PERCENT, help="95 % interval"),
-    "ci_high": st.column_config.NumberColumn("to", format=PERCENT, help="95 % interval"),
-    "clean_accuracy": st.column_config.NumberColumn(
-        "Clean", format=PERCENT, help="The same images as they are, without any corruption"
+    "ci_low": ui.number("from", ui.PERCENT, "95 % interval"),
+    "ci_high": ui.number("to", ui.PERCENT, "95 % interval"),
+    "clean_accuracy": ui.number(
+        "Clean", ui.PERCENT, "The same images as they are, without any corruption"
     ),
-    "relative_drop": st.column_config.NumberColumn(
-        "Drop", format=PERCENT, help="Share of the clean accuracy that is lost"
-    ),
-    "n": st.column_config.NumberColumn("Images", format="localized"),
+    "relative_drop": ui.number("Drop", ui.PERCENT, "Share of the clean accuracy that is lost"),
+    "n": ui.number("Images", "localized"),
 }
 TRANSFER = {
     "title": st.column_config.TextColumn("Run", width=220, pinned=True),
     "trained_on": st.column_config.TextColumn("Trained on"),
     "tested_on": st.column_config.TextColumn("Tested on"),
     "own_data": st.column_config.CheckboxColumn("Own data"),
-    "accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT),
-    "ci_low": st.column_config.NumberColumn("from", format=PERCENT, help="95 % interval"),
-    "ci_high": st.column_config.NumberColumn("to", format=PERCENT, help="95 % interval"),
-    "macro_f1": st.column_config.NumberColumn("Macro F1", format=PERCENT),
-    "n": st.column_config.NumberColumn("Images", format="localized"),
-    "n_left_out": st.column_config.NumberColumn("Left out", format="localized"),
+    "accuracy": ui.number("Accuracy", ui.PERCENT),
+    "ci_low": ui.number("from", ui.PERCENT, "95 % interval"),
+    "ci_high": ui.number("to", ui.PERCENT, "95 % interval"),
+    "macro_f1": ui.number("Macro F1", ui.PERCENT),
+    "n": ui.number("Images", "localized"),
+    "n_left_out": ui.number("Left out", "localized"),
     "classes": st.column_config.TextColumn("Classes in common"),
     "classes_left_out": st.column_config.TextColumn("Left-out classes"),
     "classes_missing": st.column_config.TextColumn("Classes the data lack"),
@@ -93,13 +92,19 @@ def titled(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(run=table["run"].map(ui.called))
 
 
+def show_chart(figure: go.Figure, key: str, title: str, runs: Iterable[str]) -> None:
+    ids = list(dict.fromkeys(runs))
+    run = ids[0] if len(ids) == 1 else "RUN"
+    ui.chart(figure, key, title, ids, command=ui.command(f"robustness {run} --data fer2013.zip"))
+
+
 def show_ranking(group: Sequence[Measured]) -> None:
     st.header("Mean corruption accuracy")
     table = summary(group)
-    ui.chart(plots.robustness_bars(titled(table)), "robustness-bars")
+    title = "Mean accuracy under corruptions"
+    show_chart(plots.robustness_bars(titled(table)), "robustness-bars", title, table["run"])
     with st.expander(f"Table of {how_many(len(table), 'run')}"):
-        shown = as_percents(table, [c for c in SUMMARY if c not in ("title", "n")])
-        ui.run_table(shown, SUMMARY, list(table["run"]), "robustness")
+        ui.run_table(table, SUMMARY, list(table["run"]), "robustness")
         ui.download_csv(table, "robustness.csv", "robustness-csv")
 
 
@@ -108,7 +113,8 @@ def show_curves(chosen: Sequence[Measured]) -> None:
     names = [MEAN, *corruptions_of(chosen[0].report)]
     corruption = st.selectbox("Corruption", names, key="corruption")
     table = curves(chosen, corruption)
-    ui.chart(plots.severity_curves(titled(table)), "severity-curves")
+    title = f"Accuracy by severity, {corruption}"
+    show_chart(plots.severity_curves(titled(table)), "severity-curves", title, table["run"])
     ui.download_csv(table, "severities.csv", "severities-csv")
 
 
@@ -118,7 +124,9 @@ def show_heat_map(measured: Sequence[Measured]) -> None:
     chosen = st.selectbox("Run", list(by_name), format_func=ui.called, key="heat-map-run")
     report = by_name[chosen]
     table = severity_table(report)
-    ui.chart(plots.severity_heatmap(table, report.clean.accuracy), "severity-heat-map")
+    figure = plots.severity_heatmap(table, report.clean.accuracy)
+    title = f"Accuracy under each corruption, {ui.called(chosen)}"
+    show_chart(figure, "severity-heat-map", title, [chosen])
     ui.download_csv(table.reset_index(), "corruptions.csv", "corruptions-csv")
 
 
@@ -173,7 +181,7 @@ def show_corruptions(found: Found) -> None:
             ui.command("robustness RUN --data fer2013.zip"),
         )
     else:
-        setting = st.selectbox("Measured on", list(groups), key="setting")
+        setting = st.selectbox("Measured on", list(groups), key="setting", help=explain("official"))
         show_ranking(groups[setting])
         chosen = pick_runs(groups[setting])
         if chosen:
@@ -204,9 +212,14 @@ def show_transfer(found: Found) -> None:
         "Accuracy over the classes that run and data have in common. “own” marks data that the "
         "run was trained on; whether two data sets share single images is not looked into."
     )
-    ui.chart(plots.transfer_matrix(titled(table)), "transfer-matrix")
-    shown = as_percents(table, ["accuracy", "ci_low", "ci_high", "macro_f1"])
-    ui.run_table(shown, TRANSFER, list(table["run"]), "transfer")
+    ui.chart(
+        plots.transfer_matrix(titled(table)),
+        "transfer-matrix",
+        "Accuracy of runs on other data sets",
+        table["run"].unique(),
+        command=ui.command(TRANSFER_WORDS),
+    )
+    ui.run_table(table, TRANSFER, list(table["run"]), "transfer")
     ui.download_csv(table, "transfer.csv", "transfer-csv")
     st.caption("To try more:")
     st.code(ui.command(TRANSFER_WORDS), language="bash", wrap_lines=True)

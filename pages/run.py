@@ -9,14 +9,19 @@ import streamlit as st
 from fer_bench import plots, ui
 from fer_bench.config import meanings
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import as_percents, escape, file_size, setting, setting_name
-from fer_bench.results.leaderboard.glossary import explain
-from fer_bench.results.leaderboard.headline import Tile, headline
+from fer_bench.formatting import escape, file_size, setting, setting_name
+from fer_bench.results.leaderboard.glossary import TERMS, explain
+from fer_bench.results.leaderboard.headline import Tile, headline, per_class
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.latency import LatencyReport
 from fer_bench.results.reports.latency_files import read_latency
 from fer_bench.results.store import StoredRun
-from fer_bench.results.summary import differences, reproduce_command, three_digits
+from fer_bench.results.summary import (
+    differences,
+    reproduce_command,
+    three_digits,
+    training_progress,
+)
 from fer_bench.results.usage import usages
 from fer_bench.specs.recipe import Recipe
 from fer_bench.specs.run import ExternalSpec, RunSpec
@@ -31,22 +36,10 @@ TRY_PAGES = (
 )
 #: How a record says it, and how the page does.
 TRAINED_ON = {"in-sample": "yes", "held-out": "no", "unknown": "not known"}
-PERCENT = "%.1f %%"
-PER_CLASS_COLUMNS = {
-    "emotion": st.column_config.TextColumn("Emotion"),
-    "precision": st.column_config.NumberColumn("Precision", format=PERCENT),
-    "recall": st.column_config.NumberColumn("Recall", format=PERCENT),
-    "f1": st.column_config.NumberColumn("F1", format=PERCENT),
-    "support": st.column_config.NumberColumn("Images", format="localized"),
-}
-
-
 MEMBER_COLUMNS = {
     "title": st.column_config.TextColumn("Run", width=270, help="Click to open it"),
-    "weight": st.column_config.NumberColumn("Share", format=PERCENT),
-    "temperature": st.column_config.NumberColumn(
-        "Temperature", format="%.3f", help="What its logits are divided by before the mean"
-    ),
+    "weight": ui.number("Share", ui.PERCENT),
+    "temperature": ui.number("Temperature", "%.3f", "Divides its logits before the mean"),
 }
 
 
@@ -93,26 +86,36 @@ def show_curves(run: StoredRun, record: RunRecord) -> None:
     if history is None or history.empty:
         st.info("No epochs to show: this run trained nothing, or has not finished its first one.")
         return
+    if record.status == "running":
+        st.markdown(f"**{training_progress(record, history)}.**")
     kept = record.training.best_epoch if record.training else None
     for place, quantity in zip(st.columns(2, gap="large"), QUANTITIES, strict=True):
         with place:
-            ui.chart(plots.training_curve(history, quantity, kept), f"curve-{quantity}")
+            figure = plots.training_curve(history, quantity, kept)
+            title = f"{quantity.capitalize()} over the epochs"
+            ui.run_chart(figure, f"curve-{quantity}", title, run.id)
     ui.download_csv(history, f"{run.name}-history.csv", "history-csv")
 
 
-def show_classes(record: RunRecord) -> None:
+@st.fragment(run_every=REFRESH)
+def follow_curves(run: StoredRun) -> None:
+    """The curves of a run that is training, until it is done; then the whole page."""
+    ui.look_again()
+    now = next((one for one in ui.runs() if one.id == run.id), run)
+    if now.record is None or now.record.status != "running":
+        st.rerun()
+    show_curves(now, now.record)
+
+
+def show_classes(run: StoredRun, record: RunRecord) -> None:
     metrics = record.metrics.get("test") or next(iter(record.metrics.values()))
-    rows = [{"emotion": e, **m.model_dump()} for e, m in metrics.per_class.items()]
-    per_class = pd.DataFrame(rows)
+    table = per_class(metrics)
     left, right = st.columns(2, gap="large")
     with left:
-        ui.chart(plots.per_class_bars(per_class), "per-class")
-    right.dataframe(
-        as_percents(per_class, ["precision", "recall", "f1"]),
-        column_config=PER_CLASS_COLUMNS,
-        hide_index=True,
-        width="stretch",
-    )
+        figure = plots.per_class_bars(table)
+        ui.run_chart(figure, "per-class", "F1 of each emotion", run.id)
+    with right:
+        ui.data_table(table, ui.PER_CLASS, "per-class-table")
 
 
 def show_uses(run: StoredRun, record: RunRecord) -> None:
@@ -144,7 +147,7 @@ def show_members(run: StoredRun, record: RunRecord) -> None:
     st.header("Members")
     table = pd.DataFrame([member.model_dump() for member in record.members])
     ids = [f"{run.dataset}/{name}" for name in table["run"]]
-    ui.run_table(as_percents(table, ["weight"]), MEMBER_COLUMNS, ids, "members")
+    ui.run_table(table, MEMBER_COLUMNS, ids, "members")
 
 
 def show_differences(run: StoredRun, record: RunRecord) -> None:
@@ -188,15 +191,16 @@ def show_settings(run: StoredRun, record: RunRecord) -> None:
             ui.value_table(record.spec.recipe.model_dump(mode="json"), meanings(Recipe))
         if record.temperature is not None:
             st.header("Calibration")
-            ui.value_table(
-                record.model_dump(mode="json", include={"temperature", "calibrated_ece"})
-            )
+            values = record.model_dump(mode="json", include={"temperature", "calibrated_ece"})
+            ui.value_table(values, {"calibrated_ece": TERMS["ece"]})
 
 
-def show_data(record: RunRecord) -> None:
+def show_data(run: StoredRun, record: RunRecord) -> None:
     dataset = record.dataset
-    ui.value_table(dataset.model_dump(mode="json", exclude={"class_counts"}))
-    ui.chart(plots.class_balance(dataset.class_counts), "balance")
+    words = {"protocol": TERMS.get(dataset.protocol, ""), "clean_test_size": TERMS["clean"]}
+    ui.value_table(dataset.model_dump(mode="json", exclude={"class_counts"}), words)
+    figure = plots.class_balance(dataset.class_counts)
+    ui.run_chart(figure, "balance", f"Class balance of {dataset.name}", run.id)
 
 
 def show_environment(record: RunRecord) -> None:
@@ -262,16 +266,15 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
         )
     views: dict[str, Callable[[], None]] = {}
     if not isinstance(record.spec, ExternalSpec):
-        curves = show_curves
-        if record.status == "running":
-            curves = st.fragment(show_curves, run_every=REFRESH)
-        views["Curves"] = partial(curves, run, record)
+        is_training = record.status == "running"
+        curves = partial(follow_curves, run) if is_training else partial(show_curves, run, record)
+        views["Curves"] = curves
     if record.metrics:
-        views["Classes"] = partial(show_classes, record)
+        views["Classes"] = partial(show_classes, run, record)
     views |= {
         "Use": partial(show_uses, run, record),
         "Settings": partial(show_settings, run, record),
-        "Data": partial(show_data, record),
+        "Data": partial(show_data, run, record),
         "Environment": partial(show_environment, record),
         "Files": partial(show_files, run),
     }

@@ -77,7 +77,7 @@ def show_progress(job: VideoJob) -> None:
 def show_time(report: VideoReport) -> None:
     """The time line, a slider, and the frame there with what its faces show."""
     figure = plots.person_timeline(report.spans(), at=results.time_now())
-    results.jump(ui.chart(figure, "video-timeline", selectable=True))
+    results.jump(ui.chart(figure, "video-timeline", "Persons over time", selectable=True))
     time_s = results.scrubber(report)
     left, right = st.columns([3, 2], gap="large")
     picture = results.picture_at(report, time_s)
@@ -102,7 +102,7 @@ def show_table(table: pd.DataFrame) -> None:
 def show_summary(job: VideoJob) -> None:
     """What video it was, what went wrong, its figures and its files."""
     report = job.report
-    st.subheader(results.headline(job))
+    st.header(results.headline(job))
     for problem in report.problems:
         st.error(escape(problem), icon=":material/error:")
     if sentence := results.verdict(report):
@@ -115,8 +115,8 @@ def show_summary(job: VideoJob) -> None:
 def show_people(report: VideoReport) -> None:
     """The time line with its scrubber, and each person's shares of time."""
     show_time(report)
-    st.subheader("Shares of time")
-    ui.chart(plots.person_shares(report.spans()), "video-shares")
+    st.header("Shares of time")
+    ui.chart(plots.person_shares(report.spans()), "video-shares", "Shares of time")
     show_table(results.people_table(report))
 
 
@@ -128,14 +128,16 @@ def main() -> None:
         return
     job: VideoJob | None = st.session_state.get(JOB)
     if job is not None and not job.finished:
-        st.subheader(escape(job.report.name))
+        st.header(escape(job.report.name))
         show_progress(job)
         return
     if job is None:
         left, right = st.columns([2, 3], gap="large")
         with left:
             ask()
-        right.info("Give a video, and its people appear here.", icon=":material/movie:")
+        right.info(
+            "Press **Analyse**, and the people of the video appear here.", icon=":material/movie:"
+        )
         return
     with st.expander("Another video", icon=":material/movie:"):
         ask()

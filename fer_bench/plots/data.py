@@ -150,7 +150,7 @@ def leak_intervals(table: pd.DataFrame) -> go.Figure:
         autorange="reversed",
         showgrid=False,
     )
-    figure.update_xaxes(tickformat=".0%")
+    figure.update_xaxes(tickformat=".0%", tickangle=0, nticks=5)
     return figure
 
 

@@ -42,6 +42,7 @@ def emotion_timeline(timeline: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, An
     shown = [e for e in COLOURS if e in FER2013 or e in set(data["emotion"])]
     colours = list(MODEL_COLOURS.values())
     return data, {
+        "description": "What each person showed over the last minute, one line a person",
         "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2.5},
         "encoding": {
             "x": {

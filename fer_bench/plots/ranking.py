@@ -66,7 +66,8 @@ def accuracy_bars(
     finish(
         figure, height=60 + BAR_HEIGHT * max(len(shown), 3), x_title="Test accuracy", legend=False
     )
-    figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+    # A phone leaves little room beside the names.
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero", tickangle=0, nticks=5)
     titles = [shortened(title, BAR_LABEL) for title in shown["title"]]
     rows = dict(zip(ids, titles, strict=True))
     if published is not None and len(published):
@@ -233,7 +234,9 @@ def accuracy_against(table: pd.DataFrame, cost: str, title: str, *, unit: str = 
     height = PLOT_HEIGHT + LEGEND_LINE * len(figure.data)
     finish(figure, height=height, x_title=title, y_title="Test accuracy")
     ticks = log_ticks(shown[cost])
-    figure.update_xaxes(type="log", tickvals=list(ticks), ticktext=list(ticks.values()))
+    figure.update_xaxes(
+        type="log", tickvals=list(ticks), ticktext=list(ticks.values()), tickangle=0
+    )
     if len(
         shown
     ):  # a few points close together would get ticks finer than a percent, or beyond 100

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, product
 from textwrap import wrap
+from typing import Any
 from zlib import crc32
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from fer_bench.emotions import COLOURS
+from fer_bench.formatting import percent
+from fer_bench.results.summary import three_digits
 
 #: Grays that are legible on white and on near-black.
 GRAY = "#8b8d98"
@@ -137,7 +141,8 @@ def finish(
         margin={"l": 8, "r": 8, "t": 36 if legend else 8, "b": 8},
         showlegend=legend,
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0, "title": None},
-        xaxis={"title": x_title, "automargin": True},
+        # Names that have no room lie aslant: upright ones are hard to read.
+        xaxis={"title": x_title, "automargin": True, "autotickangles": [0, -45]},
         yaxis={"title": y_title, "automargin": True},
         hovermode="closest",
         dragmode=False,
@@ -165,15 +170,69 @@ def write_cells(
 
 
 def in_words(figure: go.Figure) -> str:
-    """One sentence about a figure for readers who do not see it: its axes and its series."""
-    axes = [
-        axis.title.text for axis in (figure.layout.yaxis, figure.layout.xaxis) if axis.title.text
-    ]
-    names = [trace.name for trace in figure.data if trace.name]
-    kind = figure.data[0].type if figure.data else "empty"
-    words = [
-        f"{KINDS.get(kind, 'Chart')}: {' over '.join(axes)}" if axes else KINDS.get(kind, "Chart")
-    ]
+    """One sentence about a figure for readers who do not see it: its axes, series and extremes."""
+    kind = KINDS.get(figure.data[0].type, "Chart") if figure.data else "Empty chart"
+    layout = figure.layout
+    axes = [axis.title.text for axis in (layout.yaxis, layout.xaxis) if axis.title.text]
+    names = list(dict.fromkeys(_plain(one.name) for one in _shown(figure) if one.name))
+    words = f"{kind}: {' over '.join(axes)}" if axes else kind
     if len(names) > 1:
-        words.append(f"of {', '.join(names[:8])}{' and others' if len(names) > 8 else ''}")
-    return " ".join(words)
+        words += f" of {', '.join(names[:8])}{' and others' if len(names) > 8 else ''}"
+    values = dict(_values(figure))
+    if len(values) < 2:
+        return words
+    formats = [layout.xaxis.tickformat, layout.yaxis.tickformat, figure.data[0].hovertemplate]
+    shares = kind == KINDS["pie"] or any(f and "%" in f.replace("%{", "") for f in formats)
+    form = percent if shares else three_digits
+    high, low = (pick(values, key=values.__getitem__) for pick in (max, min))
+    return f"{words}; highest: {high} {form(values[high])}, lowest: {low} {form(values[low])}"
+
+
+def _shown(figure: go.Figure) -> list[go.BaseTraceType]:
+    """The series, without marks that only explain, and without what stands below the figure."""
+    return [
+        one
+        for one in figure.data
+        if one.hoverinfo != "skip" and getattr(one, "yaxis", None) in (None, "y")
+    ]
+
+
+def _values(figure: go.Figure) -> Iterator[tuple[str, float]]:
+    """What a figure shows, named by place and series."""
+    across, down = figure.layout.xaxis, figure.layout.yaxis
+    for trace in _shown(figure):
+        if trace.type == "heatmap":
+            pairs = product(_names(trace.y, down), _names(trace.x, across))
+            cells = zip(map(", ".join, pairs), chain.from_iterable(trace.z), strict=True)
+        elif trace.type == "pie":
+            cells = zip(map(_plain, trace.labels), trace.values, strict=True)
+        else:
+            lies = getattr(trace, "orientation", None) == "h" or down.ticktext is not None
+            places, values = (trace.y, trace.x) if lies else (trace.x, trace.y)
+            names = _names(places, down if lies else across)
+            if trace.type == "scatter" and trace.text is not None:
+                names = list(map(_plain, trace.text))
+            series = f", {_plain(trace.name)}" if trace.name else ""
+            cells = zip((name + series for name in names), values, strict=True)
+        yield from ((name, float(value)) for name, value in cells if pd.notna(value))
+
+
+def _names(places: Sequence[Any], axis: go.layout.XAxis | go.layout.YAxis) -> list[str]:
+    """What stands at places of an axis; a number is named by the axis."""
+    ticks = (
+        dict(zip(axis.tickvals, axis.ticktext, strict=True)) if axis.ticktext is not None else {}
+    )
+    names = []
+    for place in places:
+        if place is None or isinstance(place, str):
+            names.append(_plain(ticks.get(place, place)))
+        else:  # series stand a little above and below the line that has the name
+            number = float(place)
+            known = ticks.get(round(number))
+            names.append(_plain(known or f"{axis.title.text or ''} {three_digits(number)}".strip()))
+    return names
+
+
+def _plain(text: object) -> str:
+    """A `label` or `broken` one as the text that it was."""
+    return html.unescape(str(text).replace("<br>", " "))

@@ -17,14 +17,14 @@ from markupsafe import Markup
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-import fer_bench
+from fer_bench import plots
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import how_many, one_line
 from fer_bench.report import figures
 from fer_bench.report.contents import Benchmark, Contents
 from fer_bench.report.figures import INK
 from fer_bench.results.store import ResultsStore
-from fer_bench.results.summary import reproduce_command
+from fer_bench.results.summary import figure_facts
+from fer_bench.studies.labels.human_line import people_table
 from fer_bench.templates import render
 
 #: One column of a paper of two, in millimetres, and in the pixels of a browser at 96 dpi.
@@ -72,7 +72,11 @@ def paper_figures(store: ResultsStore, contents: Contents, command: str) -> list
                 PaperFigure(
                     name=f"{stem}-{kind}",
                     figure=for_paper(figure),
-                    facts=_facts(title, contents, one, runs, command),
+                    facts=figure_facts(
+                        f"{title}; {one.name}",
+                        [contents.source(number).run for number in runs],
+                        command,
+                    ),
                 )
                 for kind, title, figure, runs in _of_benchmark(store, contents, one)
             ]
@@ -98,30 +102,15 @@ def _of_benchmark(
     run = str(one.ranked["title"].iloc[0])
     yield "confusion", f"Confusion matrix, {run}", figures.confusion(best), every[:1]
     yield "f1", f"F1 of each emotion, {run}", figures.classes(best), every[:1]
+    people = one.people
+    if people is not None:
+        yield "people", "The human line", plots.people_bars(people_table(people)), every[:1]
     try:
-        diagram = figures.calibration(store, best)
+        answers = figures.of_answers(store, best.run)
     except FerBenchError:  # the page says so
         return
-    if diagram is not None:
-        yield "calibration", f"Reliability diagram, {run}", diagram, every[:1]
-
-
-def _facts(
-    title: str, contents: Contents, one: Benchmark, numbers: list[int], command: str
-) -> dict[str, str]:
-    shown = [contents.source(number) for number in numbers]
-    tests = sorted({s.record.metrics["test"].n for s in shown if "test" in s.record.metrics})
-    facts = {
-        "Title": f"{title}; {one.name}",
-        "n": ", ".join(how_many(n, "test image") for n in tests),
-        "Protocol": shown[0].record.dataset.protocol,
-        "Run": ", ".join(source.run.id for source in shown),
-        "Command": command,
-        "Software": f"FER Bench {fer_bench.__version__}",
-    }
-    if len(shown) == 1:
-        facts["Run command"] = reproduce_command(shown[0].record)
-    return {key: one_line(text) for key, text in facts.items()}
+    for kind, (title, figure) in answers.items():
+        yield kind, f"{title}, {run}", figure, every[:1]
 
 
 def for_paper(figure: go.Figure) -> go.Figure:

@@ -9,13 +9,14 @@ from markupsafe import Markup
 
 from fer_bench import plots
 from fer_bench.errors import FerBenchError
-from fer_bench.evaluation.calibration import reliability
-from fer_bench.evaluation.confusion import normalised, of_set, scores
+from fer_bench.evaluation.calibration import calibrated_scores, reliability
+from fer_bench.evaluation.confusion import normalised, of_set, roc_table, scores
+from fer_bench.evaluation.selective import risk_coverage
 from fer_bench.report.contents import Benchmark, Source
-from fer_bench.report.tables import per_class
 from fer_bench.results.leaderboard.five_models import five_models
+from fer_bench.results.leaderboard.headline import per_class
 from fer_bench.results.leaderboard.published import published_table
-from fer_bench.results.store import PREDICTIONS, ResultsStore
+from fer_bench.results.store import PREDICTIONS, ResultsStore, StoredRun
 from fer_bench.results.summary import run_ids
 from fer_bench.studies.latency.tables import (
     FP32_TIME,
@@ -101,17 +102,28 @@ def classes(source: Source) -> go.Figure:
     return plots.per_class_bars(per_class(source.record.metrics["test"]))
 
 
-def calibration(store: ResultsStore, source: Source) -> go.Figure | None:
-    """A run's reliability diagram on the test images; None without predictions next to its record.
+def of_answers(store: ResultsStore, run: StoredRun) -> dict[str, tuple[str, go.Figure]]:
+    """What a run's answers to the test images show, by kind: title and figure.
+
+    Nothing without predictions next to its record.
 
     Raises:
         FerBenchError: the predictions are damaged.
     """
-    if not (source.run.folder / PREDICTIONS).exists():
-        return None
-    rows = of_set(store.predictions(source.run), "test")
+    if not (run.folder / PREDICTIONS).exists():
+        return {}
+    predictions, record = store.predictions(run), run.require_record()
+    rows, emotions = of_set(predictions, "test"), record.dataset.emotions
     if rows.empty:
-        raise FerBenchError(f"the predictions of {source.run.name} hold no test image")
-    record = source.record
-    table = reliability(*scores(rows, record.dataset.emotions))
-    return plots.reliability_diagram(table, record.metrics["test"].ece)
+        raise FerBenchError(f"the predictions of {run.name} hold no test image")
+    answers = scores(rows, emotions)
+    diagram = plots.reliability_diagram(reliability(*answers), record.metrics["test"].ece)
+    risks = risk_coverage(*calibrated_scores(predictions, record, "test"))
+    return {
+        "calibration": ("Reliability diagram", diagram),
+        "roc": (
+            "ROC of each emotion against the rest",
+            plots.roc_curves(roc_table(*answers, emotions)),
+        ),
+        "risk-coverage": ("Risk over coverage", plots.risk_coverage_curves({"this run": risks})),
+    }

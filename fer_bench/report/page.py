@@ -74,7 +74,8 @@ def _best(store: ResultsStore, source: Source) -> dict[str, object] | None:
         return None
     problem = NO_PREDICTIONS
     try:
-        calibration = figures.calibration(store, source)
+        found = figures.of_answers(store, source.run)
+        _, calibration = found.get("calibration", ("", None))
     except FerBenchError as error:
         calibration, problem = None, str(error)
     return {

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-import fer_bench
 from fer_bench import plots
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import normalised
-from fer_bench.formatting import how_many, one_line
 from fer_bench.report.figure_files import PaperFigure, for_paper
-from fer_bench.report.tables import per_class
+from fer_bench.report.figures import of_answers
+from fer_bench.results.leaderboard.headline import per_class
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import HISTORY, ResultsStore, StoredRun
-from fer_bench.results.summary import reproduce_command
+from fer_bench.results.summary import figure_facts
 from fer_bench.results.titles import run_title
 from fer_bench.types import Quantity
 
@@ -23,12 +22,12 @@ CURVES: tuple[Quantity, ...] = ("accuracy", "loss")
 
 
 def run_figures(store: ResultsStore, run: StoredRun) -> list[PaperFigure]:
-    """Accuracy and loss over the epochs, the confusion matrix, and F1 of each emotion.
+    """Curves over the epochs, confusion, F1 and images of each emotion, and what the answers show.
 
     A run without epochs, such as an ensemble, has no curves.
 
     Raises:
-        FerBenchError: a run that is not finished, or whose curves are damaged.
+        FerBenchError: a run that is not finished, or whose curves or predictions are damaged.
     """
     record = run.require_record()
     test = record.metrics.get("test")
@@ -40,7 +39,11 @@ def run_figures(store: ResultsStore, run: StoredRun) -> list[PaperFigure]:
             plots.confusion_matrix(shares, record.dataset.emotions, shares=True)),
         _of(record, run, "f1", "F1 of each emotion",
             plots.per_class_bars(per_class(test))),
+        _of(record, run, "balance", f"Class balance of {record.dataset.name}",
+            plots.class_balance(record.dataset.class_counts)),
     ]  # fmt: skip
+    for kind, (title, figure) in of_answers(store, run).items():
+        drawn.append(_of(record, run, kind, title, figure))
     if not (run.folder / HISTORY).is_file() or record.training is None:
         return drawn
     history = store.history(run)
@@ -55,16 +58,6 @@ def run_figures(store: ResultsStore, run: StoredRun) -> list[PaperFigure]:
 
 
 def _of(record: RunRecord, run: StoredRun, name: str, title: str, figure: go.Figure) -> PaperFigure:
-    facts = {
-        "Title": f"{title}, {run_title(record)}",
-        "n": how_many(record.metrics["test"].n, "test image"),
-        "Protocol": record.dataset.protocol,
-        "Run": run.id,
-        "Run command": reproduce_command(record),
-        "Software": f"FER Bench {fer_bench.__version__}",
-    }
-    return PaperFigure(
-        name=name,
-        figure=for_paper(figure),
-        facts={key: one_line(text) for key, text in facts.items()},
-    )
+    command = f"python -m fer_bench results --figures {run.id}"
+    facts = figure_facts(f"{title}, {run_title(record)}", [run], command)
+    return PaperFigure(name=name, figure=for_paper(figure), facts=facts)

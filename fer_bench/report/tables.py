@@ -11,7 +11,6 @@ import pandas as pd
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.report.contents import Contents, Source
 from fer_bench.results.leaderboard.published import PublishedFigure
-from fer_bench.results.record import Metrics
 from fer_bench.results.summary import reproduce_command
 from fer_bench.studies.comparison.compare import Comparison
 from fer_bench.studies.comparison.seeds import over_seeds
@@ -179,11 +178,6 @@ def seeds_words(row: Mapping[Hashable, Any]) -> str:
     """The accuracy of a row of `over_seeds`, with its deviation where it is a mean of several."""
     mean, deviation = row["test_accuracy"], row["test_accuracy_sd"]
     return rate(mean) if pd.isna(deviation) else f"{rate(mean)} ± {rate(deviation)}"
-
-
-def per_class(metrics: Metrics) -> pd.DataFrame:
-    """`emotion, precision, recall, f1, support` of a record's metrics."""
-    return pd.DataFrame([{"emotion": e, **m.model_dump()} for e, m in metrics.per_class.items()])
 
 
 def sources(records: Iterable[Source], *, commands: bool) -> Table:

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import fer_bench
+from fer_bench.formatting import how_many, one_line, time_left
 from fer_bench.results.leaderboard.rankings import short_fingerprint
 from fer_bench.results.lineage import described, starting_run
 from fer_bench.results.record import Metrics, RunRecord
@@ -17,6 +19,8 @@ from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
 if TYPE_CHECKING:
     import pandas as pd
 
+#: As many tell how long the next epoch takes.
+LAST_EPOCHS = 3
 INTEGERS = ("seed", "emotions")
 NUMBERS = (
     "input_size", "parameters", "flops", "test_accuracy", "ci_low", "ci_high",
@@ -256,3 +260,38 @@ def reproduce_command(record: RunRecord) -> str:
     if record.model and record.model.weights_dtype != "float32":
         words += ["--weights", record.model.weights_dtype]
     return shlex.join(["python", "-m", "fer_bench", *words])
+
+
+def training_progress(record: RunRecord, history: pd.DataFrame) -> str:
+    """How far a training is: `Epoch 8 of 30 is done, 12 min left`, by what the last ones took."""
+    assert isinstance(record.spec, RunSpec)  # nosec B101  # nothing else is trained
+    done, total = len(history), record.spec.recipe.epochs
+    words = f"Epoch {done:,} of {total:,} is done"
+    if done >= total:
+        return f"{words}; the test images are next"
+    left = time_left(history["seconds"].tail(LAST_EPOCHS).mean() * (total - done))
+    return f"{words}, {'at most ' if record.spec.recipe.early_stopping else ''}{left} left"
+
+
+def figure_facts(
+    title: str, runs: Sequence[StoredRun], command: str = "", *, n: str = ""
+) -> dict[str, str]:
+    """What a figure's file says of it: `Title`, `n`, `Protocol`, `Run` and commands.
+
+    Args:
+        runs: with readable records, those that the figure shows.
+        command: the one that makes the figure.
+        n: how much it shows, in words; the runs' test images without it.
+    """
+    records = [run.require_record() for run in runs]
+    tests = sorted({r.metrics["test"].n for r in records if "test" in r.metrics})
+    facts = {
+        "Title": title,
+        "n": n or ", ".join(how_many(count, "test image") for count in tests),
+        "Protocol": ", ".join(dict.fromkeys(record.dataset.protocol for record in records)),
+        "Run": ", ".join(run.id for run in runs),
+        "Command": command,
+        "Run command": reproduce_command(records[0]) if len(records) == 1 else "",
+        "Software": f"FER Bench {fer_bench.__version__}",
+    }
+    return {key: one_line(text) for key, text in facts.items() if text}

@@ -70,7 +70,11 @@ def show_address() -> None:
     """Where other devices find the pages, as a QR code; nothing where only this machine does."""
     if address := Settings().address:
         with st.popover("Open on a phone", icon=":material/qr_code:"):
-            st.image(segno.make(address).svg_inline(scale=6, light="#fff"), width=240)
+            st.image(
+                segno.make(address).svg_inline(scale=6, light="#fff"),
+                width=240,
+                alt=f"QR code of {address}",
+            )
             st.code(address, language=None, wrap_lines=True)
 
 

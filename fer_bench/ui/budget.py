@@ -6,28 +6,28 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from fer_bench.formatting import as_percents, escape, how_many
+from fer_bench.formatting import escape, how_many
+from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.studies.latency.budget import Answer, Budget, candidates_by_benchmark, choose
 from fer_bench.studies.latency.tables import MeasuredNetwork, option_table
 from fer_bench.ui.pickers import run_table
 from fer_bench.ui.records import command, runs
-from fer_bench.ui.widgets import download_csv, empty_state
+from fer_bench.ui.widgets import PERCENT, download_csv, empty_state, number
 
 #: The Latency page's tab that holds this control.
 BUDGET_VIEW = "Which model for my budget?"
 #: Each way to name a speed: the most at first, and the step.
 FRAMES, FACES = "Frames per second", "Milliseconds per face"
 FIRST = {FRAMES: (30.0, 5.0), FACES: (10.0, 1.0)}
-PERCENT = "%.1f %%"
 COLUMNS = {
     "title": st.column_config.TextColumn("Run", width=290, pinned=True, help="Click to open it"),
     "fits": st.column_config.CheckboxColumn("Fits", width="small"),
-    "test_accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT),
-    "milliseconds": st.column_config.NumberColumn("Median", format="%.2f ms"),
-    "per_second": st.column_config.NumberColumn("Per second", format="%.0f"),
+    "test_accuracy": number("Accuracy", PERCENT),
+    "milliseconds": number("Median", "%.2f ms"),
+    "per_second": number("Per second", "%.0f"),
     "backend": st.column_config.TextColumn("Back end"),
     "weakest": st.column_config.TextColumn("Weakest emotion"),
-    "weakest_recall": st.column_config.NumberColumn("Its recall", format=PERCENT),
+    "weakest_recall": number("Its recall", PERCENT),
     "misses": st.column_config.TextColumn("What it misses", width="large"),
 }
 
@@ -47,7 +47,10 @@ def show_budget(here: Sequence[MeasuredNetwork]) -> None:
             command("latency RUN"),
         )
         return
-    chosen = candidates[st.selectbox("Data set", list(candidates), key="budget-data")]
+    data = st.selectbox(
+        "Data set", list(candidates), key="budget-data", help=explain("official", "kaggle")
+    )
+    chosen = candidates[data]
     answer = choose(chosen, _ask(chosen[0].record.dataset.emotions))
     show = st.success if answer.best else st.warning
     show(escape(answer.sentence), icon=":material/target:" if answer.best else ":material/warning:")
@@ -103,8 +106,7 @@ def _show_options(answer: Answer) -> None:
     table = option_table(answer)
     if table.empty:
         return
-    shown = as_percents(table, ["test_accuracy", "weakest_recall"])
-    run_table(shown, COLUMNS, list(table["run"]), "budget-options")
+    run_table(table, COLUMNS, list(table["run"]), "budget-options")
     download_csv(table, "budget.csv", "budget-csv")
     st.caption(
         "Accuracy and recall are those of the test images in fp32. Frames per second count the "

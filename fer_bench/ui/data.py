@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -45,7 +44,7 @@ def ask_for_data(key: str) -> None:
         )
         if st.form_submit_button("Connect", icon=":material/folder_open:") and place.strip():
             try:
-                if Path(place.strip()).expanduser().exists():
+                if settings.exists(place.strip()):
                     require_data(place.strip())
                 settings.remember_data_source(place.strip())
             except FerBenchError as error:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
-from streamlit.elements.lib.column_types import ColumnConfig
 
 from fer_bench.formatting import escape
 from fer_bench.results.store import StoredRun
 from fer_bench.ui.records import called, default_id, merit, titles
+from fer_bench.ui.widgets import Columns, in_percents
 
 RUN_PARAMETER = "run"
 #: Where a visit remembers its run, `dataset/run`.
@@ -116,7 +116,7 @@ def run_link(name: str, label: str) -> None:
 
 def run_table(
     table: pd.DataFrame,
-    columns: Mapping[str, ColumnConfig],
+    columns: Columns,
     ids: Sequence[str],
     key: str,
     *,
@@ -125,14 +125,15 @@ def run_table(
     """A table whose column `title` names runs; a click on a name opens its run.
 
     Args:
-        table: where it has no `title`, the runs get those that all pages call them by.
-        columns: those to show, in reading order; what the table lacks is left out.
+        table: rates in [0, 1]; where it has no `title`, the runs get those that all pages call
+            them by.
+        columns: as for `data_table`.
         ids: of each row, `dataset/run`; rows of what is no run here open nothing.
     """
     if "title" not in table:
         table = table.assign(title=[called(name) for name in ids])
     event = st.dataframe(
-        table,
+        in_percents(table, columns),
         column_order=[name for name in columns if name in table],
         column_config=columns,
         hide_index=True,

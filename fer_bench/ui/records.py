@@ -160,6 +160,11 @@ def runs() -> list[StoredRun]:
     return _stored()[0]
 
 
+def readable_runs() -> dict[str, StoredRun]:
+    """The runs whose records can be read, by `StoredRun.id`. Not to be modified."""
+    return _once("readable", lambda: {run.id: run for run in runs() if run.record})
+
+
 def table() -> pd.DataFrame:
     """`summary_table` of `runs()`; the caller's own copy."""
     return _stored()[1].copy()

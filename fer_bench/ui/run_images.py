@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.gallery import ImagesById, difference, enlarged
-from fer_bench.formatting import escape
+from fer_bench.formatting import escape, percent
 from fer_bench.results.record import RunRecord
 from fer_bench.ui.data import ask_for_data, dataset_of
 from fer_bench.ui.widgets import gallery, show_error
@@ -42,6 +43,12 @@ def data_at_hand(record: RunRecord, key: str, reward: str = PICTURES_APPEAR) -> 
     if warning := difference(record, dataset):
         st.warning(escape(warning), icon=":material/difference:")
     return dataset
+
+
+def answer_words(row: Any) -> str:
+    """What stands under an image: what it is, what it was taken for, and how confidently."""
+    names = row.true if row.correct else f"{row.true} → {row.predicted}"
+    return f"{names}  \n{percent(row.confidence)}"
 
 
 def show_pictures(

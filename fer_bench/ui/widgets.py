@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from importlib.resources import files
+from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from fer_bench import plots
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import escape, safe_csv, setting, setting_name
+from fer_bench.formatting import as_percents, escape, safe_csv, setting, setting_name
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
-from fer_bench.ui.records import command
+from fer_bench.results.summary import figure_facts
+from fer_bench.ui.records import called, command, readable_runs
 
+#: How the columns of a table look, by their names.
+Columns = Mapping[str, ColumnConfig]
+#: Formats of rates and of differences between them.
+PERCENT, POINTS = "%.1f %%", "%+.1f"
 #: What the address calls the tab that is open.
 VIEW_PARAMETER = "view"
-#: Width of a saved figure, pixels: a column of a paper at 200 dpi.
-COLUMN_WIDTH = 700
+#: Width at which a figure is drawn for its file, pixels: in a column of 89 mm, letters of 13 pixels
+#: are 7.3 points.
+COLUMN_WIDTH = 450
 #: Of Plotly's tool bar nothing but saving is left.
 MODE_BAR_REMOVED = [
     "zoom2d", "pan2d", "select2d", "lasso2d",
@@ -49,6 +58,12 @@ def set_colours() -> None:
         "{ letter-spacing: -0.015em; } }",
     )
     st.html(f"<style>{' '.join(rules)}</style>")
+
+
+def run_script(file: str) -> None:
+    """Runs a script of this package in the visitor's browser."""
+    script = files("fer_bench.ui").joinpath(file).read_text(encoding="utf-8")
+    st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
 
 
 def show_error(error: FerBenchError) -> None:
@@ -114,13 +129,22 @@ def badges(record: RunRecord) -> None:
 
 
 def chart(
-    figure: go.Figure, key: str, *, alt: str | None = None, selectable: bool = False
+    figure: go.Figure,
+    key: str,
+    title: str,
+    runs: Iterable[str] = (),
+    *,
+    command: str = "",
+    n: str = "",
+    selectable: bool = False,
 ) -> str | None:
     """A figure in the page's width and theme, with buttons that save it as SVG or PNG.
 
     Args:
         key: its widget's key, and the name of the saved file.
-        alt: one sentence for screen readers; the figure's axes in words without it.
+        title: its name, for screen readers and in the saved file.
+        runs: those that it shows, `dataset/run` each; named in the saved file.
+        command, n: what the saved file says too, as `results.summary.figure_facts`.
         selectable: whether a click on a point or bar is answered.
 
     Returns:
@@ -134,16 +158,20 @@ def chart(
         figure.update_yaxes(tickfont_color=colour, title_font_color=colour)
     config = {
         "displaylogo": False,
+        "displayNotifier": False,  # the browser says what it saves
         "modeBarButtonsToRemove": MODE_BAR_REMOVED,
         "toImageButtonOptions": {"format": "svg", "filename": key, "width": COLUMN_WIDTH},
     }
+    known = readable_runs()
+    shown = [known[run] for run in runs if run in known]
+    figure.update_layout(meta=figure_facts(title, shown, command, n=n))
     event = st.plotly_chart(
         figure,
         width="stretch",
         theme="streamlit",
         key=key,
         config=config,
-        alt=alt or plots.in_words(figure),
+        alt=f"{title}. {plots.in_words(figure)}",
         on_select="rerun" if selectable else "ignore",
         selection_mode="points",
     )
@@ -152,12 +180,70 @@ def chart(
     return str(answer[-1]) if answer else None
 
 
+def run_chart(
+    figure: go.Figure, key: str, title: str, run: str, *, n: str = "", selectable: bool = False
+) -> str | None:
+    """A `chart` about one run, `dataset/run`, whose figures a command writes as files."""
+    words = command(f"results --figures {run}")
+    name = f"{title}, {called(run)}"
+    return chart(figure, key, name, [run], command=words, n=n, selectable=selectable)
+
+
 def gallery(pictures: Sequence[tuple[Image.Image | bytes, str | None]], width: int) -> None:
     """Pictures, or the content of their files, with captions (Markdown) in rows that wrap."""
     with st.container(horizontal=True, gap="small"):
         for picture, caption in pictures:
             words = re.sub(r"[*\\]|  \n", " ", caption or "a face of the data set").strip()
             st.image(picture, caption=caption, width=width, alt=words)
+
+
+def number(
+    name: str,
+    form: str,
+    explanation: str | None = None,
+    width: Literal["small", "medium", "large"] | int | None = None,
+) -> ColumnConfig:
+    """How a column of numbers looks; one of rates writes percents, which tables make of them."""
+    return st.column_config.NumberColumn(name, format=form, help=explanation, width=width)
+
+
+#: How each emotion's rates look.
+PER_CLASS: Columns = {
+    "emotion": st.column_config.TextColumn("Emotion"),
+    "precision": number("Precision", PERCENT),
+    "recall": number("Recall", PERCENT),
+    "f1": number("F1", PERCENT),
+    "support": number("Images", "localized"),
+}
+
+
+def in_percents(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """A table of rates, and of their differences, as the columns write them that write percents."""
+    looks: Mapping[str, Any] = columns
+    forms = {name: str(look["type_config"].get("format")) for name, look in looks.items()}
+    rates = [name for name, form in forms.items() if "%%" in form or form.startswith("%+")]
+    return as_percents(table, rates)
+
+
+def data_table(table: pd.DataFrame, columns: Columns, key: str, file: str | None = None) -> None:
+    """The columns of a table that have a look, and the whole of it for download.
+
+    Args:
+        table: rates in [0, 1].
+        columns: those to show, in reading order; what the table lacks is left out.
+        file: the download's name; without it there is none.
+    """
+    st.dataframe(
+        in_percents(table, columns),
+        column_order=[name for name in columns if name in table],
+        column_config=columns,
+        hide_index=True,
+        width="stretch",
+        placeholder="–",
+        key=key,
+    )
+    if file:
+        download_csv(table, file, f"{key}-csv")
 
 
 def download_csv(frame: pd.DataFrame, file_name: str, key: str) -> None:

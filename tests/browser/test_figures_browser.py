@@ -1,16 +1,24 @@
-"""The figures of a report as images, drawn by a real browser."""
+"""The figures of a report and of the pages as images, drawn by a real browser."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 from xml.etree import ElementTree
 
-from browser_fixtures import BEST, require_chromium
+import pytest
+from browser_fixtures import BEST, address, browser, environment, require_chromium, visiting
 from PIL import Image
+from playwright.sync_api import BrowserContext
 from record_fixtures import make_record
 
 from fer_bench.results.store import ResultsStore
+
+__all__ = ["address", "browser", "environment"]  # fixtures
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_each_figure_is_an_svg_and_a_png(
@@ -34,3 +42,32 @@ def test_each_figure_is_an_svg_and_a_png(
         with Image.open(folder / f"{stem}-{kind}.png") as image:
             assert image.width == 1344
             assert image.text["Run"] == f"fer2013/{BEST}"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_figure_of_a_page_saves_itself_with_what_it_shows(
+    browser: BrowserContext, address: str, theme: Literal["light", "dark"]
+) -> None:
+    with visiting(browser, address) as visit:
+        visit.page.emulate_media(color_scheme=theme)
+        visit.open(f"/errors?run=fer2013/{BEST}")
+        figure = visit.page.get_by_test_id("stPlotlyChart").first
+        figure.hover()
+        saved = {}
+        for kind in ("SVG", "PNG"):
+            with visit.page.expect_download() as download:
+                figure.locator(f'[data-title="Download plot as {kind}"]').click()
+            saved[download.value.suggested_filename] = download.value.path()
+    drawing, picture = saved["confusion.svg"], saved["confusion.png"]
+    tree = ElementTree.parse(drawing).getroot()
+    facts = json.loads(tree.findtext(f"{SVG}metadata") or "")
+    assert facts["Title"].startswith("Confusion matrix, share of true, ResNet18")
+    assert facts["Run"] == f"fer2013/{BEST}"
+    assert facts["Command"].startswith(f"python -m fer_bench results --figures fer2013/{BEST}")
+    assert {"n", "Protocol", "Run command", "Software"} < set(facts)
+    assert f"Run: fer2013/{BEST}" in (tree.findtext(f"{SVG}desc") or "")
+    assert tree.get("width") == "89mm"
+    with Image.open(picture) as image:
+        assert image.text == facts
+        assert image.width / image.info["dpi"][0] * 25.4 == pytest.approx(89, abs=0.1)
+        assert image.convert("RGB").getpixel((2, 2)) == (255, 255, 255)

@@ -47,6 +47,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def analyse(page: Page, clip: Path) -> None:
+    page.get_by_role("radio", name="Upload").click()
     page.locator("input[type=file]").set_input_files(clip)
     button = page.get_by_role("button", name="Analyse")
     expect(button).to_be_enabled()
@@ -81,7 +82,7 @@ def test_an_upload_becomes_a_time_line_that_can_be_scrubbed(
         with VideoReader(copy) as reader:
             assert len(list(reader.frames())) == FRAMES
         page.get_by_role("button", name="Forget").click()
-        page.get_by_text("Give a video").wait_for()
+        page.get_by_text("the people of the video appear here").wait_for()
 
 
 def test_a_telephone_shows_all_of_it(browser: BrowserContext, address: str, clip: Path) -> None:

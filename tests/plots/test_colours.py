@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from table_fixtures import table
 
 from fer_bench.emotions import COLOURS
 from fer_bench.plots.style import MODEL_COLOURS
+from fer_bench.ui.widgets import PRIMARY
 
 Array = NDArray[np.float64]
 #: Machado, Oliveira & Fernandes 2009 (IEEE TVCG 15(6)), severity 1, on linear RGB.
@@ -41,6 +44,7 @@ XYZ = np.array(
     ]
 )
 WHITE = np.array([0.95047, 1.0, 1.08883])
+ROOT = Path(__file__).parents[2]
 PALETTES = {"emotions": COLOURS, "models": MODEL_COLOURS}
 
 
@@ -83,3 +87,31 @@ def test_any_two_colours_differ(palette: Mapping[str, str], vision: str) -> None
 def test_every_colour_stands_out_from_the_ground(palette: Mapping[str, str], ground: str) -> None:
     least = 2.0 if ground == "#ffffff" else 3.0
     assert {name: c for name, c in palette.items() if contrast(c, ground) < least} == {}
+
+
+#: The pages' grounds: their own, that of boxes and code, and both in the side bar.
+GROUNDS = ("backgroundColor", "secondaryBackgroundColor")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_words_on_every_ground_have_the_contrast_of_wcag_aa(theme: str) -> None:
+    """4.5 : 1, captions too, which Streamlit writes in the text's colour at 60 %."""
+    config = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())["theme"][theme]
+    places = {"page": config, "side bar": config["sidebar"]}
+    grounds = {
+        f"{place} {name}": colours[name] for place, colours in places.items() for name in GROUNDS
+    }
+    text, link = config["textColor"], config["linkColor"]
+    words = {
+        f"{what} on {name}": contrast(blended(colour, ground, share), ground)
+        for name, ground in grounds.items()
+        for what, colour, share in (("text", text, 1), ("caption", text, 0.6), ("link", link, 1))
+    } | {"primary button": contrast("#ffffff", PRIMARY)}
+    assert {name: ratio for name, ratio in words.items() if ratio < 4.5} == {}
+
+
+def blended(colour: str, ground: str, share: float) -> str:
+    channels = zip(
+        *([int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in (colour, ground)), strict=True
+    )
+    return "#" + "".join(f"{round(share * a + (1 - share) * b):02x}" for a, b in channels)

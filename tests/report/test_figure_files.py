@@ -47,7 +47,7 @@ def drawn(root: Path) -> dict[str, PaperFigure]:
 
 def test_every_figure_of_the_report_is_there(drawn: dict[str, PaperFigure]) -> None:
     assert list(drawn) == [
-        "accuracy", "latency-1", "confusion", "f1", "calibration",
+        "accuracy", "latency-1", "confusion", "f1", "calibration", "roc", "risk-coverage",
     ]  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def test_without_a_browser_the_figures_are_pages_and_a_sentence_says_so(
     assert code == 0
     assert "no Chrome or Chromium was found: install one" in err
     names = sorted(path.name for path in folder.iterdir())
-    assert len(names) == 5
+    assert len(names) == 7
     assert {Path(name).suffix for name in names} == {".html"}
     assert all(name in out for name in names)
     page = (folder / "1-fer2013-official-7-emotions-f1.html").read_text(encoding="utf-8")
@@ -131,7 +131,10 @@ def test_a_runs_own_figures_lie_beside_it(
     store = ResultsStore(root)
     run = store.find(f"fer2013/{BEST}")
     drawn = {one.name: one for one in run_figures(store, run)}
-    assert list(drawn) == ["accuracy-curve", "loss-curve", "confusion", "f1"]
+    assert list(drawn) == [
+        "accuracy-curve", "loss-curve", "confusion", "f1", "balance",
+        "calibration", "roc", "risk-coverage",
+    ]  # fmt: skip
     curve = drawn["accuracy-curve"].figure.data[1]
     assert list(curve.y) == store.history(run)["val_accuracy"].tolist()
     assert drawn["confusion"].facts["Run"] == run.id

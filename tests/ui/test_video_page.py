@@ -97,7 +97,7 @@ def test_without_models_the_page_says_what_to_do(
 
 
 def test_a_video_becomes_a_time_line_shares_and_files(page: AppTest, clip: Path) -> None:
-    assert "Give a video, and its people appear here." in texts(page)
+    assert "Press **Analyse**, and the people of the video appear here." in texts(page)
     job = analyse(page, clip)
     values = {metric.label: metric.value for metric in page.metric}
     assert values == {
@@ -120,6 +120,16 @@ def test_a_video_becomes_a_time_line_shares_and_files(page: AppTest, clip: Path)
     assert [row["path"] for row in rows] == ["clip.mp4"] * 6
     with VideoReader(job.report.copy) as copy:
         assert len(list(copy.frames())) == 6
+
+
+def test_the_sample_is_one_person_who_moves(page: AppTest) -> None:
+    button(page, "Analyse")
+    page.run()
+    page.session_state["video-job"].wait()
+    page.run()
+    values = {metric.label: metric.value for metric in page.metric}
+    assert (values["Persons"], values["Frames analysed"]) == ("1", "40")
+    assert values["Without a face"] == f"0.0{NBSP}%"
 
 
 def test_the_scrubber_shows_another_frame(page: AppTest, clip: Path) -> None:
@@ -146,7 +156,7 @@ def test_forgetting_deletes_what_was_made(page: AppTest, clip: Path) -> None:
     folder = analyse(page, clip).report.copy.parent
     button(page, "Forget")
     page.run()
-    assert "Give a video" in texts(page)
+    assert "Press **Analyse**" in texts(page)
     assert not folder.exists()
 
 
@@ -160,7 +170,7 @@ def test_a_video_of_nobody_says_so(page: AppTest, tmp_path: Path) -> None:
     ("name", "content", "sentence"),
     [
         ("gone.mp4", None, "gone.mp4: no such file"),
-        ("photo.png", b"\x89PNG\r\n\x1a\n", "expected one video, {path} is a picture"),
+        ("photo.png", b"\x89PNG\r\n\x1a\n", "expected one video, {path} is no video"),
     ],
     ids=["missing", "a picture"],
 )
@@ -190,7 +200,7 @@ def test_visitors_from_elsewhere_name_no_files(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FER_BENCH_ALLOW_PATHS", "0")
-    assert open_page("video").segmented_control(key="video-source").options == ["Upload"]
+    assert open_page("video").segmented_control(key="video-source").options == ["Sample", "Upload"]
 
 
 def test_recordings_of_live_are_offered_and_deleted(page: AppTest) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fer_bench.formatting import interval, percent, three_decimals
 from fer_bench.results.leaderboard.glossary import TERMS
 from fer_bench.results.record import Metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,3 +58,10 @@ def headline(metrics: Metrics, *, clean: Metrics | None, tta: Metrics | None) ->
             explanation=TERMS["ece"],
         ),
     ]
+
+
+def per_class(metrics: Metrics) -> pd.DataFrame:
+    """`emotion, precision, recall, f1, support` of a record's metrics."""
+    import pandas as pd
+
+    return pd.DataFrame([{"emotion": e, **m.model_dump()} for e, m in metrics.per_class.items()])

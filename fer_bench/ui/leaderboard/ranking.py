@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from fer_bench import plots
-from fer_bench.formatting import as_percents, escape, how_many, interval
+from fer_bench.formatting import escape, how_many, interval
 from fer_bench.results.leaderboard.five_models import FIVE
 from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.rankings import ranking_names
@@ -23,8 +23,8 @@ from fer_bench.studies.latency.tables import (
 from fer_bench.ui.budget import BUDGET_VIEW
 from fer_bench.ui.leaderboard.references import bars_with_references, show_people
 from fer_bench.ui.pickers import open_run, run_table
-from fer_bench.ui.records import called, measured, runs, table
-from fer_bench.ui.widgets import VIEW_PARAMETER, chart, download_csv
+from fer_bench.ui.records import called, command, measured, runs, table
+from fer_bench.ui.widgets import PERCENT, VIEW_PARAMETER, chart, download_csv, number
 
 FILTERS = {"model": "Model", "mode": "Mode", "recipe": "Recipe", "pretraining": "Pretraining"}
 #: The recipe that trains every network alike.
@@ -33,28 +33,23 @@ EQUAL_TERMS = "equal-terms"
 MOST_BARS = 25
 #: More points than this hide one another, and take long to draw.
 MOST_POINTS = 200
-RATES = (
-    "test_accuracy", "test_accuracy_sd", "test_clean_accuracy", "test_accuracy_tta",
-    "test_macro_f1", "test_balanced_accuracy",
-)  # fmt: skip
 
-PERCENT = "%.1f %%"
 #: In reading order; on a narrow screen the first two are what one sees.
 COLUMNS = {
     "title": st.column_config.TextColumn(
         "Run", width=258, pinned=True, help="Click a name to open the run"
     ),
     "why_not_comparable": st.column_config.TextColumn("Why not ranked"),
-    "test_accuracy": st.column_config.NumberColumn("Accuracy", format=PERCENT, width=85),
-    "test_accuracy_sd": st.column_config.NumberColumn(
-        "± sd", format=PERCENT, help="Sample standard deviation over seeds; empty for one seed"
+    "test_accuracy": number("Accuracy", PERCENT, width=85),
+    "test_accuracy_sd": number(
+        "± sd", PERCENT, "Sample standard deviation over seeds; empty for one seed"
     ),
     "seeds": st.column_config.NumberColumn("Seeds", help="Runs averaged"),
     "interval": st.column_config.TextColumn("95 % interval"),
     "can_be_tried": st.column_config.CheckboxColumn(
         "Can be tried", help="Its weights are here: Live, Try an image and the API can use it"
     ),
-    "epochs": st.column_config.NumberColumn("Epochs", format="%d", help="Passes over the images"),
+    "epochs": number("Epochs", "%d", "Passes over the images"),
     "budget": st.column_config.TextColumn(
         "Budget",
         help="Floating-point operations of the whole training (P: 10^15, T: 10^12); empty for "
@@ -62,22 +57,14 @@ COLUMNS = {
     ),
     "recipe": st.column_config.TextColumn("Recipe", width=130),
     "pretraining": st.column_config.TextColumn("Pretraining", width=130),
-    "test_clean_accuracy": st.column_config.NumberColumn(
-        "Clean", format=PERCENT, help=TERMS["clean"]
-    ),
-    "test_accuracy_tta": st.column_config.NumberColumn(
-        "With TTA", format=PERCENT, help=TERMS["tta"]
-    ),
-    "test_macro_f1": st.column_config.NumberColumn(
-        "Macro F1", format=PERCENT, help=TERMS["macro f1"]
-    ),
-    "test_balanced_accuracy": st.column_config.NumberColumn(
-        "Balanced", format=PERCENT, help=TERMS["balanced"]
-    ),
-    "ece": st.column_config.NumberColumn("ECE", format="%.3f", help=TERMS["ece"]),
-    "parameters": st.column_config.NumberColumn("Parameters", format="compact"),
-    "input_size": st.column_config.NumberColumn("Input", format="%d px"),
-    "train_seconds": st.column_config.NumberColumn("Training", format="%d s"),
+    "test_clean_accuracy": number("Clean", PERCENT, TERMS["clean"]),
+    "test_accuracy_tta": number("With TTA", PERCENT, TERMS["tta"]),
+    "test_macro_f1": number("Macro F1", PERCENT, TERMS["macro f1"]),
+    "test_balanced_accuracy": number("Balanced", PERCENT, TERMS["balanced"]),
+    "ece": number("ECE", "%.3f", TERMS["ece"]),
+    "parameters": number("Parameters", "compact"),
+    "input_size": number("Input", "%d px"),
+    "train_seconds": number("Training", "%d s"),
     "hardware": st.column_config.TextColumn("Hardware"),
     "run": st.column_config.TextColumn("Id", help="What commands call it"),
 }
@@ -161,7 +148,7 @@ def filtered(runs_table: pd.DataFrame) -> pd.DataFrame:
 
 def show_table(runs_table: pd.DataFrame, key: str, *, why: bool = False) -> None:
     """One ranking, with its CSV download; a click on a name opens its run."""
-    shown = as_percents(runs_table, RATES)
+    shown = runs_table.copy()
     shown["train_seconds"] = runs_table["train_seconds"].where(runs_table["train_seconds"] > 0)
     shown["epochs"] = runs_table["epochs"].where(runs_table["epochs"] > 0)
     shown["budget"] = [plots.si_unit(value) for value in runs_table["budget"]]
@@ -189,8 +176,9 @@ def show_charts(ranked: pd.DataFrame) -> None:
         clicked = chart(
             bars_with_references(ranked.head(MOST_BARS)),
             "accuracy-bars",
-            alt=f"Test accuracy of {how_many(min(len(ranked), MOST_BARS), 'run')} with 95 % "
-            f"intervals; best: {ranked['title'].iloc[0]}",
+            "Test accuracy with 95 % intervals",
+            run_ids(ranked.head(MOST_BARS)),
+            command=command("report --figures figures"),
             selectable=True,
         )
         if clicked:
@@ -223,16 +211,18 @@ def _show_cost(ranked: pd.DataFrame) -> None:
         return
     if len(ranked) > MOST_POINTS:
         st.caption(f"The best {MOST_POINTS} of {len(ranked):,} runs.")
-    figure = plots.accuracy_against(ranked.head(MOST_POINTS), cost, costs[cost])
-    _cost_chart(figure, f"accuracy-{cost}", costs[cost])
+    shown = ranked.head(MOST_POINTS)
+    figure = plots.accuracy_against(shown, cost, costs[cost])
+    _cost_chart(figure, f"accuracy-{cost}", costs[cost], shown)
 
 
-def _cost_chart(figure: go.Figure, key: str, cost: str) -> None:
+def _cost_chart(figure: go.Figure, key: str, cost: str, shown: pd.DataFrame) -> None:
     clicked = chart(
         figure,
         key,
-        alt=f"Test accuracy over {cost.lower()}, one point a run; runs that no other beats in "
-        "both are joined by a line",
+        f"Test accuracy over {cost.lower()}, with the Pareto front",
+        run_ids(shown),
+        command=command("report --figures figures"),
         selectable=True,
     )
     if clicked:
@@ -245,8 +235,9 @@ def _show_latency(ranked: pd.DataFrame, timed: Sequence[MeasuredNetwork]) -> Non
     machine = st.selectbox("Machine", names) if len(names) > 1 else names[0]
     times = run_ids(ranked).map(fp32_milliseconds(timed, machine))
     shown = ranked.assign(milliseconds=times).dropna(subset="milliseconds")
-    figure = plots.accuracy_against(shown.head(MOST_POINTS), "milliseconds", FP32_TIME, unit=" ms")
-    _cost_chart(figure, "accuracy-latency", "milliseconds per face")
+    drawn = shown.head(MOST_POINTS)
+    figure = plots.accuracy_against(drawn, "milliseconds", FP32_TIME, unit=" ms")
+    _cost_chart(figure, "accuracy-latency", f"milliseconds per face on {machine}", drawn)
     how = "by the fastest back end that computes in fp32, as the accuracy was measured"
     words = [
         f"One face per call on {escape(machine)}, {how}; bf16 and int8 are faster, and name "

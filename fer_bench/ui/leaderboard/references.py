@@ -7,16 +7,16 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from fer_bench import plots
-from fer_bench.formatting import as_percents, escape
+from fer_bench.formatting import escape
 from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.published import about, published_table, shipped_figures
 from fer_bench.studies.labels.human_line import sentence
 from fer_bench.ui.records import human_line, record_of
-from fer_bench.ui.widgets import download_csv
+from fer_bench.ui.widgets import data_table, number
 
 COLUMNS = {
     "model": st.column_config.TextColumn("Model", width=220, pinned=True),
-    "accuracy": st.column_config.NumberColumn("Accuracy", format="%.1f %%"),
+    "accuracy": number("Accuracy", "%.1f %%"),
     "data": st.column_config.TextColumn("Data"),
     "protocol": st.column_config.TextColumn(
         "Protocol", help=f"Empty: not stated  \n{explain('official', 'kaggle')}"
@@ -28,7 +28,7 @@ COLUMNS = {
     "chosen_on": st.column_config.TextColumn("Checkpoint chosen on"),
     "reproduced": st.column_config.TextColumn("Reproduced"),
     "note": st.column_config.TextColumn("Note", width=320),
-    "date": st.column_config.NumberColumn("Year", format="%d"),
+    "date": number("Year", "%d"),
     "source": st.column_config.LinkColumn("Source"),
 }
 
@@ -61,13 +61,4 @@ def show_published(table: pd.DataFrame) -> None:
         f"{len(here)} on these test images, {len(everything)} in all. A split that is not "
         "stated, a checkpoint chosen on test or an unreproduced figure says so."
     )
-    st.dataframe(
-        as_percents(everything, ["accuracy"]),
-        column_config=COLUMNS,
-        column_order=list(COLUMNS),
-        hide_index=True,
-        width="stretch",
-        placeholder="–",
-        alt=f"{len(everything)} published accuracies with their sources",
-    )
-    download_csv(everything, "published.csv", "published-csv")
+    data_table(everything, COLUMNS, "published", "published.csv")

@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from functools import partial
-from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -153,12 +152,6 @@ def _leave_out_stale_frames() -> None:
     relay = get_global_relay()
     if not isinstance(relay.subscribe, partial):  # there is one relay for all visitors
         relay.subscribe = partial(relay.subscribe, buffered=False)
-
-
-def show_script() -> None:
-    """Keys, and the camera's errors in words: what the browser alone knows."""
-    script = files("fer_bench.ui.live").joinpath("page.js").read_text(encoding="utf-8")
-    st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
 
 
 def stream(used: Camera, servers: list[dict[str, Any]]) -> bool:

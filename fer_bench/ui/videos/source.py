@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import weakref
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
+import av
+import numpy as np
 import streamlit as st
+from PIL import Image
 
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, file_size
 from fer_bench.inference.files.inputs import VIDEO_SUFFIXES, find_inputs
+from fer_bench.inference.files.video_writer import add_pictures, as_frame
 from fer_bench.ui.access import may_name_paths
+from fer_bench.ui.images.upload import SAMPLE_FILE
 from fer_bench.ui.widgets import show_error
 
-UPLOAD, PATH, RECORDING = "Upload", "File", "Recording"
+SAMPLE, UPLOAD, PATH, RECORDING = "Sample", "Upload", "File", "Recording"
 SOURCE, FOLDER = "video-source", "video-folder"
+#: The sample: its side in pixels, frames, and their rate; the photograph moves by so many pixels.
+SIDE, FRAMES, RATE, WANDER = 360, 40, Fraction(10), 24
 #: Of an upload, MB; it passes through the server's memory.
 LARGEST_UPLOAD = 500
 
@@ -61,17 +70,43 @@ def visitor_folder() -> VisitorFolder:
 
 
 def ask_for_video() -> Video | None:
-    """An upload, a file of this machine or a recording, as the visitor chooses; maybe none yet."""
+    """A sample, an upload, a file of this machine or a recording; maybe none yet."""
     recordings = visitor_folder().recordings()
-    sources = [UPLOAD, *([PATH] if may_name_paths() else []), *([RECORDING] if recordings else [])]
+    sources = [
+        SAMPLE,
+        UPLOAD,
+        *([PATH] if may_name_paths() else []),
+        *([RECORDING] if recordings else []),
+    ]
     if st.session_state.get(SOURCE) not in sources:
         st.session_state[SOURCE] = sources[0]
     source = st.segmented_control(
         "Video", sources, required=True, key=SOURCE, label_visibility="collapsed", width="stretch"
     )
+    if source == SAMPLE:
+        st.caption("A photograph by NASA (Eileen Collins, public domain) that moves for 4 seconds.")
+        return Video(path=_sample(), name="sample.mp4")
     if source == RECORDING:
         return _ask_for_recording(recordings)
     return _ask_for_file() if source == PATH else _ask_for_upload()
+
+
+def _sample() -> Path:
+    """The clip that needs no file of the visitor's; drawn when it is first asked for."""
+    path = visitor_folder().path / "sample.mp4"
+    if path.exists():
+        return path
+    with Image.open(SAMPLE_FILE) as photo, av.open(str(path), "w") as output:
+        pictures = add_pictures(output, SIDE, SIDE, RATE, 1 / RATE)
+        for number in range(FRAMES):
+            turn = 2 * math.pi * number / FRAMES
+            left, top = (round(WANDER * (1 + part)) for part in (math.sin(turn), math.cos(turn)))
+            seen = photo.convert("RGB").crop((left + 60, top, left + 60 + SIDE, top + SIDE))
+            frame = as_frame(np.asarray(seen))
+            frame.pts, frame.time_base = number, 1 / RATE
+            output.mux(pictures.encode(frame))
+        output.mux(pictures.encode(None))
+    return path
 
 
 def _ask_for_upload() -> Video | None:
@@ -109,7 +144,7 @@ def _ask_for_file() -> Video | None:
     try:
         found = find_inputs([text]).files
         if len(found) > 1 or not found[0].is_video:
-            what = f"{len(found):,} files" if len(found) > 1 else "a picture"
+            what = f"{len(found):,} files" if len(found) > 1 else "no video"
             raise FerBenchError(
                 f"expected one video, {text} is {what}; for those there are the page Try an image "
                 "and `python -m fer_bench predict`"
