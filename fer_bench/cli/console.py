@@ -7,11 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Columns; no table of ours needs as many.
 WIDEST = 1000
+
+Item = TypeVar("Item")
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 out = Console(highlight=False, soft_wrap=True)
@@ -143,8 +145,56 @@ def _epoch_line(figures: Mapping[str, float]) -> str:
     )
 
 
+class Interrupts:
+    """Handles Ctrl-C, SIGTERM and a closed terminal: each is a KeyboardInterrupt, but not always.
+
+    What the first one tidies up, a second one does not break off.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+        self._held = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Python's handler of signals."""
+        self._came = True
+        if not self._held and not _is_being_answered(sys.exception()):
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A block that no signal ends, but where `each` gets its next item."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
+    def each(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items; a signal that comes while one is used ends the block before the next."""
+        iterator = iter(items)
+        while True:
+            self._held = False
+            try:
+                if self._came:
+                    raise KeyboardInterrupt
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self._held = True
+            yield item
+
+
+def _is_being_answered(error: BaseException | None) -> bool:
+    """Whether an error that is handled now came of an interrupt."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
 @contextmanager
-def interruptible(way_on: str) -> Iterator[None]:
+def interruptible(way_on: str) -> Iterator[Interrupts]:
     """Ctrl-C, SIGTERM and a closed terminal end the block alike, and with a sentence.
 
     Args:
@@ -153,20 +203,19 @@ def interruptible(way_on: str) -> Iterator[None]:
     Raises:
         RunFailed: the block was interrupted.
     """
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
+    interrupts = Interrupts()
     # A launcher ends the processes of a run in its own way; `nohup` has its reason, too.
     ours = distributed.launched() == 1 and threading.current_thread() is threading.main_thread()
-    names = [name for name in ("SIGTERM", "SIGHUP") if ours and hasattr(signal, name)]
-    numbers = [getattr(signal, name) for name in names]
-    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) is signal.SIG_DFL}
+    names = ("SIGINT", "SIGTERM", "SIGHUP") if ours else ()
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) in usual}
     for number in before:
-        signal.signal(number, interrupt)
+        signal.signal(number, interrupts)
     try:
-        yield
+        yield interrupts
     except KeyboardInterrupt:
+        before = dict.fromkeys(before, signal.SIG_IGN)  # the command is about to end
         raise RunFailed(f"interrupted: {way_on}") from None
     finally:
         for number, handler in before.items():

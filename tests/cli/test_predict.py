@@ -37,6 +37,8 @@ from fer_bench.inference.files.copies import plan_outputs
 from fer_bench.inference.files.images import read_image
 from fer_bench.inference.files.inputs import find_inputs
 from fer_bench.inference.files.summary import Summary
+from fer_bench.inference.files.video_reader import Frame, VideoReader
+from fer_bench.inference.files.video_writer import AnnotatedCopy
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
@@ -477,59 +479,75 @@ def test_names_that_are_no_unicode_are_written_readably(predict, tmp_path) -> No
 
 @pytest.fixture
 def usual_end() -> Iterator[None]:
-    """SIGTERM as a process begins with it, whatever a server of another test has left behind."""
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Signals as a process begins with them, whatever a server of another test has left behind."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
-    signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+    for number, handler in before.items():
+        signal.signal(number, handler or signal.SIG_DFL)
 
 
 @pytest.mark.usefixtures("usual_end")
-@pytest.mark.parametrize("way", ["error", "Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("way", [None, signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_command_keeps_its_rows_and_leaves_no_hidden_file(
     predict, tmp_path, monkeypatch, way
 ) -> None:
-    put_faces(tmp_path / "in", "a.png b.png c.png")
-    seen = []
+    """A second signal, while the first is answered, changes nothing."""
+    put_faces(tmp_path / "in", "a.png b.png c.png d.png")
+    add, document = Summary.add, Summary.document
 
-    def stop(self: Summary, result: object) -> None:
-        seen.append(result)
-        if len(seen) == 3:
-            if way == "error":
+    def stop(self: Summary, result: FileResult) -> None:
+        if result.path.name == "c.png":
+            if way is None:
                 raise FerBenchError("stopped")
-            if way == "Ctrl-C":  # as Python's own handler does; a worker of pytest has none
-                raise KeyboardInterrupt
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(way)
+        add(self, result)
+
+    def strike_again(self: Summary) -> dict[str, object]:
+        if way is not None:
+            signal.raise_signal(way)
+        return document(self)
 
     monkeypatch.setattr(Summary, "add", stop)
+    monkeypatch.setattr(Summary, "document", strike_again)
     files = ["--csv", "new/rows.csv", "--jsonl", "new/rows.jsonl", "--out", "new", "--json"]
     code, out, err = predict("in", "--detector", "whole", *files)
-    assert code == (2 if way == "error" else 1)
-    assert ("interrupted" in err) == (way != "error")
-    assert "kept: 2 results in new/rows.csv\nkept: 2 results in new/rows.jsonl\n" in err
+    assert code == (2 if way is None else 1)
+    assert ("interrupted" in err) == (way is not None)
+    paths = ["in/a.png", "in/b.png", *([] if way is None else ["in/c.png"])]
+    n = len(paths)
+    assert f"kept: {n} results in new/rows.csv\nkept: {n} results in new/rows.jsonl\n" in err
     copies = ["a.png", "b.png", "c.png"]
     reports = ["rows.csv", "rows.jsonl", "summary.json", "summary.txt"]
     assert files_in(tmp_path / "new") == [*copies, *reports]
-    assert [row["path"] for row in rows_of(tmp_path / "new/rows.csv")] == ["in/a.png", "in/b.png"]
-    assert len((tmp_path / "new/rows.jsonl").read_text().splitlines()) == 2
-    assert len(json.loads(out)) == 2
-    assert json.loads((tmp_path / "new/summary.json").read_text())["complete"] is False
+    assert [row["path"] for row in rows_of(tmp_path / "new/rows.csv")] == paths
+    lines = (tmp_path / "new/rows.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == json.loads(out)
+    assert len(lines) == n
+    summary = json.loads((tmp_path / "new/summary.json").read_text())
+    assert (summary["complete"], summary["images"]) == (False, n)
 
 
 @pytest.mark.usefixtures("usual_end")
 def test_a_command_stopped_in_a_video_leaves_no_hidden_file(predict, tmp_path, monkeypatch) -> None:
     put_clip(tmp_path / "v.avi", n=7)
-    add = Summary.add
+    add, close = AnnotatedCopy.add, VideoReader.__exit__
 
-    def stop(self: Summary, result: FileResult) -> None:
-        add(self, result)
-        if result.frame == 4:
+    def stop(self: AnnotatedCopy, frame: Frame, *more: object) -> None:
+        add(self, frame, *more)
+        if frame.number == 4:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(Summary, "add", stop)
+    def strike_again(self: VideoReader, *error: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        close(self, *error)
+
+    monkeypatch.setattr(AnnotatedCopy, "add", stop)
+    monkeypatch.setattr(VideoReader, "__exit__", strike_again)
     words = ["v.avi", "--detector", "whole", "--csv", "rows.csv", "--out", "out"]
     assert predict(*words)[0] == 1
     assert files_in(tmp_path) == ["out/summary.json", "out/summary.txt", "rows.csv", "v.avi"]
-    assert [row["frame"] for row in rows_of(tmp_path / "rows.csv")] == list("0123")
+    assert [row["frame"] for row in rows_of(tmp_path / "rows.csv")] == list("01234")
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(predict, tmp_path) -> None:

@@ -97,7 +97,7 @@ def predict(
     if len(paths) == 1 and _is_camera(paths[0]):
         _watch_camera(paths[0], run, store, detector, backend)
         return
-    with interruptible("what was finished is kept; start again for the rest"):
+    with interruptible("what was finished is kept; start again for the rest") as interrupts:
         left_out = [path for path in (out, video) if path is not None]
         given = find_inputs(paths, leave_out=left_out)
         inputs = given.files
@@ -119,8 +119,9 @@ def predict(
             closing(_results(predictor, inputs, copies, every, progress)) as stream,
         ):
             images = AnnotatedImages(copies, emotions)
-            written = (images.attempt(result) for result in stream)
-            _write(written, outputs, emotions, stdout, summary)
+            with interrupts.held():  # a result stands in every output or in none
+                written = (images.attempt(result) for result in interrupts.each(stream))
+                _write(written, outputs, emotions, stdout, summary)
     err.print(summary.lines()[0], markup=False)
     _require_success(summary, copies, len(inputs))
     if not as_json:
