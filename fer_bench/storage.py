@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -71,9 +71,12 @@ def saving(path: Path) -> Iterator[None]:
 def finished_file(path: Path) -> Iterator[Path]:
     """A temporary name next to `path` that becomes `path` when the block ends well, or vanishes.
 
+    Where `path` is a link, what it leads to is written.
+
     Raises:
         OSError: no folder or file can be made there.
     """
+    path = real_path(path)
     temporary = path.with_name(f".{uuid4().hex}.tmp{path.suffix}")
     if what := in_the_way(path):
         raise FileExistsError(errno.EEXIST, f"{what} is in the way")
@@ -85,8 +88,25 @@ def finished_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def real_path(path: Path) -> Path:
+    """Where a path leads, as `Path.resolve`; links that lead to each other are no error."""
+    return Path(os.path.realpath(path))
+
+
 def in_the_way(path: Path) -> str | None:
     """What lies at a path that no file can replace."""
-    if not os.path.lexists(path) or os.path.isfile(path):  # noqa: PTH113  # False for long names
+    if not os.path.exists(path):  # noqa: PTH110  # False for long names
         return None
-    return "a folder" if os.path.isdir(path) else "a device or pipe"  # noqa: PTH112
+    if path.is_file():
+        return "the file of standard output" if _is_open_as(path, (1, 2)) else None
+    return "a folder" if path.is_dir() else "a device or pipe"
+
+
+def _is_open_as(path: Path, descriptors: Sequence[int]) -> bool:
+    """Whether the shell has opened a file for this process, as `> path` and /dev/stdout do."""
+    found = path.stat()
+    for descriptor in descriptors:
+        with suppress(OSError):  # closed
+            if os.path.samestat(found, os.fstat(descriptor)):
+                return True
+    return False

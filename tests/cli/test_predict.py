@@ -25,6 +25,7 @@ from record_fixtures import make_record
 
 from fer_bench.backends.registry import open_backend
 from fer_bench.cli import main as cli
+from fer_bench.data.files.archive import IMAGE_SUFFIXES
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
@@ -313,6 +314,13 @@ def test_pictures_are_known_by_how_they_begin(tmp_path, monkeypatch, name, kind)
     assert "(camera.raw, notes.txt)" in found.passed_over[0]
 
 
+def test_what_data_sets_take_for_a_picture_is_one_in_a_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for suffix in IMAGE_SUFFIXES:
+        Path(f"a{suffix}").touch()
+    assert names_of(".") == sorted(f"a{suffix}" for suffix in IMAGE_SUFFIXES)
+
+
 def test_globs_as_text_find_the_same_as_the_shell(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     put_faces(tmp_path / "in", "a.png b.png sub/c.png sub/d.jpg .e.png")
@@ -351,6 +359,7 @@ def test_earlier_output_inside_the_input_is_passed_over(tmp_path, monkeypatch) -
         ("in/a.png --csv x --jsonl ./x", "overwrite the output x"),
         ("in/a.png --csv empty", "it is a folder"),
         ("in/a.png --jsonl /dev/null", "a device or pipe"),
+        ("in/a.png --csv to_itself --out in", "overwrite the input in/a.png"),
         ("nowhere.png", "check the path"),
         ("in/a.png --out in/a.png", "is a file: expected a folder"),
         ("in/a.png --video v.mp4", "the copy of one video"),
@@ -363,6 +372,7 @@ def test_bad_arguments_are_one_sentence_and_exit_code_2(refused, tmp_path, words
     put_clip(tmp_path / "v.avi")
     (tmp_path / "empty").mkdir()
     (tmp_path / "nowhere.png").symlink_to("gone.png")
+    (tmp_path / "to_itself").symlink_to("to_itself")
     assert word in refused(*(words.split() or [""]))
 
 
@@ -550,6 +560,16 @@ def test_a_command_stopped_in_a_video_leaves_no_hidden_file(predict, tmp_path, m
     assert [row["frame"] for row in rows_of(tmp_path / "rows.csv")] == list("01234")
 
 
+@pytest.mark.parametrize("target", ["old.csv", "new/new.csv"])
+def test_a_link_is_written_where_it_leads(predict, tmp_path, target) -> None:
+    put_faces(tmp_path, "a.png")
+    (tmp_path / "old.csv").write_text("of before")
+    (tmp_path / "rows.csv").symlink_to(target)
+    assert predict("a.png", "--detector", "whole", "--csv", "rows.csv")[0] == 0
+    assert (tmp_path / "rows.csv").readlink() == Path(target)
+    assert [row["path"] for row in rows_of(tmp_path / target)] == ["a.png"]
+
+
 def test_a_place_that_cannot_be_written_is_one_sentence(predict, tmp_path) -> None:
     put_faces(tmp_path, "a.png")
     (tmp_path / "file").write_text("in the way")
@@ -663,6 +683,19 @@ def test_a_picture_too_large_for_its_name_is_one_sentence(predict, tmp_path, nam
     assert code == 1
     assert f"error: cannot write out/{name}: expected at most {largest:,} pixels a side" in err
     assert files_in(tmp_path / "out") == ["summary.json", "summary.txt"]
+
+
+def test_the_file_of_standard_output_is_no_report_of_its_own(refused, tmp_path) -> None:
+    put_faces(tmp_path, "a.png")
+    before, log = os.dup(1), tmp_path / "log.txt"
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+    try:
+        sentence = refused("a.png", "--csv", "log.txt")
+    finally:
+        os.dup2(before, 1)
+        os.close(before)
+    assert "cannot write log.txt: it is the file of standard output; choose another" in sentence
 
 
 @pytest.mark.parametrize("words", [["--json"], []])

@@ -250,9 +250,11 @@ def test_what_the_decoder_cannot_is_counted(suffix: str, tmp_path: Path) -> None
     }
 
 
-def test_dead_links_are_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["nowhere.png", "gone.png"])
+def test_dead_links_are_counted(tmp_path: Path, target: str) -> None:
+    """One to nowhere, and one to itself."""
     source = put(tmp_path / "x", tree("train", "test"))
-    (source / "train/happy/gone.png").symlink_to(tmp_path / "nowhere.png")
+    (source / "train/happy/gone.png").symlink_to(target)
     (row,) = read_source(source).left_out
     assert (row.id, row.reason) == (
         "train/happy/gone.png", "cannot be decoded: a link to a file that is not there",

@@ -10,6 +10,7 @@ import zlib
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Protocol
 
 from fer_bench.data.files.limits import is_visible, plain_name, require_size
@@ -75,10 +76,12 @@ class FolderTree:
             with (self.path / name).open("rb") as file:
                 require_size(os.fstat(file.fileno()).st_size)
                 return file.read()
-        except FileNotFoundError:
-            raise OSError("a link to a file that is not there") from None
         except PermissionError:
             raise OSError("no permission to read it") from None
+        except OSError:
+            if (self.path / name).exists():
+                raise
+            raise OSError("a link to a file that is not there") from None
 
 
 def names_below(folder: Path, *, with_special: bool = False) -> list[str]:
@@ -104,11 +107,14 @@ def _walk(root: Path, *, with_special: bool = False) -> Iterator[tuple[str, os.s
         seen.add((info.st_dev, info.st_ino))
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir():
+                try:
+                    info = entry.stat()
+                except OSError:  # a dead link, or one that leads to itself: a file, too, missing
+                    info = entry.stat(follow_symlinks=False)
+                if S_ISDIR(info.st_mode):
                     waiting.append((entry.path, f"{prefix}{entry.name}/"))
-                # A dead link is a file, too, missing.
-                elif with_special or entry.is_file() or entry.is_symlink():
-                    yield prefix + entry.name, entry.stat(follow_symlinks=entry.is_file())
+                elif with_special or entry.is_symlink() or S_ISREG(info.st_mode):
+                    yield prefix + entry.name, info
 
 
 def _state(info: os.stat_result) -> tuple[int, int, int, int]:

@@ -12,7 +12,7 @@ from PIL import Image
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.inputs import Input
-from fer_bench.storage import finished_file, in_the_way, saving
+from fer_bench.storage import finished_file, in_the_way, real_path, saving
 
 #: Names that an annotated image keeps; others get `.png` behind theirs.
 WRITTEN_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -120,9 +120,9 @@ def _check_places(
 ) -> None:
     if out is not None and os.path.exists(out) and not out.is_dir():  # noqa: PTH110  # long names
         raise FerBenchError(f"--out {out} is a file: expected a folder")
-    taken = {one.path.resolve(): f"the input {one.path}" for one in inputs}
+    taken = {real_path(one.path): f"the input {one.path}" for one in inputs}
     for path in outputs:
-        target = path.resolve()
+        target = real_path(path)
         if target in taken:
             raise FerBenchError(
                 f"{path} would overwrite {taken[target]}: choose another name or folder"

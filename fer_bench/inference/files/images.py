@@ -17,11 +17,6 @@ from fer_bench.data.files.picture_errors import MAX_PIXELS, TooLarge, Unsupporte
 from fer_bench.data.files.pixels import pixels_of_image
 from fer_bench.errors import FerBenchError
 
-#: What is taken for a picture by its name.
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif",
-    ".jp2", ".ppm", ".pgm", ".heic", ".heif",
-)  # fmt: skip
 EXPECTED = "expected a JPEG, PNG, WebP, GIF, BMP, TIFF or HEIC picture"
 #: A larger file is refused before it is read: more than `MAX_PIXELS` of 16-bit RGB take.
 MAX_BYTES = 320_000_000

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_bench.data.files.archive import names_below
+from fer_bench.data.files.archive import IMAGE_SUFFIXES, names_below
 from fer_bench.data.files.limits import is_visible
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import how_many
-from fer_bench.inference.files.images import IMAGE_SUFFIXES
+from fer_bench.storage import real_path
 
 #: Files that a sentence about a folder names, before it says that there are more.
 MOST_NAMED = 3
@@ -103,7 +103,7 @@ def find_inputs(words: Sequence[str], *, leave_out: Sequence[Path] = ()) -> Inpu
     """
     files: dict[Path, Path] = {}
     bases, sentences = [], []
-    outputs = [path.resolve() for path in leave_out]
+    outputs = [real_path(path) for path in leave_out]
     for word in words:
         match = _match(word)
         home = match.base.resolve()
