@@ -1,4 +1,4 @@
-"""TIFFs of more than 8 bits a sample, which Pillow cuts down to 8 bits or does not know."""
+"""TIFFs that Pillow reads wrong: of more than 8 bits a sample, and YCbCr that is not packed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from fer_bench.data.files.picture_errors import UnsupportedKind, require_size
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: TIFF's photometric interpretations that OpenCV reads with more than 8 bits: gray and RGB.
 MIN_IS_WHITE, DEEP_PHOTOMETRIC = 0, (0, 1, 2)
+#: Colours whose range, and pixels that share them, Pillow does not heed where they are not packed.
+YCBCR, UNCOMPRESSED = 6, 1
 BIG_TIFF = (b"+\0", b"\0+")
+#: What a camera's raw file begins with is a preview.
+RAW = "a camera's raw file"
+CANON_RAW, DNG_VERSION, SUBFILES, SUBFILE_TYPE, REDUCED = b"CR", 50706, 330, 254, 1
 #: TIFF's word for colours that stand in planes one after another.
 PLANAR = 2
 WIDTH_AND_HEIGHT = (256, 257)
@@ -32,18 +37,36 @@ READ_WRONG = (2, 5, 6)
 
 
 def is_deep_tiff(data: bytes) -> bool:
-    """Whether it is a TIFF, gray or RGB, of more than 8 bits a sample, or of negative numbers.
+    """Whether it is a TIFF that `decode_deep_tiff` is for.
+
+    Gray or RGB of more than 8 bits a sample, or of negative numbers; or YCbCr that is not packed.
 
     Raises:
+        UnsupportedKind: a camera's raw file.
         UnidentifiedImageError: its tags cannot be read, as the file is damaged or cut off.
     """
     if not data.startswith(TIFF_STARTS):
         return False
     tags = read_tags(data)
+    if _is_raw(tags) or data[8:10] == CANON_RAW:
+        raise UnsupportedKind(RAW)
+    if _is_plain_ycbcr(tags):
+        return True
     photometric = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
     deep = max(read_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1))) > 8
     odd = max(read_numbers(tags.get(TiffImagePlugin.SAMPLEFORMAT, 1))) in READ_WRONG
     return (deep or odd) and photometric in (None, *DEEP_PHOTOMETRIC)
+
+
+def _is_raw(tags: dict[int, object]) -> bool:
+    """Whether the picture itself stands elsewhere in the file, before a preview of it."""
+    is_preview = tags.get(SUBFILE_TYPE) == REDUCED and SUBFILES in tags
+    return is_preview or DNG_VERSION in tags
+
+
+def _is_plain_ycbcr(tags: dict[int, object]) -> bool:
+    colours = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
+    return colours == YCBCR and tags.get(TiffImagePlugin.COMPRESSION, 1) == UNCOMPRESSED
 
 
 def decode_deep_tiff(data: bytes) -> NDArray[np.uint8]:
@@ -62,10 +85,17 @@ def decode_deep_tiff(data: bytes) -> NDArray[np.uint8]:
     inverted = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == MIN_IS_WHITE
     kind = f"a TIFF of {samples} x {bits}-bit {SAMPLE_FORMATS.get(stored, 'untyped')} numbers"
     known = (bits, stored) == (16, 1) or ((bits, stored) in ((32, 3), (64, 3)) and not inverted)
+    planar = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == PLANAR and samples > 1
+    if _is_plain_ycbcr(tags):
+        kind = f"a TIFF of {samples} x {bits}-bit YCbCr"
+        known = bits == 8 and not planar
     if not known or samples not in (1, 3, 4):
         raise UnsupportedKind(kind)
     require_strips(tags, len(data))
-    if tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == PLANAR and samples > 1:
+    compression = read_numbers(tags.get(TiffImagePlugin.COMPRESSION, UNCOMPRESSED))[0]
+    if compression != UNCOMPRESSED:
+        kind = f"{kind} in compression {compression}"
+    if planar:
         planes = [_by_opencv(_plane(data, tags, i, samples, kind), kind) for i in range(samples)]
         values = np.dstack([*planes[2::-1], *planes[3:]])  # as OpenCV orders colours
     else:
@@ -86,12 +116,17 @@ def require_readable(image: Image.Image) -> None:
         UnsupportedKind: it is one.
     """
     tags = getattr(image, "tag_v2", {})
+    if _is_raw(tags):
+        raise UnsupportedKind(RAW)
     deep = max(read_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1))) > 8
     if deep and tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == PLANAR:
         raise UnsupportedKind("a deep planar TIFF, which Pillow reads wrong (give its path)")
+    if _is_plain_ycbcr(tags):
+        raise UnsupportedKind("a YCbCr TIFF, which Pillow reads wrong (give its path)")
 
 
 def _by_opencv(data: bytes, kind: str) -> NDArray[np.generic]:
+    cv2.utils.logging.setLogLevel(0)  # else it says on stderr, too, what is about to be raised
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
         raise UnsupportedKind(kind)

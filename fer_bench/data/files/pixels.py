@@ -26,7 +26,7 @@ from fer_bench.data.files.deep_tiff import (
 )
 from fer_bench.data.files.jpeg import decode_jpeg
 from fer_bench.data.files.picture_errors import TooLarge, UnsupportedKind, require_size
-from fer_bench.data.files.unread_kinds import unread_kind
+from fer_bench.data.files.unread_kinds import require_known_alpha, unread_kind
 
 #: Pillow's formats that are opened; others run programs (EPS) or are no pictures (MPEG, HDF5).
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF")
@@ -156,13 +156,15 @@ def eight_bits(image: Image.Image, *, colour: bool) -> NDArray[np.uint8]:
     Raises:
         UnsupportedKind: numbers whose range is not known, or a colour space that is not.
     """
+    require_known_alpha(image)
     image.load()
     if image.mode.startswith(("I", "F")):
         # PGM's own range is stretched to 16 bits by Pillow, which calls that mode "I".
         values = np.asarray(image)
         if image.mode.startswith("I;16") and is_min_white(image):
             values = 65535 - values
-        sixteen = image.mode.startswith("I;16") or image.format in ("PPM", "JPEG2000", "PNG")
+        stretched = image.mode == "I" and image.format in ("PPM", "JPEG2000", "PNG")
+        sixteen = image.mode.startswith("I;16") or stretched
         gray = scaled(values.astype(np.uint16) if sixteen else values)
         return _as_asked(white_where(gray, values, image.info.get("transparency")), colour)
     try:

@@ -30,7 +30,6 @@ SIGNATURES = (
     (0, b"%PDF", "a PDF"),
     (0, b"PK\x03\x04", "a zip"),
     (0, b"<svg", "an SVG drawing"),
-    (0, b"8BPS", "a Photoshop file"),
 )
 #: Starts of files that are pictures, whatever follows.
 PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"RIFF")

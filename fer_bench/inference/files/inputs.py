@@ -28,8 +28,10 @@ VIDEO_SUFFIXES = (
 START_BYTES = 1024
 #: Boxes that an MP4 or QuickTime file may begin with, at byte 4.
 BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"pnot")
-#: Brands behind `ftyp` that are pictures.
-PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
+#: Brands behind `ftyp` that are pictures; the last is a camera's raw file.
+PICTURE_BRANDS = (
+    b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"crx ",
+)  # fmt: skip
 STARTS = (
     b"\x1aE\xdf\xa3",  # Matroska, WebM
     b"FLV",

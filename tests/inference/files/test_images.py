@@ -6,7 +6,7 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
@@ -180,6 +180,18 @@ def packed_planar_tiff() -> bytes:
     return b"MM\0*" + struct.pack(">I", 8) + tags.tobytes(8) + b"".join(strips)
 
 
+YCBCR = (76, 85, 255), (29, 255, 107)  # of red and blue
+
+
+def ycbcr_tiff(columns: int, rows: int) -> bytes:
+    """Colours shared by so many columns and rows: the brightness of their pixels, then Cb, Cr."""
+    shared = columns * rows
+    red, blue = (bytes([luma] * shared + [cb, cr]) for luma, cb, cr in YCBCR)
+    half = SIZE[0] // columns // 2
+    strip = (red * half + blue * half) * (SIZE[1] // rows)
+    return odd_tiff(8, 3, 6, strip=strip, more={530: (columns, rows)})
+
+
 def sixteen(colours: object) -> NDArray[np.uint16]:
     return np.asarray(colours).astype(np.uint16) * np.uint16(257)
 
@@ -282,6 +294,11 @@ COLOUR_PICTURES: dict[str, tuple[Callable[[], bytes], Colour, Colour]] = {
     "8-bit TIFF whose 0 is white": (
         lambda: saved(halves(3, 200, "L"), "TIFF", tiffinfo={262: 0}), (3,) * 3, (200,) * 3,
     ),
+    "YCbCr TIFF, not packed": (lambda: ycbcr_tiff(1, 1), RED, BLUE),
+    "YCbCr TIFF, not packed, subsampled": (lambda: ycbcr_tiff(2, 2), RED, BLUE),
+    "float PFM from 0 to 1": (
+        lambda: encoded_by_opencv(gray_halves(0, 1).astype(np.float32), ".pfm"), BLACK, WHITE,
+    ),
     "16-bit PGM": (
         lambda: encoded_by_opencv(gray_halves(257 * 3, 257 * 200), ".pgm"), (3,) * 3, (200,) * 3,
     ),
@@ -336,8 +353,8 @@ def test_an_image_that_pillow_opened_is_the_file(name: str) -> None:
         image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:  # floating-point colours
         return
-    if "planar" in name:
-        with pytest.raises(FerBenchError, match="planar TIFF, which Pillow reads wrong"):
+    if "planar" in name or "not packed" in name:
+        with pytest.raises(FerBenchError, match="TIFF, which Pillow reads wrong"):
             load_picture(image)
         return
     assert np.abs(load_picture(image).astype(int) - decode_image(data, name)).max() <= 1
@@ -462,16 +479,16 @@ def odd_tiff(
     *,
     compression: int = 1,
     numbers: int = 1,
-    subsampling: tuple[int, int] | None = None,
+    strip: bytes = b"",
+    more: Mapping[int, object] | None = None,
 ) -> bytes:
-    """A whole TIFF of 48 x 32 zeros of any kind."""
-    share = 2 if subsampling == (2, 2) else 1
-    strip = bytes(SIZE[0] * SIZE[1] * samples * bits // 8 // share)
+    """A whole TIFF of 48 x 32 pixels of any kind, zeros unless said, with more tags."""
+    strip = strip or bytes(SIZE[0] * SIZE[1] * samples * bits // 8)
     tags = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
     tags[256], tags[257], tags[258], tags[259] = *SIZE, (bits,) * samples, compression
     tags[262], tags[277], tags[278], tags[339] = photometric, samples, SIZE[1], (numbers,) * samples
-    if subsampling:
-        tags[530] = subsampling
+    for tag, value in (more or {}).items():
+        tags[tag] = value
     tags[279], tags[273] = len(strip), 0
     return b"II*\0" + struct.pack("<I", 8) + tags.tobytes(8) + strip
 
@@ -492,9 +509,20 @@ UNREAD_KINDS = {
     "sensor.tif": (odd_tiff(16, 1, 32803), "a TIFF of 1 x 16-bit raw sensor"),
     "palette16.tif": (odd_tiff(16, 1, 3), "a TIFF of 1 x 16-bit palette"),
     "mask.tif": (odd_tiff(1, 1, 4), "a TIFF of 1 x 1-bit mask"),
-    "ycbcr.tif": (
-        odd_tiff(8, 3, 6, subsampling=(2, 2)), "a TIFF of 3 x 8-bit subsampled YCbCr",
+    "ycbcr16.tif": (odd_tiff(16, 3, 6), "a TIFF of 3 x 16-bit YCbCr"),
+    "zstd16.tif": (odd_tiff(16, compression=50000), "16-bit unsigned numbers in compression 50000"),
+    "photo.dng": (odd_tiff(8, 3, 2, more={50706: b"\1\4\0\0"}), "a camera's raw file"),
+    "photo.nef": (odd_tiff(8, 3, 2, more={254: 1, 330: 8}), "a camera's raw file"),
+    "photo.cr2": (b"II*\0\x0e\0\0\0CR\2\0\0\0" + bytes(9), "a camera's raw file"),
+    "photo.cr3": (ftyp(b"crx "), "a camera's raw file"),
+    "alpha16.jp2": (
+        encoded_by_opencv(np.zeros((32, 48, 4), np.uint16), ".jp2"),
+        "a JPEG 2000 of 16 bits with alpha",
     ),
+    "a.jxl": (b"\xff\x0a" + bytes(50), "a JPEG XL"),
+    "a.exr": (b"v/1\x01" + bytes(50), "an OpenEXR"),
+    "a.psd": (b"8BPS" + bytes(50), "a Photoshop file"),
+    "a.tga": (bytes(50) + b"TRUEVISION-XFILE.\0", "a TGA"),
     "jpeg2000.tif": (odd_tiff(8, 3, 2, compression=34712), "RGB in compression 34712"),
     "lerc.tif": (odd_tiff(8, compression=34887), "gray in compression 34887"),
     "twelve.jpg": (jpeg_of(0xC1, 12), "a JPEG of 12 bits"),
