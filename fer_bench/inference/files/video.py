@@ -16,7 +16,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.inference.files.batch import FileResult, batches
 from fer_bench.inference.files.video_reader import Frame, VideoReader
 from fer_bench.inference.files.video_writer import annotated_copy
-from fer_bench.inference.live.face_tracker import KEEP_S, Tracker
+from fer_bench.inference.live.face_tracker import Tracker
 from fer_bench.inference.predictor import FacePrediction, Predictor
 from fer_bench.types import Progress, silent
 
@@ -61,8 +61,7 @@ def predict_video(
         shots = _shots(frames, every, copy is not None)
         faces: tuple[FacePrediction, ...] = ()
         tracks: tuple[int, ...] = ()
-        # Remembers a face over two analysed frames at least.
-        tracker = Tracker(keep_s=max(KEEP_S, float(2.5 * every / reader.rate)))
+        tracker = Tracker(keep_frames=2)
         for chunk in batches(shots, batch_size):
             analysed = [shot.image for shot in chunk if shot.frame.number % every == 0]
             found = deque(predictor.predict_batch(analysed, video=True))

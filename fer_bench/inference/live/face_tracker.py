@@ -17,6 +17,12 @@ KEEP_S = 1.0
 REACH = 1.25
 #: A face that is so many times as large or small as before is another.
 GROWTH = 2.0
+#: How soon a face's velocity follows what it does, seconds.
+SETTLED_S = 0.25
+#: A face that another one covers, more than this of both, is kept so many times as long.
+COVERED_IOU, COVERED_TIMES = 0.1, 3
+#: What it costs a pair, in widths, that the face was not seen in the last frame.
+MISSED_COST = 0.25
 #: What it costs a pair, in widths, that a face stands where it was and not where it was heading.
 TURN_COST = 0.5
 #: What a pair is worth before its costs. Little more than `REACH`: else two poor pairs could break
@@ -37,11 +43,18 @@ def iou(one: Sequence[float], other: Sequence[float]) -> float:
 
 @dataclass
 class _Track:
-    """A face: where it was seen last, when, and how its middle moves, pixels a second."""
+    """A face: where it was seen last, when, and how its middle moves, pixels a second.
+
+    Attributes:
+        missed: frames since then.
+        is_covered: whether another face stood before it in the last of them.
+    """
 
     box: Box
     seen: float
     velocity: tuple[float, float] | None = None
+    missed: int = 0
+    is_covered: bool = False
 
     def heading(self, now: float) -> tuple[float, float, float, float]:
         """The box where it should be."""
@@ -51,13 +64,21 @@ class _Track:
         return left + dx * passed, top + dy * passed, width, height
 
     def moved_to(self, box: Box, now: float) -> _Track:
-        """The face as it is seen now; its velocity is the mean of the newest and the one before."""
+        """The face as it is seen now; its velocity is that of about the last `SETTLED_S`."""
         passed = now - self.seen
         if passed <= 0:
             return _Track(box, now, self.velocity)
         newest = np.subtract(_middle(box), _middle(self.box)) / passed
-        known = newest if self.velocity is None else (newest + self.velocity) / 2
-        return _Track(box, now, (float(known[0]), float(known[1])))
+        weight = math.exp(-passed / SETTLED_S)  # of what was known: a box that jitters does not run
+        if self.velocity is not None:
+            weight = max(weight, 0.5)
+        dx, dy = (1 - weight) * newest + weight * np.array(self.velocity or (0.0, 0.0))
+        return _Track(box, now, (float(dx), float(dy)))
+
+    def miss(self, boxes: Sequence[Box], now: float) -> None:
+        """Notes a frame in which only other faces were seen."""
+        self.missed += 1
+        self.is_covered = any(iou(self.heading(now), box) > COVERED_IOU for box in boxes)
 
 
 class Tracker:
@@ -68,8 +89,12 @@ class Tracker:
     place of its Kalman filter. So two faces that cross do not swap.
     """
 
-    def __init__(self, *, keep_s: float = KEEP_S, reach: float = REACH) -> None:
+    def __init__(
+        self, *, keep_s: float = KEEP_S, keep_frames: int = 0, reach: float = REACH
+    ) -> None:
+        """Remembers a face for so many seconds at least, and so many frames without it."""
         self._keep_s = keep_s
+        self._keep_frames = keep_frames
         self._reach = reach
         self._tracks: dict[int, _Track] = {}
         self._given = 0
@@ -85,7 +110,7 @@ class Tracker:
         Args:
             now: when the frame was taken, seconds; never before the last frame's.
         """
-        for number in [n for n, t in self._tracks.items() if now - t.seen > self._keep_s]:
+        for number in [n for n, t in self._tracks.items() if self._is_gone(t, now)]:
             del self._tracks[number]
         known = list(self._tracks)
         numbers = dict(self._pairs(boxes, known, now))
@@ -96,7 +121,14 @@ class Tracker:
                 self._given += 1
                 numbers[index], track = self._given, _Track(box, now)
             self._tracks[numbers[index]] = track
+        for number in set(known) - set(numbers.values()):
+            self._tracks[number].miss(boxes, now)
         return [numbers[index] for index in range(len(boxes))]
+
+    def _is_gone(self, track: _Track, now: float) -> bool:
+        times = COVERED_TIMES if track.is_covered else 1
+        is_late = now - track.seen > times * self._keep_s
+        return is_late and track.missed >= times * self._keep_frames
 
     def _pairs(
         self, boxes: Sequence[Box], known: Sequence[int], now: float
@@ -124,6 +156,7 @@ class Tracker:
         if growth > GROWTH or min(ahead, behind) > self._reach:
             return 0.0
         cost = min(ahead, behind + TURN_COST) + math.log(growth) - iou(box, expected) / 4
+        cost += MISSED_COST if track.missed else 0.0
         return max(WORTH - cost, 1e-6)
 
 
