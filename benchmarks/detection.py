@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_bench.data.files.archive import IMAGE_SUFFIXES
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors import haar
 from fer_bench.inference.detectors.base import (
@@ -34,7 +35,7 @@ from fer_bench.inference.detectors.base import (
     shrunk,
     without_overlaps,
 )
-from fer_bench.inference.files.images import IMAGE_SUFFIXES, read_image
+from fer_bench.inference.files.images import read_image
 
 Detect = Callable[[NDArray[np.uint8]], list[DetectedFace]]
 WIDTH, HEIGHT = 640, 480

@@ -93,7 +93,6 @@ def _open_routes(service: Service) -> APIRouter:
     """What needs no token."""
     router = APIRouter()
 
-    @router.head(HEALTH, include_in_schema=False)
     @router.get(
         HEALTH,
         summary="Whether it is ready",
@@ -150,8 +149,9 @@ def _routes(service: Service, metrics: Metrics) -> APIRouter:
             sent = await read_upload(request, settings, "files")
             answers = await service.analyse(sent.pictures, sent.asked)
             _require_readable(answers)
-        results = [answer.document(answers.emotions) for answer in answers.pictures]
-        return Predictions(model=answers.model, backend=answers.backend, results=results)
+        return Predictions(
+            model=answers.model, backend=answers.backend, results=answers.documents()
+        )
 
     @router.get("/v1/models", summary="What can be asked for")
     async def models() -> Models:
@@ -177,10 +177,11 @@ async def _uploaded(
             )
         answers = await service.analyse(sent.pictures, sent.asked, keep_images=as_page)
         _require_readable(answers)
-        answer = answers.pictures[0]
         if not as_page:
-            return answer.document(answers.emotions)
-        picture = await service.detection.do(lambda: picture_of(answer, answers.emotions))
+            return answers.documents()[0]
+        picture = await service.detection.do(
+            lambda: picture_of(answers.pictures[0], answers.emotions)
+        )
         offered = await _form(service, sent.asked.model_copy(update={"model": answers.model}))
         return page(offered, answers=answers, picture=picture)
 

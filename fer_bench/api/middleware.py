@@ -40,7 +40,8 @@ DOCS_POLICY = (
 class Observer:
     """Counts each request and writes a line of method, path, status and time; adds headers.
 
-    Nothing else of a request is written anywhere: no address, query, name or picture.
+    HEAD is answered as GET without its body. Nothing else of a request is written anywhere: no
+    address, query, name or picture.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -52,6 +53,8 @@ class Observer:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500  # what an error that nobody caught becomes
+        is_head = scope["method"] == "HEAD"
+        asked = {**scope, "method": "GET"} if is_head else scope
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -61,13 +64,15 @@ class Observer:
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault(POLICY, DOCS_POLICY if scope["path"] == DOCS else NOTHING)
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
-            await self._app(scope, receive, answer)
+            await self._app(asked, receive, answer)
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", NO_ROUTE)
+            route = getattr(asked.get("route"), "path", NO_ROUTE)
             self._metrics.count_request(route, status, seconds)
             path = quote(scope["path"])[:LONGEST_PATH]
             log.info("%s %s %d %.0f ms", scope["method"], path, status, seconds * 1000)

@@ -68,6 +68,7 @@ class ImageResult(BaseModel):
 
     name: str = Field(description="the file's name as it was sent")
     faces: list[Face]
+    backend: str | None = Field(description="what the network ran on; null where nothing was read")
     error: str | None
 
 

@@ -49,13 +49,6 @@ class Answer:
     faces: tuple[FacePrediction, ...] = ()
     heat_maps: tuple[str, ...] = ()
 
-    def document(self, emotions: Sequence[str]) -> ImageResult:
-        """As `predict --json` writes it, with the client's name instead of a path."""
-        entry = as_entry(FileResult(path=Path(), faces=self.faces, error=self.error), emotions)
-        for face, heat in zip(entry["faces"], self.heat_maps, strict=False):
-            face["heat_map"] = heat
-        return ImageResult(name=self.name, faces=entry["faces"], error=self.error)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
@@ -70,6 +63,19 @@ class Answers:
     backend: str
     emotions: tuple[str, ...]
     pictures: list[Answer]
+
+    def documents(self) -> list[ImageResult]:
+        """As `predict --json` writes them, with the clients' names instead of paths."""
+        return [self._document(answer) for answer in self.pictures]
+
+    def _document(self, answer: Answer) -> ImageResult:
+        ran_on = self.backend if answer.error is None else None
+        result = FileResult(path=Path(), faces=answer.faces, backend=ran_on, error=answer.error)
+        entry = as_entry(result, self.emotions)
+        del entry["path"]
+        for face, heat in zip(entry["faces"], answer.heat_maps, strict=False):
+            face["heat_map"] = heat
+        return ImageResult(name=answer.name, **entry)
 
 
 class Service:

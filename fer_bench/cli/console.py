@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Columns; no table of ours needs as many.
 WIDEST = 1000
+#: A shell's exit code of what a signal has ended is this and the signal's number.
+SIGNALLED = 128
 
 Item = TypeVar("Item")
 
@@ -149,15 +151,18 @@ class Interrupts:
     """Handles Ctrl-C, SIGTERM and a closed terminal: each is a KeyboardInterrupt, but not always.
 
     What the first one tidies up, a second one does not break off.
+
+    Attributes:
+        number: of the signal that came, if one did.
     """
 
     def __init__(self) -> None:
-        self._came = False
+        self.number: int | None = None
         self._held = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Python's handler of signals."""
-        self._came = True
+        self.number = self.number or number
         if not self._held and not _is_being_answered(sys.exception()):
             raise KeyboardInterrupt
 
@@ -176,7 +181,7 @@ class Interrupts:
         while True:
             self._held = False
             try:
-                if self._came:
+                if self.number is not None:
                     raise KeyboardInterrupt
                 item = next(iterator)
             except StopIteration:
@@ -201,7 +206,7 @@ def interruptible(way_on: str) -> Iterator[Interrupts]:
         way_on: the end of that sentence: how to go on.
 
     Raises:
-        RunFailed: the block was interrupted.
+        RunFailed: the block was interrupted; its exit code is the shells' for that signal.
     """
     interrupts = Interrupts()
     # A launcher ends the processes of a run in its own way; `nohup` has its reason, too.
@@ -216,7 +221,9 @@ def interruptible(way_on: str) -> Iterator[Interrupts]:
         yield interrupts
     except KeyboardInterrupt:
         before = dict.fromkeys(before, signal.SIG_IGN)  # the command is about to end
-        raise RunFailed(f"interrupted: {way_on}") from None
+        interrupted = RunFailed(f"interrupted: {way_on}")
+        interrupted.exit_code = SIGNALLED + (interrupts.number or signal.SIGINT)
+        raise interrupted from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -87,6 +87,7 @@ def test_the_numbers_are_those_of_predict(
     for theirs, ours, file in zip(expected, answer["results"], files, strict=True):
         assert ours["name"] == file.name
         assert ours["error"] is theirs["error"] is None
+        assert ours["backend"] == theirs["backend"]
         for face, other in zip(theirs["faces"], ours["faces"], strict=True):
             assert set(other) == set(face)
             assert other["box"] == face["box"]
@@ -115,7 +116,9 @@ def test_one_unreadable_picture_among_others_has_its_error_and_no_faces(client):
 def test_no_face_is_an_empty_list(client):
     response = client.post("/upload/", files={"file": ("even.png", png())})
     assert response.status_code == 200
-    assert response.json() == {"name": "even.png", "faces": [], "error": None}
+    assert response.json() == {
+        "name": "even.png", "faces": [], "backend": BACKEND, "error": None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [SMALL_RUN, SMALL_RUN.partition("/")[2]])
@@ -409,8 +412,19 @@ def test_with_a_token_everything_but_the_health_asks_for_it(guarded, address):
     assert "token is missing or wrong" in sentence(response)
     assert guarded.get(address, headers=authorization("Bearer", "sécret")).status_code == 200
     assert guarded.get("/healthz").status_code == 200
-    asked = guarded.head("/healthz")  # as monitors and load balancers do
+
+
+@pytest.mark.parametrize("address", ["/healthz", "/", "/docs", "/v1/models", "/metrics"])
+def test_head_is_get_without_a_body(client, address):
+    """As monitors and load balancers ask."""
+    asked, given = client.head(address), client.get(address)
     assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["content-type"] == given.headers["content-type"]
+
+
+@pytest.mark.parametrize("address", ["/v1/predict", "/nothing"])
+def test_head_is_refused_where_get_is(client, address):
+    assert client.head(address).status_code == client.get(address).status_code >= 404
 
 
 @table(

@@ -86,11 +86,6 @@ def predict(
 
     Example: python -m fer_bench predict default photos/ clip.mp4 --out annotated --csv faces.csv
     """
-    from fer_bench.inference.files.copies import AnnotatedImages, plan_outputs
-    from fer_bench.inference.files.inputs import find_inputs
-    from fer_bench.inference.files.summary import Summary
-    from fer_bench.inference.load import load
-
     stdout = sys.stdout  # itself, not what progress bars on a terminal put in its place
     outputs = _Outputs(out=out, csv=csv, jsonl=jsonl, video=video, as_json=as_json, sets=sets)
     outputs.require_one_on_stdout()
@@ -98,6 +93,11 @@ def predict(
         _watch_camera(paths[0], run, store, detector, backend)
         return
     with interruptible("what was finished is kept; start again for the rest") as interrupts:
+        from fer_bench.inference.files.copies import AnnotatedImages, plan_outputs
+        from fer_bench.inference.files.inputs import find_inputs
+        from fer_bench.inference.files.summary import Summary
+        from fer_bench.inference.load import load
+
         left_out = [path for path in (out, video) if path is not None]
         given = find_inputs(paths, leave_out=left_out)
         inputs = given.files

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from fer_bench.data.files.deep_tiff import (
     RAW,
@@ -64,12 +64,13 @@ def require_known_alpha(image: Image.Image) -> None:
     Raises:
         UnsupportedKind: it is one.
     """
-    if image.format != "JPEG2000" or image.mode not in ("LA", "RGBA") or image.fp is None:
+    file = image.fp if isinstance(image, ImageFile.ImageFile) else None
+    if image.format != "JPEG2000" or image.mode not in ("LA", "RGBA") or file is None:
         return
-    at = image.fp.tell()
-    image.fp.seek(0)
-    _, _, sizes = image.fp.read().partition(JPEG_2000_SIZES)
-    image.fp.seek(at)
+    at = file.tell()
+    file.seek(0)
+    _, _, sizes = file.read().partition(JPEG_2000_SIZES)
+    file.seek(at)
     bits = (sizes[BITS_AT] & 0x7F) + 1
     if bits > 8:
         raise UnsupportedKind(f"a JPEG 2000 of {bits} bits with alpha")
