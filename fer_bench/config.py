@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fer_bench.errors import FerBenchError, one_line, suggest
+from fer_bench.errors import FerBenchError, coded, one_line, suggest
 
 
 class Config(BaseModel):
@@ -89,6 +89,7 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
+@coded("bad_config")
 def load_yaml(model: type[AnyConfig], path: Path) -> AnyConfig:
     """Reads and validates one YAML file.
 
@@ -98,7 +99,7 @@ def load_yaml(model: type[AnyConfig], path: Path) -> AnyConfig:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise FerBenchError(f"cannot read {path}: {error}") from None
+        raise FerBenchError(f"cannot read {path}: {error}", code="missing_file") from None
     try:
         values = _Loader(text).get_single_data()
     except RecursionError:

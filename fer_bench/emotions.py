@@ -69,7 +69,8 @@ def canonical(name: str) -> str:
     if emotion not in COLOURS:
         raise FerBenchError(
             f"unknown emotion {name!r:.80}: expected an emotion's name or alias; "
-            + suggest(key, [*COLOURS, *ALIASES])
+            + suggest(key, [*COLOURS, *ALIASES]),
+            code="unknown_name",
         )
     return emotion
 
@@ -87,7 +88,8 @@ def emotion_set(value: str | Sequence[str]) -> tuple[str, ...]:
         if len(value) == 1:
             raise FerBenchError(
                 f"unknown emotion set {value[0]!r:.80}: expected a set's name or emotions with "
-                f"commas between them; {suggest(value[0], EMOTION_SETS)}"
+                f"commas between them; {suggest(value[0], EMOTION_SETS)}",
+                code="unknown_name",
             )
     labels = tuple(canonical(v) for v in value)
     if len(set(labels)) != len(labels) or len(labels) < 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 #: Packages that only an extra brings, by the name that is imported (pyproject.toml).
 EXTRAS = {
@@ -25,18 +26,57 @@ EXTRAS = {
 }
 
 
-class FerBenchError(Exception):
-    """Something the user can mend; shown as one sentence, never as a traceback."""
+#: What scripts and clients of the API tell errors apart by (the table in docs/guides/serving.md).
+Code = Literal[
+    "bad_input", "unknown_name", "missing_file", "bad_data", "bad_picture", "bad_config",
+    "bad_results", "bad_model", "missing_extra", "unavailable", "run_failed",
+    # of the API alone
+    "bad_form", "bad_field", "no_form", "unauthorized", "unknown_address", "wrong_method",
+    "too_slow", "too_large", "busy", "not_ready", "server_fault",
+]  # fmt: skip
 
+
+class FerBenchError(Exception):
+    """Something the user can mend; shown as one sentence, never as a traceback.
+
+    Attributes:
+        code: what kind of error it is; the same in every release, unlike the sentence.
+        exit_code: of a command that it ends.
+
+    Args:
+        code: where it is another one than the class's.
+    """
+
+    code: Code = "bad_input"
     exit_code = 2
     #: Whether every process of a run raises it (`fer_bench.distributed`).
     shared = False
+
+    def __init__(self, sentence: str, *, code: Code | None = None) -> None:
+        super().__init__(sentence)
+        self.code = code or self.code
 
 
 class RunFailed(FerBenchError):
     """The work itself failed (not its input): exit code 1."""
 
+    code = "run_failed"
     exit_code = 1
+
+
+@contextmanager
+def coded(code: Code) -> Iterator[None]:
+    """A block or function whose errors have this code, but for those that have one of their own.
+
+    Raises:
+        FerBenchError: what the block raised.
+    """
+    try:
+        yield
+    except FerBenchError as error:
+        if error.code == FerBenchError.code:
+            error.code = code
+        raise
 
 
 def missing_extra(error: ModuleNotFoundError) -> FerBenchError | None:
@@ -46,7 +86,8 @@ def missing_extra(error: ModuleNotFoundError) -> FerBenchError | None:
         if package in packages:
             return FerBenchError(
                 f"this needs the package {package}, which is not installed: "
-                f"pip install 'fer-bench[{extra}]'"
+                f"pip install 'fer-bench[{extra}]'",
+                code="missing_extra",
             )
     return None
 
@@ -67,6 +108,21 @@ def extra_needed() -> Iterator[None]:
 def one_line(text: str) -> str:
     """A text that came from a file, without its line breaks, for the middle of a sentence."""
     return " ".join(text.split())
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> FerBenchError:
+    """The error of a name that nothing bears, with the near ones.
+
+    Args:
+        what: is named so, such as `model`.
+    """
+    sentence = f"unknown {what} {name!r:.160}: {suggest(name, known)}"
+    return FerBenchError(sentence, code="unknown_name")
+
+
+def cannot_read(path: object, error: OSError) -> FerBenchError:
+    """The error of a file or folder that the system does not give."""
+    return FerBenchError(f"cannot read {path}: {error.strerror or error}", code="missing_file")
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Registry:
             FerBenchError: no such name; the message suggests the near ones.
         """
         if name not in self._entries:
-            raise FerBenchError(f"unknown {self.kind} {name!r:.80}: {suggest(name, self._entries)}")
+            raise unknown_name(self.kind, name, self._entries)
         return self._entries[name]
 
     def load(self, name: str) -> Any:

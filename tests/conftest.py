@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fer_bench.backends import openvino_ir
-from fer_bench.cli import main as cli
 
-pytest_plugins = ("time_limits", "page_fixtures", "finished_fixtures", "snapshot_fixtures")
+pytest_plugins = (
+    "time_limits",
+    "page_fixtures",
+    "finished_fixtures",
+    "snapshot_fixtures",
+    "command_fixtures",
+)
 
 HERE = Path(__file__).parent
 #: Browsers, processes, toolchains, packaging: `pytest -m slow`.
@@ -101,36 +106,3 @@ def _main_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 def any_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every precision works, whatever this CPU has instructions for, as tiny networks may."""
     monkeypatch.setattr(openvino_ir, "lacks_bf16", lambda: False)
-
-
-@pytest.fixture
-def fer(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, str, str]]:
-    """Runs `python -m fer_bench ...` in this process; gives exit code, stdout and stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fer_bench", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
-
-
-@pytest.fixture
-def refused(
-    fer: Callable[..., tuple[int, str, str]], same_sentence: Callable[[str], None]
-) -> Callable[..., str]:
-    """Runs a command that must end with exit code 2 and one sentence alone; gives the sentence."""
-
-    def call(*words: object, run: Callable[..., tuple[int, str, str]] = fer) -> str:
-        code, out, err = run(*words)
-        sentences = [line for line in err.splitlines() if line.startswith("error: ")]
-        assert (code, out, len(sentences)) == (2, "", 1), err
-        assert "Traceback" not in err
-        same_sentence(sentences[0].removeprefix("error: "))
-        return sentences[0].removeprefix("error: ")
-
-    return call

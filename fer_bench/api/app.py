@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 import fer_bench
@@ -19,6 +18,7 @@ from fer_bench.api.metrics import Metrics
 from fer_bench.api.middleware import DOCS, HEALTH, Observer, TokenGate
 from fer_bench.api.pages import Form, page, picture_of, wants_page
 from fer_bench.api.schemas import (
+    REFUSAL_HEADERS,
     REFUSALS,
     UNAUTHORISED,
     Health,
@@ -26,12 +26,12 @@ from fer_bench.api.schemas import (
     Models,
     Predictions,
     PredictOptions,
-    Problem,
+    problem_response,
 )
 from fer_bench.api.service import Answers, Service
 from fer_bench.api.settings import ServeSettings
 from fer_bench.api.uploads import openapi_form, read_upload
-from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.errors import Code, FerBenchError
 
 DESCRIPTION = """Finds faces in pictures and names their expressions. Pictures are never stored.
 
@@ -73,8 +73,8 @@ def create_app(settings: ServeSettings) -> FastAPI:
         dependencies=[Depends(HTTPBearer(auto_error=False))] if guarded else [],
         responses=UNAUTHORISED if guarded else {},
     )
-    app.add_exception_handler(AnyHTTPException, _tell)
-    app.add_exception_handler(FerBenchError, _tell_failure)
+    app.add_exception_handler(HTTPException, _tell_no_route)
+    app.add_exception_handler(FerBenchError, _tell)
     app.add_exception_handler(Exception, _tell_fault)
     if settings.token is not None:
         app.add_middleware(TokenGate, token=settings.token)
@@ -127,12 +127,13 @@ def _routes(service: Service, metrics: Metrics) -> APIRouter:
         as_page = wants_page(request.headers.get("accept", ""))
         try:
             return await _uploaded(request, service, as_page=as_page)
-        except HTTPException as refusal:
+        except FerBenchError as refusal:
             if not as_page:
                 raise
             offered = await _form(service, PredictOptions())
-            shown = page(offered, error=str(refusal.detail), status=refusal.status_code)
-            shown.headers.update(refusal.headers or {})
+            told = problem_response(refusal)
+            shown = page(offered, error=str(refusal), status=told.status_code)
+            shown.headers.update(REFUSAL_HEADERS.get(told.status_code, {}))
             return shown
 
     @router.post(
@@ -172,8 +173,9 @@ async def _uploaded(
     with service.admitted():
         sent = await read_upload(request, service.settings, "file")
         if len(sent.pictures) > 1:
-            raise HTTPException(
-                400, "expected one picture in the field 'file': send several to /v1/predict"
+            raise FerBenchError(
+                "expected one picture in the field 'file': send several to /v1/predict",
+                code="bad_form",
             )
         answers = await service.analyse(sent.pictures, sent.asked, keep_images=as_page)
         _require_readable(answers)
@@ -193,27 +195,31 @@ async def _form(service: Service, asked: PredictOptions) -> Form:
 
 def _require_readable(answers: Answers) -> None:
     """Refuses a request none of whose pictures could be read."""
-    errors = [answer.error for answer in answers.pictures]
-    if all(error is not None for error in errors):
-        raise HTTPException(415, str(errors[0]))
+    errors = [answer.error for answer in answers.pictures if answer.error]
+    if len(errors) == len(answers.pictures):
+        raise errors[0]
 
 
 async def _tell(request: Request, error: Exception) -> Response:
-    """A refusal as one sentence, instead of the bare name of its status."""
-    assert isinstance(error, AnyHTTPException)  # nosec B101  # for mypy
-    detail = error.detail
-    if detail == HTTPStatus(error.status_code).phrase:
-        what = {404: "there is nothing at this address", 405: "this address takes other methods"}
-        detail = f"{what.get(error.status_code, detail)}: see {DOCS}"
-    return JSONResponse({"detail": detail}, error.status_code, error.headers)
+    """A refusal, or a model that failed or cannot do what was asked of it."""
+    assert isinstance(error, FerBenchError)  # nosec B101  # for mypy
+    return problem_response(error)
 
 
-async def _tell_failure(request: Request, error: Exception) -> Response:
-    """The model failed, or cannot do what was asked of it: a network may have no heat map."""
-    status = 500 if isinstance(error, RunFailed) else 422
-    return JSONResponse(Problem(detail=str(error)).model_dump(), status)
+async def _tell_no_route(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: an address or a method."""
+    assert isinstance(error, HTTPException)  # nosec B101  # for mypy
+    code: Code = "unknown_address"
+    sentence = f"there is nothing at this address: see {DOCS}"
+    if error.status_code == 405:
+        code, sentence = "wrong_method", f"this address takes other methods: see {DOCS}"
+    told = problem_response(FerBenchError(sentence, code=code))
+    told.headers.update(error.headers or {})
+    return told
 
 
 async def _tell_fault(request: Request, error: Exception) -> Response:
     """A fault of this server, which logs it."""
-    return JSONResponse({"detail": "the server failed: its log says why"}, 500)
+    return problem_response(
+        FerBenchError("the server failed: its log says why", code="server_fault")
+    )

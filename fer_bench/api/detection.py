@@ -58,7 +58,7 @@ class Detections:
         crops: uint8 `(H, W, 3)` RGB of the first faces, only where they are to be explained.
     """
 
-    error: str | None = None
+    error: FerBenchError | None = None
     image: NDArray[np.uint8] | None = None
     faces: Sequence[DetectedFace] = ()
     crops: Sequence[NDArray[np.uint8]] = ()
@@ -102,7 +102,7 @@ class DetectorPool:
         try:
             image = decode_image(picture.data, picture.name or "the file")
         except FerBenchError as error:
-            return Detections(error=str(error))
+            return Detections(error=error)
         predictor = request.predictor
         faces = predictor.detect(image)
         crops = predictor.classifier.crops(image, faces)

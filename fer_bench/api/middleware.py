@@ -9,11 +9,12 @@ import logging
 import time
 from urllib.parse import quote
 
-from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fer_bench.api.metrics import Metrics
+from fer_bench.api.schemas import problem_response
+from fer_bench.errors import FerBenchError
 
 log = logging.getLogger(__name__)
 
@@ -93,13 +94,10 @@ class TokenGate:
         if scope["type"] != "http" or scope["path"] == HEALTH or self._knows(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
-        refusal = JSONResponse(
-            {"detail": "the token is missing or wrong: send `Authorization: Bearer TOKEN`"},
-            401,
-            {"WWW-Authenticate": 'Bearer realm="FER Bench", Basic realm="FER Bench: token as '
-             'password", charset="UTF-8"'},
-        )  # fmt: skip
-        await refusal(scope, receive, send)
+        refusal = FerBenchError(
+            "the token is missing or wrong: send `Authorization: Bearer TOKEN`", code="unauthorized"
+        )
+        await problem_response(refusal)(scope, receive, send)
 
     def _knows(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")

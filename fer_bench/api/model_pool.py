@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from fastapi import HTTPException
 
 from fer_bench.api.batching import part_sizes
 from fer_bench.api.schemas import ModelEntry, model_entry
@@ -63,8 +62,7 @@ class Networks:
         """A model's full name and its classifier, warm.
 
         Raises:
-            HTTPException: 404 for an unknown name, 422 for one of several runs, 503 for weights
-                that cannot be opened.
+            FerBenchError: an unknown name, one of several runs, or weights that cannot be opened.
         """
         run = self.default
         if name != DEFAULT:
@@ -75,8 +73,8 @@ class Networks:
             return run.id, await self._other(run)
         except FerBenchError as error:
             log.error("%s cannot be opened: %s", run.id, error)
-            raise HTTPException(
-                503, f"the model {run.id} cannot be opened here: ask for another"
+            raise FerBenchError(
+                f"the model {run.id} cannot be opened here: ask for another", code="not_ready"
             ) from None
 
     async def _other(self, run: StoredRun) -> FaceClassifier:
@@ -103,16 +101,17 @@ class Networks:
         """A run with weights by its name or `dataset/name`. Reads the results folder.
 
         Raises:
-            HTTPException: 404 with near names, or 422 where several have that name.
+            FerBenchError: there is none (near names suggested), or several have that name.
         """
         usable = self._usable()
         matches = [run for run in usable if name in (run.name, run.id)]
         if len(matches) > 1:
             full = " or ".join(run.id for run in matches)
-            raise HTTPException(422, f"several models are named {name!r}: say {full}")
+            raise FerBenchError(f"several models are named {name!r}: say {full}", code="bad_field")
         if not matches:
             known = {DEFAULT, *(run.name for run in usable), *(run.id for run in usable)}
-            raise HTTPException(404, f"there is no model {name!r} here: {suggest(name, known)}")
+            hint = suggest(name, known)
+            raise FerBenchError(f"there is no model {name!r} here: {hint}", code="unknown_name")
         return matches[0]
 
     def entries(self) -> list[ModelEntry]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from fer_bench.errors import Code, FerBenchError
 from fer_bench.results.lineage import is_run, origin
 from fer_bench.results.store import DEFAULT, StoredRun
 
@@ -42,6 +44,7 @@ class PredictOptions(BaseModel):
 class Problem(BaseModel):
     """Why a request was refused."""
 
+    code: Code = Field(description="what kind of refusal it is")
     detail: str = Field(description="one sentence")
 
 
@@ -123,6 +126,40 @@ def model_entry(run: StoredRun, *, default: bool, backend: str | None) -> ModelE
         default=default,
         backend=backend,
     )
+
+
+#: The status that goes with an error's code; with any other code it is 422.
+STATUS: dict[Code, int] = {
+    "bad_form": 400,
+    "unauthorized": 401,
+    "unknown_name": 404,
+    "unknown_address": 404,
+    "wrong_method": 405,
+    "too_slow": 408,
+    "too_large": 413,
+    "no_form": 415,
+    "bad_picture": 415,
+    "busy": 429,
+    "run_failed": 500,
+    "server_fault": 500,
+    "not_ready": 503,
+}
+#: What goes with a status besides the sentence.
+REFUSAL_HEADERS = {
+    401: {
+        "WWW-Authenticate": 'Bearer realm="FER Bench", Basic realm="FER Bench: token as password", '
+        'charset="UTF-8"'
+    },
+    429: {"Retry-After": "1"},
+    503: {"Retry-After": "1"},
+}
+
+
+def problem_response(error: FerBenchError) -> JSONResponse:
+    """What a client gets for an error: its code and sentence, with the status of the code."""
+    status = STATUS.get(error.code, 422)
+    problem = Problem(code=error.code, detail=str(error))
+    return JSONResponse(problem.model_dump(), status, REFUSAL_HEADERS.get(status))
 
 
 #: Refusals that every route which takes pictures may give, for its OpenAPI document.

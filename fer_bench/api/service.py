@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from fastapi import HTTPException
 from numpy.typing import NDArray
 
 from fer_bench.api.batching import Batcher
@@ -22,16 +21,12 @@ from fer_bench.api.schemas import ImageResult, PredictOptions
 from fer_bench.api.settings import ServeSettings
 from fer_bench.api.uploads import Picture
 from fer_bench.errors import FerBenchError, suggest
-from fer_bench.evaluation.prediction_sets import SetRule
-from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.base import FaceDetector
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.writers import as_entry
 from fer_bench.inference.predictor import FacePrediction, Predictor
 
 log = logging.getLogger(__name__)
-
-RETRY = {"Retry-After": "1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +39,7 @@ class Answer:
     """
 
     name: str
-    error: str | None = None
+    error: FerBenchError | None = None
     image: NDArray[np.uint8] | None = None
     faces: tuple[FacePrediction, ...] = ()
     heat_maps: tuple[str, ...] = ()
@@ -69,8 +64,8 @@ class Answers:
         return [self._document(answer) for answer in self.pictures]
 
     def _document(self, answer: Answer) -> ImageResult:
-        ran_on = self.backend if answer.error is None else None
-        result = FileResult(path=Path(), faces=answer.faces, backend=ran_on, error=answer.error)
+        ran_on, error = (None, str(answer.error)) if answer.error else (self.backend, None)
+        result = FileResult(path=Path(), faces=answer.faces, backend=ran_on, error=error)
         entry = as_entry(result, self.emotions)
         del entry["path"]
         for face, heat in zip(entry["faces"], answer.heat_maps, strict=False):
@@ -143,13 +138,13 @@ class Service:
         """A slot in the queue, from before a request's body is read until its answer is there.
 
         Raises:
-            HTTPException: 429 where all are taken, 503 while stopping.
+            FerBenchError: all are taken, or it is stopping.
         """
         if self.stopping:
-            raise HTTPException(503, "the server is stopping: ask it again in a while", RETRY)
+            raise FerBenchError("the server is stopping: ask it again in a while", code="not_ready")
         if self._at_work >= self.settings.max_queue:
-            raise HTTPException(
-                429, f"{self._at_work} requests are at work already: try again in a second", RETRY
+            raise FerBenchError(
+                f"{self._at_work} requests are at work already: try again in a second", code="busy"
             )
         self._at_work += 1
         try:
@@ -163,9 +158,8 @@ class Service:
         """Each picture's answer, in order.
 
         Raises:
-            HTTPException: 404 or 422 for what was asked, 503 where it takes too long or the model
-                cannot be opened.
-            FerBenchError: the network gives no numbers, or cannot be explained.
+            FerBenchError: what was asked for is not here, it takes too long, or the model cannot
+                be opened, gives no numbers or cannot be explained.
         """
         detector = self._detector(asked)
         limit = self.settings.time_limit
@@ -174,7 +168,7 @@ class Service:
                 name, classifier = await self.networks.get(asked.model)
                 rule = None
                 if asked.sets is not None:
-                    rule = await self._rule(classifier, asked.sets)
+                    rule = await self.detection.do(partial(classifier.set_rule, asked.sets))
                 request = PictureRequest(
                     predictor=Predictor(classifier, detector, rule),
                     explain=asked.explain,
@@ -182,8 +176,8 @@ class Service:
                 )
                 answers = await asyncio.gather(*(self._answer(p, request) for p in pictures))
         except TimeoutError:
-            raise HTTPException(
-                503, f"no answer within {limit:g} s: send less at once, or try again", RETRY
+            raise FerBenchError(
+                f"no answer within {limit:g} s: send less at once, or try again", code="not_ready"
             ) from None
         return Answers(
             model=name,
@@ -192,18 +186,13 @@ class Service:
             pictures=answers,
         )
 
-    async def _rule(self, classifier: FaceClassifier, level: float) -> SetRule:
-        try:
-            return await self.detection.do(partial(classifier.set_rule, level))
-        except FerBenchError as error:
-            raise HTTPException(422, str(error)) from None
-
     def _detector(self, asked: PredictOptions) -> FaceDetector:
         offered = self.detection.detectors
         name = self.settings.detector if asked.detector is None else asked.detector
         if name not in offered:
-            raise HTTPException(
-                422, f"the detector {name!r} is not offered here: " + suggest(name, offered)
+            raise FerBenchError(
+                f"the detector {name!r} is not offered here: {suggest(name, offered)}",
+                code="bad_field",
             )
         return offered[name]
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from fer_bench.api.schemas import PredictOptions
 from fer_bench.api.settings import ServeSettings
-from fer_bench.errors import suggest
+from fer_bench.errors import FerBenchError, suggest
 
 FORM = "multipart/form-data"
 #: Fields next to the files, and how long each may be.
@@ -48,12 +48,13 @@ async def read_upload(request: Request, settings: ServeSettings, field: str) -> 
     """The pictures in one field of a form, and what is asked of them.
 
     Raises:
-        HTTPException: 400, 408, 413, 415 or 422, with one sentence.
+        FerBenchError: it is no such form, too large or too slow, or a field is wrong.
     """
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != FORM:
-        raise HTTPException(
-            415, f"expected a form as {FORM} with pictures in the field {field!r}: `curl -F`"
+        raise FerBenchError(
+            f"expected a form as {FORM} with pictures in the field {field!r}: `curl -F`",
+            code="no_form",
         )
     _refuse_announced(request, settings)
     parser = _InMemoryParser(
@@ -67,13 +68,15 @@ async def read_upload(request: Request, settings: ServeSettings, field: str) -> 
         async with asyncio.timeout(settings.time_limit):
             form = await parser.parse()
     except TimeoutError:
-        raise HTTPException(
-            408, f"the request did not arrive within {settings.time_limit:g} s: send less at once"
+        raise FerBenchError(
+            f"the request did not arrive within {settings.time_limit:g} s: send less at once",
+            code="too_slow",
         ) from None
     except MultiPartException as error:
-        raise HTTPException(400, f"the form cannot be read: {error.message.rstrip('.')}") from None
+        why = error.message.rstrip(".")
+        raise FerBenchError(f"the form cannot be read: {why}", code="bad_form") from None
     except ClientDisconnect:
-        raise HTTPException(400, "the connection ended before the form did") from None
+        raise FerBenchError("the connection ended before the form did", code="bad_form") from None
     fields: dict[str, str] = dict(request.query_params)
     pictures = []
     for name, value in form.multi_items():
@@ -82,11 +85,14 @@ async def read_upload(request: Request, settings: ServeSettings, field: str) -> 
         elif name == field:
             pictures.append(await _picture(value))
         else:
-            raise HTTPException(
-                422, f"unknown field {name!r} with a file: send pictures in the field {field!r}"
+            raise FerBenchError(
+                f"unknown field {name!r} with a file: send pictures in the field {field!r}",
+                code="bad_field",
             )
     if not any(picture.name or picture.data for picture in pictures):
-        raise HTTPException(400, f"no picture was sent: put at least one into the field {field!r}")
+        raise FerBenchError(
+            f"no picture was sent: put at least one into the field {field!r}", code="bad_form"
+        )
     return Upload(pictures=tuple(pictures), asked=_asked(fields))
 
 
@@ -113,9 +119,10 @@ async def _limited(request: Request, most: int) -> AsyncGenerator[bytes, None]:
         yield chunk
 
 
-def _too_large(most: int) -> HTTPException:
-    return HTTPException(
-        413, f"the request is larger than {most / 1e6:g} MB: send fewer or smaller pictures"
+def _too_large(most: int) -> FerBenchError:
+    return FerBenchError(
+        f"the request is larger than {most / 1e6:g} MB: send fewer or smaller pictures",
+        code="too_large",
     )
 
 
@@ -123,7 +130,7 @@ def _asked(fields: Mapping[str, str]) -> PredictOptions:
     try:
         return PredictOptions.model_validate(fields)
     except ValidationError as error:
-        raise HTTPException(422, _sentence(error, fields)) from None
+        raise FerBenchError(_sentence(error, fields), code="bad_field") from None
 
 
 def _sentence(error: ValidationError, fields: Mapping[str, str]) -> str:

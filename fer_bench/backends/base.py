@@ -20,6 +20,8 @@ Forward = Callable[[Tensor], Tensor]
 class Unavailable(FerBenchError):
     """This way of running a network does not work for it, or not on this machine."""
 
+    code = "unavailable"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:

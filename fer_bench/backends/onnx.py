@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fer_bench.backends.base import Forward, Unavailable, first_line
 from fer_bench.backends.quantize import has_attention, quantise_onnx
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, cannot_read
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.export_metadata import (
     INPUT,
@@ -123,7 +123,7 @@ def read_metadata(path: Path) -> ExportMetadata:
     try:
         proto = onnx.load(path, load_external_data=False)
     except OSError as error:
-        raise FerBenchError(f"cannot read {path}: {error.strerror or error}") from None
+        raise cannot_read(path, error) from None
     except DecodeError:
         raise FerBenchError(
             f"{path} is damaged, or no ONNX file at all: export the run again"
@@ -162,7 +162,8 @@ def _require(*packages: str) -> None:
         except ImportError as error:
             raise Unavailable(
                 f"{package} is not installed ({error}): pip install {' '.join(packages)} "
-                "(or 'fer-bench[fast]')"
+                "(or 'fer-bench[fast]')",
+                code="missing_extra",
             ) from error
 
 

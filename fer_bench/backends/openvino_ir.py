@@ -36,7 +36,9 @@ def load_openvino() -> Any:
         import openvino
     except ImportError as error:
         raise Unavailable(
-            f"OpenVINO is not installed ({error}): pip install openvino nncf (or 'fer-bench[fast]')"
+            f"OpenVINO is not installed ({error}): pip install openvino nncf "
+            "(or 'fer-bench[fast]')",
+            code="missing_extra",
         ) from error
     return openvino
 

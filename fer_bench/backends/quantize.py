@@ -50,7 +50,8 @@ def quantise_onnx(onnx: bytes, faces: Tensor, *, attends: bool) -> bytes:
         import onnx as package
     except ImportError as error:
         raise Unavailable(
-            f"onnx is not installed ({error}): pip install onnx (or 'fer-bench[fast]')"
+            f"onnx is not installed ({error}): pip install onnx (or 'fer-bench[fast]')",
+            code="missing_extra",
         ) from error
     from fer_bench.models.export_metadata import INPUT
 
@@ -67,7 +68,8 @@ def _quantise(model: Any, items: Sequence[Any], attends: bool) -> Any:
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet
     except ImportError as error:
         raise Unavailable(
-            f"NNCF is not installed ({error}): pip install nncf (or 'fer-bench[fast]')"
+            f"NNCF is not installed ({error}): pip install nncf (or 'fer-bench[fast]')",
+            code="missing_extra",
         ) from error
     try:
         with keep_signal_stack(), contextlib.redirect_stdout(io.StringIO()):  # its progress bars

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, cast
 
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import unknown_name
 from fer_bench.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def open_backend(
     from fer_bench.backends.prepared import PreparedModel
 
     if name != AUTO and name not in BACKENDS:
-        raise FerBenchError(f"unknown back end {name!r}: {suggest(name, (AUTO, *BACKENDS))}")
+        raise unknown_name("back end", name, (AUTO, *BACKENDS))
     prepared = PreparedModel(model, threads, calibration)
     if name != AUTO:
         return open_prepared(name, prepared)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, cannot_read
 from fer_bench.storage import cache_dir
 
 TIMEOUT_SECONDS = 300
@@ -118,7 +118,10 @@ def fetch_runtime(runtime: Runtime = RUNTIME) -> Path:
         "another machine, or let the page fetch it with --cdn"
     )
     if npm is None:
-        raise FerBenchError(f"npm, which brings ONNX Runtime Web, is not installed: {elsewhere}")
+        raise FerBenchError(
+            f"npm, which brings ONNX Runtime Web, is not installed: {elsewhere}",
+            code="missing_extra",
+        )
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(  # nosec B603
@@ -159,7 +162,7 @@ def _of_archive(path: Path, names: Sequence[str], runtime: Runtime) -> dict[str,
                 member = archive.extractfile(f"package/dist/{name}")
                 files[name] = member.read() if member else b""
     except OSError as error:
-        raise FerBenchError(f"cannot read {path}: {error.strerror or error}") from None
+        raise cannot_read(path, error) from None
     except (tarfile.TarError, KeyError, EOFError):
         raise FerBenchError(
             f"{path} is no npm package {runtime.specification}: expected its archive, or the "

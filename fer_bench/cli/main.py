@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
+import json
 import os
 import sys
 import warnings
+from typing import NoReturn
 
 import typer
 
@@ -106,13 +108,11 @@ def main() -> None:
         with distributed.quiet_unless_main():
             app()
     except FerBenchError as error:
-        sys.stderr.write(distributed.sentence(error))
-        sys.exit(error.exit_code)
+        _end(error)
     except ModuleNotFoundError as missing:
         if (refusal := missing_extra(missing)) is None:
             raise
-        sys.stderr.write(distributed.sentence(refusal))
-        sys.exit(refusal.exit_code)
+        _end(refusal)
     except BrokenPipeError:
         # The reader (`| head`) has gone: keep Python from complaining when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -122,6 +122,13 @@ def main() -> None:
         if error.errno not in FULL:
             raise
         where = f" for {error.filename}" if error.filename else ""
-        failed = RunFailed(f"{error.strerror}{where}: free some space and run the command again")
-        sys.stderr.write(distributed.sentence(failed))
-        sys.exit(failed.exit_code)
+        _end(RunFailed(f"{error.strerror}{where}: free some space and run the command again"))
+
+
+def _end(error: FerBenchError) -> NoReturn:
+    """Ends with the error's sentence on stderr; before it, for scripts, a line with its code."""
+    if sentence := distributed.sentence(error):
+        if "--json" in sys.argv:
+            sys.stderr.write(json.dumps({"code": error.code, "detail": str(error)}) + "\n")
+        sys.stderr.write(sentence)
+    sys.exit(error.exit_code)

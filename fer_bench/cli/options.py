@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 import typer
 
 from fer_bench.cli.console import err
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, unknown_name
 
 if TYPE_CHECKING:
     from fer_bench.benchmark import Source
@@ -192,7 +192,7 @@ def choose(option: str, value: str | None) -> Any:
         }[option]
     )
     if value is not None and value not in choices:
-        raise FerBenchError(f"unknown --{option} {value!r}: {suggest(value, choices)}")
+        raise unknown_name(f"--{option}", value, choices)
     return value
 
 

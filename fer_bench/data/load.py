@@ -19,7 +19,7 @@ from fer_bench.data.numbering import parse_classes
 from fer_bench.data.readers.ferplus import ROWS_FILE, VOTES_FILE, apply_votes
 from fer_bench.data.readers.registry import DATASETS, Reader, Reading
 from fer_bench.emotions import FERPLUS, emotion_set
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, coded
 from fer_bench.specs.run import Protocol, VoteMode
 from fer_bench.types import Progress, silent
 
@@ -83,6 +83,7 @@ def _synthetic(source: str, image_size: int | None) -> Loaded:
     return Loaded(format=SYNTHETIC, data=data, path=None)
 
 
+@coded("bad_data")
 def load_source(
     source: str | Path,
     *,
@@ -101,7 +102,9 @@ def load_source(
     # Not pathlib's: it stumbles over an unknown `~user`, and gives `.` and links other names.
     path = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
     if not str(source) or not path.exists():
-        raise FerBenchError(f"the data source {str(source)!r} does not exist: {_accepted()}")
+        raise FerBenchError(
+            f"the data source {str(source)!r} does not exist: {_accepted()}", code="missing_file"
+        )
 
     numbers = None if classes is None else parse_classes(classes, "--classes")
 
@@ -231,6 +234,7 @@ def split_source(
     return dataset
 
 
+@coded("bad_data")
 def load_dataset(
     source: str | Path,
     *,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.emotions import canonical
-from fer_bench.errors import FerBenchError, one_line
+from fer_bench.errors import FerBenchError, cannot_read, one_line
 from fer_bench.evaluation.metrics import SUM_TOLERANCE
 from fer_bench.types import SPLITS, Split
 
@@ -100,7 +100,7 @@ def _read(path: Path) -> pd.DataFrame:
         else:
             table = pd.read_parquet(path)
     except OSError as error:
-        raise FerBenchError(f"cannot read {path}: {error.strerror or error}") from None
+        raise cannot_read(path, error) from None
     except UnicodeDecodeError:
         raise FerBenchError(f"cannot read {path}: it is no UTF-8 text; save it as that") from None
     except (ValueError, pa.ArrowException) as error:  # pandas' parser errors are ValueErrors

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, unknown_name
 from fer_bench.specs.recipe import TestTimeAugmentation
 
 #: Side of a crop as a share of the image's side: 40 of 48, as in ten-crop evaluation on FER2013.
@@ -42,7 +42,7 @@ def views_of(tta: str) -> tuple[View, ...]:
         FerBenchError: an unknown name; near ones are suggested.
     """
     if tta not in VIEWS:
-        raise FerBenchError(f"unknown test-time augmentation {tta!r}: {suggest(tta, VIEWS)}")
+        raise unknown_name("test-time augmentation", tta, VIEWS)
     return VIEWS[tta]
 
 

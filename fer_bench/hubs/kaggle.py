@@ -40,7 +40,8 @@ def fetch_dataset(handle: str = FER2013) -> Path:
         from kagglehub import exceptions
     except ImportError:
         raise FerBenchError(
-            f"Kaggle's client is not installed: `pip install kagglehub`, {by_hand}"
+            f"Kaggle's client is not installed: `pip install kagglehub`, {by_hand}",
+            code="missing_extra",
         ) from None
     errors = tuple(getattr(exceptions, name) for name in _ERRORS if hasattr(exceptions, name))
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, coded, suggest, unknown_name
 from fer_bench.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def is_external(name: str) -> bool:
     return name.partition(":")[0] in EXTERNAL and ":" in name
 
 
+@coded("bad_model")
 def open_external(name: str, options: Mapping[str, Option]) -> ExternalModel:
     """A network that was trained elsewhere, by its name, such as `onnx:model.onnx`.
 
@@ -98,7 +99,7 @@ def open_external(name: str, options: Mapping[str, Option]) -> ExternalModel:
             )
         known = [f"{one}:{'ID' if one == 'hf' else 'FILE'}" for one in EXTERNAL]
         hint = suggest(f"{prefix}:FILE", known)
-        raise FerBenchError(f"unknown model {name!r:.80}: {hint}")
+        raise FerBenchError(f"unknown model {name!r:.80}: {hint}", code="unknown_name")
     if not source:
         raise FerBenchError(f"{name!r} names no model: expected {EXTERNAL.entry(prefix).summary}")
     kind: ExternalKind = EXTERNAL.load(prefix)()
@@ -119,12 +120,11 @@ def find_builder(name: str) -> Builder:
     if not colon:
         known = [*MODELS, *(f"{p}:NAME" for p in (*PREFIXES, *EXTERNAL))]
         if name not in MODELS:
-            raise FerBenchError(f"unknown model {name!r:.80}: {suggest(name, known)}")
+            raise unknown_name("model", name, known)
         builder = MODELS.load(name)
         return builder
     if prefix not in PREFIXES:
-        near = suggest(prefix, (*PREFIXES, *EXTERNAL))
-        raise FerBenchError(f"unknown model source {prefix!r:.80}: {near}")
+        raise unknown_name("model source", prefix, (*PREFIXES, *EXTERNAL))
     builder = PREFIXES.load(prefix)
     if not rest:
         raise FerBenchError(f"{name!r} names no model: expected {PREFIXES.entry(prefix).summary}")

@@ -73,7 +73,7 @@ def load_prompts(path: Path) -> Prompts:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise FerBenchError(f"cannot read {path}: {error}") from None
+        raise FerBenchError(f"cannot read {path}: {error}", code="missing_file") from None
     pairs = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith("#"):

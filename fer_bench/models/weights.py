@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fer_bench.config import Config, validate
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, coded
 from fer_bench.models.build import find_builder
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.lora import has_lora
@@ -87,6 +87,7 @@ def model_files(model: Classifier, dtype: Dtype = "float32") -> dict[str, bytes]
     }
 
 
+@coded("bad_model")
 def read_card(folder: Path) -> ModelCard:
     """What `model.json` in a folder says; loads no weights.
 
@@ -111,6 +112,7 @@ def read_card(folder: Path) -> ModelCard:
     return validate(ModelCard, values, str(path))
 
 
+@coded("bad_model")
 def load_model(folder: Path) -> Classifier:
     """The model saved in a folder, in eval mode, fp32, on the CPU; needs no network.
 

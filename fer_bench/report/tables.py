@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import unknown_name
 from fer_bench.report.contents import Contents, Source
 from fer_bench.results.leaderboard.published import PublishedFigure
 from fer_bench.results.summary import reproduce_command
@@ -90,7 +90,7 @@ def leaderboard(rows: pd.DataFrame, columns: Sequence[str] | None = None) -> Tab
     """
     chosen = list(columns or LEADERBOARD)
     if unknown := [name for name in chosen if name not in LEADERBOARD]:
-        raise FerBenchError(f"unknown column {unknown[0]!r}: {suggest(unknown[0], LEADERBOARD)}")
+        raise unknown_name("column", unknown[0], LEADERBOARD)
     chosen.sort(key=lambda name: name not in WORDS)
     cells = (_leaderboard_cells(row) for row in rows.to_dict("records"))
     return Table(

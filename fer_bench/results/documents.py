@@ -15,7 +15,7 @@ from typing import ClassVar, Generic, TypeVar
 from filelock import FileLock
 from pydantic import ValidationError
 
-from fer_bench.errors import FerBenchError, one_line
+from fer_bench.errors import FerBenchError, coded, one_line
 from fer_bench.results.location import saving, write_results
 from fer_bench.results.record import Part
 
@@ -33,6 +33,7 @@ D = TypeVar("D", bound=Document)
 E = TypeVar("E")
 
 
+@coded("bad_results")
 def read_document(path: Path, kind: type[D]) -> D:
     """A file's content, or the kind's defaults where there is no file; parsed once a process.
 
@@ -47,7 +48,9 @@ def read_document(path: Path, kind: type[D]) -> D:
     except FileNotFoundError:
         return kind()
     except OSError as error:
-        raise FerBenchError(f"{path} cannot be read: {error.strerror}") from None
+        raise FerBenchError(
+            f"{path} cannot be read: {error.strerror}", code="missing_file"
+        ) from None
     assert isinstance(parsed, kind)  # nosec B101  # for mypy: so it was parsed
     return parsed
 

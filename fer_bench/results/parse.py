@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from fer_bench.errors import FerBenchError, one_line
+from fer_bench.errors import FerBenchError, coded, one_line
 from fer_bench.results.record import SCHEMA_VERSION, SPEC_KINDS, RunRecord
 from fer_bench.types import SPLITS
 
@@ -93,6 +93,7 @@ def _require(path: Path) -> None:
         )
 
 
+@coded("bad_results")
 def read_history(path: Path) -> pd.DataFrame:
     """A run's epochs, as `training.job.TrainingOutcome` describes them.
 
@@ -113,6 +114,7 @@ def read_history(path: Path) -> pd.DataFrame:
     return table
 
 
+@coded("bad_results")
 def read_predictions(path: Path) -> pd.DataFrame:
     """A run's predictions, as `evaluation.evaluate.Evaluation` describes them.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_bench.environment import dashboard_folder
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, unknown_name
 from fer_bench.hubs.address import is_on_hub, parse_repository
 from fer_bench.results.location import (
     address_of,
@@ -103,7 +103,7 @@ class StoredRun:
             FerBenchError: it cannot be read.
         """
         if self.record is None:
-            raise FerBenchError(f"run {self.id} is unreadable: {self.problem}")
+            raise FerBenchError(f"run {self.id} is unreadable: {self.problem}", code="bad_results")
         return self.record
 
 
@@ -199,10 +199,11 @@ class ResultsStore:
         if not folders:
             raise FerBenchError(
                 f"unknown run {name!r:.160}: {self.location} holds no runs yet; "
-                "train one with `python -m fer_bench train`"
+                "train one with `python -m fer_bench train`",
+                code="unknown_name",
             )
         known = {DEFAULT, *(f.name for f in folders)}
-        raise FerBenchError(f"unknown run {name!r:.160}: {suggest(name, known)}")
+        raise unknown_name("run", name, known)
 
     def or_shipped(self) -> ResultsStore:
         """The shipped runs where this is the usual folder and it is not there; else itself."""
@@ -222,7 +223,7 @@ class ResultsStore:
                 f"no run is marked as default: name a run, or write `dataset/run` into {path}"
             ) from None
         except (OSError, UnicodeDecodeError) as error:
-            raise FerBenchError(f"cannot read {path}: {error}") from None
+            raise FerBenchError(f"cannot read {path}: {error}", code="missing_file") from None
         for run in self.runs():
             if name == run.id:
                 return run

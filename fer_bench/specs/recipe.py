@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from fer_bench.config import Config, load_yaml, validate
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, coded, unknown_name
 from fer_bench.types import Mode
 
 TestTimeAugmentation = Literal["none", "flip", "five-crop", "ten-crop"]
@@ -150,6 +150,7 @@ def recipe_names() -> list[str]:
     return sorted(p.stem for p in RECIPES_DIR.glob("*.yaml"))
 
 
+@coded("bad_config")
 def load_recipe(name: str) -> Recipe:
     """A shipped recipe by name, one's own by its YAML file, or a run's by its `record.json`.
 
@@ -162,7 +163,7 @@ def load_recipe(name: str) -> Recipe:
     if path.suffix not in (".yaml", ".yml"):
         path = RECIPES_DIR / f"{name}.yaml"
         if name not in recipe_names():
-            raise FerBenchError(f"unknown recipe {name!r:.80}: {suggest(name, recipe_names())}")
+            raise unknown_name("recipe", name, recipe_names())
     recipe = load_yaml(Recipe, path)
     _require_own_momentum(recipe, path)
     return recipe

@@ -22,7 +22,6 @@ ENTRY = (
     "name: s\ndata: synthetic\npretraining: none\nruns:\n"
     "- {models: clip_vit_b_32, modes: full, recipes: finetune-5, epochs: 1%s}\n"
 )
-Fer = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -279,6 +278,27 @@ def test_an_unreadable_record_is_named_and_the_rest_works(refused, fer, tmp_path
     assert sentence in found["unreadable"]["fer2013/bad"]
     assert sentence in refused("evaluate", "bad", "--data", "synthetic", "--results", tmp_path)
     assert good.exists()
+
+
+def test_with_json_a_line_on_stderr_tells_scripts_the_kind_of_error(fer, train, tmp_path):
+    store = ResultsStore(tmp_path / "runs")
+    (store.save(make_record(name="bad")) / "record.json").write_text("{")
+    (tmp_path / "bad.yaml").write_text("nam: x")
+    (tmp_path / "words.jpg").write_text("words")
+    of_bad = ("--results", tmp_path / "runs", "--json")
+    for words, code in (
+        (train(data=put(tmp_path / "d", {"readme.txt": b"x"})), "bad_data"),
+        (train(data=tmp_path / "ghost"), "missing_file"),
+        (train("--recipe", tmp_path / "bad.yaml"), "bad_config"),
+        (train("--recipe", "finetune-6"), "unknown_name"),
+        (("evaluate", "bad", "--data", "synthetic", *of_bad), "bad_results"),
+        (("predict", "default", tmp_path / "words.jpg", "--json"), "run_failed"),
+        (("predict", "default", tmp_path / "no.jpg", "--json"), "missing_file"),
+    ):
+        ended, _, err = fer(*words)
+        problem, sentence = err.splitlines()[-2:]
+        assert json.loads(problem) == {"code": code, "detail": sentence.removeprefix("error: ")}
+        assert ended == (1 if code == "run_failed" else 2)
 
 
 def test_a_batch_larger_than_the_train_split_is_one_batch(fer, train, tmp_path):

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from command_fixtures import Fer
 from comparison_fixtures import save_run, save_seeds
 from record_fixtures import make_record
 
-from fer_bench.cli import main as cli
 from fer_bench.emotions import EXPRESSIO
 from fer_bench.results.store import DEFAULT_FILE
 from fer_bench.studies.comparison import paired
 
 GOOD, BAD = "vgg16-full-finetune-5-s0", "resnet18-full-finetune-5-s0"
 
-Fer = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def fer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fer:
+def fer(fer: Fer, tmp_path: Path) -> Fer:
     """Runs `python -m fer_bench compare ...` here over two runs; gives exit code and output."""
     save_seeds(tmp_path / "results", "vgg16", 0.9, [0])
     save_seeds(tmp_path / "results", "resnet18", 0.4, [0])
-
-    def call(*words: str) -> tuple[int, str, str]:
-        argv = ["fer_bench", "compare", *words, "--results", str(tmp_path / "results")]
-        monkeypatch.setattr(sys, "argv", argv)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
+    return lambda *words: fer("compare", *words, "--results", tmp_path / "results")
 
 
 def test_the_verdict_comes_first_then_runs_and_pairs(fer: Fer) -> None:

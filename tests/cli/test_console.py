@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from command_fixtures import Fer
 from comparison_fixtures import save_seeds
 from rich.console import Console
 from rich.progress import Progress
@@ -16,7 +16,6 @@ from table_fixtures import table
 from fer_bench.cli.console import ConsoleProgress, say_next
 from fer_bench.results.store import ResultsStore
 
-Fer = Callable[..., tuple[int, str, str]]
 GOOD, POOR = "fer2013/vgg16-full-finetune-5-s0", "fer2013/resnet18-full-finetune-5-s0"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_fixtures import Fer
 from cryptography import x509
 from model_fixtures import SECOND_RUN, save_models
 from numpy.typing import NDArray
@@ -213,11 +214,7 @@ def test_the_window_shows_frames_until_it_is_closed(tmp_path: Path) -> None:
         watch(Recorded(wanted=9), predictor, mirror=False)
 
 
-def test_without_windows_the_page_is_named(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["fer_bench", "live"])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
-    assert "use `python -m fer_bench app` and its page Live" in capsys.readouterr().err
+def test_without_windows_the_page_is_named(fer: Fer) -> None:
+    code, _, err = fer("live")
+    assert code == 2
+    assert "use `python -m fer_bench app` and its page Live" in err

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from api_fixtures import opened
+from command_fixtures import Fer
 from data_fixtures import kaggle_files, zipped
 from external_fixtures import LABEL_TEXT, write_onnx
 
@@ -20,7 +20,6 @@ from fer_bench.results.store import ResultsStore
 from fer_bench.results.summary import reproduce_command, summary_table
 from fer_bench.studies.explain.heat_map import explain
 
-Fer = Callable[..., tuple[int, str, str]]
 RUN = "external-theirs"
 SAMPLE = "assets/samples/astronaut.jpg"
 
@@ -31,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def evaluate(fer: Fer, data: Path, tmp_path: Path) -> Callable[..., tuple[int, str, str]]:
+def evaluate(fer: Fer, data: Path, tmp_path: Path) -> Fer:
     """`evaluate` of a gray ONNX network, which is called theirs.onnx."""
     file = write_onnx(tmp_path / "theirs.onnx", channels=1)
 
@@ -44,9 +43,7 @@ def evaluate(fer: Fer, data: Path, tmp_path: Path) -> Callable[..., tuple[int, s
     return call
 
 
-def test_it_is_stored_like_any_run(
-    evaluate: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_it_is_stored_like_any_run(evaluate: Fer, tmp_path: Path) -> None:
     code, out, err = evaluate("--json", "--trained-on", "held-out", "--licence", "MIT")
     assert code == 0
     document = json.loads(out)
@@ -64,7 +61,7 @@ def test_it_is_stored_like_any_run(
 
 
 def test_its_record_names_the_command_that_makes_it_again(
-    evaluate: Callable[..., tuple[int, str, str]], fer: Fer, data: Path, tmp_path: Path
+    evaluate: Fer, fer: Fer, data: Path, tmp_path: Path
 ) -> None:
     assert evaluate()[0] == 0
     store = ResultsStore(tmp_path / "results")
@@ -77,9 +74,7 @@ def test_its_record_names_the_command_that_makes_it_again(
     assert again.metrics == first.metrics and again.spec == first.spec
 
 
-def test_whatever_takes_a_run_takes_it(
-    evaluate: Callable[..., tuple[int, str, str]], fer: Fer, data: Path, tmp_path: Path
-) -> None:
+def test_whatever_takes_a_run_takes_it(evaluate: Fer, fer: Fer, data: Path, tmp_path: Path) -> None:
     assert evaluate()[0] == 0
     results = ("--results", tmp_path / "results")
     code, out, _ = fer("predict", RUN, SAMPLE, "--json", *results)
@@ -106,9 +101,7 @@ def test_whatever_takes_a_run_takes_it(
         explain(predictor.classifier, np.zeros((24, 24), np.uint8))
 
 
-def test_emotions_that_only_one_side_knows_are_said(
-    evaluate: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_emotions_that_only_one_side_knows_are_said(evaluate: Fer, tmp_path: Path) -> None:
     labels = LABEL_TEXT.replace("Fear", "contempt")
     code, out, err = evaluate("--json", labels=labels)
     assert code == 0
@@ -121,7 +114,7 @@ def test_emotions_that_only_one_side_knows_are_said(
 
 
 def test_an_earlier_record_is_replaced_only_with_force(
-    evaluate: Callable[..., tuple[int, str, str]],
+    evaluate: Fer,
 ) -> None:
     assert evaluate()[0] == 0
     code, _, err = evaluate()
@@ -130,7 +123,7 @@ def test_an_earlier_record_is_replaced_only_with_force(
 
 
 def test_a_model_that_saw_the_test_images_stands_in_no_ranking(
-    evaluate: Callable[..., tuple[int, str, str]], tmp_path: Path
+    evaluate: Fer, tmp_path: Path
 ) -> None:
     assert evaluate("--trained-on", "in-sample")[0] == 0
     record = ResultsStore(tmp_path / "results").find(RUN).require_record()

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from command_fixtures import Fer
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
 from record_fixtures import make_record
 from table_fixtures import table
 
 from fer_bench.backends.registry import BACKENDS
 from fer_bench.benchmark import Source
-from fer_bench.cli import main as cli
 from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.models.build import build_model
@@ -116,24 +115,13 @@ def test_int8_is_calibrated_on_training_faces_and_compared_on_others() -> None:
 
 
 @pytest.fixture
-def fer(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Callable[..., tuple[int, str, str]]]:
+def fer(fer: Fer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fer:
     """Runs `python -m fer_bench latency ...`; gives exit code, stdout and stderr."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        fixed = ["--results", str(tmp_path), "--seconds", "0.001"]
-        monkeypatch.setattr(sys, "argv", ["fer_bench", "latency", *words, *fixed])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
     monkeypatch.delenv("FER_BENCH_DATA", raising=False)
-    yield call
+    return lambda *words: fer("latency", *words, "--results", tmp_path, "--seconds", "0.001")
 
 
-def test_the_command_measures_a_run(fer: Callable[..., tuple[int, str, str]], tmp_path: Path):
+def test_the_command_measures_a_run(fer: Fer, tmp_path: Path):
     save_models(tmp_path, SECOND_RUN)
     words = ("default", "--data", "synthetic", "--threads", "1", "--batch", "1")
     code, out, _ = fer(*words, "--json")
@@ -147,7 +135,7 @@ def test_the_command_measures_a_run(fer: Callable[..., tuple[int, str, str]], tm
     assert stored.chosen[1] in BACKENDS
 
 
-def test_the_command_measures_a_model(fer: Callable[..., tuple[int, str, str]], tmp_path: Path):
+def test_the_command_measures_a_model(fer: Fer, tmp_path: Path):
     words = ("vit_b_16", "--option", "tiny=true", "--option", "input_size=32", "--memory")
     code, out, err = fer(*words, "--backend", "torch-fp32", "--threads", "1", "--batch", "2")
     assert code == 0
@@ -180,9 +168,7 @@ def test_bad_input_is_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_report_is_noticed_before_measuring(
-    fer: Callable[..., tuple[int, str, str]], tmp_path: Path
-):
+def test_a_damaged_report_is_noticed_before_measuring(fer: Fer, tmp_path: Path):
     folder = tmp_path / "networks" / "keras_cnn-48px"
     folder.mkdir(parents=True)
     (folder / LATENCY).write_text("[")

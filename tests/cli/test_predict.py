@@ -19,12 +19,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+from command_fixtures import Fer
 from numpy.typing import NDArray
 from PIL import Image
 from record_fixtures import make_record
 
 from fer_bench.backends.registry import open_backend
-from fer_bench.cli import main as cli
 from fer_bench.data.files.archive import IMAGE_SUFFIXES
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FER2013
@@ -51,8 +51,6 @@ PHOTO = ROOT / "assets/samples/astronaut.jpg"
 FACES = read_synthetic(n_per_class=3, size=48, seed=0).images
 RUN = "tester"
 
-Predict = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -67,29 +65,20 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def predict(
-    results: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Predict:
+def predict(fer: Fer, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fer:
     """Runs `python -m fer_bench predict default ...` in `tmp_path`; exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
 
     def call(*words: object, run: str = "default", backend: str = "torch-fp32"):
-        fixed = ["predict", run, "--results", results, "--backend", backend]
-        monkeypatch.setattr(sys, "argv", ["fer_bench", *map(str, [*fixed, *words])])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
+        code, out, err = fer("predict", run, "--results", results, "--backend", backend, *words)
         assert "Traceback" not in err
-        return int(ended.value.code or 0), out, err
+        return code, out, err
 
     return call
 
 
 @pytest.fixture
-def refused(refused: Callable[..., str], predict: Predict, tmp_path: Path) -> Callable[..., str]:
+def refused(refused: Callable[..., str], predict: Fer, tmp_path: Path) -> Callable[..., str]:
     """Such a command, after which there is no file more than before."""
 
     def call(*words: object, **settings: str) -> str:
@@ -140,7 +129,7 @@ def files_in(folder: Path) -> list[str]:
 # --- what it finds ---------------------------------------------------------------------------
 
 
-def test_json_gives_the_faces_of_each_input(predict: Predict, tmp_path: Path) -> None:
+def test_json_gives_the_faces_of_each_input(predict: Fer, tmp_path: Path) -> None:
     Image.new("RGB", (300, 200), "gray").save(tmp_path / "wall.png")
     code, out, err = predict(PHOTO, "wall.png", "--json")
     photo, wall = json.loads(out)

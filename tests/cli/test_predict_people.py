@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +14,10 @@ import cv2
 import face_fixtures
 import numpy as np
 import pytest
+from command_fixtures import Fer
 from face_fixtures import iou
 from numpy.typing import NDArray
 
-from fer_bench.cli import main as cli
 from fer_bench.inference.detectors.base import Box, DetectedFace
 from fer_bench.inference.drawing.faces import annotate
 from fer_bench.inference.predictor import FacePrediction
@@ -89,19 +88,6 @@ def put_clip(path: Path, walks: tuple[Walk, ...]) -> None:
         file.mux(stream.encode(None))
 
 
-def predict(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
-) -> Any:
-    """What the command says with `--json`."""
-    fixed = ("fer_bench", "predict", "default", "--results", str(RESULTS))
-    monkeypatch.setattr(sys, "argv", [*fixed, "--backend", "torch-fp32", "--json", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    out, err = capsys.readouterr()
-    assert not ended.value.code, err
-    return json.loads(out)
-
-
 def persons_of(walks: tuple[Walk, ...], frames: list[dict[str, Any]]) -> dict[int, set[int]]:
     """The tracks that each person's face had, by the person's index; no other face is there."""
     tracks: dict[int, set[int]] = {i: set() for i in range(len(walks))}
@@ -116,12 +102,15 @@ def persons_of(walks: tuple[Walk, ...], frames: list[dict[str, Any]]) -> dict[in
 
 @pytest.mark.parametrize("how", WALKS)
 def test_two_people_who_cross_keep_one_number_each(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, how: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fer: Fer, how: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     put_clip(Path("clip.mp4"), WALKS[how])
+    words = ("predict", "default", "--results", RESULTS, "--backend", "torch-fp32", "--json")
     reports = ("--csv", "rows.csv", "--jsonl", "rows.jsonl", "--out", "out")
-    frames = predict(monkeypatch, capsys, "clip.mp4", *reports)
+    code, out, err = fer(*words, "clip.mp4", *reports)
+    assert code == 0, err
+    frames = json.loads(out)
     assert [frame["frame"] for frame in frames] == list(range(N_FRAMES))
 
     one, other = persons_of(WALKS[how], frames).values()

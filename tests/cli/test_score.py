@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from command_fixtures import Fer
 from data_fixtures import kaggle_files, zipped
 from table_fixtures import table
 
 from fer_bench.emotions import FER2013
 from fer_bench.results.store import ResultsStore
-
-Fer = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +42,7 @@ def results(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def score(
-    fer: Fer, data: Path, tmp_path: Path, results: Path
-) -> Callable[..., tuple[int, str, str]]:
+def score(fer: Fer, data: Path, tmp_path: Path, results: Path) -> Fer:
     def call(table: pd.DataFrame, *words: str, suffix: str = ".csv") -> tuple[int, str, str]:
         file = tmp_path / f"theirs{suffix}"
         if suffix == ".csv":
@@ -66,7 +63,7 @@ def test_the_template_names_every_test_image_and_no_label(fer: Fer, data: Path) 
 
 
 def test_answers_become_an_external_record(
-    score: Callable[..., tuple[int, str, str]], answers: pd.DataFrame, tmp_path: Path
+    score: Fer, answers: pd.DataFrame, tmp_path: Path
 ) -> None:
     words = ("--name", "Their model", "--trained-on", "held-out", "--version", "2", "--json")
     code, out, _ = score(answers, *words)
@@ -82,17 +79,13 @@ def test_answers_become_an_external_record(
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_emotions_go_by_alias_in_any_order(
-    score: Callable[..., tuple[int, str, str]], answers: pd.DataFrame, suffix: str
-) -> None:
+def test_emotions_go_by_alias_in_any_order(score: Fer, answers: pd.DataFrame, suffix: str) -> None:
     renamed = answers.rename(columns={"angry": "Anger", "happy": "p_happiness", "sad": "SADNESS"})
     _, out, _ = score(renamed.iloc[::-1, ::-1], "--json", suffix=suffix)
     assert json.loads(out)["metrics"]["test"]["accuracy"] == 12 / 14
 
 
-def test_labels_alone_have_no_calibration(
-    score: Callable[..., tuple[int, str, str]], answers: pd.DataFrame
-) -> None:
+def test_labels_alone_have_no_calibration(score: Fer, answers: pd.DataFrame) -> None:
     label = answers["id"].str.split("/").str[1].replace({"happy": "joy"})
     _, out, _ = score(answers[["id"]].assign(label=label), "--json")
     test = json.loads(out)["metrics"]["test"]
@@ -101,7 +94,7 @@ def test_labels_alone_have_no_calibration(
 
 
 def test_val_answers_give_a_temperature(
-    fer: Fer, score: Callable[..., tuple[int, str, str]], answers: pd.DataFrame, data: Path
+    fer: Fer, score: Fer, answers: pd.DataFrame, data: Path
 ) -> None:
     _, out, _ = fer("score", "--template", data, "--with-val")
     rows = [row.split(",")[:2] for row in out.splitlines()[1:]]
@@ -115,14 +108,14 @@ def test_val_answers_give_a_temperature(
 
 
 def test_answers_of_a_system_trained_on_the_test_stand_in_no_ranking(
-    score: Callable[..., tuple[int, str, str]], answers: pd.DataFrame
+    score: Fer, answers: pd.DataFrame
 ) -> None:
     _, _, err = score(answers, "--trained-on", "in-sample")
     assert "no ranking: trained on these test images" in err
 
 
 def test_every_other_run_of_the_same_data_is_tested_against(
-    score: Callable[..., tuple[int, str, str]], answers: pd.DataFrame
+    score: Fer, answers: pd.DataFrame
 ) -> None:
     score(answers, "--name", "first")
     flat = answers.assign(**dict.fromkeys(FER2013, 1 / 7))
@@ -180,7 +173,7 @@ def test_a_fault_is_one_sentence_and_leaves_no_record(
     fault: Callable[[pd.DataFrame], pd.DataFrame],
     word: str,
     refused: Callable[..., str],
-    score: Callable[..., tuple[int, str, str]],
+    score: Fer,
     answers: pd.DataFrame,
     results: Path,
 ) -> None:
@@ -217,7 +210,7 @@ def test_a_mark_of_utf_8_and_the_rounding_of_float32_do_no_harm(
 
 def test_an_empty_label_and_a_name_that_is_none_are_sentences(
     refused: Callable[..., str],
-    score: Callable[..., tuple[int, str, str]],
+    score: Fer,
     answers: pd.DataFrame,
 ) -> None:
     labels = answers[["id"]].assign(label=[None, *["sad"] * (len(answers) - 1)])

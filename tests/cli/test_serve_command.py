@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 import requests
 from api_fixtures import BACKEND, api_results
+from command_fixtures import Fer
 from face_fixtures import SAMPLE
 from model_fixtures import DEFAULT_RUN, save_models
 from waiting_fixtures import PATIENCE_S, wait_until
 
 from fer_bench.api import server
 from fer_bench.api.settings import ServeSettings
-from fer_bench.cli import main as cli
 from fer_bench.results.store import WEIGHTS, ResultsStore
 
 __all__ = ["api_results"]  # fixtures
@@ -96,17 +96,9 @@ def test_a_server_answers_and_sigterm_ends_it_with_exit_code_0(api_results):
 
 
 @pytest.fixture
-def serve(capsys, monkeypatch):
+def serve(fer: Fer) -> Fer:
     """Runs `python -m fer_bench serve ...` in this process; gives exit code, stdout and stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fer_bench", "serve", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
+    return lambda *words: fer("serve", *words)
 
 
 def test_a_port_in_use_is_a_sentence(serve, api_results):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_fixtures import Fer
 from data_fixtures import VOTES_HEADER, csv_rows, encoded, face, put, write_csv
 from model_fixtures import SECOND_RUN, save_models
 from table_fixtures import table
@@ -16,7 +17,6 @@ from fer_bench.emotions import FER2013, FERPLUS
 from fer_bench.results.record import RunRecord
 
 SHIPPED = Path(__file__).parents[2] / "results"
-Fer = Callable[..., tuple[int, str, str]]
 Rows = list[list[str]]
 #: FER+'s without contempt, of which FER2013's own labels know nothing.
 EMOTIONS = ",".join(FERPLUS[:-1])

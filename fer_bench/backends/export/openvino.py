@@ -76,7 +76,7 @@ class OpenVinoFiles:
     def _read(self, path: Path) -> tuple[object, ExportMetadata]:
         openvino = load_openvino()
         if not path.is_file():
-            raise FerBenchError(f"cannot read {path}: there is no such file")
+            raise FerBenchError(f"cannot read {path}: there is no such file", code="missing_file")
         try:
             network = openvino.Core().read_model(path)
         except (RuntimeError, UnicodeDecodeError):  # the latter where its message quotes the file

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from fer_bench.backends.base import Forward, Unavailable, first_line
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, cannot_read
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.export_metadata import ExportMetadata, ExportPrecision
 
@@ -61,7 +61,7 @@ class TfliteFile:
                 if archive.getinfo(METADATA_FILE).file_size < MOST_METADATA:
                     metadata = json.loads(archive.read(METADATA_FILE))
         except OSError as error:
-            raise FerBenchError(f"cannot read {path}: {error.strerror or error}") from None
+            raise cannot_read(path, error) from None
         except (zipfile.BadZipFile, KeyError, ValueError):
             metadata = {}
         return ExportMetadata.from_strings(
@@ -103,7 +103,8 @@ def _load(module: str) -> Any:
         raise Unavailable(
             f"format tflite needs a package that is not installed ({error}): "
             "pip install litert-torch, best into an environment of its own, as it may want an "
-            "older PyTorch"
+            "older PyTorch",
+            code="missing_extra",
         ) from error
 
 

@@ -136,7 +136,9 @@ def _imported(address: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise FerBenchError("Ray is not installed: pip install 'fer-bench[scale]'") from None
+        raise FerBenchError(
+            "Ray is not installed: pip install 'fer-bench[scale]'", code="missing_extra"
+        ) from None
     return ray
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, unknown_name
 
 #: What runs are gathered under: MLflow's experiment and W&B's project.
 PROJECT = "fer_bench"
@@ -191,7 +191,7 @@ def check_trackers(names: tuple[str, ...]) -> None:
     """
     for name in names:
         if name not in TRACKERS:
-            raise FerBenchError(f"unknown tracker {name!r:.80}: {suggest(name, TRACKERS)}")
+            raise unknown_name("tracker", name, TRACKERS)
         if find_spec(name) is None:
             raise FerBenchError(
                 f"tracking with {name} needs the package {name}: pip install 'fer-bench[scale]'"

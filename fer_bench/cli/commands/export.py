@@ -19,7 +19,7 @@ from fer_bench.cli.options import (
     VotesFile,
     open_source,
 )
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, unknown_name
 from fer_bench.formatting import percent
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ def export(
     from fer_bench.bundles.export import BUNDLES, export_bundle
 
     if format not in FORMATS and format not in BUNDLES:
-        known = suggest(format, [*FORMATS, *BUNDLES])
-        raise FerBenchError(f"unknown export format {format!r:.80}: {known}")
+        raise unknown_name("export format", format, [*FORMATS, *BUNDLES])
     if format != "web" and (runtime or cdn):
         raise FerBenchError("--runtime and --cdn are for --format web: leave them out")
     if runtime and cdn:

@@ -11,7 +11,7 @@ import typer
 
 from fer_bench.cli.console import err, print_json, progress_bars, say_next
 from fer_bench.cli.options import Json
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, unknown_name
 
 
 def fetch(
@@ -45,8 +45,7 @@ def fetch(
         with progress_bars() as progress:
             path = NETWORK_FILES[what].fetch(progress)
     else:
-        known = suggest(what, [*NETWORK_FILES, "fer2013"])
-        raise FerBenchError(f"unknown thing to fetch {what!r}: {known}")
+        raise unknown_name("thing to fetch", what, [*NETWORK_FILES, "fer2013"])
     if as_json:
         print_json({"name": what, "file": str(path)})
     else:

@@ -10,7 +10,7 @@ import typer
 
 from fer_bench.cli.console import err, out, print_json, say_next
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, suggest, unknown_name
 from fer_bench.formatting import interval, percent
 
 if TYPE_CHECKING:
@@ -142,11 +142,10 @@ def results(
 
     Example: python -m fer_bench results --figures default
     """
-    from fer_bench.errors import FerBenchError, suggest
 
     columns = {"accuracy": "test_accuracy", "name": "run", "date": "finished_at"}
     if sort not in columns:
-        raise FerBenchError(f"unknown sort {sort!r}: {suggest(sort, columns)}")
+        raise unknown_name("sort", sort, columns)
     if default is not None:
         chosen = store.find(default)
         store.mark_default(chosen)

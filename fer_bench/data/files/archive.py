@@ -15,7 +15,7 @@ from typing import Protocol
 
 from fer_bench.data.files.limits import is_visible, plain_name, require_size
 from fer_bench.data.files.tar import TarTree, is_tar
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, cannot_read
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif",
@@ -188,7 +188,7 @@ def open_tree(path: Path) -> Tree:
             return FolderTree(path)
         return TarTree(path) if is_tar(path) else ZipTree(path)
     except OSError as error:
-        raise FerBenchError(f"cannot read {path.name}: {error.strerror or error}") from error
+        raise cannot_read(path.name, error) from error
 
 
 def content_digest(path: Path) -> str:
@@ -207,7 +207,7 @@ def content_digest(path: Path) -> str:
             return hashlib.sha256(_central_directory(path)).hexdigest()
         stat = path.stat()
     except OSError as error:
-        raise FerBenchError(f"cannot read {path.name}: {error.strerror or error}") from error
+        raise cannot_read(path.name, error) from error
     return hashlib.sha256(str(_state(stat)).encode()).hexdigest()
 
 

@@ -59,7 +59,9 @@ def read_row_table(path: Path) -> RowTable:
         FerBenchError: no such file, other columns, or a row that is no number.
     """
     if not path.is_file():
-        raise FerBenchError(f"the table {path} does not exist: expected a CSV with row,file")
+        raise FerBenchError(
+            f"the table {path} does not exist: expected a CSV with row,file", code="missing_file"
+        )
     lines = csv_table.rows(path)
     columns = next(lines, [])
     if columns != COLUMNS:

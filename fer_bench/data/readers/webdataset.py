@@ -13,7 +13,7 @@ from fer_bench.data.files.tar import TarTree
 from fer_bench.data.parts import part_of
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.data.readers.shards import Labelled, class_names, part_of_shard, read_shards
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import cannot_read
 
 LABEL_SUFFIXES = (".cls", ".json")
 #: Fields of a .json that may hold the label.
@@ -48,7 +48,7 @@ def _open(source: Path) -> TarTree:
             return TarTree(source)
         return TarTree(source, [n for n in open_tree(source).names if _is_shard(n)])
     except OSError as error:
-        raise FerBenchError(f"cannot read {source.name}: {error.strerror or error}") from error
+        raise cannot_read(source.name, error) from error
 
 
 def _is_shard(name: str) -> bool:

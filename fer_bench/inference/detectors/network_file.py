@@ -100,7 +100,8 @@ class NetworkFile:
         except OSError as error:
             raise FerBenchError(
                 f"{self.title}'s network {file} cannot be read: {error.strerror or error}; give "
-                f"the path of {self.file_name}"
+                f"the path of {self.file_name}",
+                code="missing_file",
             ) from error
 
     def _download(self, progress: Progress) -> bytes:

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from fer_bench.data.files.decode import DECODE_ERRORS, decode
 from fer_bench.data.files.picture_errors import MAX_PIXELS, TooLarge, UnsupportedKind
 from fer_bench.data.files.pixels import pixels_of_image
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, coded
 
 EXPECTED = "expected a JPEG, PNG, WebP, GIF, BMP, TIFF or HEIC picture"
 #: A larger file is refused before it is read: more than `MAX_PIXELS` of 16-bit RGB take.
@@ -36,6 +36,7 @@ PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"RI
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
+@coded("bad_picture")
 def read_image(path: Path) -> NDArray[np.uint8]:
     """The picture in a file as uint8 `(H, W, 3)` RGB; see `decode_image`.
 
@@ -45,7 +46,9 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     if path.is_dir():
         raise FerBenchError(f"{path} is a folder: {EXPECTED}; name the pictures in it")
     if not path.exists():
-        raise FerBenchError(f"there is no file {path}: {EXPECTED}; check its name and folder")
+        raise FerBenchError(
+            f"there is no file {path}: {EXPECTED}; check its name and folder", code="missing_file"
+        )
     if not path.is_file():
         raise FerBenchError(f"{path} is a device or pipe, not a file: {EXPECTED}")
     try:
@@ -57,7 +60,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         data = path.read_bytes()
     except OSError as error:
         raise FerBenchError(
-            f"{path} cannot be read: {error.strerror or error}; check its permissions"
+            f"{path} cannot be read: {error.strerror or error}; check its permissions",
+            code="missing_file",
         ) from error
     return decode_image(data, str(path))
 
@@ -67,6 +71,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
 
+@coded("bad_picture")
 def load_picture(picture: Picture) -> NDArray[np.uint8]:
     """Any `Picture` as uint8 `(H, W, 3)` RGB or, where it was such an array, `(H, W)` gray.
 
@@ -88,6 +93,7 @@ def load_picture(picture: Picture) -> NDArray[np.uint8]:
     )
 
 
+@coded("bad_picture")
 def check_image(image: NDArray[np.uint8]) -> None:
     """Refuses an array that is no image, uint8 `(H, W)` gray or `(H, W, 3)` RGB.
 
@@ -109,6 +115,7 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
     return content.getvalue()
 
 
+@coded("bad_picture")
 def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     """A picture's bytes as uint8 `(H, W, 3)` RGB.
 

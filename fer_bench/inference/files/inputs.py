@@ -156,7 +156,7 @@ def _match(word: str) -> _Matches:
             raise FerBenchError(
                 f"expected a file, a folder or a glob, got the address {word}: download it first"
             ) from None
-        raise FerBenchError(_not_there(path, error)) from None
+        raise FerBenchError(_not_there(path, error), code="missing_file") from None
     if stat.S_ISDIR(kind):
         return _sorted_out(path, _list(path))
     if stat.S_ISREG(kind):

@@ -17,7 +17,7 @@ from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, coded
 from fer_bench.inference.files.video_clock import timeline_of
 from fer_bench.inference.files.video_size import is_cut_short, next_recording
 
@@ -98,6 +98,7 @@ class VideoReader:
         FerBenchError: no video, or one without pictures.
     """
 
+    @coded("bad_picture")
     def __init__(self, path: Path) -> None:
         self.path = path
         self.n_read = 0

@@ -200,7 +200,9 @@ def session_of(content: bytes, source: str) -> Any:
     try:
         errors = session_errors()
     except ImportError as error:
-        raise FerBenchError(f"onnxruntime is not installed ({error}): {NEEDS}") from None
+        raise FerBenchError(
+            f"onnxruntime is not installed ({error}): {NEEDS}", code="missing_extra"
+        ) from None
     try:
         return open_session(content, torch.get_num_threads())
     except errors as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_bench.errors import FerBenchError, one_line
+from fer_bench.errors import FerBenchError, cannot_read, one_line
 from fer_bench.models.export_metadata import INPUT, OUTPUT, ExportMetadata
 from fer_bench.models.external.onnx_input import FLOAT, UINT8, GraphInput, Input, graph_input
 
@@ -49,11 +49,13 @@ def load_proto(path: Path) -> Any:
         from google.protobuf.message import DecodeError
         from onnx.checker import ValidationError
     except ImportError as error:
-        raise FerBenchError(f"{error.name} is not installed: {NEEDS}") from None
+        raise FerBenchError(
+            f"{error.name} is not installed: {NEEDS}", code="missing_extra"
+        ) from None
     try:
         proto = onnx.load(path, load_external_data=False)
     except OSError as error:
-        raise FerBenchError(f"cannot read {path}: {error.strerror or error}") from None
+        raise cannot_read(path, error) from None
     except DecodeError:
         raise FerBenchError(f"{path} is damaged, or no ONNX file at all") from None
     if not proto.graph.node:

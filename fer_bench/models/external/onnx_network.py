@@ -75,7 +75,8 @@ def open_session(content: bytes | str, threads: int) -> Any:
     except ImportError as error:
         raise FerBenchError(
             f"onnxruntime is not installed ({error}): pip install onnxruntime (or "
-            "'fer-bench[fast]')"
+            "'fer-bench[fast]')",
+            code="missing_extra",
         ) from None
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fer_bench.errors import FerBenchError, one_line
+from fer_bench.errors import FerBenchError, cannot_read, one_line
 from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.export_metadata import INPUT, OUTPUT
 from fer_bench.models.external.model import ExternalModel, portable_name
@@ -106,7 +106,7 @@ def _names_in(path: Path) -> list[str]:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
     except OSError as error:
-        raise FerBenchError(f"cannot read {path}: {error.strerror or error}") from None
+        raise cannot_read(path, error) from None
     except zipfile.BadZipFile:
         raise FerBenchError(
             f"{path} is damaged, or a plain pickle, which is never opened: expected what "

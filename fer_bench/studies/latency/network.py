@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from fer_bench.emotions import FER2013
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, unknown_name
 from fer_bench.hubs.address import is_on_hub
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.models.build import MODELS, PREFIXES, build_model, is_external
@@ -143,7 +143,7 @@ def _find_run(store: ResultsStore, name: str) -> StoredRun:
         if name in runs | {DEFAULT} or is_on_hub(name):
             raise
         known = {DEFAULT, *runs, *MODELS, *(f"{prefix}:NAME" for prefix in PREFIXES)}
-        raise FerBenchError(f"unknown run or model {name!r}: {suggest(name, known)}") from None
+        raise unknown_name("run or model", name, known) from None
 
 
 def _run_network(run: StoredRun) -> tuple[Classifier, Weights]:

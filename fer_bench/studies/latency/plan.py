@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fer_bench.backends.registry import AUTO, BACKENDS
 from fer_bench.environment import capture
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, unknown_name
 
 ALL = "all"
 #: Not measured unless asked for: they take 3 to 23 s to open (torch.compile) or minutes to quantise
@@ -61,7 +61,7 @@ def plan_backends(names: Sequence[str]) -> tuple[str, ...]:
     known = (ALL, AUTO, *BACKENDS)
     for name in names:
         if name not in known:
-            raise FerBenchError(f"unknown back end {name!r}: {suggest(name, known)}")
+            raise unknown_name("back end", name, known)
     if ALL in names:
         return (*BACKENDS, AUTO)
     quick = (*(name for name in BACKENDS if name not in SLOW_TO_OPEN), AUTO)

@@ -10,7 +10,7 @@ import typer
 
 from fer_bench.cli.console import err, out, print_json, say_next
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.errors import FerBenchError, unknown_name
 from fer_bench.formatting import percent, safe_csv
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _images(split: str) -> ImageSet:
     for known in IMAGE_SETS:
         if split == known:
             return known
-    raise FerBenchError(f"unknown --split {split!r}: {suggest(split, IMAGE_SETS)}")
+    raise unknown_name("--split", split, IMAGE_SETS)
 
 
 def _save(comparison: Comparison, file: Path) -> None:
