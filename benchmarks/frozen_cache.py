@@ -130,9 +130,9 @@ def measure(
     model, spec = build_model(request), make_spec(name, data.emotions)
     start = time.perf_counter()
     sample = sample_input(model, data)
-    choice = choose_extractor(model.backbone, sample, allow=EXTRACTORS)
+    choice = choose_extractor(model, sample, allow=EXTRACTORS)
     preparation = time.perf_counter() - start
-    eager = make_extractor("torch-fp32", model.backbone, sample)
+    eager = make_extractor("torch-fp32", model, sample)
     best = NamedExtractor(name=choice.name, make=lambda: choice.extractor)
 
     times: dict[str, list[float]] = {"eager": [], "same": [], "both_views": [], "head_epoch": []}
@@ -159,8 +159,8 @@ def measure(
         "reason": choice.reason,
         "images_per_s": {k: round(v, 1) for k, v in choice.images_per_second.items()},
         "cosine_with_fp32": {
-            k: {"min": round(a.cosine_min, 5), "mean": round(a.cosine_mean, 5)}
-            for k, a in choice.agreement.items()
+            k: {"min": round(a.min_cosine, 5), "mean": round(a.mean_cosine, 5)}
+            for k, a in choice.fidelity.items()
         },
         "preparation_s": round(preparation, 1),
         "head_epoch_s": round(middle["head_epoch"], 3),

@@ -44,11 +44,6 @@ def compare(logits: Tensor, reference: Tensor, faces: str) -> Fidelity:
     )
 
 
-def faithful(agreement: Fidelity) -> bool:
-    """Whether it may stand in for eager fp32."""
-    return not why_unfaithful(agreement)
-
-
 def why_unfaithful(agreement: Fidelity) -> str:
     """What is too far from eager fp32, in words; empty where nothing is."""
     others = round((1 - agreement.top1_agreement) * agreement.n)

@@ -21,14 +21,14 @@ def eager(prepared: PreparedModel) -> Forward:
     """The model as it is, in fp32: what all others are compared with."""
     if isinstance(prepared.model.backbone, OnnxNetwork):
         raise Unavailable(NO_MODULES)
-    return _forward(prepared, prepared.model, torch.float32, torch.contiguous_format)
+    return by_torch(prepared, prepared.model, torch.float32, torch.contiguous_format)
 
 
 def channels_last(prepared: PreparedModel) -> Forward:
     """fp32 with the channels of a pixel side by side in memory."""
     _require_modules(prepared)
     network = copy.deepcopy(prepared.model).to(memory_format=torch.channels_last)
-    return _forward(prepared, network, torch.float32, torch.channels_last)
+    return by_torch(prepared, network, torch.float32, torch.channels_last)
 
 
 def bf16(prepared: PreparedModel) -> Forward:
@@ -36,7 +36,7 @@ def bf16(prepared: PreparedModel) -> Forward:
     _require_modules(prepared)
     require_bf16(prepared.device.type)
     network = in_bf16(prepared.model)
-    return _forward(prepared, network, torch.bfloat16, torch.channels_last)
+    return by_torch(prepared, network, torch.bfloat16, torch.channels_last)
 
 
 def compiled(prepared: PreparedModel) -> Forward:
@@ -64,12 +64,13 @@ def in_bf16(model: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
-def _forward(
+def by_torch(
     prepared: PreparedModel,
     network: Callable[[Tensor], Tensor],
     dtype: torch.dtype,
     layout: torch.memory_format,
 ) -> Forward:
+    """A network called by PyTorch on its device, in this precision and layout of its input."""
     threads, device = prepared.threads, prepared.device
 
     def forward(x: Tensor) -> Tensor:
@@ -93,7 +94,7 @@ def _compiled(prepared: PreparedModel, network: nn.Module, dtype: torch.dtype) -
     faster: Callable[[Tensor], Tensor] = torch.compile(  # type: ignore[call-overload]
         network, isolate_recompiles=True, options={"freezing": True}
     )
-    forward = _forward(prepared, faster, dtype, torch.contiguous_format)
+    forward = by_torch(prepared, faster, dtype, torch.contiguous_format)
     try:
         forward(prepared.checking[:1])
     except RuntimeError as error:

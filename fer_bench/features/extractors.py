@@ -6,16 +6,18 @@ it, int8 only where it stays faithful), so candidates are measured here and now,
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from fer_bench.backends.base import Unavailable, first_line
+from fer_bench.backends import pytorch
+from fer_bench.backends.base import Forward, Unavailable, first_line
+from fer_bench.backends.fidelity import compare
 from fer_bench.backends.openvino_ir import (
     compile_for_cpu,
     convert,
@@ -23,13 +25,15 @@ from fer_bench.backends.openvino_ir import (
     load_openvino,
     require_bf16,
 )
-from fer_bench.backends.pytorch import in_bf16
+from fer_bench.backends.prepared import PreparedModel
 from fer_bench.backends.quantize import has_attention, quantise_openvino
-from fer_bench.errors import FerBenchError, suggest
+from fer_bench.backends.timing import interleaved
+from fer_bench.errors import unknown_name
+from fer_bench.models.classifier import Classifier
+from fer_bench.results.reports.latency import Fidelity
 
-#: float32 `(B, channels, S, S)` as `to_input` gives, to float32 `(B, D)` features; the result is
-#: on the device that the extractor was made for.
-Extractor = Callable[[Tensor], Tensor]
+#: As a back end's, of a network without its head: to float32 `(B, D)` features on the CPU.
+Extractor = Forward
 
 #: Mean cosine with eager fp32 features from which a candidate counts as faithful. bf16 reaches
 #: 0.9999; int8 of networks that quantise badly falls below and is left out.
@@ -54,24 +58,12 @@ CHUNK = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement:
-    """Cosine similarity per image with the features of eager fp32."""
-
-    cosine_min: float
-    cosine_mean: float
-
-    @property
-    def faithful(self) -> bool:
-        """Close enough to stand in for eager fp32."""
-        return self.cosine_mean >= FAITHFUL_MEAN and self.cosine_min >= FAITHFUL_MIN
-
-
-@dataclass(frozen=True, kw_only=True)
 class Choice:
     """The extractor to use, and the measurement behind it.
 
     Attributes:
-        images_per_second, agreement: by candidate, for those that ran.
+        images_per_second: by candidate, for those that ran.
+        fidelity: of their features to those of eager fp32, by candidate.
         left_out: by candidate, why it was not taken into the race.
     """
 
@@ -79,55 +71,40 @@ class Choice:
     extractor: Extractor
     reason: str
     images_per_second: dict[str, float]
-    agreement: dict[str, Agreement] = field(default_factory=dict)
+    fidelity: dict[str, Fidelity] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def _torch_fp32(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
-    network = backbone.to(device).eval()
-    return _by_torch(network, device, torch.float32, torch.preserve_format)
+def _torch_fp32(prepared: PreparedModel, sample: Tensor) -> Extractor:
+    """Unlike the back end of this name also of an ONNX file, which has features in no other."""
+    return pytorch.by_torch(prepared, prepared.model, torch.float32, torch.contiguous_format)
 
 
-def _torch_bf16(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
-    require_bf16(torch.device(device).type)
-    network = in_bf16(backbone).to(device).eval()
-    return _by_torch(network, device, torch.bfloat16, torch.channels_last)
+def _torch_bf16(prepared: PreparedModel, sample: Tensor) -> Extractor:
+    return pytorch.bf16(prepared)
 
 
-def _by_torch(
-    network: nn.Module, device: str, dtype: torch.dtype, layout: torch.memory_format
+def _openvino(
+    prepared: PreparedModel, sample: Tensor, *, bf16: bool = False, int8: bool = False
 ) -> Extractor:
-    def extract(x: Tensor) -> Tensor:
-        with torch.no_grad():
-            out: Tensor = network(x.to(device, dtype, memory_format=layout)).float()
-        return out
-
-    return extract
-
-
-def _openvino(*, bf16: bool, quantised: bool = False) -> Callable[..., Extractor]:
-    def build(backbone: nn.Module, sample: Tensor, device: str) -> Extractor:
-        if device != "cpu":
-            raise Unavailable(f"OpenVINO runs on the CPU here, not on {device}")
-        if bf16 and not quantised:
-            require_bf16("cpu")
-        model = convert(backbone, sample)
-        try:
-            if quantised:
-                model.reshape([-1, *sample.shape[1:]])
-                # Every other image only, so that agreement is not measured on its own examples.
-                model = quantise_openvino(model, sample[::2], attends=has_attention(backbone))
-            model.reshape([CHUNK, *sample.shape[1:]])
-            return _in_chunks(model, bf16=bf16 and not lacks_bf16())
-        except RuntimeError as error:
-            raise Unavailable(f"OpenVINO cannot run it: {first_line(error)}") from error
-
-    return build
+    """Throughput is what counts here: the back ends of OpenVINO are made for one face at once."""
+    prepared.require_cpu("OpenVINO")
+    if bf16:
+        require_bf16("cpu")
+    model = convert(prepared.model, sample)
+    try:
+        if int8:
+            model.reshape([-1, *sample.shape[1:]])
+            # Every other image only, so that it is not compared on its own examples.
+            model = quantise_openvino(model, sample[::2], attends=has_attention(prepared.model))
+        model.reshape([CHUNK, *sample.shape[1:]])
+        return _in_chunks(model, bf16=bf16 or (int8 and not lacks_bf16()), threads=prepared.threads)
+    except RuntimeError as error:
+        raise Unavailable(f"OpenVINO cannot run it: {first_line(error)}") from error
 
 
-def _in_chunks(model: Any, *, bf16: bool) -> Extractor:
-    """An extractor that spreads chunks over parallel streams, as many threads as torch uses."""
-    threads = torch.get_num_threads()
+def _in_chunks(model: Any, *, bf16: bool, threads: int) -> Extractor:
+    """An extractor that spreads chunks over parallel streams."""
     compiled = compile_for_cpu(model, hint="THROUGHPUT", bf16=bf16, threads=threads)
     queue = load_openvino().AsyncInferQueue(compiled)
     width = compiled.output(0).partial_shape[1].get_length()
@@ -149,14 +126,14 @@ def _in_chunks(model: Any, *, bf16: bool) -> Extractor:
     return extract
 
 
-_BUILDERS: dict[str, Callable[..., Extractor]] = {
+#: What makes each, of a network without its head and a sample of its input.
+EXTRACTORS: dict[str, Callable[[PreparedModel, Tensor], Extractor]] = {
     "torch-fp32": _torch_fp32,
     "torch-bf16": _torch_bf16,
-    "openvino-fp32": _openvino(bf16=False),
-    "openvino-bf16": _openvino(bf16=True),
-    "openvino-int8": _openvino(bf16=True, quantised=True),
+    "openvino-fp32": _openvino,
+    "openvino-bf16": partial(_openvino, bf16=True),
+    "openvino-int8": partial(_openvino, int8=True),
 }
-EXTRACTORS = tuple(_BUILDERS)
 
 
 def check_extractor(name: str) -> None:
@@ -166,13 +143,11 @@ def check_extractor(name: str) -> None:
         FerBenchError: it is unknown; near ones are suggested.
     """
     if name not in EXTRACTORS:
-        raise FerBenchError(f"unknown extractor {name!r}: {suggest(name, ('auto', *EXTRACTORS))}")
+        raise unknown_name("extractor", name, ("auto", *EXTRACTORS))
 
 
-def make_extractor(
-    name: str, backbone: nn.Module, sample: Tensor, *, device: str = "cpu"
-) -> Extractor:
-    """The extractor of this name. `backbone` is moved to `device` and set to eval mode.
+def make_extractor(name: str, model: Classifier, sample: Tensor) -> Extractor:
+    """The extractor of this name, on the model's device. The backbone is set to eval mode.
 
     Args:
         sample: float32 `(B, C, S, S)`, B >= 2, model input of real faces; int8 calibrates on it.
@@ -182,15 +157,14 @@ def make_extractor(
         Unavailable: it cannot run this backbone on this machine.
     """
     check_extractor(name)
-    return _BUILDERS[name](backbone, sample, device)
+    return EXTRACTORS[name](PreparedModel(model.without_head()), sample)
 
 
 def choose_extractor(
-    backbone: nn.Module,
+    model: Classifier,
     sample: Tensor,
     *,
-    device: str = "cpu",
-    allow: Sequence[str] = EXTRACTORS,
+    allow: Collection[str] = EXTRACTORS,
     images: int | None = None,
     seconds: float = 1.0,
 ) -> Choice:
@@ -209,38 +183,38 @@ def choose_extractor(
     """
     for name in allow:
         check_extractor(name)
-    eager = make_extractor("torch-fp32", backbone, sample, device=device)
+    eager = make_extractor("torch-fp32", model, sample)
     left_out = _not_worthwhile(eager, sample, allow, images)
-    racers, agreement = {"torch-fp32": eager}, {}
+    racers, fidelity = {"torch-fp32": eager}, {}
     candidates = [name for name in allow if name != "torch-fp32" and name not in left_out]
     reference = eager(sample) if candidates else sample
     for name in candidates:
         try:
-            candidate = make_extractor(name, backbone, sample, device=device)
+            candidate = make_extractor(name, model, sample)
+            fidelity[name] = found = compare(candidate(sample), reference, "")
         except Unavailable as reason:
             left_out[name] = str(reason)
             continue
-        agreement[name] = agree(candidate(sample), reference)
-        if agreement[name].faithful:
+        if found.mean_cosine >= FAITHFUL_MEAN and found.min_cosine >= FAITHFUL_MIN:
             racers[name] = candidate
         else:
-            left_out[name] = f"cosine with fp32 only {agreement[name].cosine_mean:.4f}"
+            left_out[name] = f"cosine with fp32 only {found.mean_cosine:.4f}"
     batch = sample[: RACE_BATCH if len(racers) > 1 else FIRST_LOOK]
-    speed = _race(racers, batch, seconds)
+    speed = _images_per_second(racers, batch, seconds)
     entrants = {n: s for n, s in speed.items() if n in allow} or speed
     best = max(entrants, key=lambda name: entrants[name])
     return Choice(
         name=best,
         extractor=racers[best],
-        reason=_reason(best, speed, agreement, left_out),
+        reason=_reason(best, speed, fidelity, left_out),
         images_per_second=speed,
-        agreement=agreement,
+        fidelity=fidelity,
         left_out=left_out,
     )
 
 
 def _not_worthwhile(
-    eager: Extractor, sample: Tensor, allow: Sequence[str], images: int | None
+    eager: Extractor, sample: Tensor, allow: Collection[str], images: int | None
 ) -> dict[str, str]:
     """By candidate, why the images ahead are too few for preparing and comparing it."""
     candidates = [name for name in allow if name != "torch-fp32"]
@@ -248,47 +222,31 @@ def _not_worthwhile(
         return {}
     if images < WORTHWHILE_SAMPLES * len(sample):
         return dict.fromkeys(candidates, f"only {images} images ahead")
-    look = sample[:FIRST_LOOK]
-    eager(look)  # the first call prepares
-    ahead = images * _seconds(eager, look) / len(look)
-    worthless = [name for name in candidates if ahead < WORTHWHILE_SECONDS[name]]
-    return dict.fromkeys(worthless, f"only {ahead:.1f} s of eager work ahead")
+    speed = _images_per_second({"torch-fp32": eager}, sample[:FIRST_LOOK], 0)["torch-fp32"]
+    worthless = [name for name in candidates if images < WORTHWHILE_SECONDS[name] * speed]
+    return dict.fromkeys(worthless, f"only {images / speed:.1f} s of eager work ahead")
 
 
-def agree(features: Tensor, reference: Tensor) -> Agreement:
-    """Compares features `(B, D)` with eager fp32's, image by image."""
-    cosine = F.cosine_similarity(features.double(), reference.double())
-    return Agreement(cosine_min=float(cosine.min()), cosine_mean=float(cosine.mean()))
-
-
-def _seconds(extractor: Extractor, sample: Tensor) -> float:
-    start = time.perf_counter()
-    if extractor(sample).is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def _race(racers: dict[str, Extractor], sample: Tensor, seconds: float) -> dict[str, float]:
-    """Images/s by name: best of batches run in turns, so that a busy moment hits all alike."""
-    best = dict.fromkeys(racers, float("inf"))
-    end = time.perf_counter() + (seconds * len(racers) if len(racers) > 1 else 0)
-    while True:
-        for name, extractor in racers.items():
-            best[name] = min(best[name], _seconds(extractor, sample))
-        if time.perf_counter() >= end:
-            return {name: len(sample) / taken for name, taken in best.items()}
+def _images_per_second(
+    racers: dict[str, Extractor], sample: Tensor, seconds: float
+) -> dict[str, float]:
+    """By name; the best of batches run in turns, so that a busy moment hits all alike."""
+    calls = {name: partial(extractor, sample) for name, extractor in racers.items()}
+    seconds = seconds * len(calls) if len(calls) > 1 else 0
+    taken = interleaved(calls, seconds=seconds, warmup=0)
+    return {name: 1000 * len(sample) / min(milliseconds) for name, milliseconds in taken.items()}
 
 
 def _reason(
     name: str,
     speed: dict[str, float],
-    agreement: dict[str, Agreement],
+    fidelity: dict[str, Fidelity],
     left_out: dict[str, str],
 ) -> str:
     """The choice in one line, for the record."""
     parts = [", ".join(f"{n} {s:.0f} images/s" for n, s in speed.items())]
-    if name in agreement:
-        cosine = agreement[name]
-        parts.append(f"cosine with fp32 {cosine.cosine_mean:.5f} (min {cosine.cosine_min:.5f})")
+    if name in fidelity:
+        found = fidelity[name]
+        parts.append(f"cosine with fp32 {found.mean_cosine:.5f} (min {found.min_cosine:.5f})")
     parts += [f"without {n}: {why}" for n, why in left_out.items()]
     return "; ".join(parts)

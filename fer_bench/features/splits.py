@@ -48,7 +48,7 @@ def split_features(
     extractor = NamedExtractor(
         name=EXTRACTOR,
         make=lambda: make_extractor(
-            EXTRACTOR, model.backbone, to_input(dataset.images[:1], model.input_spec)
+            EXTRACTOR, model, to_input(dataset.images[:1], model.input_spec)
         ),
     )
     extracted = extract_features(

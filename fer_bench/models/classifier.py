@@ -90,6 +90,18 @@ class Classifier(nn.Module):
         out: Tensor = self.backbone(x)
         return out
 
+    def without_head(self) -> Classifier:
+        """The same backbone, shared and in eval mode, with its features in the logits' place."""
+        alone = Classifier(
+            backbone=self.backbone,
+            head=nn.Identity(),
+            feature_size=self.feature_size,
+            input_spec=self.input_spec,
+            request=self.request,
+            provenance=self.provenance,
+        )
+        return alone.eval()
+
     def forward(self, x: Tensor) -> Tensor:
         """`(B, channels, size, size)`, as `data.preprocess.to_input` gives, to `(B, C)` logits."""
         out: Tensor = self.head(self.features(x))

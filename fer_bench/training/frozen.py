@@ -173,7 +173,7 @@ def _extractor(job: TrainingJob, name: str) -> tuple[NamedExtractor, str]:
 
     def make() -> Extractor:
         made = measured.pop() if measured else None
-        return made or make_extractor(chosen, model.backbone, sample, device=device)
+        return made or make_extractor(chosen, model, sample)
 
     return NamedExtractor(name=chosen, make=make, device=device), reason
 
@@ -195,7 +195,7 @@ def _choice(
     try:
         name, reason = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
-        choice = choose_extractor(model.backbone, sample, device=device, allow=allow, images=images)
+        choice = choose_extractor(model, sample, allow=allow, images=images)
         write_whole(file, json.dumps([choice.name, choice.reason]))
         return choice.name, choice.reason, choice.extractor
     return name, reason, None

@@ -8,17 +8,39 @@ from torch import Tensor, nn
 
 from fer_bench.backends import openvino_ir
 from fer_bench.backends.base import Unavailable
+from fer_bench.backends.fidelity import compare
+from fer_bench.backends.prepared import PreparedModel
+from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
-from fer_bench.features import extractors
-from fer_bench.features.extractors import CHUNK, EXTRACTORS, agree, choose_extractor, make_extractor
+from fer_bench.features.extractors import (
+    CHUNK,
+    EXTRACTORS,
+    Extractor,
+    choose_extractor,
+    make_extractor,
+)
+from fer_bench.models.classifier import Classifier, ModelRequest
+from fer_bench.types import InputSpec, Provenance
 
 pytestmark = pytest.mark.usefixtures("any_precision")
 
 
-def cnn() -> nn.Module:
+def classifier(backbone: nn.Module, width: int = 32) -> Classifier:
+    model = Classifier(
+        backbone=backbone,
+        head=nn.Linear(width, len(FER2013)),
+        feature_size=width,
+        input_spec=InputSpec(size=24, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3),
+        request=ModelRequest(name="made up", emotions=FER2013),
+        provenance=Provenance(architecture="made up"),
+    )
+    return model.eval()
+
+
+def cnn() -> Classifier:
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU()]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten()).eval()
+    return classifier(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten()))
 
 
 class TinyAttention(nn.Module):
@@ -41,37 +63,34 @@ def faces(n: int = CHUNK + 3) -> Tensor:
 
 @pytest.mark.parametrize("name", EXTRACTORS)
 def test_every_extractor_agrees_with_eager_fp32_and_leaves_its_input_alone(name: str) -> None:
-    backbone, x = cnn(), faces()
+    model, x = cnn(), faces()
     before = x.clone()
     with torch.no_grad():
-        expected = backbone(x)
-    features = make_extractor(name, backbone, x)(x)
+        expected = model.features(x)
+    features = make_extractor(name, model, x)(x)
     assert features.dtype == torch.float32
     assert features.shape == (CHUNK + 3, 32)
-    assert agree(features, expected).cosine_min > 0.99
+    assert compare(features, expected, "").min_cosine > 0.99
     assert torch.equal(x, before)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
 def test_fp32_extractors_are_exact_to_rounding() -> None:
-    backbone, x = cnn(), faces()
-    eager = make_extractor("torch-fp32", backbone, x)(x)
-    torch.testing.assert_close(make_extractor("openvino-fp32", backbone, x)(x), eager)
+    model, x = cnn(), faces()
+    with torch.no_grad():
+        eager = model.features(x)
+    assert torch.equal(make_extractor("torch-fp32", model, x)(x), eager)
+    torch.testing.assert_close(make_extractor("openvino-fp32", model, x)(x), eager)
 
 
 def test_int8_runs_a_transformer_with_smooth_quant() -> None:
     torch.manual_seed(0)
-    backbone, x = TinyAttention().eval(), faces(8)
+    model, x = classifier(TinyAttention(), 16), faces(8)
     with torch.no_grad():
-        expected = backbone(x)
-    quantised = make_extractor("openvino-int8", backbone, x)(x)
-    assert agree(quantised, expected).cosine_mean > 0.98
+        expected = model.features(x)
+    quantised = make_extractor("openvino-int8", model, x)(x)
+    assert compare(quantised, expected, "").mean_cosine > 0.98
     assert not torch.equal(quantised, expected)
-
-
-def test_bf16_leaves_the_backbone_in_fp32() -> None:
-    backbone, x = cnn(), faces(4)
-    make_extractor("torch-bf16", backbone, x)(x)
-    assert {p.dtype for p in backbone.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("name", ["torch-bf16", "openvino-bf16"])
@@ -89,8 +108,8 @@ def test_an_unknown_extractor_suggests_near_names() -> None:
 
 
 def test_openvino_refuses_a_device_it_cannot_use() -> None:
-    with pytest.raises(Unavailable, match="on the CPU here, not on cuda"):
-        make_extractor("openvino-fp32", cnn(), faces(2), device="cuda")
+    with pytest.raises(Unavailable, match="on the CPU here, and the model is on meta"):
+        make_extractor("openvino-fp32", cnn().to("meta"), faces(2))
 
 
 def test_the_choice_is_the_fastest_measured_and_says_why() -> None:
@@ -99,20 +118,20 @@ def test_the_choice_is_the_fastest_measured_and_says_why() -> None:
     speed = choice.images_per_second
     assert set(speed) == set(allow)
     assert choice.name == max(speed, key=lambda name: speed[name])
-    assert choice.agreement["torch-bf16"].faithful
+    assert choice.fidelity["torch-bf16"].mean_cosine > 0.999
     assert "images/s" in choice.reason
     torch.testing.assert_close(
-        choice.extractor(faces()), cnn()(faces()).detach(), rtol=0.05, atol=0.05
+        choice.extractor(faces()), cnn().features(faces()).detach(), rtol=0.05, atol=0.05
     )
 
 
 def test_an_unfaithful_candidate_is_left_out_with_its_cosine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def wrong(backbone: nn.Module, sample: Tensor, device: str) -> extractors.Extractor:
+    def wrong(prepared: PreparedModel, sample: Tensor) -> Extractor:
         return lambda x: -torch.ones(len(x), 32)
 
-    monkeypatch.setitem(extractors._BUILDERS, "openvino-int8", wrong)
+    monkeypatch.setitem(EXTRACTORS, "openvino-int8", wrong)
     choice = choose_extractor(cnn(), faces(), allow=("openvino-int8",), seconds=0.01)
     assert choice.name == "torch-fp32"
     assert choice.left_out["openvino-int8"].startswith("cosine with fp32 only -")
@@ -122,10 +141,10 @@ def test_an_unfaithful_candidate_is_left_out_with_its_cosine(
 def test_a_candidate_that_cannot_be_built_is_left_out_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(backbone: nn.Module, sample: Tensor, device: str) -> extractors.Extractor:
+    def broken(prepared: PreparedModel, sample: Tensor) -> Extractor:
         raise Unavailable("no such operation")
 
-    monkeypatch.setitem(extractors._BUILDERS, "torch-bf16", broken)
+    monkeypatch.setitem(EXTRACTORS, "torch-bf16", broken)
     choice = choose_extractor(cnn(), faces(), allow=("torch-bf16",), seconds=0.01)
     assert choice.name == "torch-fp32"
     assert choice.left_out == {"torch-bf16": "no such operation"}
@@ -137,7 +156,7 @@ def test_a_backbone_that_openvino_cannot_convert_is_unavailable() -> None:
             return torch.linalg.eigvals(x.mean(1)).real
 
     with pytest.raises(Unavailable, match=r"OpenVINO cannot convert it: .*aten::linalg_eigvals"):
-        make_extractor("openvino-fp32", Odd(), faces(2))
+        make_extractor("openvino-fp32", classifier(Odd(), 24), faces(2))
 
 
 def test_little_work_is_not_worth_preparing_anything() -> None:
@@ -150,9 +169,9 @@ def test_little_work_is_not_worth_preparing_anything() -> None:
 def test_few_images_are_not_first_run_through_everything_to_choose_how() -> None:
     """However slow the network: choosing must not take longer than the plain way."""
     seen: list[int] = []
-    network = cnn()
-    network.register_forward_hook(lambda module, x, y: seen.append(len(x[0])))
-    choice = choose_extractor(network, faces(42), images=2 * 42)
+    model = cnn()
+    model.backbone.register_forward_hook(lambda module, x, y: seen.append(len(x[0])))
+    choice = choose_extractor(model, faces(42), images=2 * 42)
     assert choice.name == "torch-fp32"
     assert "without openvino-int8: only 84 images ahead" in choice.reason
-    assert sum(seen) < 10
+    assert max(seen) < 10

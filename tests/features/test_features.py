@@ -31,7 +31,7 @@ class Counting:
 
     def __init__(self, model: Classifier, name: str = "torch-fp32") -> None:
         self.images = 0
-        self.run = make_extractor("torch-fp32", model.backbone, torch.zeros(2, 1, 16, 16))
+        self.run = make_extractor("torch-fp32", model, torch.zeros(2, 1, 16, 16))
         self.named = NamedExtractor(name=name, make=lambda: self)
 
     def __call__(self, x: Tensor) -> Tensor:
