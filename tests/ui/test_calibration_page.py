@@ -104,23 +104,3 @@ def test_a_promise_is_chosen_on_val_and_reported_on_test(mixed: Path) -> None:
         "Accuracy of the answered on test"
     ] == f"{found.held_on.accuracy.value:.1%}".replace("%", " %")
     assert "It was chosen there alone; test shows what it is worth." in texts(app)
-
-
-def test_without_val_there_is_no_temperature_and_no_promise(results: Path) -> None:
-    predictions = of_set(make_predictions(), "test")
-    ResultsStore(results).save(make_record(), predictions=predictions)
-    said = texts(open_page("calibration"))
-    assert "no predictions on val to fit one" in said
-    assert "This needs stored predictions on val and on test." in said
-
-
-def test_without_predictions_the_page_says_so(mixed: Path) -> None:
-    (mixed / BEST / "predictions.parquet").unlink()
-    assert "calibration needs predictions.parquet" in texts(open_page("calibration", BEST)).replace(
-        "`", ""
-    )
-
-
-def test_damaged_predictions_are_one_sentence(mixed: Path) -> None:
-    (mixed / BEST / "predictions.parquet").write_bytes(b"PAR1")
-    assert "predictions.parquet is damaged" in texts(open_page("calibration", BEST))

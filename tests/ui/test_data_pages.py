@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from data_fixtures import csv_row, csv_rows, face, kaggle_files, write_csv, zipped
-from page_fixtures import BEST, open_page, plain, texts, tiles
+from page_fixtures import open_page, plain, texts, tiles
 from record_fixtures import make_metrics, make_predictions, make_record
 
 from fer_bench import ui
@@ -104,13 +104,6 @@ def test_the_gallery_filters_by_class(mixed: Path) -> None:
     app = open_page("errors")
     app.selectbox(key="gallery-true").set_value("sad").run()
     assert set(app.dataframe[-1].value["true"]) == {"sad"}
-
-
-def test_without_predictions_the_errors_page_keeps_the_confusion(mixed: Path) -> None:
-    (mixed / BEST / "predictions.parquet").unlink()
-    app = open_page("errors", BEST)
-    assert "This run has no predictions next to its record" in texts(app)
-    assert len(app.dataframe) == 2
 
 
 # --- dataset -----------------------------------------------------------------------------------

@@ -246,10 +246,3 @@ def test_the_run_page_has_a_tile_per_machine(measured: Path) -> None:
     shown = tiles(open_page("run", BEST))
     assert (shown[ON_SERVER], shown[ON_LAPTOP]) == ("4 ms", "8 ms")
     assert ON_SERVER not in tiles(open_page("run", SECOND))
-
-
-def test_a_damaged_latency_is_a_sentence_on_the_run_page(measured: Path) -> None:
-    (measured / BEST / "latency.json").write_text("[]")
-    app = open_page("run", BEST)
-    assert "latency.json is damaged" in texts(app)
-    assert "Accuracy" in tiles(app)
