@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from command_fixtures import Fer
 from data_fixtures import kaggle_files, zipped
 from latency_fixtures import make_report
 from record_fixtures import make_history, make_predictions, make_record
@@ -246,7 +247,7 @@ def test_what_fails_at_work_ends_with_exit_code_1(folder: Path, writer: str) -> 
     "words", [["report", "--out", "report.html"], ["compare", "one", "two", "--csv", "x.csv"]]
 )
 def test_a_command_whose_output_does_not_fit_leaves_none(
-    fer: Callable[..., tuple[int, str, str]],
+    fer: Fer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     words: list[str],
@@ -274,7 +275,7 @@ def test_a_network_that_openvino_has_no_room_for_says_where() -> None:
 
 
 def test_whatever_file_a_full_disk_refuses_it_is_one_sentence(
-    fer: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+    fer: Fer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "scratch.bin")

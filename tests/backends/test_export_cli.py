@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from command_fixtures import Fer
 from data_fixtures import encoded, face, kaggle_files, zipped
 from model_fixtures import save_models, save_network
 from PIL import Image
@@ -22,7 +22,6 @@ from fer_bench.backends.export.verify import Faces
 from fer_bench.backends.onnx import read_metadata, to_onnx
 from fer_bench.benchmark import Source
 from fer_bench.benchmark.export import calibration_faces, comparison_faces
-from fer_bench.cli import main as cli
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.errors import FerBenchError
@@ -39,8 +38,6 @@ from fer_bench.results.store import DEFAULT, ResultsStore
 ROOT = Path(__file__).parents[2]
 RUN = "keras_cnn-full-finetune-5-s0"
 
-Export_ = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
@@ -49,25 +46,18 @@ def results(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def export(
-    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Export_:
+def export(fer: Fer, results: Path, monkeypatch: pytest.MonkeyPatch) -> Fer:
     """Runs `export RUN --results ... WORDS` here; gives exit code, stdout and stderr."""
     monkeypatch.delenv("FER_BENCH_DATA", raising=False)
 
     def call(*words: str, run: str = RUN) -> tuple[int, str, str]:
-        argv = ["fer_bench", "export", run, "--results", str(results), *words]
-        monkeypatch.setattr(sys, "argv", argv)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
+        return fer("export", run, "--results", results, *words)
 
     return call
 
 
 def test_an_export_is_compared_on_validation_faces_and_recorded(
-    export: Export_, results: Path, tmp_path: Path
+    export: Fer, results: Path, tmp_path: Path
 ) -> None:
     data, out = zipped(tmp_path / "fer2013.zip", kaggle_files()), tmp_path / "model.onnx"
     code, text, err = export("--out", str(out), "--data", str(data), "--json")
@@ -88,7 +78,7 @@ def test_an_export_is_compared_on_validation_faces_and_recorded(
 
 
 def test_without_data_drawn_faces_are_compared_and_the_report_says_so(
-    export: Export_, results: Path, tmp_path: Path
+    export: Fer, results: Path, tmp_path: Path
 ) -> None:
     for _ in range(2):
         code, text, err = export("--format", "openvino", "--out", str(tmp_path / "model.xml"))
@@ -111,7 +101,7 @@ def test_without_data_drawn_faces_are_compared_and_the_report_says_so(
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(
-    words: list[str], message: str, export: Export_, tmp_path: Path
+    words: list[str], message: str, export: Fer, tmp_path: Path
 ) -> None:
     code, text, err = export("--out", str(tmp_path / "model.onnx"), *words)
     assert (code, text) == (2, "")
@@ -121,7 +111,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_a_file_that_is_no_export_is_kept(export: Export_, tmp_path: Path) -> None:
+def test_a_file_that_is_no_export_is_kept(export: Fer, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"another's")
     code, _, err = export("--out", str(tmp_path / "model.onnx"))
     assert code == 2
@@ -129,14 +119,14 @@ def test_a_file_that_is_no_export_is_kept(export: Export_, tmp_path: Path) -> No
     assert (tmp_path / "model.onnx").read_bytes() == b"another's"
 
 
-def test_an_unknown_run_is_named(export: Export_, tmp_path: Path) -> None:
+def test_an_unknown_run_is_named(export: Fer, tmp_path: Path) -> None:
     code, _, err = export("--out", str(tmp_path / "model.onnx"), run="keras_cn")
     assert code == 2
     assert "unknown run 'keras_cn'" in err
 
 
 def test_a_network_whose_answers_are_not_finite_fails(
-    export: Export_, results: Path, tmp_path: Path
+    export: Fer, results: Path, tmp_path: Path
 ) -> None:
     model = build_model(ModelRequest(name="keras_cnn", emotions=FER2013))
     torch.nn.init.constant_(next(model.head.parameters()), 3e38)
@@ -149,7 +139,7 @@ def test_a_network_whose_answers_are_not_finite_fails(
 
 
 def test_an_export_that_cannot_be_recorded_is_kept_and_it_is_said(
-    export: Export_, results: Path, tmp_path: Path
+    export: Fer, results: Path, tmp_path: Path
 ) -> None:
     folder = results / "fer2013" / RUN
     (folder / "exports.json").mkdir()
@@ -318,7 +308,7 @@ def test_the_guide_shows_the_example_that_is_tested() -> None:
 
 
 def test_an_export_evaluated_as_a_network_from_elsewhere_answers_as_its_run(
-    fer: Callable[..., tuple[int, str, str]], tmp_path: Path
+    fer: Fer, tmp_path: Path
 ) -> None:
     """The shipped default as ONNX is the run itself: every face gets the same emotion."""
     file = tmp_path / "default.onnx"

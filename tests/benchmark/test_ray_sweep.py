@@ -16,6 +16,7 @@ from threading import Thread
 
 import pytest
 import ray
+from command_fixtures import Fer
 from rich.console import Console
 from s3_fixtures import lab, objects, s3
 from test_kill import NAME, RECIPE, ROOT, has_checkpoint
@@ -50,7 +51,6 @@ ensembles:
 - {{ensemble: [{NAME}, {OTHER}], title: both}}
 """
 ONE = Cluster(address="local", workers=1)
-Fer = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")

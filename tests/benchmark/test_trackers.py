@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import struct
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from fer_bench.benchmark.trackers.tracked_run import (
     tracking_folder,
     where_to_look,
 )
-from fer_bench.cli import main as cli
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.store import ResultsStore
 
@@ -301,24 +299,18 @@ def test_unknown_and_missing_trackers_are_refused_at_the_start(monkeypatch):
         Runner(store=ResultsStore(Path("none")), trackers=("wandb",))
 
 
-def command(*words: str, monkeypatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["fer_bench", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0)
-
-
-def test_train_and_run_take_trackers_and_say_where_to_look(tmp_path, monkeypatch, capsys):
+def test_train_and_run_take_trackers_and_say_where_to_look(tmp_path, fer):
     sweep = tmp_path / "sweep.yaml"
     entry = "{models: keras_cnn, modes: full, recipes: finetune-5, epochs: 2, limit: 10}"
     sweep.write_text(f"name: one\ndata: synthetic\npretraining: none\nruns: [{entry}]\n")
     results = str(tmp_path / "r")
     for words in (["run", str(sweep)], ["train", "--model", "keras_cnn", "--recipe", "x"]):
-        assert command(*words, "--track", "tensorboard,wandbb", monkeypatch=monkeypatch) == 2
-        assert "error: unknown tracker 'wandbb': did you mean 'wandb'?" in capsys.readouterr().err
+        code, _, err = fer(*words, "--track", "tensorboard,wandbb")
+        assert code == 2
+        assert "error: unknown tracker 'wandbb': did you mean 'wandb'?" in err
     words = ["run", str(sweep), "--results", results, "--device", "cpu", "--json"]
-    assert command(*words, "--track", "tensorboard", monkeypatch=monkeypatch) == 0
-    out, err = capsys.readouterr()
+    code, out, err = fer(*words, "--track", "tensorboard")
+    assert code == 0
     assert json.loads(out)[0]["status"] == "done"
     folder = tracking_folder(Path(results)) / "tensorboard"
     assert f"tracked in tensorboard: tensorboard --logdir {folder}\n" in err

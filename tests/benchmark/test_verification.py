@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from command_fixtures import Fer
 from finished_fixtures import SYNTHETIC, tiny_spec
 from table_fixtures import table
 
@@ -23,8 +24,6 @@ from fer_bench.errors import FerBenchError
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import HISTORY, PREDICTIONS, RECORD, ResultsStore, StoredRun, read_run
 from fer_bench.types import InputSpec
-
-Fer = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
 import pytest
 from browser_fixtures import BEST, address, browser, environment, require_chromium, visiting
+from command_fixtures import Fer
 from PIL import Image
 from playwright.sync_api import BrowserContext
 from record_fixtures import make_record
@@ -21,9 +21,7 @@ __all__ = ["address", "browser", "environment"]  # fixtures
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_each_figure_is_an_svg_and_a_png(
-    tmp_path: Path, fer: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_each_figure_is_an_svg_and_a_png(tmp_path: Path, fer: Fer) -> None:
     require_chromium()
     ResultsStore(tmp_path / "results").save(make_record())
     folder, page = tmp_path / "paper", tmp_path / "report.html"

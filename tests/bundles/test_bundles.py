@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_fixtures import Fer
 from export_fixtures import COMPARED
 from model_fixtures import SECOND_RUN, save_models
 from PIL import Image
@@ -24,7 +25,6 @@ from fer_bench.bundles.contents import MODEL
 from fer_bench.bundles.python_folder import PythonBundle
 from fer_bench.bundles.runtime import Runtime, integrity, read_runtime
 from fer_bench.bundles.web import WebBundle
-from fer_bench.cli import main as cli
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.haar import HaarDetector
@@ -40,7 +40,6 @@ sys.modules["torch"] = sys.modules["fer_bench"] = sys.modules["simplejpeg"] = No
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-Export = Callable[..., tuple[int, str, str]]
 
 
 # The Python folder
@@ -218,25 +217,18 @@ def test_the_program_needs_four_packages(folder: tuple[Path, Predictor]) -> None
 
 
 @pytest.fixture
-def export(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Export:
+def export(fer: Fer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fer:
     """Runs `export RUN --out OUT WORDS`; gives exit code, stdout and stderr."""
     save_models(tmp_path / "results", SECOND_RUN)
     monkeypatch.delenv("FER_BENCH_DATA", raising=False)
 
     def call(out: Path, *words: str) -> tuple[int, str, str]:
-        argv = ["fer_bench", "export", "default", "--results", str(tmp_path / "results")]
-        monkeypatch.setattr(sys, "argv", [*argv, "--out", str(out), *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        text, err = capsys.readouterr()
-        return int(ended.value.code or 0), text, err
+        return fer("export", "default", "--results", tmp_path / "results", "--out", out, *words)
 
     return call
 
 
-def test_a_folder_is_written_and_its_network_compared(export: Export, tmp_path: Path) -> None:
+def test_a_folder_is_written_and_its_network_compared(export: Fer, tmp_path: Path) -> None:
     out = tmp_path / "folder"
     code, text, err = export(out, "--format", "python", "--json")
     assert code == 0, err
@@ -251,9 +243,7 @@ def test_a_folder_is_written_and_its_network_compared(export: Export, tmp_path: 
     assert "Model card" in (out / "README.md").read_text()
 
 
-def test_a_page_with_its_runtime_elsewhere_says_how_to_open_it(
-    export: Export, tmp_path: Path
-) -> None:
+def test_a_page_with_its_runtime_elsewhere_says_how_to_open_it(export: Fer, tmp_path: Path) -> None:
     out = tmp_path / "my page"
     code, _, err = export(out, "--format", "web", "--cdn")
     assert code == 0, err
@@ -266,9 +256,7 @@ def test_a_page_with_its_runtime_elsewhere_says_how_to_open_it(
     assert '"https://cdn.jsdelivr.net/npm/onnxruntime-web@' in listed
 
 
-def test_an_export_is_replaced_and_what_else_lies_there_stays(
-    export: Export, tmp_path: Path
-) -> None:
+def test_an_export_is_replaced_and_what_else_lies_there_stays(export: Fer, tmp_path: Path) -> None:
     out = tmp_path / "site"
     out.mkdir()
     (out / "CNAME").write_text("faces.example.org")
@@ -295,7 +283,7 @@ def test_an_export_is_replaced_and_what_else_lies_there_stays(
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(
-    words: list[str], message: str, export: Export, tmp_path: Path
+    words: list[str], message: str, export: Fer, tmp_path: Path
 ) -> None:
     code, text, err = export(tmp_path / "out", *words)
     assert (code, text) == (2, "")
@@ -306,7 +294,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
 
 
 @pytest.mark.parametrize("out", ["file.txt", "gone/folder"])
-def test_what_is_no_folder_is_refused(out: str, export: Export, tmp_path: Path) -> None:
+def test_what_is_no_folder_is_refused(out: str, export: Fer, tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text("mine")
     code, _, err = export(tmp_path / out, "--format", "python")
     assert code == 2

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from command_fixtures import Fer
 from hub_fixtures import TOKEN, StandInHub, hub  # noqa: F401
 from huggingface_hub import ModelCard
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
@@ -24,12 +24,10 @@ from fer_bench.studies.model_card.card import model_card
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "assets/samples/astronaut.jpg"
 RUN_NAME = SECOND_RUN.partition("/")[2]
-Fer = Callable[..., tuple[int, str, str]]
-Push = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def push(tmp_path: Path, hub: StandInHub, fer: Fer, monkeypatch: pytest.MonkeyPatch) -> Push:  # noqa: F811
+def push(tmp_path: Path, hub: StandInHub, fer: Fer, monkeypatch: pytest.MonkeyPatch) -> Fer:  # noqa: F811
     """Runs `push RUN hf:org/name WORDS`; the run is small."""
     save_models(tmp_path / "results")
     monkeypatch.delenv("FER_BENCH_DATA", raising=False)
@@ -57,7 +55,7 @@ def everything(folder: Path) -> bytes:
 
 
 def test_a_run_arrives_whole_and_comes_back(
-    push: Push,
+    push: Fer,
     hub: StandInHub,  # noqa: F811
     fer: Fer,
     tmp_path: Path,
@@ -102,7 +100,7 @@ def test_the_card_carries_the_records_results(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_sends_and_writes_nothing(
-    push: Push,
+    push: Fer,
     hub: StandInHub,  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -126,7 +124,7 @@ def test_a_dry_run_sends_and_writes_nothing(
 def test_a_destination_that_is_none_asks_nobody(
     to: str,
     message: str,
-    push: Push,
+    push: Fer,
     hub: StandInHub,  # noqa: F811
 ) -> None:
     code, _, err = push(to=to)
@@ -136,7 +134,7 @@ def test_a_destination_that_is_none_asks_nobody(
 
 
 def test_without_a_token_nothing_is_exported(
-    push: Push, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    push: Fer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
@@ -146,7 +144,7 @@ def test_without_a_token_nothing_is_exported(
     assert not list(tmp_path.rglob("exports.json"))
 
 
-def test_an_ensemble_is_pushed_by_its_members(push: Push, tmp_path: Path) -> None:
+def test_an_ensemble_is_pushed_by_its_members(push: Fer, tmp_path: Path) -> None:
     runs = (DEFAULT_RUN.partition("/")[2], RUN_NAME)
     members = tuple(Member(run=r, weight=0.5, temperature=1.0, pretraining="none") for r in runs)
     record = make_record().model_copy(
@@ -161,7 +159,7 @@ def test_an_ensemble_is_pushed_by_its_members(push: Push, tmp_path: Path) -> Non
 # Spaces
 
 
-def test_the_static_space_is_the_web_page(push: Push, hub: StandInHub) -> None:  # noqa: F811
+def test_the_static_space_is_the_web_page(push: Fer, hub: StandInHub) -> None:  # noqa: F811
     code, _, err = push("--space", "static", "--cdn", "--private")
     assert code == 0, err
     space = hub.repositories["org/name"]
@@ -172,7 +170,7 @@ def test_the_static_space_is_the_web_page(push: Push, hub: StandInHub) -> None: 
 
 
 def test_the_streamlit_space_names_the_faces_of_a_photo(
-    push: Push, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    push: Fer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "space"
     code, _, err = push("--space", "streamlit", "--out", folder)
@@ -207,7 +205,7 @@ def test_the_streamlit_space_names_the_faces_of_a_photo(
 def test_spaces_that_are_none_are_refused(
     words: tuple[str, ...],
     message: str,
-    push: Push,
+    push: Fer,
     hub: StandInHub,  # noqa: F811
 ) -> None:
     code, _, err = push(*words)

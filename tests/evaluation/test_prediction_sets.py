@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_fixtures import Fer
 from data_fixtures import encoded, face
 from page_fixtures import BEST, open_page, texts
 from record_fixtures import make_predictions, make_record
@@ -170,7 +170,7 @@ def stored(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_predict_names_sets(fer: Callable[..., tuple[int, str, str]], stored: Path) -> None:
+def test_predict_names_sets(fer: Fer, stored: Path) -> None:
     common = ("tester", stored / "face.png", "--results", stored / "results")
     common += ("--detector", "whole", "--backend", "torch-fp32")
     table = stored / "faces.csv"
@@ -191,9 +191,7 @@ def test_predict_names_sets(fer: Callable[..., tuple[int, str, str]], stored: Pa
     assert code == 2 and "has no predictions.parquet" in err
 
 
-def test_records_without_sets_get_them(
-    fer: Callable[..., tuple[int, str, str]], stored: Path
-) -> None:
+def test_records_without_sets_get_them(fer: Fer, stored: Path) -> None:
     """`results --sets` fits them on stored predictions and changes nothing else."""
     store = ResultsStore(stored / "results")
     before = store.find("tester").require_record()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from command_fixtures import Fer
 from record_fixtures import make_predictions, make_record
 from table_fixtures import table
 
@@ -274,9 +275,7 @@ def test_every_shipped_record_agrees() -> None:
     assert found and not {name: wrong for name, wrong in found.items() if wrong}
 
 
-def test_the_command_says_what_differs(
-    fer: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_the_command_says_what_differs(fer: Fer, tmp_path: Path) -> None:
     store = ResultsStore(tmp_path)
     liar, honest_one = make_record(), make_record(seed=1)
     store.save(with_metric(liar, "test", accuracy=0.99), predictions=make_predictions())

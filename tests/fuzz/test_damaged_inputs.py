@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import pytest
+from command_fixtures import Fer
 from damage_examples import ROOT
 from damaged_kinds import KINDS, Files, Kind
 from damaged_readers import own_cache
@@ -106,7 +106,7 @@ def test_a_damaged_input_ends_in_one_sentence_or_in_a_valid_value(
 @pytest.mark.parametrize("kind", COMMANDS)
 def test_a_command_says_what_is_wrong_with_a_damaged_input(
     kind: str,
-    fer: Callable[..., tuple[int, str, str]],
+    fer: Fer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_fixtures import Fer
 from hub_fixtures import TOKEN, StandInHub, files_of, hub  # noqa: F401
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
 
@@ -18,7 +18,6 @@ from fer_bench.hubs.huggingface import fetch_files, upload_files
 from fer_bench.results.store import ResultsStore
 
 PHOTO = Path(__file__).parents[2] / "assets/samples/astronaut.jpg"
-Fer = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)

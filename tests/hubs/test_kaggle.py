@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from command_fixtures import Fer
 from PIL import Image
-
-Fer = Callable[..., tuple[int, str, str]]
 
 
 class UnauthenticatedError(Exception):

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from command_fixtures import Fer
 from model_fixtures import SECOND_RUN, save_models
 from table_fixtures import table
 
-from fer_bench.cli import main as cli
 from fer_bench.emotions import FER2013
 from fer_bench.models.build import MODELS
 from fer_bench.models.classifier import ModelRequest
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.summary import outline, summarize
-
-
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["fer_bench", "summary", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0), *capsys.readouterr()
 
 
 @table("name", MODELS)
@@ -55,27 +45,23 @@ def test_frozen_networks_train_their_head_alone() -> None:
     assert found.trainable == 512 * 7 + 7
 
 
-def test_the_command_prints_a_table_json_and_a_figure(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_the_command_prints_a_table_json_and_a_figure(fer: Fer, tmp_path: Path) -> None:
     figure = tmp_path / "layers.html"
-    code, text, _ = run(monkeypatch, capsys, "expressio", "--figure", str(figure))
+    code, text, _ = fer("summary", "expressio", "--figure", str(figure))
     assert code == 0
     heading, *rows, total = text.rstrip().splitlines()
     assert heading.split() == ["layer", "kind", "output", "parameters", "trainable", "FLOPs"]
     assert "input 1 x 48 x 48" in total
     assert "Operations for one image" in figure.read_text()
-    code, text, _ = run(monkeypatch, capsys, "expressio", "--json")
+    code, text, _ = fer("summary", "expressio", "--json")
     document = json.loads(text)
     assert len(document["layers"]) == len(rows)
     assert f"{document['parameters']:,}" in total
 
 
-def test_a_run_is_summarised_with_its_own_network(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_run_is_summarised_with_its_own_network(fer: Fer, tmp_path: Path) -> None:
     save_models(tmp_path, SECOND_RUN)
-    code, text, _ = run(monkeypatch, capsys, "default", "--results", str(tmp_path), "--json")
+    code, text, _ = fer("summary", "default", "--results", str(tmp_path), "--json")
     assert code == 0
     assert json.loads(text)["model"] == "keras_cnn"
 
@@ -91,13 +77,8 @@ def test_a_run_is_summarised_with_its_own_network(
         (["resnet18", "--figure", "layers.png"], "expected --figure FILE.html"),
     ],
 )
-def test_bad_input_is_one_sentence(
-    words: list[str],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    code, text, err = run(monkeypatch, capsys, *words)
+def test_bad_input_is_one_sentence(words: list[str], message: str, fer: Fer) -> None:
+    code, text, err = fer("summary", *words)
     assert (code, text) == (2, "")
     assert message in err
     assert "Traceback" not in err

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import sentencepiece
 import torch
+from command_fixtures import Fer
 from external_fixtures import COLOUR, lay_in_hub_cache
 from huggingface_hub import constants
 from model_fixtures import save_network
@@ -256,7 +257,7 @@ def test_every_emotion_needs_a_prompt(tmp_path: Path) -> None:
 
 
 def test_a_record_keeps_its_prompts_and_its_command_takes_them_from_there(
-    fer: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fer: Fer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     save_siglip(tmp_path / "theirs")

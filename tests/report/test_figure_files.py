@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from browser_fixtures import BEST, save_runs
+from command_fixtures import Fer
 from PIL import Image
 from record_fixtures import make_record
 
@@ -104,7 +104,7 @@ def test_without_a_browser_the_figures_are_pages_and_a_sentence_says_so(
     root: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    fer: Callable[..., tuple[int, str, str]],
+    fer: Fer,
 ) -> None:
     monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "no-browser"))
     folder = tmp_path / "paper"
@@ -126,7 +126,7 @@ def test_a_runs_own_figures_lie_beside_it(
     root: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    fer: Callable[..., tuple[int, str, str]],
+    fer: Fer,
 ) -> None:
     store = ResultsStore(root)
     run = store.find(f"fer2013/{BEST}")
@@ -148,9 +148,7 @@ def test_a_runs_own_figures_lie_beside_it(
     assert [one.id for one in store.runs() if "figures" in one.id] == []
 
 
-def test_a_run_that_is_not_finished_has_no_figures(
-    tmp_path: Path, fer: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_a_run_that_is_not_finished_has_no_figures(tmp_path: Path, fer: Fer) -> None:
     name = ResultsStore(tmp_path).save(make_record(status="failed")).name
     code, _, err = fer("results", "--figures", name, "--results", tmp_path)
     assert code == 2

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_fixtures import Fer
 from record_fixtures import make_record
 
 from fer_bench.errors import FerBenchError
@@ -39,9 +39,7 @@ def test_seeds_stand_together_and_backbones_beside_one_another(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("text", ["", "<!-- results -->", f"{MARKS} {MARKS}", MARKS[::-1]])
-def test_a_readme_without_its_marks_is_left_as_it_is(
-    text: str, tmp_path: Path, fer: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_a_readme_without_its_marks_is_left_as_it_is(text: str, tmp_path: Path, fer: Fer) -> None:
     ResultsStore(tmp_path / "results").save(make_record())
     readme = tmp_path / "README.md"
     readme.write_text(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser_fixtures import BEST, save_runs
+from command_fixtures import Fer
 from record_fixtures import make_predictions, make_record
 from table_fixtures import table
 
-from fer_bench.cli import main as cli
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import one_line
 from fer_bench.report import Contents, collect, latex_tables, markdown_tables, report_page
@@ -368,20 +367,12 @@ def test_a_line_is_one_line() -> None:
 # --- the command -------------------------------------------------------------------------------
 
 
-def command(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
-        patch.setattr(sys, "argv", ["fer_bench", "report", *words])
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(ended.value.code or 0), out, err
-
-
 def test_the_command_writes_the_page_and_the_tables(
-    root: Path, page: str, contents: Contents, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, page: str, contents: Contents, tmp_path: Path, fer: Fer
 ) -> None:
     file, tables = tmp_path / "new" / "report.html", tmp_path / "paper"
     words = ["--results", str(root), "--out", str(file), "--tables", str(tables)]
-    code, out, _ = command(capsys, *words, "--json")
+    code, out, _ = fer("report", *words, "--json")
     assert code == 0
     assert json.loads(out) == {
         "files": [str(file), *(str(tables / name) for name in PAPER_FILES)],
@@ -408,14 +399,10 @@ def test_the_command_writes_the_page_and_the_tables(
     ],
 )
 def test_bad_input_is_a_sentence(
-    root: Path,
-    words: list[str],
-    sentence: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    root: Path, words: list[str], sentence: str, tmp_path: Path, fer: Fer
 ) -> None:
     given = ["--results", str(root), "--out", str(tmp_path / "report.html"), *words]
-    code, _, err = command(capsys, *given)
+    code, _, err = fer("report", *given)
     assert code == 2
     assert f"error: {sentence}" in err
     assert not list(tmp_path.iterdir())

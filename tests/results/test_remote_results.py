@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
 import pytest
+from command_fixtures import Fer
 from record_fixtures import make_history, make_predictions, make_record
 from s3_fixtures import lab, objects, s3
 from streamlit.testing.v1 import AppTest
@@ -32,7 +32,6 @@ runs:
 - {models: clip_vit_b_32, modes: full, recipes: finetune-5, epochs: 1, seeds: [0, 1],
    limit: 28, model_options: {tiny: true}}
 """
-Fer = Callable[..., tuple[int, str, str]]
 App = str(Path(__file__).parents[2] / "app.py")
 
 

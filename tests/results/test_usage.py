@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import shlex
-from collections.abc import Callable
 
 import pytest
+from command_fixtures import Fer
 
 from fer_bench.results.usage import Usage, usages
 
-Fer = Callable[..., tuple[int, str, str]]
 ALL = usages("fer2013/run-s0")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from command_fixtures import Fer
 from data_fixtures import VOTES_HEADER, csv_rows, write_csv
 from page_fixtures import BEST, open_page, texts
 from record_fixtures import make_predictions, make_record
@@ -26,8 +26,6 @@ from fer_bench.results.reports.human_line import (
 )
 from fer_bench.results.store import ResultsStore
 from fer_bench.studies.labels.human_line import measure_people, measure_run, people_table
-
-Fer = Callable[..., tuple[int, str, str]]
 
 
 def ballots(label: str, **votes: int) -> dict[str, object]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_fixtures import Fer
 from data_fixtures import class_files, put
 from model_fixtures import DEFAULT_RUN, SMALL_RUN, save_models
 from record_fixtures import make_record
@@ -349,8 +350,6 @@ def test_a_model_that_is_never_right_loses_nothing() -> None:
 
 # --- the command -------------------------------------------------------------------------------
 
-Call = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def words(store: ResultsStore, studio: str) -> list[str]:
@@ -359,7 +358,7 @@ def words(store: ResultsStore, studio: str) -> list[str]:
 
 
 def test_the_command_writes_and_prints_the_report(
-    fer: Call, store: ResultsStore, words: list[str]
+    fer: Fer, store: ResultsStore, words: list[str]
 ) -> None:
     code, out, _ = fer(*words, "--corruptions", "jpeg, rotation", "--seed", "2", "--json")
     document = json.loads(out)
@@ -383,7 +382,7 @@ def test_the_command_writes_and_prints_the_report(
 
 
 def test_commands_with_a_limit_measure_the_same_images_and_say_so(
-    fer: Call, store: ResultsStore, studio: str
+    fer: Fer, store: ResultsStore, studio: str
 ) -> None:
     words = ["default", "--data", studio, "--results", store.root, "--limit", "5"]
     code, said, _ = fer("evaluate", *words)
@@ -409,7 +408,7 @@ def test_commands_with_a_limit_measure_the_same_images_and_say_so(
     ],
 )
 def test_bad_input_is_a_sentence_and_leaves_no_file(
-    fer: Call, store: ResultsStore, words: list[str], more: list[str], sentence: str
+    fer: Fer, store: ResultsStore, words: list[str], more: list[str], sentence: str
 ) -> None:
     code, out, err = fer(*words, *more)
     assert (code, out) == (2, "")
@@ -418,7 +417,7 @@ def test_bad_input_is_a_sentence_and_leaves_no_file(
 
 
 def test_a_run_without_weights_says_how_to_train_it(
-    fer: Call, store: ResultsStore, words: list[str]
+    fer: Fer, store: ResultsStore, words: list[str]
 ) -> None:
     (store.find("default").folder / "model.safetensors").unlink()
     code, _, err = fer(*words)
@@ -426,7 +425,7 @@ def test_a_run_without_weights_says_how_to_train_it(
     assert "are not here, only its record: train it again with" in err
 
 
-def test_list_corruptions_names_them_all(fer: Call) -> None:
+def test_list_corruptions_names_them_all(fer: Fer) -> None:
     code, out, _ = fer("list", "corruptions", "--json")
     assert code == 0
     assert [item["name"] for item in json.loads(out)] == list(CORRUPTIONS)

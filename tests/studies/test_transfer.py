@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from command_fixtures import Fer
 from data_fixtures import class_files, put
 from model_fixtures import DEFAULT_RUN, SMALL_RUN, save_models
 from record_fixtures import make_dataset_info, make_predictions
@@ -16,7 +16,6 @@ from table_fixtures import table
 
 from fer_bench.benchmark import Source, evaluate_run
 from fer_bench.benchmark.generalization import transfer_of_run
-from fer_bench.cli import main as cli
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import load_dataset
 from fer_bench.emotions import FER2013
@@ -176,28 +175,16 @@ def test_a_run_that_was_not_tried_elsewhere_is_in_no_matrix(store: ResultsStore)
 # --- the command -------------------------------------------------------------------------------
 
 
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str):
-    monkeypatch.setattr(sys, "argv", ["fer_bench", *words, "--device", "cpu"])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0), *capsys.readouterr()
-
-
-def test_the_command_takes_several_data_sets(
-    store: ResultsStore,
-    studio: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_command_takes_several_data_sets(store: ResultsStore, studio: str, fer: Fer) -> None:
     words = ["transfer", "default", "--data", studio, "--data", "synthetic"]
-    words += ["--results", str(store.root)]
-    code, out, _ = call(capsys, monkeypatch, *words, "--json")
+    words += ["--results", str(store.root), "--device", "cpu"]
+    code, out, _ = fer(*words, "--json")
     results = json.loads(out)["results"]
     assert code == 0
     assert [one["tested_on"]["name"] for one in results] == ["studio", "synthetic"]
     assert [one["n_left_out"] for one in (r["tested_on"] for r in results)] == [4, 0]
 
-    code, out, err = call(capsys, monkeypatch, *words)
+    code, out, err = fer(*words)
     assert code == 0
     assert "on test of studio (studio): 8 images, 4 left out" in out
     assert "classes in common  happy, sad\nleft out           contempt\n" in out
@@ -205,11 +192,9 @@ def test_the_command_takes_several_data_sets(
 
 
 def test_the_command_without_data_says_what_to_give(
-    store: ResultsStore,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    store: ResultsStore, monkeypatch: pytest.MonkeyPatch, fer: Fer
 ) -> None:
     monkeypatch.delenv("FER_BENCH_DATA", raising=False)
-    code, out, err = call(capsys, monkeypatch, "transfer", "default", "--results", str(store.root))
+    code, out, err = fer("transfer", "default", "--results", str(store.root))
     assert (code, out) == (2, "")
     assert err.startswith("error: no data given: say --data PATH")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from command_fixtures import Fer
 from page_fixtures import open_page, plain, texts, tiles
 from PIL import Image
 from record_fixtures import make_metrics, make_predictions, make_record
 from streamlit.testing.v1 import AppTest
 
-from fer_bench.cli import main as cli
 from fer_bench.data.load import load_dataset
 from fer_bench.evaluation.evaluate import evaluate
 from fer_bench.models.build import build_model
@@ -195,23 +194,12 @@ def test_the_map_is_coloured_as_asked(results: Path, predictions: pd.DataFrame) 
 # --- the command -------------------------------------------------------------------------------
 
 
-def command(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
-        patch.setattr(sys, "argv", ["fer_bench", "explain", *words])
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(ended.value.code or 0), out, err
-
-
 def test_the_command_writes_pictures_and_points(
-    results: Path,
-    predictions: pd.DataFrame,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    results: Path, predictions: pd.DataFrame, tmp_path: Path, fer: Fer
 ) -> None:
     folder = tmp_path / "explained"
     words = [NAME, "--data", "synthetic", "--results", str(results), "--out", str(folder)]
-    code, out, _ = command(capsys, *words, "--images", "14", "--json")
+    code, out, _ = fer("explain", *words, "--images", "14", "--json")
     found = json.loads(out)
     assert (code, found["split"]) == (0, "test")
     assert found["method"].startswith("Grad-CAM (HiResCAM) on the last convolutions")
@@ -229,14 +217,11 @@ def test_the_command_writes_pictures_and_points(
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(
-    results: Path,
-    predictions: pd.DataFrame,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    results: Path, predictions: pd.DataFrame, tmp_path: Path, fer: Fer
 ) -> None:
     (tmp_path / "file").write_text("")
     words = [NAME, "--data", "synthetic", "--results", str(results), "--images", "7"]
-    code, _, err = command(capsys, *words, "--out", str(tmp_path / "file"))
+    code, _, err = fer("explain", *words, "--out", str(tmp_path / "file"))
     assert code == 2
     assert f"error: cannot write to {tmp_path / 'file'}: " in err
     assert "choose another --out folder" in err

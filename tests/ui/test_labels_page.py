@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from command_fixtures import Fer
 from data_fixtures import VOTES_HEADER, csv_rows, write_csv
 from page_fixtures import BEST, open_page, texts, tiles
 from record_fixtures import make_metrics, make_predictions, make_record
 from streamlit.testing.v1 import AppTest
 
-from fer_bench.cli import main as cli
 from fer_bench.data.load import load_dataset
 from fer_bench.emotions import FER2013, FERPLUS
 from fer_bench.results.store import ResultsStore
@@ -150,14 +149,6 @@ def test_accuracy_is_shown_by_agreement(voted: pd.DataFrame) -> None:
     assert table["answer_favoured"].tolist() == pytest.approx([100 * 26 / 27, 100])
 
 
-def test_without_votes_the_page_says_what_is_needed(mixed: Path) -> None:
-    app = view(open_page("labels", BEST), AGREEMENT)
-    assert "put fer2013new.csv (github.com/microsoft/FERPlus) next to your data" in texts(
-        app
-    ).replace("`", "")
-    assert app.text_input[0].label == "Where your data set lies"
-
-
 # --- what the leak is worth --------------------------------------------------------------------
 
 
@@ -185,42 +176,12 @@ def test_runs_that_are_not_comparable_show_on_demand(mixed: Path) -> None:
     assert "keras-cnn, fine-tuned, 5 epochs, 20 images" in set(app.dataframe[0].value["title"])
 
 
-def test_a_damaged_run_does_not_hide_the_others(mixed: Path) -> None:
-    (mixed / "fer2013/vgg16-frozen-frozen-20-s0/predictions.parquet").write_bytes(b"PAR1")
-    app = view(open_page("labels", BEST), LEAK)
-    assert "predictions.parquet is damaged" in texts(app)
-    assert len(app.dataframe[0].value) == 2
-
-
-@pytest.mark.parametrize("name", ["Likely label errors", AGREEMENT])
-def test_without_predictions_a_view_says_so(name: str, mixed: Path) -> None:
-    (mixed / BEST / "predictions.parquet").unlink()
-    assert "This run has no predictions next to its record" in texts(
-        view(open_page("labels", BEST), name)
-    )
-
-
 # --- the command -------------------------------------------------------------------------------
 
 
-def labels_command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["fer_bench", "data", "labels", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(ended.value.code or 0), out, err
-
-
-def test_the_command_lists_suspects_and_votes(
-    voted: pd.DataFrame,
-    results: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    words = ("mine", "--results", str(results))
-    code, out, _ = labels_command(monkeypatch, capsys, *words, "--json")
+def test_the_command_lists_suspects_and_votes(voted: pd.DataFrame, results: Path, fer: Fer) -> None:
+    words = ("data", "labels", "mine", "--results", str(results))
+    code, out, _ = fer(*words, "--json")
     found = json.loads(out)
     assert code == 0
     assert (found["run"], found["split"], found["n"], found["n_suspect"]) == ("mine", "test", 28, 2)
@@ -235,23 +196,20 @@ def test_the_command_lists_suspects_and_votes(
         "votes_for_answer": 10,
         "sides_with": "model",
     }
-    code, out, _ = labels_command(monkeypatch, capsys, *words)
+    code, out, _ = fer(*words)
     assert out.startswith("mine: 2 of 28 test labels are suspect\n")
     assert out.endswith("the voters side with: label 1, model 1, neither 0\n")
 
 
 def test_the_command_needs_no_data(
-    voted: pd.DataFrame,
-    results: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    voted: pd.DataFrame, results: Path, monkeypatch: pytest.MonkeyPatch, fer: Fer
 ) -> None:
     monkeypatch.delenv("FER_BENCH_DATA")
-    words = ("mine", "--results", str(results), "--json")
-    found = json.loads(labels_command(monkeypatch, capsys, *words)[1])
+    words = ("data", "labels", "mine", "--results", str(results), "--json")
+    found = json.loads(fer(*words)[1])
     assert found["voters_side_with"] is None
     assert [image["votes"] for image in found["images"]] == [None, None]
-    code, _, err = labels_command(monkeypatch, capsys, *words, "--data", "synthetic")
+    code, _, err = fer(*words, "--data", "synthetic")
     assert (code, err.strip()) == (0, "no FER+ votes lie next to synthetic")
-    code, _, err = labels_command(monkeypatch, capsys, "mina", "--results", str(results))
+    code, _, err = fer("data", "labels", "mina", "--results", str(results))
     assert (code, err) == (2, "error: unknown run 'mina': did you mean 'mine'?\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from command_fixtures import Fer
 
-from fer_bench.cli import main as cli
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors.network_file import NETWORK_FILES, NetworkFile
 
@@ -129,26 +128,17 @@ def test_a_place_that_cannot_be_written_is_told(
         file.fetch()
 
 
-def fer(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["fer_bench", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0)
-
-
 def test_the_command_fetches_and_says_where(
-    file: NetworkFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    file: NetworkFile, monkeypatch: pytest.MonkeyPatch, fer: Fer
 ) -> None:
     monkeypatch.setitem(NETWORK_FILES, file.detector, file)
-    assert fer(monkeypatch, *file.command.split()[3:]) == 0
-    assert capsys.readouterr().out == f"{file.path}\n"
+    assert fer(*file.command.split()[3:])[:2] == (0, f"{file.path}\n")
 
 
-def test_an_unknown_file_is_answered_with_near_names(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert fer(monkeypatch, "fetch", "yunnet") == 2
-    assert "did you mean 'yunet'" in capsys.readouterr().err
+def test_an_unknown_file_is_answered_with_near_names(fer: Fer) -> None:
+    code, _, err = fer("fetch", "yunnet")
+    assert code == 2
+    assert "did you mean 'yunet'" in err
 
 
 def test_a_missing_file_is_told_with_its_command(file: NetworkFile) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from command_fixtures import Fer
 from record_fixtures import make_record
 from table_fixtures import table
 
@@ -72,7 +72,7 @@ def test_a_wrong_entry_is_one_sentence(text: str, sentence: str, tmp_path: Path)
     assert sentence in str(error.value) and "\n" not in str(error.value)
 
 
-def test_the_command_lists_them(fer: Callable[..., tuple[int, str, str]]) -> None:
+def test_the_command_lists_them(fer: Fer) -> None:
     code, out, _ = fer("list", "published", "--json")
     assert code == 0 and len(json.loads(out)) == len(shipped_figures())
     _, out, _ = fer("list", "published", "--data", "ferplus")
