@@ -146,6 +146,7 @@ class _Work:
             failure = RunFailed(f"run {record.name} failed: {message}")
             if isinstance(error, FerBenchError):  # 2 where the input was bad, not the run
                 failure.exit_code, failure.shared = error.exit_code, error.shared
+                failure.code = error.code
             raise failure from error
         if distributed.is_main():
             shutil.rmtree(self.scratch.parent, ignore_errors=True)
