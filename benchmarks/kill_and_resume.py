@@ -31,7 +31,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fer_bench.models.weights import load_model
-from fer_bench.results.store import HISTORY, PREDICTIONS, WEIGHTS, ResultsStore
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import HISTORY, PREDICTIONS, WEIGHTS
 
 RECIPE = """
 name: killable

@@ -60,7 +60,7 @@ class FerBenchError(Exception):
 class RunFailed(FerBenchError):
     """The work itself failed (not its input): exit code 1."""
 
-    code = "run_failed"
+    code: Code = "run_failed"
     exit_code = 1
 
 

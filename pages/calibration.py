@@ -11,7 +11,7 @@ from fer_bench.formatting import how_many, interval, percent
 from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.specs.run import ExternalSpec
 from fer_bench.types import ImageSet
 from fer_bench.ui.selective import EMOTION, narrow, show_promise, show_selective

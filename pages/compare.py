@@ -11,7 +11,7 @@ from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, how_many, interval, percent
 from fer_bench.results.leaderboard.glossary import explain
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.results.summary import run_ids
 from fer_bench.studies.comparison import tables, verdicts
 from fer_bench.studies.comparison.compare import Comparison

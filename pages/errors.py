@@ -14,7 +14,7 @@ from fer_bench.formatting import how_many, percent
 from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.leaderboard.headline import headline, per_class
 from fer_bench.results.record import Metrics, RunRecord
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.ui.explain import FACE_PARAMETER
 from fer_bench.ui.images.upload import try_image
 

@@ -12,7 +12,7 @@ from fer_bench.evaluation.gallery import ImagesById, enlarged
 from fer_bench.formatting import escape, how_many, percent
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.ui import models
 from fer_bench.ui.explain import FACE_PARAMETER, Subject, computed, heat_method, heat_pictures
 

@@ -15,7 +15,7 @@ from fer_bench.results.leaderboard.glossary import TERMS
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.leaderboard.rankings import ranking_key
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.studies.labels import annotators
 from fer_bench.studies.labels.human_line import models_table, people_table
 from fer_bench.studies.labels.human_line import sentence as sentence_on_people

@@ -23,7 +23,7 @@ from fer_bench.inference.live.session import (
     LiveSettings,
 )
 from fer_bench.inference.predictor import Predictor
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.ui import models
 from fer_bench.ui.images import upload
 from fer_bench.ui.live import camera as live

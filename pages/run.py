@@ -15,7 +15,7 @@ from fer_bench.results.leaderboard.headline import Tile, headline, per_class
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.latency import LatencyReport
 from fer_bench.results.reports.latency_files import read_latency
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.results.summary import (
     differences,
     reproduce_command,

@@ -16,7 +16,8 @@ from fer_bench.api.settings import ServeSettings
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.inference.classifier import FaceClassifier, open_classifier
 from fer_bench.results.location import fetch
-from fer_bench.results.store import DEFAULT, StoredRun
+from fer_bench.results.store import DEFAULT
+from fer_bench.results.stored_run import StoredRun
 
 log = logging.getLogger(__name__)
 

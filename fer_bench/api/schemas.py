@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fer_bench.errors import Code, FerBenchError
 from fer_bench.results.lineage import is_run, origin
-from fer_bench.results.store import DEFAULT, StoredRun
+from fer_bench.results.store import DEFAULT
+from fer_bench.results.stored_run import StoredRun
 
 #: Longest name of a model that is looked up.
 LONGEST_NAME = 300

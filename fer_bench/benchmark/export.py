@@ -18,7 +18,7 @@ from fer_bench.inference.classifier import load_run_model
 from fer_bench.models.export_metadata import describe
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.exports import EXPORTS, Export, add_export
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.types import Progress, Split, silent
 
 #: Faces to compare on; a thousand tell 0.1 points of accuracy apart.

@@ -10,7 +10,7 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.results.reports.robustness import RobustnessReport, add_robustness, read_robustness
 from fer_bench.results.reports.transfer import TransferResult, add_transfer, read_transfer
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.studies.robustness.evaluate import chosen_corruptions, measure_robustness
 from fer_bench.studies.robustness.transfer import measure_transfer
 from fer_bench.types import Progress, Split, silent

@@ -6,7 +6,8 @@ from fer_bench.benchmark.plan import Source
 from fer_bench.data.readers.ferplus_votes import find_vote_counts
 from fer_bench.errors import FerBenchError
 from fer_bench.results.reports.human_line import HumanLine
-from fer_bench.results.store import PREDICTIONS, ResultsStore
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import PREDICTIONS
 from fer_bench.specs.run import DataSpec, Protocol
 from fer_bench.studies.labels.human_line import measure_people, measure_run, votes_on_test
 

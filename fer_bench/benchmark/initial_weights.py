@@ -9,7 +9,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.results.lineage import described, run_at
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
 
 

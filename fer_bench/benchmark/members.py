@@ -12,7 +12,8 @@ from fer_bench.evaluation.ensemble_weights import fit_weights
 from fer_bench.inference.classifier import load_ensemble, load_run_model
 from fer_bench.models.classifier import Classifier
 from fer_bench.results.record import Member
-from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
 
 

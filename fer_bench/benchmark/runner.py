@@ -32,7 +32,8 @@ from fer_bench.models.weights import model_files, round_parameters
 from fer_bench.results.locks import is_carried_out, run_lock
 from fer_bench.results.parse import HISTORY_COLUMNS
 from fer_bench.results.record import Member, RunRecord, Status, TrainingInfo
-from fer_bench.results.store import SEEN, ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import SEEN, StoredRun
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
 from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen

@@ -19,7 +19,8 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.results.lineage import run_at, starting_run, teachers
 from fer_bench.results.location import fetch
-from fer_bench.results.store import SEEN, ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import SEEN, StoredRun
 from fer_bench.specs.run import EnsembleSpec, RunSpec
 from fer_bench.types import SPLITS
 

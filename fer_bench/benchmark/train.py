@@ -9,7 +9,8 @@ from fer_bench.benchmark.plan import Source, as_source, specify
 from fer_bench.benchmark.runner import Runner
 from fer_bench.benchmark.sweep import is_finished
 from fer_bench.models.classifier import Option
-from fer_bench.results.store import StoredRun, open_results
+from fer_bench.results.store import open_results
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.specs.run import Protocol
 from fer_bench.types import Mode, Progress, silent
 

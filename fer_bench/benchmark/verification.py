@@ -22,7 +22,7 @@ from fer_bench.inference.classifier import load_run_model
 from fer_bench.models.flops import count_parameters
 from fer_bench.results.parse import read_history, read_predictions
 from fer_bench.results.record import RunRecord, TrainingInfo
-from fer_bench.results.store import HISTORY, PREDICTIONS, RECORD, StoredRun, read_run
+from fer_bench.results.stored_run import HISTORY, PREDICTIONS, RECORD, StoredRun, read_run
 from fer_bench.types import SPLITS
 
 #: SHA-256 of a submission's files, as `sha256sum` writes them.

@@ -17,7 +17,7 @@ from fer_bench.bundles.contents import MODEL, Contents
 from fer_bench.errors import FerBenchError
 from fer_bench.registry import Entry, Registry
 from fer_bench.results.parse import read_predictions
-from fer_bench.results.store import PREDICTIONS, StoredRun
+from fer_bench.results.stored_run import PREDICTIONS, StoredRun
 from fer_bench.storage import write_atomically
 from fer_bench.studies.model_card.card import card_data, model_card
 

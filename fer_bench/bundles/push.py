@@ -14,7 +14,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.hubs.address import Repository
 from fer_bench.hubs.huggingface import Upload, require_writable, upload_files
 from fer_bench.results.location import fetch, is_stored
-from fer_bench.results.store import RUN_FILES, StoredRun
+from fer_bench.results.stored_run import RUN_FILES, StoredRun
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from io import BytesIO
 
 from fer_bench.benchmark.verification import DIGEST, digest, verify_run
 from fer_bench.errors import RunFailed
-from fer_bench.results.store import PREDICTIONS, RECORD, StoredRun
+from fer_bench.results.stored_run import PREDICTIONS, RECORD, StoredRun
 
 #: The oldest that a zip file can say: the same run gives the same bytes.
 WRITTEN = (1980, 1, 1, 0, 0, 0)

@@ -11,7 +11,8 @@ from fer_bench.inference.classifier import FaceClassifier, open_classifier
 from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, make_detector
 from fer_bench.inference.files.images import Picture
 from fer_bench.inference.predictor import Analysis, Predictor
-from fer_bench.results.store import StoredRun, open_results
+from fer_bench.results.store import open_results
+from fer_bench.results.stored_run import StoredRun
 
 
 def load(

@@ -15,7 +15,8 @@ from fer_bench.results.lineage import starting_run
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.human_line import HumanLine, human_line
 from fer_bench.results.reports.latency_files import list_latencies
-from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.results.summary import summary_table
 from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
 

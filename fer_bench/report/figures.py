@@ -16,7 +16,8 @@ from fer_bench.report.contents import Benchmark, Source
 from fer_bench.results.leaderboard.five_models import five_models
 from fer_bench.results.leaderboard.headline import per_class
 from fer_bench.results.leaderboard.published import published_table
-from fer_bench.results.store import PREDICTIONS, ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import PREDICTIONS, StoredRun
 from fer_bench.results.summary import run_ids
 from fer_bench.studies.latency.tables import (
     FP32_TIME,

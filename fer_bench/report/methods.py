@@ -9,7 +9,7 @@ from importlib.resources import files
 from fer_bench.formatting import how_many
 from fer_bench.report.contents import Benchmark, Contents
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import WEIGHTS
+from fer_bench.results.stored_run import WEIGHTS
 from fer_bench.results.titles import model_title
 from fer_bench.specs.recipe import Recipe
 from fer_bench.specs.run import RunSpec

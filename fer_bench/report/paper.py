@@ -10,7 +10,7 @@ from fer_bench.report.contents import Benchmark, Contents, Source
 from fer_bench.report.formats import to_latex, to_markdown
 from fer_bench.report.tables import Table
 from fer_bench.results.parse import read_predictions
-from fer_bench.results.store import PREDICTIONS
+from fer_bench.results.stored_run import PREDICTIONS
 from fer_bench.studies.comparison.compare import compare
 from fer_bench.templates import prose
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from fer_bench.results.store import NAME, RECORD, WEIGHTS, StoredRun, read_run
+from fer_bench.results.store import NAME
+from fer_bench.results.stored_run import RECORD, WEIGHTS, StoredRun, read_run
 from fer_bench.specs.run import RunSpec
 
 #: What a provenance calls weights that came from a path.

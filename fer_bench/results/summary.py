@@ -11,7 +11,7 @@ from fer_bench.formatting import how_many, one_line, time_left
 from fer_bench.results.leaderboard.rankings import short_fingerprint
 from fer_bench.results.lineage import described, starting_run
 from fer_bench.results.record import Metrics, RunRecord
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.results.titles import run_titles
 from fer_bench.specs.recipe import load_recipe, recipe_names
 from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec

@@ -9,7 +9,7 @@ import streamlit as st
 
 from fer_bench.formatting import escape
 from fer_bench.results.parse import read_predictions
-from fer_bench.results.store import PREDICTIONS, RECORD, StoredRun, read_run
+from fer_bench.results.stored_run import PREDICTIONS, RECORD, StoredRun, read_run
 from fer_bench.studies.comparison.compare import Comparison, compare
 from fer_bench.types import ImageSet
 from fer_bench.ui.records import called, runs

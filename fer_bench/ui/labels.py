@@ -12,7 +12,7 @@ from fer_bench import settings
 from fer_bench.errors import FerBenchError
 from fer_bench.results.parse import read_predictions
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import PREDICTIONS, StoredRun
+from fer_bench.results.stored_run import PREDICTIONS, StoredRun
 from fer_bench.studies.labels.label_errors import likely_errors
 from fer_bench.studies.labels.leakage import Leakage, leakage
 from fer_bench.ui.data import SYNTHETIC

@@ -13,7 +13,8 @@ import streamlit as st
 
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, percent
-from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore, StoredRun
+from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.results.titles import model_title
 from fer_bench.ui.pickers import chosen_run
 from fer_bench.ui.records import (

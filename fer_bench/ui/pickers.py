@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench.formatting import escape
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.ui.records import called, default_id, merit, titles
 from fer_bench.ui.widgets import Columns, in_percents
 

@@ -31,14 +31,11 @@ from fer_bench.results.reports.latency_files import (
 from fer_bench.results.store import (
     DEFAULT,
     DEFAULT_FILE,
-    HISTORY,
-    PREDICTIONS,
-    RECORD,
     ResultsStore,
-    StoredRun,
     open_results,
     shipped_results,
 )
+from fer_bench.results.stored_run import HISTORY, PREDICTIONS, RECORD, StoredRun
 from fer_bench.results.summary import mark_own, run_ids, summary_table
 from fer_bench.results.titles import model_title
 from fer_bench.results.usage import fer_bench_command

@@ -15,7 +15,7 @@ from fer_bench.results.leaderboard.glossary import TERMS
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.leaderboard.rankings import ranking_key
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.ui.pickers import run_table
 from fer_bench.ui.records import called
 from fer_bench.ui.records import predictions as predictions_of

@@ -28,7 +28,8 @@ from fer_bench.api.app import create_app
 from fer_bench.api.schemas import STATUS
 from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.errors import Code, FerBenchError, RunFailed
-from fer_bench.results.store import WEIGHTS, ResultsStore
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import WEIGHTS
 
 __all__ = ["api_results", "refusal"]  # fixtures
 

@@ -33,7 +33,8 @@ from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.ensemble import EnsembleMember, make_ensemble
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import WEIGHTS, ResultsStore
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import WEIGHTS
 from fer_bench.results.summary import reproduce_command, summary_table
 from fer_bench.specs.run import EnsembleSpec, RunSpec
 from fer_bench.specs.sweep import Sweep

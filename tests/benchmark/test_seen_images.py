@@ -14,7 +14,8 @@ from fer_bench.benchmark.generalization import robustness_of_run, transfer_of_ru
 from fer_bench.benchmark.seen_images import seen_images
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.results.store import SEEN, ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import SEEN, StoredRun
 from fer_bench.specs.run import DataSpec
 from fer_bench.types import SPLITS
 

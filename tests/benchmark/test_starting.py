@@ -16,7 +16,8 @@ from fer_bench.benchmark.initial_weights import as_recorded
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.lineage import origin, run_at, same_data_only, starting_run
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import WEIGHTS, ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import WEIGHTS, StoredRun
 from fer_bench.results.summary import summary_table
 from fer_bench.specs.run import RunSpec
 

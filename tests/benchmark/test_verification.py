@@ -22,7 +22,8 @@ from fer_bench.bundles.submission import submission
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import HISTORY, PREDICTIONS, RECORD, ResultsStore, StoredRun, read_run
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import HISTORY, PREDICTIONS, RECORD, StoredRun, read_run
 from fer_bench.types import InputSpec
 
 

@@ -22,7 +22,8 @@ from waiting_fixtures import PATIENCE_S, wait_until
 
 from fer_bench.api import server
 from fer_bench.api.settings import ServeSettings
-from fer_bench.results.store import WEIGHTS, ResultsStore
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import WEIGHTS
 
 __all__ = ["api_results"]  # fixtures
 

@@ -20,7 +20,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.inference import load as loading
 from fer_bench.inference.files.images import Picture, read_image
 from fer_bench.models import build
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "pandas", "numpy", "streamlit", "cv2", "pydantic", "fastapi", "openvino")

@@ -39,7 +39,8 @@ from fer_bench.inference.classifier import open_classifier
 from fer_bench.models.weights import CARD_FILE, read_card
 from fer_bench.models.zoo import clip
 from fer_bench.results.parse import parse_record
-from fer_bench.results.store import ResultsStore, read_run
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import read_run
 from fer_bench.specs.recipe import load_recipe
 from fer_bench.ui.images.faces import safe_stem
 

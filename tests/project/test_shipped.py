@@ -9,7 +9,8 @@ from table_fixtures import table
 
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.results.reports.latency_files import read_latency
-from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.specs.run import ExternalSpec, RunSpec
 
 STORE = ResultsStore(Path(__file__).parents[2] / "results")

@@ -11,7 +11,8 @@ from PIL import Image
 from fer_bench.inference.load import load
 from fer_bench.models.weights import read_card
 from fer_bench.results.lineage import same_data_only
-from fer_bench.results.store import DEFAULT, ResultsStore, StoredRun
+from fer_bench.results.store import DEFAULT, ResultsStore
+from fer_bench.results.stored_run import StoredRun
 
 ROOT = Path(__file__).parents[2]
 

@@ -23,7 +23,8 @@ from fer_bench.report.figure_files import (
     stamp_svg,
 )
 from fer_bench.report.run_figures import run_figures
-from fer_bench.results.store import ResultsStore, read_run
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import read_run
 from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.recipe import load_recipe
 

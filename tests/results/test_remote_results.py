@@ -15,7 +15,8 @@ from streamlit.testing.v1 import AppTest
 from fer_bench.errors import FerBenchError
 from fer_bench.results.documents import Document, write_document
 from fer_bench.results.location import address_of, fetch, local_folder, mirror_of
-from fer_bench.results.store import DEFAULT_FILE, RECORD, WEIGHTS, ResultsStore
+from fer_bench.results.store import DEFAULT_FILE, ResultsStore
+from fer_bench.results.stored_run import RECORD, WEIGHTS
 from fer_bench.storage import cache_dir
 from fer_bench.urls import shown
 

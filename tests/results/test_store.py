@@ -14,7 +14,8 @@ from table_fixtures import table
 from fer_bench.errors import FerBenchError
 from fer_bench.results import parse
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import ResultsStore, StoredRun, open_results
+from fer_bench.results.store import ResultsStore, open_results
+from fer_bench.results.stored_run import StoredRun
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from streamlit.testing.v1 import AppTest
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import calibrate
 from fer_bench.results.record import Member, Metrics, RunRecord
-from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.specs.run import EnsembleSpec
 from fer_bench.studies.model_card.card import model_card
 from fer_bench.templates import block, code, prose

@@ -30,7 +30,8 @@ from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.weights import model_files
 from fer_bench.results.reports.robustness import ROBUSTNESS, add_robustness, read_robustness
-from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.studies.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from fer_bench.studies.robustness.evaluate import labelled_images, mean_interval, measure_robustness
 from fer_bench.studies.robustness.tables import (

@@ -12,7 +12,8 @@ from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
-from fer_bench.results.store import ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.specs.recipe import Distillation
 from fer_bench.training.loss import Teachers
 from fer_bench.types import Mode

@@ -11,7 +11,8 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.evaluation.evaluate import measure_answers
 from fer_bench.evaluation.external_predictions import read_external, rows_by_split
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import PREDICTIONS, ResultsStore, StoredRun
+from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import PREDICTIONS, StoredRun
 from fer_bench.specs.run import ExternalSpec
 from fer_bench.studies.comparison.paired import holm, mcnemar_exact
 from fer_bench.studies.comparison.shared_images import join, why_not_together

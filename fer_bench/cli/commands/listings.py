@@ -16,7 +16,8 @@ from fer_bench.formatting import interval, percent
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fer_bench.results.store import ResultsStore, StoredRun
+    from fer_bench.results.store import ResultsStore
+    from fer_bench.results.stored_run import StoredRun
 
 list_app = typer.Typer(help="What there is to choose from.", no_args_is_help=True)
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench.evaluation.metrics import accuracy_interval
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.studies.comparison.experiments import (
     Experiment,
     ExperimentPair,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.results.record import RunRecord
-from fer_bench.results.store import PREDICTIONS, StoredRun
+from fer_bench.results.stored_run import PREDICTIONS, StoredRun
 from fer_bench.types import ImageSet
 
 IMAGE_SETS: tuple[ImageSet, ...] = get_args(ImageSet)

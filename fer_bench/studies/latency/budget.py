@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fer_bench.results.leaderboard.rankings import ranking_key, ranking_names
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.reports.latency import LatencyReport
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.results.summary import three_digits
 from fer_bench.results.titles import run_titles
 

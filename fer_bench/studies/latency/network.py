@@ -19,7 +19,8 @@ from fer_bench.models.ensemble import EnsembleMember, make_ensemble
 from fer_bench.models.flops import count_flops
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.latency_files import network_folder, network_name
-from fer_bench.results.store import DEFAULT, ResultsStore, StoredRun, read_run
+from fer_bench.results.store import DEFAULT, ResultsStore
+from fer_bench.results.stored_run import StoredRun, read_run
 from fer_bench.specs.run import RunSpec
 
 Weights = Literal["trained", "random"]

@@ -13,7 +13,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.robustness import RobustnessReport, TestedOn, read_robustness
 from fer_bench.results.reports.transfer import TransferResult, read_transfer
-from fer_bench.results.store import StoredRun
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.results.usage import fer_bench_command
 
 SUMMARY_COLUMNS = (

@@ -23,7 +23,7 @@ from fer_bench.errors import FerBenchError, RunFailed
 if TYPE_CHECKING:
     from fer_bench.benchmark import Source
     from fer_bench.evaluation.verify import Check
-    from fer_bench.results.store import StoredRun
+    from fer_bench.results.stored_run import StoredRun
 
     Checked = list[tuple[StoredRun, list[Check]]]
 
