@@ -154,16 +154,18 @@ class Interrupts:
 
     Attributes:
         number: of the signal that came, if one did.
+        answered: whether what comes now changes nothing any more.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.answered = False
         self._held = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Python's handler of signals."""
         self.number = self.number or number
-        if not self._held and not _is_being_answered(sys.exception()):
+        if not (self.answered or self._held or _is_being_answered(sys.exception())):
             raise KeyboardInterrupt
 
     @contextmanager
@@ -198,6 +200,12 @@ def _is_being_answered(error: BaseException | None) -> bool:
     return error is not None
 
 
+def _is_usual(handler: object) -> bool:
+    """Whether a signal is handled as when Python began, or by a command that has ended."""
+    is_pythons = handler in (signal.SIG_DFL, signal.default_int_handler)
+    return is_pythons or (isinstance(handler, Interrupts) and handler.answered)
+
+
 @contextmanager
 def interruptible(way_on: str) -> Iterator[Interrupts]:
     """Ctrl-C, SIGTERM and a closed terminal end the block alike, and with a sentence.
@@ -213,14 +221,15 @@ def interruptible(way_on: str) -> Iterator[Interrupts]:
     ours = distributed.launched() == 1 and threading.current_thread() is threading.main_thread()
     names = ("SIGINT", "SIGTERM", "SIGHUP") if ours else ()
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    usual = (signal.SIG_DFL, signal.default_int_handler)
-    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) in usual}
+    free = [number for number in numbers if _is_usual(signal.getsignal(number))]
+    before = {n: signal.default_int_handler if n == signal.SIGINT else signal.SIG_DFL for n in free}
     for number in before:
         signal.signal(number, interrupts)
     try:
         yield interrupts
     except KeyboardInterrupt:
-        before = dict.fromkeys(before, signal.SIG_IGN)  # the command is about to end
+        interrupts.answered = True  # the command is about to end
+        before = {}
         interrupted = RunFailed(f"interrupted: {way_on}")
         interrupted.exit_code = SIGNALLED + (interrupts.number or signal.SIGINT)
         raise interrupted from None
