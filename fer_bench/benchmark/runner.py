@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -30,10 +30,10 @@ from fer_bench.models.flops import count_parameters
 from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import model_files, round_parameters
 from fer_bench.results.locks import is_carried_out, run_lock
-from fer_bench.results.parse import HISTORY_COLUMNS
+from fer_bench.results.parse import HISTORY_COLUMNS, read_history
 from fer_bench.results.record import Member, RunRecord, Status, TrainingInfo
 from fer_bench.results.store import ResultsStore
-from fer_bench.results.stored_run import SEEN, StoredRun
+from fer_bench.results.stored_run import HISTORY, SEEN, StoredRun
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
 from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen
@@ -177,7 +177,7 @@ class _Work:
             trainable, outcome = 0, _untrained(runner.device)
         else:
             _, trainable = count_parameters(model)
-            outcome = self._train(model, spec)
+            outcome = self._train(model, spec, self._with_history(record))
             if spec.mode == "lora":
                 merge_lora(model)
             if runner.weights is not None:
@@ -214,7 +214,28 @@ class _Work:
         model.cpu()
         return evaluation
 
-    def _train(self, model: Classifier, spec: RunSpec) -> TrainingOutcome:
+    def _with_history(self, record: RunRecord) -> Progress:
+        """The progress that stores each epoch, so that others can follow a run that is training.
+
+        Not where a finished run of this name is being made again: its curves stay until the end.
+        """
+        store, progress = self.runner.store, self.runner.progress
+        if not distributed.is_main() or store.exists_done(record.dataset.name, record.name):
+            return progress
+        path = store.folder(record.dataset.name, record.name) / HISTORY
+        rows: list[Mapping[Any, Any]] = []
+
+        def report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+            if stage == "epochs":
+                if not rows and done > 1 and path.exists():  # resumed
+                    rows.extend(read_history(path).head(done - 1).to_dict("records"))
+                rows.append(dict(figures))
+                store.save(record, history=pd.DataFrame(rows))
+            progress(stage, done, total, figures)
+
+        return report
+
+    def _train(self, model: Classifier, spec: RunSpec, progress: Progress) -> TrainingOutcome:
         runner = self.runner
         if spec.mode == "zero-shot":
             return _untrained(runner.device)
@@ -225,7 +246,7 @@ class _Work:
             self.dataset,
             chosen,
             self.scratch,
-            runner.progress,
+            progress,
             runner.device,
             resume=runner.resume,
         )

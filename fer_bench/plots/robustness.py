@@ -61,7 +61,7 @@ def robustness_bars(table: pd.DataFrame) -> go.Figure:
     )
     height = FRAME_HEIGHT + BAR_HEIGHT * len(shown)
     finish(figure, height=height, x_title="Mean accuracy")
-    figure.update_xaxes(tickformat=".0%", rangemode="tozero", tickangle=0, nticks=5)
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero", tickangle=0, dtick=0.25)
     figure.update_yaxes(tickvals=names, ticktext=[broken(name) for name in names])
     figure.update_yaxes(showgrid=False)
     return figure

@@ -53,6 +53,7 @@ def set_colours() -> None:
         "[data-tag] { height: auto !important; min-height: 1.75rem; }",
         "[data-tag] > span { line-height: 1.05; white-space: normal; }",
         '[data-testid="stMetricLabel"] * { white-space: normal !important; }',
+        '[data-testid="stFileUploader"] section * { white-space: normal !important; }',
         # A box of one line cannot break a name; on a phone the longest lacks half a letter.
         '@media (max-width: 640px) { [data-testid="stSelectbox"] input '
         "{ letter-spacing: -0.015em; } }",

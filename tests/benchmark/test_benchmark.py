@@ -207,7 +207,9 @@ def test_an_interrupted_run_says_so_and_resumes_to_the_same_metrics(tmp_path):
     stored = store.find(spec.name).require_record()
     assert (stored.status, stored.finished_at is not None) == ("interrupted", True)
     assert "`--resume`" in stored.error
+    assert store.history(store.find(spec.name))["epoch"].tolist() == [1]  # to be followed
     resumed = run(store, spec)
+    assert store.history(store.find(spec.name))["epoch"].tolist() == [1, 2]
     assert resumed.metrics == whole.metrics
     assert store.find(spec.name).require_record().status == "done"
 

@@ -22,7 +22,7 @@ COLUMNS = {
         "Protocol", help=f"Empty: not stated  \n{explain('official', 'kaggle')}"
     ),
     "system": st.column_config.TextColumn("System"),
-    "tta": st.column_config.TextColumn("TTA", help=TERMS["tta"]),
+    "tta": st.column_config.TextColumn("TTA", width=100, help=TERMS["tta"]),
     "pretraining": st.column_config.TextColumn("Pretraining"),
     "extra_data": st.column_config.TextColumn("Extra data"),
     "chosen_on": st.column_config.TextColumn("Checkpoint chosen on"),

@@ -66,7 +66,9 @@ def _titles(runs: Sequence[str]) -> list[str]:
 
 
 def _milliseconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f}{NBSP}ms"
+    if value is None:
+        return "–"
+    return f"{value:.0f}{NBSP}ms" if value < 1000 else f"{value / 1000:.1f}{NBSP}s"
 
 
 def _show_figures(stats: LiveStats) -> None:
