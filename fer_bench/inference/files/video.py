@@ -84,8 +84,9 @@ def predict_video(
                 if copy is not None:
                     copy.add(shot.frame, shot.image, faces, tracks)
                 progress("frames", number + 1, max(reader.n_expected, number + 1), {})
-    if reader.problem is not None and (reader.n_read or not is_cancelled()):
-        yield FileResult(path=path, error=reader.problem)
+    problem = reader.problem  # looks into the file
+    if problem is not None and (reader.n_read or not is_cancelled()):
+        yield FileResult(path=path, error=problem)
     if copy is not None and copy.problem is not None:
         yield FileResult(path=path, error=copy.problem, unwritten=True)
 

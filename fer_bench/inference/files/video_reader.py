@@ -207,10 +207,12 @@ class VideoReader:
 
     def _is_header(self, packet: Any) -> bool:
         """Whether a packet shows nothing, but says how those after it are coded."""
-        is_pictures = packet.size and packet.stream.index == self.pictures.index
-        if not (self._repeats and is_pictures and memoryview(packet)[0] & HEADER_BIT):
+        if not (self._repeats and packet.size) or packet.stream.index != self.pictures.index:
             return False
-        if memoryview(packet)[0] != COMMENT:
+        first = memoryview(packet)[0]
+        if not first & HEADER_BIT:
+            return False
+        if first != COMMENT:
             packet.decode()
         return True
 
