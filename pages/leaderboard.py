@@ -23,7 +23,7 @@ from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.summary import run_ids
 from fer_bench.studies.comparison.seeds import over_seeds
-from fer_bench.ui.comparison import RUNS_PARAMETER
+from fer_bench.ui.comparison.runs import RUNS_PARAMETER
 from fer_bench.ui.leaderboard import ranking
 from fer_bench.ui.leaderboard.references import show_published
 

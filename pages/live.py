@@ -16,12 +16,7 @@ from fer_bench.formatting import escape, safe_csv
 from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, DETECTORS, make_detector
 from fer_bench.inference.drawing.faces import annotate
 from fer_bench.inference.files.images import decode_image, encode_png
-from fer_bench.inference.live.session import (
-    MAX_SMOOTHING,
-    MOST_MODELS,
-    LiveSession,
-    LiveSettings,
-)
+from fer_bench.inference.live.session import MAX_SMOOTHING, MOST_MODELS, LiveSession, LiveSettings
 from fer_bench.inference.predictor import Predictor
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.ui import models

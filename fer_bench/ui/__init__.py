@@ -1,14 +1,13 @@
 """What the dashboard's pages share. The only part of the library that imports Streamlit."""
 
 from fer_bench.ui.access import may_name_paths, require_token, show_address, within_app
-from fer_bench.ui.budget import BUDGET_VIEW, show_budget
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
-from fer_bench.ui.labels import connected_votes, leakages, suspects
 from fer_bench.ui.leaderboard.ranking import headline_runs
 from fer_bench.ui.pickers import (
     RUN_PARAMETER,
     chosen_run,
     open_run,
+    pick_images,
     pick_run,
     pick_several,
     remember_run,
@@ -33,7 +32,7 @@ from fer_bench.ui.records import (
     status_line,
     table,
 )
-from fer_bench.ui.run_images import answer_words, data_at_hand, show_pictures
+from fer_bench.ui.run_images import answer_words, data_at_hand, pick_gallery_size, show_pictures
 from fer_bench.ui.widgets import (
     PER_CLASS,
     PERCENT,
@@ -57,7 +56,6 @@ from fer_bench.ui.widgets import (
 )
 
 __all__ = [
-    "BUDGET_VIEW",
     "PERCENT",
     "PER_CLASS",
     "POINTS",
@@ -73,7 +71,6 @@ __all__ = [
     "chart",
     "chosen_run",
     "command",
-    "connected_votes",
     "data_at_hand",
     "data_table",
     "dataset_of",
@@ -84,7 +81,6 @@ __all__ = [
     "history",
     "human_line",
     "latencies",
-    "leakages",
     "load_data",
     "look_again",
     "may_name_paths",
@@ -93,6 +89,8 @@ __all__ = [
     "number",
     "open_run",
     "own_results",
+    "pick_gallery_size",
+    "pick_images",
     "pick_run",
     "pick_several",
     "predictions",
@@ -108,12 +106,10 @@ __all__ = [
     "runs",
     "set_colours",
     "show_address",
-    "show_budget",
     "show_error",
     "show_pictures",
     "show_views",
     "status_line",
-    "suspects",
     "table",
     "tiles",
     "value_table",

@@ -17,14 +17,7 @@ from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.results.titles import model_title
 from fer_bench.ui.pickers import chosen_run
-from fer_bench.ui.records import (
-    called,
-    command,
-    default_id,
-    predictions,
-    results_store,
-    runs,
-)
+from fer_bench.ui.records import called, command, default_id, predictions, results_store, runs
 from fer_bench.ui.widgets import empty_state, show_error
 
 if TYPE_CHECKING:  # torch loads only when a network is opened

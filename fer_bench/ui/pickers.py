@@ -8,8 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from fer_bench.formatting import escape
+from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.stored_run import StoredRun
-from fer_bench.ui.records import called, default_id, merit, titles
+from fer_bench.types import ImageSet
+from fer_bench.ui.records import SET_NAMES, called, default_id, merit, titles
 from fer_bench.ui.widgets import Columns, in_percents
 
 RUN_PARAMETER = "run"
@@ -70,6 +72,18 @@ def _keep_address(chosen: list[str], key: str, usual: Sequence[str]) -> None:
     if st.query_params.get_all(RUN_PARAMETER) or chosen != st.session_state.get(kept, list(usual)):
         st.query_params[RUN_PARAMETER] = chosen
     st.session_state[kept] = chosen
+
+
+def pick_images(sets: Sequence[ImageSet]) -> ImageSet:
+    """Which images to look at; the first of `sets` unless the visitor asks for others."""
+    return st.segmented_control(
+        "Images",
+        sets,
+        default=sets[0],
+        required=True,
+        format_func=SET_NAMES.__getitem__,
+        help=explain("clean"),
+    )
 
 
 def pick_several(

@@ -22,12 +22,7 @@ from fer_bench.results.parse import read_history, read_predictions
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.human_line import HumanLine
 from fer_bench.results.reports.human_line import human_line as find_human_line
-from fer_bench.results.reports.latency_files import (
-    LATENCY,
-    NETWORKS,
-    StoredLatency,
-    list_latencies,
-)
+from fer_bench.results.reports.latency_files import LATENCY, NETWORKS, StoredLatency, list_latencies
 from fer_bench.results.store import (
     DEFAULT,
     DEFAULT_FILE,

@@ -16,6 +16,7 @@ from fer_bench.ui.data import ask_for_data, dataset_of
 from fer_bench.ui.widgets import gallery, show_error
 
 WIDTH = 112
+GALLERY_SIZES = (24, 48, 96)
 #: What follows where the data are given.
 PICTURES_APPEAR = "and they appear here; the table below needs none"
 
@@ -49,6 +50,11 @@ def answer_words(row: Any) -> str:
     """What stands under an image: what it is, what it was taken for, and how confidently."""
     names = row.true if row.correct else f"{row.true} → {row.predicted}"
     return f"{names}  \n{percent(row.confidence)}"
+
+
+def pick_gallery_size() -> int:
+    """How many images to show."""
+    return st.segmented_control("Shown", GALLERY_SIZES, default=GALLERY_SIZES[0], required=True)
 
 
 def show_pictures(

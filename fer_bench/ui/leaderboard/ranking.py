@@ -14,13 +14,8 @@ from fer_bench.results.leaderboard.five_models import FIVE
 from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.leaderboard.rankings import ranking_names
 from fer_bench.results.summary import run_ids
-from fer_bench.studies.latency.tables import (
-    FP32_TIME,
-    MeasuredNetwork,
-    fp32_milliseconds,
-    machines,
-)
-from fer_bench.ui.budget import BUDGET_VIEW
+from fer_bench.studies.latency.tables import FP32_TIME, MeasuredNetwork, fp32_milliseconds, machines
+from fer_bench.ui.latency.budget import BUDGET_VIEW
 from fer_bench.ui.leaderboard.references import bars_with_references, show_people
 from fer_bench.ui.pickers import open_run, run_table
 from fer_bench.ui.records import called, command, measured, runs, table
