@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Multiselect
 
 from fer_bench.results.store import ResultsStore
-from fer_bench.ui import BUDGET_VIEW
+from fer_bench.ui.latency.budget import BUDGET_VIEW
 
 SECOND, FROZEN = "fer2013/resnet18-full-finetune-5-s1", "fer2013/vgg16-frozen-frozen-20-s0"
 LIMITED = "fer2013/keras-cnn-full-finetune-5-limit20-s0"
