@@ -14,8 +14,8 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
 from benchmarks.dashboard import ROOT, serving, settle
-from fer_bench.inference.files.video_reader import VideoReader
 from fer_bench.inference.live.recording import Recording
+from fer_bench.inference.video.reader import VideoReader
 
 __all__ = ["browser"]  # a fixture
 

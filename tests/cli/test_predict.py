@@ -38,9 +38,10 @@ from fer_bench.inference.files.copies import plan_outputs
 from fer_bench.inference.files.images import read_image
 from fer_bench.inference.files.inputs import find_inputs
 from fer_bench.inference.files.summary import Summary
-from fer_bench.inference.files.video_reader import Frame, VideoReader
-from fer_bench.inference.files.video_writer import AnnotatedCopy
 from fer_bench.inference.predictor import Predictor
+from fer_bench.inference.video.frame import Frame
+from fer_bench.inference.video.reader import VideoReader
+from fer_bench.inference.video.writer import AnnotatedCopy
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
 from fer_bench.models.weights import model_files

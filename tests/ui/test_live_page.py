@@ -40,8 +40,8 @@ from fer_bench.inference.detectors.base import (
     make_detector,
 )
 from fer_bench.inference.detectors.network_file import YUNET
-from fer_bench.inference.files.video_reader import VideoReader
 from fer_bench.inference.live.session import LiveSettings
+from fer_bench.inference.video.reader import VideoReader
 from fer_bench.plots import emotion_timeline
 from fer_bench.results.store import ResultsStore
 from fer_bench.ui.images import upload

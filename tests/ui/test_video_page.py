@@ -22,9 +22,9 @@ from fer_bench.emotions import COLOURS
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import NBSP
 from fer_bench.inference.detectors.base import DetectedFace, WholeImage
-from fer_bench.inference.files.video_reader import VideoReader
 from fer_bench.inference.live.recording import Recording
 from fer_bench.inference.predictor import Predictor
+from fer_bench.inference.video.reader import VideoReader
 from fer_bench.ui.videos.job import FAULT, VideoJob
 from fer_bench.ui.videos.results import headline
 from fer_bench.ui.videos.source import RECORDING, Video, VisitorFolder

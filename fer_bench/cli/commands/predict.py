@@ -261,7 +261,7 @@ def _results(
                 progress("files", done, len(inputs), {"images_per_second": speed})
             continue
         # Tracking brings SciPy, which pictures need not wait for.
-        from fer_bench.inference.files.video import predict_video
+        from fer_bench.inference.video.faces import predict_video
 
         for path in paths:
             copy_to = copies.get(path)

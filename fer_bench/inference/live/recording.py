@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from fer_bench.errors import RunFailed
-from fer_bench.inference.files.video_writer import add_pictures, as_frame, fitted
+from fer_bench.inference.video.writer import add_pictures, as_frame, fitted
 from fer_bench.storage import finished_file, saving
 
 #: A longer recording ends by itself, seconds; 640x480 takes some 15 MB a minute.

@@ -17,9 +17,9 @@ import pandas as pd
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.people import People, Span
-from fer_bench.inference.files.video import predict_video
 from fer_bench.inference.files.writers import Csv, FileReport
 from fer_bench.inference.predictor import Predictor
+from fer_bench.inference.video.faces import predict_video
 from fer_bench.ui.videos.source import Video
 
 FAULT = "The analysis ended by a fault of FER Bench; the server's log has more about it."

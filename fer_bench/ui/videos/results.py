@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, how_many, percent
-from fer_bench.inference.files.video_reader import read_frame
+from fer_bench.inference.video.reader import read_frame
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.ui.images.faces import safe_stem
 from fer_bench.ui.videos.job import VideoJob, VideoReport

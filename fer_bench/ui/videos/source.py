@@ -20,7 +20,7 @@ from PIL import Image
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, file_size
 from fer_bench.inference.files.inputs import VIDEO_SUFFIXES, find_inputs
-from fer_bench.inference.files.video_writer import add_pictures, as_frame
+from fer_bench.inference.video.writer import add_pictures, as_frame
 from fer_bench.ui.access import may_name_paths
 from fer_bench.ui.images.upload import SAMPLE_FILE
 from fer_bench.ui.widgets import show_error

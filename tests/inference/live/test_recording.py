@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fer_bench.inference.files.video_reader import VideoReader, read_frame
 from fer_bench.inference.live import recording
 from fer_bench.inference.live.recording import Recording
+from fer_bench.inference.video.reader import VideoReader, read_frame
 
 #: Seconds, uneven as a camera's are; the clock need not begin at 0.
 TIMES = [100.0, 100.04, 100.1, 100.5, 101.25]

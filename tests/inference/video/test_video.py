@@ -20,12 +20,12 @@ from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.base import WholeImage
 from fer_bench.inference.drawing.faces import annotate
-from fer_bench.inference.files import video_writer
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.copies import WRITTEN_VIDEOS
 from fer_bench.inference.files.images import read_image
-from fer_bench.inference.files.video import predict_video
 from fer_bench.inference.predictor import Predictor
+from fer_bench.inference.video import writer
+from fer_bench.inference.video.faces import predict_video
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
 
@@ -177,7 +177,7 @@ def test_an_odd_size_which_h264_cannot_hold_grows_by_one(predictor, tmp_path):
 
 
 def test_without_libx264_the_copy_is_mpeg4_with_the_same_times(predictor, tmp_path, monkeypatch):
-    monkeypatch.delitem(video_writer.ENCODERS, "libx264")
+    monkeypatch.delitem(writer.ENCODERS, "libx264")
     clip, copy = write_clip(tmp_path / "clip.mp4"), tmp_path / "copy.mp4"
     list(predict_video(predictor, clip, copy_to=copy))
     with av.open(str(copy)) as file:

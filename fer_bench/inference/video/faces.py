@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.files.batch import FileResult, batches
-from fer_bench.inference.files.video_reader import Frame, VideoReader
-from fer_bench.inference.files.video_writer import annotated_copy
 from fer_bench.inference.live.face_tracker import Tracker
 from fer_bench.inference.predictor import FacePrediction, Predictor
+from fer_bench.inference.video.frame import Frame
+from fer_bench.inference.video.reader import VideoReader
+from fer_bench.inference.video.writer import annotated_copy
 from fer_bench.types import Progress, silent
 
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from fer_bench.errors import RunFailed
 from fer_bench.inference.drawing.faces import annotate, numbers
-from fer_bench.inference.files.video_reader import Frame, VideoReader
-from fer_bench.inference.files.video_sound import SoundTrack
 from fer_bench.inference.predictor import FacePrediction
+from fer_bench.inference.video.frame import Frame
+from fer_bench.inference.video.reader import VideoReader
+from fer_bench.inference.video.sound import SoundTrack
 from fer_bench.storage import finished_file, saving
 
 #: Encoders of pictures, the first that is there; with the finest clock that each can count.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -13,82 +11,23 @@ from typing import Any
 import av
 import numpy as np
 from av.error import FFmpegError
-from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError, coded
-from fer_bench.inference.files.video_clock import timeline_of
-from fer_bench.inference.files.video_size import is_cut_short, next_recording
-
-DISPLAY_MATRIX = Type.DISPLAYMATRIX
+from fer_bench.inference.video.clock import timeline_of
+from fer_bench.inference.video.frame import Frame
+from fer_bench.inference.video.size import is_cut_short, next_recording
+from fer_bench.inference.video.time_stamps import TimeStamps
 
 #: A video that ends so many seconds before its header says, and whose file ends before its last
 #: part does, is reported as cut short.
 CUT_SHORT = 0.5
-#: Pictures are shown at most this wide; odd headers ask for far more.
-WIDEST = 16_384
-#: Formats that keep no time of presentation: their frames are shown in the order of decoding times.
-ORDERED_BY_DTS = ("avi",)
-
 #: Takes an `av.Packet` of sound.
 OnSound = Callable[[Any], None]
 #: The codec whose packets without bytes show the last frame again, and whose headers stand between
 #: packets where recordings are joined: a first bit that is set, the comment's first byte.
 REPEATING, HEADER_BIT, COMMENT = "theora", 0x80, 0x81
-
-
-@dataclass(frozen=True, kw_only=True)
-class Frame:
-    """A decoded frame: number from 0, time stamp in units of `time_base`, and its av.VideoFrame.
-
-    Attributes:
-        pixel_aspect: width of a stored pixel by its height.
-    """
-
-    number: int
-    pts: int
-    time_base: Fraction
-    raw: Any
-    pixel_aspect: Fraction = Fraction(1)
-
-    @property
-    def time_s(self) -> float:
-        """Seconds since the video's start."""
-        return float(self.pts * self.time_base)
-
-    def image(self) -> NDArray[np.uint8]:
-        """uint8 `(H, W, 3)` RGB as players show it: pixels square, turned and mirrored."""
-        width, height = _shown_size(self.raw.width, self.raw.height, self.pixel_aspect)
-        if (width, height) == (self.raw.width, self.raw.height):
-            stored = self.raw.to_ndarray(format="rgb24")
-        else:
-            stored = self.raw.reformat(width=width, height=height, format="rgb24").to_ndarray()
-        return np.ascontiguousarray(_oriented(stored, self.raw), np.uint8)
-
-
-def _shown_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """Width and height in square pixels; the height stays, as with FFmpeg."""
-    shown = Fraction(width) * aspect
-    if shown > max(WIDEST, width):
-        shown, height = Fraction(WIDEST), round(height * WIDEST / shown)
-    return max(1, round(shown)), max(1, height)
-
-
-def _oriented(stored: NDArray[np.uint8], raw: Any) -> NDArray[np.uint8]:
-    """Pixels `(H, W, 3)` laid out by the frame's display matrix, in steps of 90 degrees.
-
-    A stored point (x, y) is shown at (a x + c y, b x + d y); see FFmpeg's libavutil/display.h.
-    """
-    matrix = raw.side_data.get(DISPLAY_MATRIX)
-    if matrix is None:
-        return stored
-    (a, b, _), (c, d, _), _ = np.frombuffer(matrix, np.int32).reshape(3, 3).tolist()
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        stored, a, d = stored.transpose(1, 0, 2), c, b
-    if a < 0:
-        stored = stored[:, ::-1]
-    return stored[::-1] if d < 0 else stored
 
 
 class VideoReader:
@@ -103,10 +42,6 @@ class VideoReader:
         self.path = path
         self.n_read = 0
         self._damages: list[str] = []
-        self._length = Fraction(0)
-        self._decoding_times: list[int] = []
-        self._is_timed = False  # a packet had a time of presentation
-        self._origin = 0  # what is taken off all times, where the container knows no start
         self._shown: Any = None  # the last frame
         self._end = Fraction(0)  # of the last packet, once all were read
         self._reached = 0  # the byte where the last packet begins
@@ -145,6 +80,7 @@ class VideoReader:
         self._first_aspect = self.pictures.codec_context.sample_aspect_ratio
         self._promised_length = self._read_length()
         self._timeline = timeline_of(self._container, self.pictures, self.sound)
+        self._time_stamps = TimeStamps(self.pictures, self.rate, self._container.format.name)
 
     def __enter__(self) -> VideoReader:
         return self
@@ -174,13 +110,11 @@ class VideoReader:
         parts are passed over; `problem` tells of them afterwards.
         """
         packets = self._container.demux([self.pictures, *(self.sound if on_sound else ())])
-        last = None
         while True:
             try:
                 packet = next(packets, None)
                 if packet is None:
-                    begun = self._origin * Fraction(self.pictures.time_base)
-                    self._end = self._timeline.end - begun
+                    self._end = self._timeline.end - self._time_stamps.begun
                     return
                 self._reached = packet.pos or self._reached
                 if self._is_header(packet):
@@ -189,16 +123,15 @@ class VideoReader:
                 if on_sound and packet.stream.type == "audio":
                     on_sound(packet)
                     continue
-                self._note_decoding_time(packet)
+                self._time_stamps.note(packet)
                 decoded = self._decoded(packet)
             except FFmpegError as error:
                 self.note_damage(error)
                 continue
             for raw in decoded:
-                last = self._time_stamp(raw, last)
                 yield Frame(
                     number=self.n_read,
-                    pts=last,
+                    pts=self._time_stamps.next(raw),
                     time_base=self.pictures.time_base,
                     raw=raw,
                     pixel_aspect=self._pixel_aspect(),
@@ -261,40 +194,10 @@ class VideoReader:
             now = self.pictures.sample_aspect_ratio
         return Fraction(now) if now and now > 0 else Fraction(1)
 
-    def _note_decoding_time(self, packet: Any) -> None:
-        """Keeps `dts` where no packet has a `pts`: frames are shown in its order."""
-        if not packet.size:
-            return
-        if self._container.format.name in ORDERED_BY_DTS:
-            packet.pts = None
-        if packet.pts is not None:
-            self._is_timed = True
-            self._decoding_times.clear()
-        elif packet.dts is not None and not self._is_timed:
-            heapq.heappush(self._decoding_times, packet.dts)
-
-    def _time_stamp(self, raw: Any, last: int | None) -> int:
-        """The frame's own, or the next by the rate; always later than the last."""
-        pts = raw.pts
-        if pts is None and self._decoding_times:
-            pts = heapq.heappop(self._decoding_times)
-        if last is None and pts is not None and self.pictures.start_time is None:
-            self._origin = int(pts)
-        pts = None if pts is None else pts - self._origin
-        step = raw.duration or max(round(1 / self.rate / Fraction(self.pictures.time_base)), 1)
-        if last is None:
-            now = max(int(pts or 0), 0)
-        elif pts is None:
-            now = last + step
-        else:
-            now = max(int(pts), last + 1)
-            step = raw.duration or now - last
-        self._length = (now + step) * Fraction(self.pictures.time_base)
-        return now
-
     @property
     def problem(self) -> str | None:
         """One sentence on what could not be read; None where everything was."""
+        length = self._time_stamps.length
         first = f" ({self._damages[0]})" if self._damages else ""
         if self.n_read == 0:
             return f"{self.path} has no frame that can be read{first}: check that it plays"
@@ -303,23 +206,23 @@ class VideoReader:
                 f"{self.path} is damaged: {len(self._damages)} parts of it could not be read"
                 f"{first}; {self.n_read} frames could"
             )
-        if self._end - self._length > CUT_SHORT:
+        if self._end - length > CUT_SHORT:
             return (
-                f"{self.path} is damaged: its pictures from {float(self._length):.1f} to "
+                f"{self.path} is damaged: its pictures from {float(length):.1f} to "
                 f"{float(self._end):.1f} s could not be read; {self.n_read} frames could"
             )
         promised = self._promised_length
-        if (promised is None or promised - self._length > CUT_SHORT) and self._ends_early():
+        if (promised is None or promised - length > CUT_SHORT) and self._ends_early():
             of = "" if promised is None else f" of {float(promised):.1f} s"
             return (
-                f"{self.path} is cut short: it ends at {float(self._length):.1f} s{of}; "
+                f"{self.path} is cut short: it ends at {float(length):.1f} s{of}; "
                 f"{self.n_read} frames could be read"
             )
         following = self._next_recording()
         if following is not None:
             return (
                 f"{self.path} holds another recording from byte {following} on, which was not "
-                f"read: the first ends at {float(self._length):.1f} s; cut the file there, or join "
+                f"read: the first ends at {float(length):.1f} s; cut the file there, or join "
                 "the recordings with a program that writes one video"
             )
         return None

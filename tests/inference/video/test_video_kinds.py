@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from table_fixtures import table
 
 from fer_bench.inference.files.images import read_image
-from fer_bench.inference.files.video_reader import VideoReader
-from fer_bench.inference.files.video_writer import annotated_copy
+from fer_bench.inference.video.reader import VideoReader
+from fer_bench.inference.video.writer import annotated_copy
 
 RATE = 20
 SAMPLE = read_image(Path(__file__).parents[3] / "assets/samples/astronaut.jpg")[:240, :320]

@@ -1,0 +1,1 @@
+"""Videos: their frames and times, sound, annotated copies, and the faces in them."""
