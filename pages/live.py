@@ -155,7 +155,7 @@ def show_downloads(session: LiveSession, playing: bool) -> None:
 
 
 def show_ways_without_camera() -> None:
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         st.caption("No camera?", width="content")
         st.page_link("pages/image.py", label="Try an image", icon=":material/image:")
         if st.button("Try a sample clip", icon=":material/movie:", type="tertiary"):
@@ -198,6 +198,7 @@ def main() -> None:
         models.no_models()
         return
     camera = live.camera()
+    ui.use_style("live/page.css")
     ui.run_script("live/page.js")
     # All that comes and goes stays in here: the video would start anew if it were moved.
     notices = st.container()
@@ -211,7 +212,8 @@ def main() -> None:
         servers = read_servers()
     if servers is None:
         return
-    picture, figures = st.columns([3, 2], gap="large")
+    with st.container(key="live-view"):
+        picture, figures = st.columns([3, 2], gap="large")
     with picture:
         playing = live.stream(camera, servers)
         if not playing:

@@ -20,7 +20,9 @@ DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 ROW_HEIGHT, LEAST_HEIGHT = 44, 130
 
 
-def emotion_timeline(timeline: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+def emotion_timeline(
+    timeline: pd.DataFrame, text_colour: str | None = None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """What each person showed over the last minute, one line a person, now on the right.
 
     The one chart that is Vega-Lite's: Streamlit draws it anew every second in place, while it
@@ -29,6 +31,7 @@ def emotion_timeline(timeline: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, An
     Args:
         timeline: as `inference.live.LiveSession.timeline` gives it: `seconds` from -60 to 0,
             `face`, `emotion`, `score`.
+        text_colour: of its words, as CSS writes it; None leaves them to the page's theme.
 
     Returns:
         The data with `person`, the line's name, and `part`, which counts the times that the person
@@ -41,7 +44,9 @@ def emotion_timeline(timeline: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, An
     people = list(dict.fromkeys(data["person"]))
     shown = [e for e in COLOURS if e in FER2013 or e in set(data["emotion"])]
     colours = list(MODEL_COLOURS.values())
+    words = {"labelColor": text_colour} if text_colour else {}
     return data, {
+        "config": {"axis": words, "legend": words},
         "description": "What each person showed over the last minute, one line a person",
         "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2.5},
         "encoding": {

@@ -52,6 +52,7 @@ from fer_bench.ui.widgets import (
     show_error,
     show_views,
     tiles,
+    use_style,
     value_table,
 )
 
@@ -112,6 +113,7 @@ __all__ = [
     "status_line",
     "table",
     "tiles",
+    "use_style",
     "value_table",
     "within_app",
 ]

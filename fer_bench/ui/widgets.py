@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -56,9 +57,21 @@ def set_colours() -> None:
         '[data-testid="stFileUploader"] section * { white-space: normal !important; }',
         # A box of one line cannot break a name; on a phone the longest lacks half a letter.
         '@media (max-width: 640px) { [data-testid="stSelectbox"] input '
-        "{ letter-spacing: -0.015em; } }",
+        "{ letter-spacing: -0.015em; } "
+        # Columns that stand below each other are no further apart than all else.
+        '[data-testid="stHorizontalBlock"] { row-gap: 1rem; } }',
     )
     st.html(f"<style>{' '.join(rules)}</style>")
+
+
+def text_colour() -> str | None:
+    """Of a chart's words, in the theme that the visitor sees; None where it is not known yet."""
+    return TEXT_COLOURS.get(st.context.theme.type or "")
+
+
+def use_style(file: str) -> None:
+    """Adds a style sheet of this package to the page."""
+    st.html(Path(str(files("fer_bench.ui").joinpath(file))))
 
 
 def run_script(file: str) -> None:
@@ -151,9 +164,7 @@ def chart(
     Returns:
         The id of the clicked point, the last of its `customdata`; None without a click.
     """
-    theme = st.context.theme.type
-    if theme in TEXT_COLOURS:
-        colour = TEXT_COLOURS[theme]
+    if colour := text_colour():
         figure.update_layout(font_color=colour)
         figure.update_xaxes(tickfont_color=colour, title_font_color=colour)
         figure.update_yaxes(tickfont_color=colour, title_font_color=colour)

@@ -77,6 +77,13 @@ def test_the_page_fits_a_phone_while_it_plays(live: Watched) -> None:
     live.start()
     wait_for(live.counts)
     assert live.visit.overflow() <= 0
+    video = live.page.locator('iframe[title*="webrtc"]').bounding_box()
+    numbers = live.page.locator(".st-key-live-numbers").bounding_box()
+    assert video and numbers
+    assert video["x"] + video["width"] <= numbers["x"]  # beside it
+    assert video["y"] == numbers["y"]
+    below = live.page.get_by_text("now", exact=False).filter(has_text="face").last.bounding_box()
+    assert below and below["y"] >= numbers["y"] + numbers["height"]
 
 
 def test_a_model_is_switched_while_the_video_plays(live: Watched) -> None:
@@ -147,17 +154,40 @@ def test_an_unplugged_camera_is_told(live: Watched) -> None:
     live.wait_for_colour("happy", OVERLAY_PIXELS)
 
 
-def test_a_refused_camera_is_explained(camera_browser: Browser, server: Server) -> None:
+#: What browsers raise where they give no camera, and what the page makes of it.
+REFUSALS = {
+    "NotAllowedError": "allow it with the icon beside the address",
+    "NotFoundError": "No camera is connected",
+    "NotReadableError": "Another program has the camera",
+    "OverconstrainedError": "choose another camera",
+    "AbortError": "cannot be opened (AbortError)",
+}
+
+
+def test_a_camera_that_is_not_given_is_explained(camera_browser: Browser, server: Server) -> None:
     with (
         camera_browser.new_context(permissions=[]) as context,
         visiting(context, server.address) as visit,
     ):
         live = Watched(page=visit.page, visit=visit, server=server)
         live.open(server.address)
+        alert = live.component.get_by_role("alert")
+        expect(alert).to_have_count(0)  # not before it happens
         live.click("Start")
-        expect(live.component.get_by_role("alert")).to_contain_text(
-            "The browser gives this page no camera: allow it"
-        )
+        expect(alert).to_contain_text(REFUSALS["NotAllowedError"])
+        for error, words in REFUSALS.items():
+            live.frame.evaluate(
+                """(name) => navigator.mediaDevices.getUserMedia = async () => {
+                    throw new DOMException('as browsers say it', name);
+                }""",
+                error,
+            )
+            live.click("Start")
+            expect(alert).to_contain_text(words)
+            expect(alert).to_contain_text("The links below need none.")
+            expect(alert).not_to_contain_text("as browsers say it")
+        wait_for(live.page.get_by_role("link", name="Try an image").last)
+        wait_for(live.page.get_by_role("button", name="Try a sample clip"))
 
 
 def saved_by_key(page: Page) -> str:
@@ -181,8 +211,18 @@ def test_keys_are_switches(live: Watched) -> None:
     live.start()
     live.wait_for_colour("happy", OVERLAY_PIXELS)
     mirror = live.page.locator(".st-key-live-mirror input")
+    figures = live.page.locator(".st-key-live-figures input")
     live.page.keyboard.press("m")
     expect(mirror).not_to_be_checked()
+    live.page.keyboard.press("f")
+    expect(figures).not_to_be_checked()
+    settle(live.page)
+    live.page.get_by_role("combobox", name="Models").press_sequentially("mfq")  # one types
+    live.page.keyboard.press("Escape")
+    expect(mirror).not_to_be_checked()
+    live.page.locator("h1").click()
+    live.page.keyboard.press("f")
+    expect(figures).to_be_checked()
     assert saved_by_key(live.page) == "live.png"
     live.page.keyboard.press("q")
     live.component.get_by_role("button", name="Start", exact=True).wait_for()

@@ -350,7 +350,8 @@ def test_the_minute_is_one_line_a_person_that_stays_open_where_they_were_away() 
     seen = pd.DataFrame(
         [*rows, (-2.0, 1, "happy", 0.7)], columns=["seconds", "face", "emotion", "score"]
     )
-    data, chart = emotion_timeline(seen)
+    data, chart = emotion_timeline(seen, "#0f1216")
+    assert chart["config"]["axis"] == {"labelColor": "#0f1216"}
     assert data[["person", "part"]].values.tolist() == [
         ["Face 1", 0], ["Face 1", 0], ["Face 1", 1], ["Face 2", 0],
     ]  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
-from streamlit_webrtc import WebRtcMode, webrtc_streamer
+from streamlit_webrtc import Translations, WebRtcMode, webrtc_streamer
 from streamlit_webrtc.relay import get_global_relay
 
 from fer_bench.config import Config, validate
@@ -34,6 +34,16 @@ CAMERA = {
         "frameRate": {"ideal": FPS, "max": FPS},
     },
 }
+#: The component's buttons, and what its list of cameras says where there is none.
+WORDS = Translations(
+    start="Start",
+    stop="Stop",
+    select_device="Camera",
+    device_ask_permission="Allow this page to use your camera",
+    device_access_denied="No camera: allow it with the icon beside the address",
+    device_not_available="No camera: plug one in, or close the program that has it",
+    media_api_not_available="No camera: open this page over https:// or on the machine itself",
+)
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 SESSION = "live-session"
 
@@ -174,7 +184,7 @@ def stream(used: Camera, servers: list[dict[str, Any]]) -> bool:
             "playsInline": True,
             "style": {"width": "100%", "borderRadius": "0.5rem"},
         },
-        translations={"start": "Start", "stop": "Stop", "select_device": "Camera"},
+        translations=WORDS,
     ).state
     if state.playing:
         used.session.start()

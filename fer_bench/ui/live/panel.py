@@ -12,12 +12,13 @@ from fer_bench.inference.live.session import LiveStats
 from fer_bench.inference.predictor import FacePrediction
 from fer_bench.ui.live.camera import Camera
 from fer_bench.ui.records import titles
-from fer_bench.ui.widgets import empty_state
+from fer_bench.ui.widgets import empty_state, text_colour
 
 FACES_LISTED = 6
 CHART_HEIGHT = 260
-#: Three figures stand side by side on a phone.
 FIGURE_WIDTH = 108
+#: The numbers' key, by which page.css sets them beside a phone's video.
+NUMBERS = "live-numbers"
 #: Streamlit's badge colours that come nearest to the emotions' own.
 BADGES = {
     "angry": "red",
@@ -54,7 +55,7 @@ def show(camera: Camera, opening: bool) -> None:
         _show_faces(stats)
     timeline = camera.session.timeline()
     if len(timeline) > 1:
-        data, specification = plots.emotion_timeline(timeline)
+        data, specification = plots.emotion_timeline(timeline, text_colour())
         st.vega_lite_chart(data, specification, height=CHART_HEIGHT, width="stretch")
     _show_counts(stats)
 
@@ -63,6 +64,10 @@ def _titles(runs: Sequence[str]) -> list[str]:
     """What people call runs that a session knows by their names."""
     called = {name.partition("/")[2]: title for name, title in titles().items()}
     return [called.get(run, run) for run in runs]
+
+
+def _names(stats: LiveStats) -> str:
+    return " and ".join(map(escape, _titles(stats.models)))
 
 
 def _milliseconds(value: float | None) -> str:
@@ -89,7 +94,7 @@ def _show_figures(stats: LiveStats) -> None:
             "Naming their emotions, all faces and models together, median.",
         ),
     }
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key=NUMBERS):
         for name, (value, explanation) in figures.items():
             st.metric(name, value, help=explanation, border=True, width=FIGURE_WIDTH)
 
@@ -116,8 +121,8 @@ def _show_faces(stats: LiveStats) -> None:
 
 
 def _show_counts(stats: LiveStats) -> None:
-    names = " and ".join(map(escape, _titles(stats.models)))
-    counts = f"{how_many(stats.frames, 'frame')}, {stats.analysed:,} analysed, by {names}."
+    counts = f"{how_many(stats.frames, 'frame')}, {stats.analysed:,} analysed"
+    counts += f", by {_names(stats)}." if stats.models else "."
     if age := stats.overlay_age_ms:
         counts += f" Median age of an overlay: {_milliseconds(age.p50)}."
     st.caption(counts)
@@ -128,10 +133,13 @@ def _show_state(stats: LiveStats, camera: Camera) -> None:
     if sentence := stats.error or camera.problem or camera.models.problem:
         st.error(escape(sentence), icon=":material/error:")
     if camera.models.is_busy:
-        words = "Opening the model … you can press Start already."
+        words = "Opening the model …"
         if stats.models:
-            names = " and ".join(map(escape, _titles(stats.models)))
-            words = f"Opening what you chose; until it is ready, {names} goes on."
+            words = (
+                f"Opening what you chose; until it is ready, the answers are by {_names(stats)}."
+            )
+        elif not stats.playing:
+            words += " you can press Start already."
         st.info(words, icon=":material/hourglass_top:")
     if not stats.playing or stats.fps > 0:
         return
