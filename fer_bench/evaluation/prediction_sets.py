@@ -218,11 +218,11 @@ def standing(coverage: SetCoverage) -> str:
         return ""
     low, high = coverage.all.expected95
     where = (
-        f"Between {percent(low)} and {percent(high)} lie 95 % of coverages where the tested faces "
-        "are like those of the fit (beta-binomial, both draws counted)"
+        f"Where the tested faces are like those of the fit, 95 % of such shares lie between "
+        f"{percent(low)} and {percent(high)} (beta-binomial, both draws counted)"
     )
     if low <= coverage.all.coverage <= high:
-        return f"{where}: this one does."
+        return f"{where}, as this one does."
     side = "above" if coverage.all.coverage > high else "below"
     return f"{where}; this one is {side}, so the test images are not quite like those of the fit."
 

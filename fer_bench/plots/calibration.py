@@ -9,10 +9,20 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from fer_bench.plots.style import ACCENT, GRAY, SHARES, SPARE_COLOURS, diagonal, finish, shortened
+from fer_bench.plots.style import (
+    ACCENT,
+    DASHES,
+    GRAY,
+    NAME_HEIGHT,
+    SHARES,
+    SPARE_COLOURS,
+    broken,
+    diagonal,
+    finish,
+)
 
-#: Heights of the figures, pixels.
-WITH_COUNTS, CURVES = 520, 440
+#: Heights of the figures, pixels; of the second, without its legend.
+WITH_COUNTS, CURVES = 520, 380
 #: The picked run's curve comes first; the others take these.
 CURVE_COLOURS = (ACCENT, *SPARE_COLOURS)
 
@@ -108,9 +118,10 @@ def risk_coverage_curves(
             x=table["coverage"],
             y=table["risk"],
             mode="lines",
-            name=shortened(name),
+            name=broken(name),
             line={
                 "color": CURVE_COLOURS[number % len(CURVE_COLOURS)],
+                "dash": DASHES[number % len(DASHES)],
                 "width": 1.5 if number else 2.5,
             },
             customdata=table["threshold"],
@@ -126,7 +137,8 @@ def risk_coverage_curves(
             cliponaxis=False,
             hoverinfo="skip",
         )
-    finish(figure, height=CURVES, x_title="Answered", y_title="Wrong answers of these")
+    height = CURVES + NAME_HEIGHT * len(curves)
+    finish(figure, height=height, x_title="Answered", y_title="Wrong answers of these")
     figure.update_xaxes(SHARES)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return figure

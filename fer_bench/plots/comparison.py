@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import count
+from collections.abc import Mapping
 from typing import Literal
 
 import pandas as pd
@@ -13,20 +12,20 @@ from fer_bench.formatting import percent
 from fer_bench.plots.network import MOST_TICKS, TITLES
 from fer_bench.plots.style import (
     ACCENT,
+    DASHES,
     GRAY,
     GRID,
     HEAT_SCALE,
+    NAME_HEIGHT,
+    broken,
     error_bars,
     finish,
     label,
-    model_colour,
-    shortened,
+    run_styles,
     write_cells,
 )
 from fer_bench.types import Quantity
 
-#: Runs of one model share its colour; these tell them apart.
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 PATTERNS = ("", "/", "x", ".", "\\", "-", "+", "|")
 #: Height of a pair in the forest plot, of a run in the heat map, pixels.
 PAIR_HEIGHT, CELL_HEIGHT = 44, 46
@@ -90,7 +89,7 @@ def class_differences(classes: pd.DataFrame, metric: Literal["recall", "f1"]) ->
     first = classes["letter"].iloc[0]
     others = classes[classes["letter"] != first]
     figure = go.Figure()
-    styles = _styles(others.drop_duplicates("letter")["model"], PATTERNS)
+    styles = run_styles(others.drop_duplicates("letter")["model"], PATTERNS)
     for (_, rows), (colour, pattern) in zip(
         others.groupby("letter", sort=False), styles, strict=True
     ):
@@ -149,33 +148,25 @@ def validation_curves(
 
     Args:
         histories: name -> columns `epoch, val_<quantity>`, as in a run's `history.csv`.
-        models: name -> the run's model, whose colour its line has.
+        models: name -> the run's model, whose colour its line has, as `run_styles` gives it.
     """
     figure = go.Figure()
     short = all(len(history) <= MOST_TICKS for history in histories.values())
-    styles = _styles([models[name] for name in histories], DASHES)
+    styles = run_styles([models[name] for name in histories], DASHES)
     for (name, history), (colour, dash) in zip(histories.items(), styles, strict=True):
         figure.add_scatter(
             x=history["epoch"],
             y=history[f"val_{quantity}"],
             mode="lines+markers" if short else "lines",  # many markers hide the dashes
-            name=shortened(name, 30),
+            name=broken(name),
             line={"color": colour, "dash": dash, "width": 2},
             marker={"size": 5},
             hovertemplate="epoch %{x}: %{y:.4f}",
         )
-    finish(figure, height=320, x_title="Epoch", y_title=f"Validation {TITLES[quantity].lower()}")
+    height = 260 + NAME_HEIGHT * len(styles)
+    finish(figure, height=height, x_title="Epoch", y_title=f"Validation {TITLES[quantity].lower()}")
     if short:
         figure.update_xaxes(dtick=1)  # left alone, Plotly marks halves of an epoch
     if quantity == "accuracy":
         figure.update_yaxes(tickformat=".1%")
     return figure
-
-
-def _styles(models: Iterable[str], marks: tuple[str, ...]) -> list[tuple[str, str]]:
-    """A colour and a mark for each run: its model's colour, the next mark where that is taken."""
-    taken: dict[str, count[int]] = {}
-    return [
-        (colour, marks[next(taken.setdefault(colour, count())) % len(marks)])
-        for colour in map(model_colour, models)
-    ]

@@ -94,15 +94,14 @@ def _p90_marks(rows: pd.DataFrame, end: float) -> go.Scatter:
 
 
 def _p99_marks(rows: pd.DataFrame, end: float) -> go.Scatter:
-    """The marks at p99, or arrows at the end of the axis, with the numbers behind them."""
+    """The marks at p99, or arrows at the end of the axis, with median and ratio behind them."""
     beyond = rows["p99_ms"] > end
-    columns = (rows["median_ms"], rows["ratio"], rows["p99_ms"], beyond, rows["note"])
+    columns = (rows["median_ms"], rows["ratio"], rows["note"])
     words = [
         f"{three_digits(median)} ms"
         + ("" if pd.isna(ratio) else f" · {ratio:.1f}×")
-        + (f" · p99 {three_digits(p99)} ms" if far else "")
         + (" *" if note else "")
-        for median, ratio, p99, far, note in zip(*columns, strict=True)
+        for median, ratio, note in zip(*columns, strict=True)
     ]
     symbols = ["arrow-right" if far else "diamond" for far in beyond]
     return go.Scatter(

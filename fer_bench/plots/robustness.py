@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fer_bench.formatting import percent
 from fer_bench.plots.style import (
+    DASHES,
     GRAY,
     HEAT_SCALE,
     broken,
@@ -18,6 +19,7 @@ from fer_bench.plots.style import (
     finish,
     label,
     model_colour,
+    run_styles,
     shortened,
     write_cells,
 )
@@ -26,8 +28,6 @@ from fer_bench.plots.style import (
 BAR_HEIGHT, ROW_HEIGHT = 58, 34
 #: A row of the transfer matrix, whose runs' names are broken into lines; the rest of that figure.
 RUN_HEIGHT, FRAME_HEIGHT = 76, 110
-#: Lines of one model differ in this.
-DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 def robustness_bars(table: pd.DataFrame) -> go.Figure:
@@ -76,26 +76,21 @@ def severity_curves(table: pd.DataFrame) -> go.Figure:
             drawn.
     """
     figure = go.Figure()
-    models: list[str] = []
-    for run, rows in table.groupby("run", sort=False):
-        model = str(rows["model"].iloc[0])
+    runs = table.groupby("run", sort=False)
+    styles = run_styles(runs["model"].first(), DASHES)
+    for (run, rows), (colour, dash) in zip(runs, styles, strict=True):
         figure.add_scatter(
             x=rows["severity"],
             y=rows["accuracy"],
             mode="lines+markers",
             name=broken(str(run)),
-            line={
-                "color": model_colour(model),
-                "width": 2,
-                "dash": DASHES[models.count(model) % len(DASHES)],
-            },
+            line={"color": colour, "width": 2, "dash": dash},
             error_y=error_bars(
                 rows["accuracy"], rows["ci_low"], rows["ci_high"], thickness=1, width=0
             ),
             hovertemplate="severity %{x}: %{y:.1%}<extra>" + label(run) + "</extra>",
         )
-        models.append(model)
-    finish(figure, height=340 + BAR_HEIGHT * len(models), x_title="Severity", y_title="Accuracy")
+    finish(figure, height=340 + BAR_HEIGHT * len(styles), x_title="Severity", y_title="Accuracy")
     severities = sorted(table["severity"].unique())
     figure.update_xaxes(
         tickvals=severities, ticktext=[str(s) if s else "clean" for s in severities]

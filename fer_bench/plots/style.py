@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, product
 from textwrap import wrap
 from typing import Any
@@ -37,6 +37,10 @@ MODEL_COLOURS: dict[str, str] = {
 }
 SPARE_COLOURS = ("#12a594", "#6e56cf", "#ab4aba", "#0090ff", "#ad7f58")
 
+#: Lines of runs differ in these too, for readers who do not see colours.
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+#: What a `broken` name in a legend takes on a narrow screen, pixels.
+NAME_HEIGHT = 40
 #: Transparent to two-thirds blue: the theme's own text colour is legible on all of it.
 HEAT_SCALE = [[0, "rgba(91, 115, 232, 0.03)"], [1, "rgba(91, 115, 232, 0.72)"]]
 #: An axis of shares from 0 to 1.
@@ -72,6 +76,21 @@ def model_colour(model: str) -> str:
     """The model's colour: the same on every page, in every session and on every machine."""
     key = model.lower().replace("_", "-")
     return MODEL_COLOURS.get(key, SPARE_COLOURS[crc32(key.encode()) % len(SPARE_COLOURS)])
+
+
+def run_styles(models: Iterable[str], marks: Sequence[str]) -> list[tuple[str, str]]:
+    """A colour and a mark for each run of a figure, no two the same.
+
+    Its model's colour; where another run has that, one that no run's model has, and the next mark.
+    """
+    own = list(map(model_colour, models))
+    spare = (colour for colour in MODEL_COLOURS.values() if colour not in own)
+    styles = []
+    for number, colour in enumerate(own):
+        earlier = own[:number].count(colour)
+        shown = next(spare, colour) if earlier else colour
+        styles.append((shown, marks[earlier % len(marks)]))
+    return styles
 
 
 def label(text: object) -> str:

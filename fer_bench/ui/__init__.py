@@ -4,6 +4,7 @@ from fer_bench.ui.access import may_name_paths, require_token, show_address, wit
 from fer_bench.ui.data import SYNTHETIC, ask_for_data, audit_of, dataset_of, load_data
 from fer_bench.ui.leaderboard.ranking import headline_runs
 from fer_bench.ui.pickers import (
+    RUN_COLUMN,
     RUN_PARAMETER,
     chosen_run,
     open_run,
@@ -60,6 +61,7 @@ __all__ = [
     "PERCENT",
     "PER_CLASS",
     "POINTS",
+    "RUN_COLUMN",
     "RUN_PARAMETER",
     "SET_NAMES",
     "SYNTHETIC",

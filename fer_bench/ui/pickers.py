@@ -17,6 +17,10 @@ from fer_bench.ui.widgets import Columns, in_percents
 RUN_PARAMETER = "run"
 #: Where a visit remembers its run, `dataset/run`.
 CHOSEN = "chosen-run"
+#: The first column of a `run_table`: on a narrow screen the next one has room too.
+RUN_COLUMN = st.column_config.TextColumn(
+    "Run", width=258, pinned=True, help="Click a name to open the run"
+)
 #: Longer tables scroll in a window of their own.
 MOST_ROWS = 15
 
@@ -108,6 +112,7 @@ def pick_several(
         format_func=called,
         key=f"several-{label}",
         help=explanation,
+        wrap=True,
     )
     _keep_address(chosen, label, first)
     return chosen

@@ -209,5 +209,5 @@ def test_records_without_sets_get_them(fer: Fer, stored: Path) -> None:
 def test_the_calibration_page_shows_them(mixed: Path) -> None:
     app = open_page("calibration", BEST)
     assert "of the sets hold the true emotion" in texts(app)
-    assert "95 % of coverages" in texts(app)
+    assert "95 % of such shares lie between" in texts(app)
     assert any("mean_size" in one.value for one in app.dataframe)

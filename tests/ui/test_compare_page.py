@@ -201,11 +201,11 @@ def test_the_forest_shows_differences_and_their_intervals(three: Sequence[pd.Dat
     assert list(figure.layout.yaxis.ticktext) == ["A − B", "A − C", "B − C"]
 
 
-def test_runs_of_one_model_differ_in_their_pattern(three: Sequence[pd.DataFrame]) -> None:
+def test_runs_of_one_model_differ_in_colour_and_pattern(three: Sequence[pd.DataFrame]) -> None:
     classes = three[1]
     first, second = plots.class_differences(classes, "recall").data
     assert (first.name, second.name) == ("A − B", "A − C")
-    assert first.marker.color == second.marker.color == MODEL_COLOURS["resnet18"]
+    assert first.marker.color == MODEL_COLOURS["resnet18"] != second.marker.color
     assert (first.marker.pattern.shape, second.marker.pattern.shape) == ("", "/")
     expected = classes.loc[classes["letter"] == "C", "recall_difference"] * 100
     np.testing.assert_allclose(second.y, expected)
@@ -227,4 +227,4 @@ def test_validation_curves_stand_together_without_markup() -> None:
     assert first.name == "&lt;b&gt;a&lt;/b&gt;"
     assert list(first.y) == list(histories["<b>a</b>"]["val_accuracy"])
     assert (first.line.dash, second.line.dash) == ("solid", "dash")
-    assert first.line.color == second.line.color == MODEL_COLOURS["vgg16"]
+    assert first.line.color == MODEL_COLOURS["vgg16"] != second.line.color

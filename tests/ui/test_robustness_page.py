@@ -206,9 +206,10 @@ def test_bars_are_the_means_and_marks_the_clean_accuracy() -> None:
     assert set(bars.marker.color) == {MODEL_COLOURS["resnet18"]}
 
 
-def test_curves_of_one_model_differ_in_their_dashes() -> None:
+def test_curves_of_one_model_differ_in_colours_and_dashes() -> None:
     figure = plots.severity_curves(curves([made("a"), made("b")], "jpeg"))
     assert [line.line.dash for line in figure.data] == ["solid", "dash"]
+    assert len({line.line.color for line in figure.data}) == 2
     assert [line.name for line in figure.data] == ["fer2013/a", "fer2013/b"]
     assert list(figure.layout.xaxis.ticktext) == ["clean", "1", "2", "3", "4", "5"]
     assert list(figure.data[0].x) == [0, 1, 2, 3, 4, 5]

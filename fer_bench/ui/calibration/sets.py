@@ -25,7 +25,7 @@ SET_COLUMNS = {
 
 def show_sets(predictions: pd.DataFrame, record: RunRecord) -> None:
     """Sets of emotions that hold the true one as often as asked."""
-    st.header("How many emotions hold the true one?")
+    st.header("How many emotions must be named to include the true one?")
     level = st.slider("Coverage wanted", 0.5, 0.99, 0.9, 0.01, format="percent", key="coverage")
     kind = st.segmented_control(
         "Thresholds", prediction_sets.KINDS, default="class-wise", required=True, key="sets-kind"

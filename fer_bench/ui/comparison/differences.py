@@ -18,7 +18,7 @@ from fer_bench.types import QUANTITIES
 P_VALUE = "%.2g"
 RUN_COLUMNS = {
     "letter": st.column_config.TextColumn("", width=40, pinned=True),
-    "title": st.column_config.TextColumn("Run", width=300, help="Click to open it"),
+    "title": st.column_config.TextColumn("Run", width=258, help="Click to open it"),
     "accuracy": ui.number("Accuracy", ui.PERCENT),
     "interval": st.column_config.TextColumn("95 % interval"),
     "macro_f1": ui.number("Macro F1", ui.PERCENT),

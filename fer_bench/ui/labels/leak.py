@@ -14,7 +14,7 @@ from fer_bench.studies.labels.leakage import leakage_table, sentence
 from fer_bench.ui.labels import computed
 
 LEAK_COLUMNS = {
-    "title": st.column_config.TextColumn("Run", width=290, pinned=True),
+    "title": ui.RUN_COLUMN,
     "whole_accuracy": ui.number("Whole test", ui.PERCENT),
     "clean_accuracy": ui.number("Clean test", ui.PERCENT, TERMS["clean"]),
     "leaked_accuracy": ui.number("Leaked alone", ui.PERCENT),

@@ -25,7 +25,7 @@ AGREEMENT_COLUMNS = {
     "label_favoured": ui.number("Label is favourite", ui.PERCENT),
 }
 PEOPLE_COLUMNS = {
-    "title": st.column_config.TextColumn("Run", width=290, pinned=True),
+    "title": ui.RUN_COLUMN,
     "majority_agreement": ui.number(
         "As most voters", ui.PERCENT, "On the votes that one voter is judged on"
     ),

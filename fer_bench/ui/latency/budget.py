@@ -10,7 +10,7 @@ from fer_bench.formatting import escape, how_many
 from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.studies.latency.budget import Answer, Budget, candidates_by_benchmark, choose
 from fer_bench.studies.latency.tables import MeasuredNetwork, option_table
-from fer_bench.ui.pickers import run_table
+from fer_bench.ui.pickers import RUN_COLUMN, run_table
 from fer_bench.ui.records import command, runs
 from fer_bench.ui.widgets import PERCENT, download_csv, empty_state, number
 
@@ -20,7 +20,7 @@ BUDGET_VIEW = "Which model for my budget?"
 FRAMES, FACES = "Frames per second", "Milliseconds per face"
 FIRST = {FRAMES: (30.0, 5.0), FACES: (10.0, 1.0)}
 COLUMNS = {
-    "title": st.column_config.TextColumn("Run", width=290, pinned=True, help="Click to open it"),
+    "title": RUN_COLUMN,
     "fits": st.column_config.CheckboxColumn("Fits", width="small"),
     "test_accuracy": number("Accuracy", PERCENT),
     "milliseconds": number("Median", "%.2f ms"),

@@ -25,7 +25,7 @@ from fer_bench.ui.records import default_id
 MOST_NETWORKS, FIRST_NETWORKS = 6, 3
 MS = "%.2f ms"
 COLUMNS = {
-    "title": st.column_config.TextColumn("Network", width=258, pinned=True),
+    "title": st.column_config.TextColumn("Network", width=258),
     "backend": st.column_config.TextColumn("Back end", width=150),
     "precision": st.column_config.TextColumn("Precision", width="small"),
     "median_ms": ui.number("Median", MS, "Per call"),

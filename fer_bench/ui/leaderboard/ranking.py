@@ -17,7 +17,7 @@ from fer_bench.results.summary import run_ids
 from fer_bench.studies.latency.tables import FP32_TIME, MeasuredNetwork, fp32_milliseconds, machines
 from fer_bench.ui.latency.budget import BUDGET_VIEW
 from fer_bench.ui.leaderboard.references import bars_with_references, show_people
-from fer_bench.ui.pickers import open_run, run_table
+from fer_bench.ui.pickers import RUN_COLUMN, open_run, run_table
 from fer_bench.ui.records import called, command, measured, runs, table
 from fer_bench.ui.widgets import PERCENT, VIEW_PARAMETER, chart, download_csv, number
 
@@ -31,9 +31,7 @@ MOST_POINTS = 200
 
 #: In reading order; on a narrow screen the first two are what one sees.
 COLUMNS = {
-    "title": st.column_config.TextColumn(
-        "Run", width=258, pinned=True, help="Click a name to open the run"
-    ),
+    "title": RUN_COLUMN,
     "why_not_comparable": st.column_config.TextColumn("Why not ranked"),
     "test_accuracy": number("Accuracy", PERCENT, width=85),
     "test_accuracy_sd": number(

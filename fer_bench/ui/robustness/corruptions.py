@@ -33,9 +33,9 @@ MOST_RUNS, FIRST_RUNS = 6, 3
 #: Longer lists of commands are cut.
 MOST_COMMANDS = 5
 SUMMARY = {
-    "title": st.column_config.TextColumn("Run", width=260, pinned=True),
+    "title": ui.RUN_COLUMN,
     "mean_corruption_accuracy": ui.number(
-        "Under corruptions", ui.PERCENT, "Mean over corruptions and severities"
+        "Corrupted", ui.PERCENT, "Mean over corruptions and severities", width=85
     ),
     "ci_low": ui.number("from", ui.PERCENT, "95 % interval"),
     "ci_high": ui.number("to", ui.PERCENT, "95 % interval"),
@@ -83,9 +83,8 @@ def show_ranking(group: Sequence[Measured]) -> None:
     table = summary(group)
     title = "Mean accuracy under corruptions"
     show_chart(plots.robustness_bars(titled(table)), "robustness-bars", title, table["run"])
-    with st.expander(f"Table of {how_many(len(table), 'run')}"):
-        ui.run_table(table, SUMMARY, list(table["run"]), "robustness")
-        ui.download_csv(table, "robustness.csv", "robustness-csv")
+    ui.run_table(table, SUMMARY, list(table["run"]), "robustness")
+    ui.download_csv(table, "robustness.csv", "robustness-csv")
 
 
 def show_curves(chosen: Sequence[Measured]) -> None:

@@ -10,7 +10,7 @@ from fer_bench.ui.robustness.corruptions import titled
 
 TRANSFER_WORDS = "transfer RUN --data CK+48 --data RAF-DB"
 TRANSFER = {
-    "title": st.column_config.TextColumn("Run", width=220, pinned=True),
+    "title": ui.RUN_COLUMN,
     "trained_on": st.column_config.TextColumn("Trained on"),
     "tested_on": st.column_config.TextColumn("Tested on"),
     "own_data": st.column_config.CheckboxColumn("Own data"),
