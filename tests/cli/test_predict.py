@@ -623,8 +623,9 @@ def test_out_gets_a_summary(predict, tmp_path) -> None:
     (problem,) = summary["problems"]
     first, *others = (tmp_path / "out/summary.txt").read_text().splitlines()
     assert first.startswith("2 images: 2 faces (")
+    assert first.endswith(" images/s by torch-fp32")
     assert first.partition("; ")[0] in err
-    assert others == ["back end torch-fp32", problem]
+    assert others == [problem]
     assert summary["backend"] == "torch-fp32"
 
 

@@ -97,8 +97,7 @@ class Summary:
         people = [
             f"{path}: {line}" for path, people in self.people.items() for line in people.lines()
         ]
-        backend = [f"back end {name}" for name in sorted(self.backends)]
-        return [self._counts(), *end, *backend, *people, *self.problems]
+        return [self._counts(), *end, *people, *self.problems]
 
     def _counts(self) -> str:
         analysed = [how_many(self.images, "image")] if self.images else []
@@ -108,7 +107,8 @@ class Summary:
             how_many(self.faces, "face") + (f" ({emotions})" if emotions else ""),
             f"no face in {self.no_face:,}",
             how_many(self.errors, "error"),
-            f"{self.images_per_second:,.1f} images/s",
+            f"{self.images_per_second:,.1f} images/s"
+            + (f" by {', '.join(sorted(self.backends))}" if self.backends else ""),
         ]
         return f"{' and '.join(analysed) or 'no image'}: {'; '.join(parts)}"
 
