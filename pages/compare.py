@@ -6,6 +6,7 @@ from fer_bench import ui
 from fer_bench.errors import FerBenchError
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.ui.comparison.differences import (
+    drawn,
     show_classes,
     show_curves,
     show_pairs,
@@ -29,11 +30,12 @@ def show_comparison(runs: list[StoredRun]) -> None:
         return
     images = ui.pick_images(sets)
     comparison = compared(runs, images)
+    figures = drawn(comparison)
     show_verdict(comparison)
     show_runs(comparison)
-    show_pairs(comparison)
-    show_classes(comparison)
-    show_curves(comparison)
+    show_pairs(comparison, figures)
+    show_classes(comparison, figures)
+    show_curves(comparison, figures)
     show_disagreements(comparison)
 
 

@@ -13,6 +13,7 @@ from fer_bench.formatting import escape, how_many, percent
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import StoredRun
+from fer_bench.studies.explain.figures import placed_features
 from fer_bench.ui import models
 from fer_bench.ui.explain import FACE_PARAMETER, Subject, computed, heat_method, heat_pictures
 
@@ -249,8 +250,8 @@ def show_feature_map(subject: Subject) -> None:
         "feature map",
         lambda progress: feature_map(subject.classifier.model, subject.dataset, progress=progress),
     )
-    figure, n = plots.feature_scatter(table, colour_by), how_many(len(table), "test image")
-    ui.run_chart(figure, "explain-map", "Features, placed by t-SNE", subject.run, n=n)
+    (title, figure), n = placed_features(table, colour_by), how_many(len(table), "test image")
+    ui.run_chart(figure, "explain-map", title, subject.run, n=n)
     total = subject.dataset.split_sizes()["test"]
     some = f", evenly spread over all {total:,}" if len(table) < total else ""
     st.caption(

@@ -22,6 +22,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.report import figures
 from fer_bench.report.contents import Benchmark, Contents
 from fer_bench.report.figures import INK
+from fer_bench.report.study_figures import Drawn
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.summary import figure_facts
 from fer_bench.studies.labels.human_line import people_table
@@ -57,7 +58,7 @@ class PaperFigure:
 
 
 def paper_figures(store: ResultsStore, contents: Contents, command: str) -> list[PaperFigure]:
-    """Every figure of the report, benchmark by benchmark.
+    """Every figure of the report, benchmark by benchmark; `study_figures` has the pages' others.
 
     Args:
         store: where the records of `contents` lie.
@@ -81,6 +82,18 @@ def paper_figures(store: ResultsStore, contents: Contents, command: str) -> list
                 for kind, title, figure, runs in _of_benchmark(store, contents, one)
             ]
     return drawn
+
+
+def drawn_for_paper(drawn: Sequence[Drawn], command: str) -> list[PaperFigure]:
+    """Figures of `study_figures`, as `paper_figures` gives the report's."""
+    return [
+        PaperFigure(
+            name=one.name,
+            figure=for_paper(one.figure),
+            facts=figure_facts(one.title, one.runs, command),
+        )
+        for one in drawn
+    ]
 
 
 def _of_benchmark(

@@ -96,11 +96,16 @@ def _parts(contents: Contents, one: Benchmark, columns: Sequence[str] | None) ->
         yield _Part(pairs, f"The best {MOST_PAIRED}, two by two", caption, "-pairs")
 
 
-def _pairs(ranked: Sequence[Source]) -> Table | None:
-    """The best runs that have predictions, tested two by two; None for fewer than two."""
+def best_answered(ranked: Sequence[Source]) -> list[Source]:
+    """The best runs that have predictions, of the same images."""
     answered = [source for source in ranked if (source.run.folder / PREDICTIONS).exists()]
     same_data = answered[0].record.dataset.fingerprint if answered else None
-    best = [s for s in answered if s.record.dataset.fingerprint == same_data][:MOST_PAIRED]
+    return [s for s in answered if s.record.dataset.fingerprint == same_data][:MOST_PAIRED]
+
+
+def _pairs(ranked: Sequence[Source]) -> Table | None:
+    """The best runs that have predictions, tested two by two; None for fewer than two."""
+    best = best_answered(ranked)
     if len(best) < 2:
         return None
     runs = [source.run for source in best]

@@ -11,9 +11,13 @@ from xml.etree import ElementTree
 import pytest
 from browser_fixtures import BEST, save_runs
 from command_fixtures import Fer
+from model_fixtures import save_models
 from PIL import Image
 from record_fixtures import make_record
+from robustness_fixtures import make_robustness, make_transfer
 
+import fer_bench.report
+from fer_bench import plots
 from fer_bench.report import collect
 from fer_bench.report.figure_files import (
     COLUMN_MM,
@@ -23,6 +27,9 @@ from fer_bench.report.figure_files import (
     stamp_svg,
 )
 from fer_bench.report.run_figures import run_figures
+from fer_bench.report.study_figures import study_figures
+from fer_bench.results.reports.robustness import add_robustness
+from fer_bench.results.reports.transfer import add_transfer
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import read_run
 from fer_bench.results.summary import reproduce_command
@@ -50,6 +57,60 @@ def test_every_figure_of_the_report_is_there(drawn: dict[str, PaperFigure]) -> N
     assert list(drawn) == [
         "accuracy", "latency-1", "confusion", "f1", "calibration", "roc", "risk-coverage",
     ]  # fmt: skip
+
+
+#: Figures of one picture or video, and of what only a visitor's own data can show.
+OF_ONE_PICTURE = {"probability_bars", "probability_pie"}
+OF_A_VIDEO = {"emotion_timeline", "person_shares", "person_timeline"}
+OF_DATA = {"agreement_lines"}  # FER+'s votes
+NO_FIGURES = {"emotion_colour", "model_colour", "in_words", "si_unit"}
+#: The report has the same diagram without its counts.
+ALSO_DRAWN = {"reliability_with_counts"}
+
+
+def test_every_figure_that_pages_draw_from_results_is_written() -> None:
+    """A figure that is added to `fer_bench.plots` belongs into one of these files, or above."""
+    package = Path(fer_bench.report.__file__).parent
+    files = [*package.glob("*.py"), *(package.parent / "studies").glob("*/figures.py")]
+    source = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    written = {name for name in plots.__all__ if f"plots.{name}(" in source}
+    others = OF_ONE_PICTURE | OF_A_VIDEO | OF_DATA | NO_FIGURES | ALSO_DRAWN
+    assert written == set(plots.__all__) - others
+
+
+def test_the_pages_figures_are_those_of_their_first_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_runs(tmp_path)
+    run = ResultsStore(tmp_path).find(f"fer2013/{BEST}")
+    add_robustness(run.folder, make_robustness(run.require_record()))
+    add_transfer(run.folder, make_transfer(run.require_record()))
+    drawn, left_out = study_figures(collect(ResultsStore(tmp_path)))
+    assert [one.name for one in drawn] == [
+        "compare-1-forest", "compare-1-agreement", "compare-1-recall", "compare-1-f1",
+        "compare-1-curves-accuracy", "compare-1-curves-loss",
+        "machine-1-latency-bars", "machine-1-stages",
+        "robustness-1-ranking", "robustness-1-by-severity", "robustness-1-by-corruption",
+        "transfer", "leak-1",
+    ]  # fmt: skip
+    assert [one.partition(": ")[0] for one in left_out] == ["figures of page Explain are left out"]
+    forest = drawn[0]
+    assert forest.title.startswith("Differences of pairs; A: ResNet18, fine-tuned, 5 epochs, B: ")
+    assert run.id in [one.id for one in forest.runs]
+
+
+def test_the_feature_map_needs_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FER_BENCH_DATA", "")
+    save_models(tmp_path / "results")
+    contents = collect(ResultsStore(tmp_path / "results"))
+    _, left_out = study_figures(contents)
+    assert "set FER_BENCH_DATA to where they lie" in left_out[-1]
+    monkeypatch.setenv("FER_BENCH_DATA", "synthetic:140")
+    drawn, left_out = study_figures(contents)
+    assert not [one for one in left_out if "Explain" in one]
+    (features,) = [one for one in drawn if one.name == "features"]
+    assert features.title.startswith("Features, placed by t-SNE, Keras CNN")
 
 
 def test_backbones_stand_beside_one_another_once_one_has_both_modes(tmp_path: Path) -> None:
@@ -115,7 +176,9 @@ def test_without_a_browser_the_figures_are_pages_and_a_sentence_says_so(
     assert code == 0
     assert "no Chrome or Chromium was found: install one" in err
     names = sorted(path.name for path in folder.iterdir())
-    assert len(names) == 7
+    assert len(names) == 7 + 9  # of the report, and of pages
+    assert "figures of page Robustness are left out: no run was measured" in err
+    assert "figures of page Explain are left out: no run has its weights" in err
     assert {Path(name).suffix for name in names} == {".html"}
     assert all(name in out for name in names)
     page = (folder / "1-fer2013-official-7-emotions-f1.html").read_text(encoding="utf-8")

@@ -99,13 +99,16 @@ def report(
 
 def _figures(store: ResultsStore, contents: Contents, folder: Path) -> dict[Path, bytes]:
     """The figures' files; says on stderr where they could not become images."""
-    from fer_bench.report.figure_files import figure_files, paper_figures
+    from fer_bench.report.figure_files import drawn_for_paper, figure_files, paper_figures
+    from fer_bench.report.study_figures import study_figures
 
     words = ["report", "--figures", str(folder), "--results", str(store.location)]
     command = shlex.join(["python", "-m", "fer_bench", *words])
-    files, remark = figure_files(paper_figures(store, contents, command), folder)
-    if remark:
-        err.print(remark, markup=False)
+    of_pages, left_out = study_figures(contents)
+    drawn = paper_figures(store, contents, command) + drawn_for_paper(of_pages, command)
+    files, remark = figure_files(drawn, folder)
+    for sentence in (*left_out, *filter(None, [remark])):
+        err.print(sentence, markup=False)
     return files
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import plotly.graph_objects as go
 import streamlit as st
 
-from fer_bench import plots, ui
+from fer_bench import ui
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, interval
 from fer_bench.results.summary import run_ids
 from fer_bench.studies.comparison import tables, verdicts
 from fer_bench.studies.comparison.compare import Comparison
+from fer_bench.studies.comparison.figures import comparison_figures
 from fer_bench.types import QUANTITIES
 
 P_VALUE = "%.2g"
@@ -70,7 +72,26 @@ CLASS_COLUMNS = {
 CLASS_METRICS: dict[Literal["recall", "f1"], str] = {"recall": "Recall", "f1": "F1"}
 
 
-def show_chart(comparison: Comparison, figure: go.Figure, key: str, title: str) -> None:
+#: Title and figure by kind, as `comparison_figures` gives them.
+Figures = Mapping[str, tuple[str, go.Figure]]
+
+
+def drawn(comparison: Comparison) -> Figures:
+    """The comparison's figures; a history that is damaged is said to be."""
+    histories = {}
+    for run in comparison.shared.runs:
+        try:
+            history = ui.history(run)
+        except FerBenchError as error:
+            ui.show_error(error)
+            continue
+        if history is not None and not history.empty:
+            histories[run.id] = history
+    return comparison_figures(comparison, histories)
+
+
+def show_chart(comparison: Comparison, figures: Figures, key: str) -> None:
+    title, figure = figures[key]
     ids = [run.id for run in comparison.shared.runs]
     names = ", ".join(f"{letter}: {name}" for name, letter in comparison.letters.items())
     command = ui.command(" ".join(["compare", *ids]))
@@ -109,21 +130,18 @@ def show_experiments(comparison: Comparison) -> None:
     ui.download_csv(pairs, "experiments.csv", "experiments-csv")
 
 
-def show_pairs(comparison: Comparison) -> None:
+def show_pairs(comparison: Comparison, figures: Figures) -> None:
     table = tables.pair_table(comparison)
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.header("Differences")
-        show_chart(comparison, plots.difference_forest(table), "forest", "Differences of pairs")
+        show_chart(comparison, figures, "forest")
         st.caption(
             "Filled: accuracies that the test tells apart; macro F1 whose interval has no 0."
         )
     with right:
         st.header("Same answer")
-        matrix = tables.agreement_matrix(comparison).rename(
-            index=comparison.letters, columns=comparison.letters
-        )
-        show_chart(comparison, plots.agreement_heat_map(matrix), "agreement", "Same answer")
+        show_chart(comparison, figures, "agreement")
     shown = table.assign(
         accuracy_interval=[verdicts.points_interval(p.accuracy_interval) for p in comparison.pairs],
         macro_f1_interval=[verdicts.points_interval(p.macro_f1_interval) for p in comparison.pairs],
@@ -132,7 +150,7 @@ def show_pairs(comparison: Comparison) -> None:
     ui.download_csv(table, "pairs.csv", "pairs-csv")
 
 
-def show_classes(comparison: Comparison) -> None:
+def show_classes(comparison: Comparison, figures: Figures) -> None:
     st.header("Per emotion")
     metric = st.segmented_control(
         "Metric",
@@ -142,30 +160,18 @@ def show_classes(comparison: Comparison) -> None:
         format_func=CLASS_METRICS.__getitem__,
         label_visibility="collapsed",
     )
-    table = tables.class_table(comparison)
-    title = f"Differences of {CLASS_METRICS[metric]} per emotion"
-    show_chart(comparison, plots.class_differences(table, metric), "class-differences", title)
+    show_chart(comparison, figures, metric)
     with st.expander("Table of emotions"):
+        table = tables.class_table(comparison)
         ui.data_table(table, CLASS_COLUMNS, "classes", "per-class.csv")
 
 
-def show_curves(comparison: Comparison) -> None:
+def show_curves(comparison: Comparison, figures: Figures) -> None:
     """The runs' validation curves; ensembles and frozen answers trained nothing and have none."""
-    histories, models = {}, {}
-    for name, run in zip(comparison.names, comparison.shared.runs, strict=True):
-        try:
-            history = ui.history(run)
-        except FerBenchError as error:
-            ui.show_error(error)
-            continue
-        if history is not None and not history.empty:
-            label = f"{comparison.letters[name]} · {name}"
-            histories[label], models[label] = history, run.require_record().spec.labels.model
-    if not histories:
+    kinds = [kind for quantity in QUANTITIES if (kind := f"curves-{quantity}") in figures]
+    if not kinds:
         return
     st.header("Training")
-    for place, quantity in zip(st.columns(2, gap="large"), QUANTITIES, strict=True):
+    for place, kind in zip(st.columns(2, gap="large"), kinds, strict=True):
         with place:
-            figure = plots.validation_curves(histories, models, quantity)
-            title = f"Validation {quantity} over the epochs"
-            show_chart(comparison, figure, f"curves-{quantity}", title)
+            show_chart(comparison, figures, kind)

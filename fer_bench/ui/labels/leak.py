@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fer_bench import plots, ui
+from fer_bench import ui
 from fer_bench.formatting import escape
 from fer_bench.results.leaderboard.glossary import TERMS
 from fer_bench.results.leaderboard.rankings import ranking_key
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import StoredRun
+from fer_bench.studies.labels.figures import leak_intervals
 from fer_bench.studies.labels.leakage import leakage_table, sentence
 from fer_bench.ui.labels import computed
 
@@ -40,8 +41,8 @@ def show_leak(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> Non
     if run.id in leaks:
         st.markdown(escape(sentence(ui.called(run.id), leaks[run.id])))
     table = leakage_table(leaks)
-    figure = plots.leak_intervals(table.assign(run=table["run"].map(ui.called)))
-    ui.chart(figure, "leak", "Accuracy on clean, whole and leaked test images", table["run"])
+    title, figure = leak_intervals(table, ui.called)
+    ui.chart(figure, "leak", title, table["run"])
     st.caption(
         "95 % Wilson intervals; of the difference, Newcombe's. The clean test leaves the leaked "
         "images out. Part of the gain may be that they are easier for any model."

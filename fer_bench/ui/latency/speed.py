@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from fer_bench import plots, ui
+from fer_bench import ui
 from fer_bench.formatting import escape, how_many
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.summary import three_digits
+from fer_bench.studies.latency.figures import latency_figures
 from fer_bench.studies.latency.tables import (
     MeasuredNetwork,
     measurement_table,
@@ -71,12 +73,17 @@ def pick_call(table: pd.DataFrame) -> tuple[int, int]:
     return thread, batch
 
 
+#: Title and figure by kind, as `latency_figures` gives them.
+Figures = Mapping[str, tuple[str, go.Figure]]
+
+
 def titled(table: pd.DataFrame) -> pd.DataFrame:
     """The table with its networks as people call them, for figures and sentences."""
     return table.assign(network=table["network"].map(ui.called))
 
 
-def show_chart(figure: go.Figure, key: str, title: str, table: pd.DataFrame) -> None:
+def show_chart(figures: Figures, key: str, table: pd.DataFrame) -> None:
+    title, figure = figures[key]
     ids = list(dict.fromkeys(table["network"]))
     command = ui.command(f"latency {ids[0] if len(ids) == 1 else 'RUN'}")
     ui.chart(figure, key, title, ids, command=command)
@@ -99,13 +106,13 @@ def show_fastest(table: pd.DataFrame) -> None:
     )
 
 
-def show_measurements(table: pd.DataFrame) -> None:
+def show_measurements(table: pd.DataFrame, figures: Figures) -> None:
     measured = table[table["error"] == ""]
     show_fastest(measured)
     if measured.empty:
         st.info("Nothing was measured with these threads and this many faces per call.")
     else:
-        show_chart(plots.latency_bars(titled(measured)), "latency-bars", "Time per call", measured)
+        show_chart(figures, "latency-bars", measured)
         show_remarks("\\* Notes", remarks(titled(measured), "note"))
         ui.run_table(measured, COLUMNS, list(measured["network"]), "measurements")
     show_remarks("Could not be measured", remarks(titled(table), "error"))
@@ -121,7 +128,7 @@ def show_remarks(title: str, said: pd.DataFrame) -> None:
         st.markdown("\n".join([f"**{title}**", "", *lines]))
 
 
-def show_stages(table: pd.DataFrame) -> None:
+def show_stages(table: pd.DataFrame, figures: Figures) -> None:
     st.header("A frame from the camera to its emotions")
     if table.empty:
         st.info("No whole frame was timed with these threads.")
@@ -129,7 +136,7 @@ def show_stages(table: pd.DataFrame) -> None:
     rows: list[Any] = list(table.itertuples())
     frames = sorted({f"{row.frame} pixels with {how_many(row.faces, 'face')}" for row in rows})
     st.caption(f"Medians, frames of {' and '.join(frames)}.")
-    show_chart(plots.stage_bars(titled(table)), "stages", "Time of a frame, by stage", table)
+    show_chart(figures, "stages", table)
     ui.download_csv(table, "stages.csv", "stages-csv")
 
 
@@ -141,7 +148,8 @@ def show_speed(here: list[MeasuredNetwork]) -> None:
     table, stages = measurement_table(chosen), stage_table(chosen)
     threads, batch = pick_call(table)
     shown = table[(table["threads"] == threads) & (table["batch"] == batch)]
-    show_measurements(shown)
-    ui.download_csv(table, "latency.csv", "latency-csv")
     stages = stages[stages["threads"] == threads]
-    show_stages(stages)
+    figures = latency_figures(titled(shown), titled(stages))
+    show_measurements(shown, figures)
+    ui.download_csv(table, "latency.csv", "latency-csv")
+    show_stages(stages, figures)

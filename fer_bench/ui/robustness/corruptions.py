@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from fer_bench import plots, ui
+from fer_bench import ui
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, how_many, interval, percent
 from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.leaderboard.headline import Tile
+from fer_bench.studies.robustness import figures
 from fer_bench.studies.robustness.corruptions import SEVERITIES
 from fer_bench.studies.robustness.tables import (
     MEAN,
@@ -67,12 +67,9 @@ def pick_runs(group: Sequence[Measured]) -> list[Measured]:
     return [by_name[name] for name in names]
 
 
-def titled(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its runs as people call them, for figures."""
-    return table.assign(run=table["run"].map(ui.called))
-
-
-def show_chart(figure: go.Figure, key: str, title: str, runs: Iterable[str]) -> None:
+def show_chart(drawn: tuple[str, go.Figure], key: str, runs: Iterable[str]) -> None:
+    """A title and a figure of `studies.robustness.figures`."""
+    title, figure = drawn
     ids = list(dict.fromkeys(runs))
     run = ids[0] if len(ids) == 1 else "RUN"
     ui.chart(figure, key, title, ids, command=ui.command(f"robustness {run} --data fer2013.zip"))
@@ -81,8 +78,7 @@ def show_chart(figure: go.Figure, key: str, title: str, runs: Iterable[str]) -> 
 def show_ranking(group: Sequence[Measured]) -> None:
     st.header("Mean corruption accuracy")
     table = summary(group)
-    title = "Mean accuracy under corruptions"
-    show_chart(plots.robustness_bars(titled(table)), "robustness-bars", title, table["run"])
+    show_chart(figures.ranking(group, ui.called), "robustness-bars", table["run"])
     ui.run_table(table, SUMMARY, list(table["run"]), "robustness")
     ui.download_csv(table, "robustness.csv", "robustness-csv")
 
@@ -92,20 +88,18 @@ def show_curves(chosen: Sequence[Measured]) -> None:
     names = [MEAN, *corruptions_of(chosen[0].report)]
     corruption = st.selectbox("Corruption", names, key="corruption")
     table = curves(chosen, corruption)
-    title = f"Accuracy by severity, {corruption}"
-    show_chart(plots.severity_curves(titled(table)), "severity-curves", title, table["run"])
+    drawn = figures.by_severity(chosen, ui.called, corruption)
+    show_chart(drawn, "severity-curves", table["run"])
     ui.download_csv(table, "severities.csv", "severities-csv")
 
 
 def show_heat_map(measured: Sequence[Measured]) -> None:
     st.header("Corruption × severity")
-    by_name = {one.name: one.report for one in measured}
+    by_name = {one.name: one for one in measured}
     chosen = st.selectbox("Run", list(by_name), format_func=ui.called, key="heat-map-run")
-    report = by_name[chosen]
-    table = severity_table(report)
-    figure = plots.severity_heatmap(table, report.clean.accuracy)
-    title = f"Accuracy under each corruption, {ui.called(chosen)}"
-    show_chart(figure, "severity-heat-map", title, [chosen])
+    one = by_name[chosen]
+    show_chart(figures.by_corruption(one, ui.called), "severity-heat-map", [chosen])
+    table = severity_table(one.report)
     ui.download_csv(table.reset_index(), "corruptions.csv", "corruptions-csv")
 
 

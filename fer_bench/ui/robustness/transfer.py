@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fer_bench import plots, ui
+from fer_bench import ui
+from fer_bench.studies.robustness import figures
 from fer_bench.studies.robustness.tables import Found, transfer_table
-from fer_bench.ui.robustness.corruptions import titled
 
 TRANSFER_WORDS = "transfer RUN --data CK+48 --data RAF-DB"
 TRANSFER = {
@@ -40,13 +40,9 @@ def show_transfer(found: Found) -> None:
         "Accuracy over the classes that run and data have in common. “own” marks data that the "
         "run was trained on; whether two data sets share single images is not looked into."
     )
-    ui.chart(
-        plots.transfer_matrix(titled(table)),
-        "transfer-matrix",
-        "Accuracy of runs on other data sets",
-        table["run"].unique(),
-        command=ui.command(TRANSFER_WORDS),
-    )
+    title, figure = figures.transfer(table, ui.called)
+    runs = table["run"].unique()
+    ui.chart(figure, "transfer-matrix", title, runs, command=ui.command(TRANSFER_WORDS))
     ui.run_table(table, TRANSFER, list(table["run"]), "transfer")
     ui.download_csv(table, "transfer.csv", "transfer-csv")
     st.caption("To try more:")
