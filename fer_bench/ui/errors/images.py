@@ -13,7 +13,7 @@ from fer_bench.evaluation.gallery import ImagesById
 from fer_bench.formatting import how_many, percent
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import StoredRun
-from fer_bench.ui.explain import FACE_PARAMETER
+from fer_bench.ui.explain.computed import FACE_PARAMETER
 from fer_bench.ui.images.upload import try_image
 
 ANSWER_COLUMNS = {
