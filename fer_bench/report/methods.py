@@ -151,6 +151,8 @@ def _recipe_words(recipe: Recipe, group: Sequence[RunRecord]) -> str:
     words += ["class weights"] if recipe.class_weights else []
     words += [f"mixup {recipe.mixup:g}"] if recipe.mixup else []
     words += [f"EMA {recipe.ema_decay:g}"] if recipe.ema_decay else []
+    if recipe.start_share:
+        words += [f"mixed with {recipe.start_share:.0%} of the weights they started from"]
     return ", ".join(words)
 
 

@@ -107,6 +107,12 @@ class Recipe(Config):
     cutmix: float = Field(0.0, ge=0, description="Beta parameter; 0 = off (arXiv 1905.04899)")
     ema_decay: float = Field(0.0, ge=0, lt=1, description="moving average of weights; 0 = off")
     clip_grad: float = Field(0.0, ge=0, description="maximum gradient norm; 0 = off")
+    start_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the weights it started from in those it ends with (arXiv 2109.01903)",
+    )
     early_stopping: int = Field(0, ge=0, description="epochs without a better val; 0 = off")
     checkpoint: Literal["best", "last"] = Field(
         "best", description="which epoch is kept: best val accuracy, or the last"
@@ -129,6 +135,15 @@ class Recipe(Config):
             raise ValueError(
                 f"expected a warm-up shorter than the training, got {self.schedule.warmup_epochs:g}"
                 f" warmup_epochs of {self.epochs} epochs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_a_start_in_full_training(self) -> Recipe:
+        if self.start_share and self.modes != ("full",):
+            raise ValueError(
+                f"start_share is for full training alone, got modes {', '.join(self.modes)}: write "
+                "modes: [full]"
             )
         return self
 

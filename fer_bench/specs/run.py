@@ -131,6 +131,16 @@ class RunSpec(DataSpec):
         return self
 
     @model_validator(mode="after")
+    def _has_a_start_to_keep(self) -> Self:
+        if self.recipe.start_share and self.pretraining == "none":
+            raise ValueError(
+                f"recipe {self.recipe.name} keeps a share of the weights that training starts "
+                "from, and random ones are none to keep: name a run's folder as --pretraining, or "
+                "set start_share to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _votes_use_the_recipe(self) -> Self:
         recipe = self.recipe
         ignored = [n for n in ("label_smoothing", "mixup", "cutmix") if getattr(recipe, n)]

@@ -46,6 +46,10 @@ def _moving_average(model: nn.Module, decay: float | None) -> ModelEmaV3 | None:
     return ModelEmaV3(model, decay=decay, use_warmup=True)
 
 
+def _copied(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+
+
 class TrainingState(Generic[Net]):
     """Weights, moving average, optimiser, schedule, history, and the best epoch so far.
 
@@ -92,6 +96,7 @@ class TrainingState(Generic[Net]):
         self.history: list[dict[str, float]] = []
         self.best_epoch = 0
         self.best: dict[str, Tensor] = {}
+        self.start = _copied(model) if recipe.start_share else {}
 
     @property
     def selected(self) -> Net:
@@ -127,7 +132,7 @@ class TrainingState(Generic[Net]):
         self.rate.step_epoch(row["val_accuracy"])
         if self._best_on_val() == self.epoch or self.recipe.checkpoint == "last":
             self.best_epoch = self.epoch
-            self.best = {k: v.detach().cpu().clone() for k, v in self.selected.state_dict().items()}
+            self.best = _copied(self.selected)
 
     def out_of_patience(self) -> bool:
         """Whether early stopping ends the run here."""
@@ -139,8 +144,18 @@ class TrainingState(Generic[Net]):
         return accuracies.index(max(accuracies)) + 1 if accuracies else 0
 
     def keep_best(self) -> None:
-        """Ends the training: the chosen epoch's weights into the model."""
-        self.model.load_state_dict(self.best)
+        """Ends the training: the chosen epoch's weights into the model, with the start's share.
+
+        Fine-tuned weights mixed with those they started from keep more of what the start could do
+        (WiSE-FT: Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
+        """
+        share = self.recipe.start_share
+        mixed = {
+            name: value.lerp(self.best[name], 1 - share)
+            for name, value in self.start.items()
+            if value.is_floating_point()
+        }
+        self.model.load_state_dict(self.best | mixed)
 
     def checkpoint(self) -> dict[str, Any]:
         """Everything `restore` needs: tensors, numbers and strings only."""

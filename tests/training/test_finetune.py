@@ -1,10 +1,12 @@
 """Training the whole network: it learns, it resumes exactly, it keeps the epoch it should."""
 
 import re
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from fer_bench.benchmark import specify
 from fer_bench.benchmark.runner import request_for
@@ -18,6 +20,7 @@ from fer_bench.training.finetune import finetune
 from fer_bench.training.job import TrainingJob
 from fer_bench.training.precision import choose_precision, settled_precision
 from fer_bench.training.state import FILE, load_checkpoint, save_checkpoint
+from fer_bench.types import silent
 
 DATASET = load_dataset("synthetic")
 
@@ -105,6 +108,31 @@ def test_the_kept_epoch_is_the_best_on_val_or_the_last(tmp_path, checkpoint):
     accuracies = list(outcome.history["val_accuracy"])
     expected = accuracies.index(max(accuracies)) + 1 if checkpoint == "best" else 4
     assert outcome.info.best_epoch == expected
+
+
+def test_a_share_of_the_starting_weights_stays(tmp_path):
+    spec = spec_for(recipe())
+    start, trained, mixed = fresh(spec), fresh(spec), fresh(spec)
+    finetune(TrainingJob(trained, DATASET, spec, work_dir=tmp_path / "trained"))
+    sharing = spec.model_copy(
+        update={"recipe": recipe(start_share=0.25, modes=("full",)), "pretraining": "a run"}
+    )
+    job = TrainingJob(mixed, DATASET, sharing, tmp_path / "mixed", kill_after(1))
+    with pytest.raises(Killed):
+        finetune(job)
+    mixed.load_state_dict(start.state_dict())
+    finetune(replace(job, progress=silent, resume=True))
+    for name, value in mixed.state_dict().items():
+        whole, before = trained.state_dict()[name], start.state_dict()[name]
+        expected = 0.25 * before + 0.75 * whole if value.is_floating_point() else whole
+        torch.testing.assert_close(value, expected)
+
+
+def test_there_must_be_a_start_to_keep_a_share_of():
+    with pytest.raises(ValidationError, match="random ones are none to keep"):
+        spec_for(recipe(start_share=0.5, modes=("full",)))
+    with pytest.raises(ValidationError, match="write modes: \\[full\\]"):
+        recipe(start_share=0.5)
 
 
 def test_the_test_split_is_never_read(tmp_path):
