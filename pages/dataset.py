@@ -45,7 +45,7 @@ def show_records() -> None:
     )
     info = known[chosen]
     show_sizes(info.split_sizes, info.clean_test_size, info.n_left_out)
-    show_balance(info.class_counts, "records")
+    show_balance(info.class_counts, "records", info.source, info.protocol)
     st.caption("To see the images, their duplicates and leaks, choose “My data” above.")
 
 
@@ -75,7 +75,7 @@ def show_images(source: str) -> None:
         [(lost.id, lost.reason) for lost in dataset.left_out],
         ["Image", "Why"],
     )
-    show_balance(class_counts(dataset), "images")
+    show_balance(class_counts(dataset), "images", source, protocol)
     show_samples(dataset)
     show_audit(source, dataset)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import escape
+from fer_bench.formatting import escape, how_many
 from fer_bench.ui import models
 from fer_bench.ui.images import upload
 from fer_bench.ui.videos import results
@@ -49,12 +52,12 @@ def start(video: Video, model: str, detector: str, every: int) -> None:
         ui.show_error(error)
         return
     forget()
-    st.session_state[JOB] = VideoJob(video, predictor, every=every)
+    st.session_state[JOB] = VideoJob(video, predictor, model, every=every)
     st.rerun()
 
 
-def ask() -> None:
-    """The left column: which video, by which model and how closely."""
+def ask() -> bool:
+    """The left column: which video, by which model and how closely; whether there is a video."""
     video = ask_for_video()
     model = models.pick_model(models.usable_runs(), key="video-model")
     detector = upload.ask_for_detector()
@@ -62,6 +65,7 @@ def ask() -> None:
     if st.button("Analyse", type="primary", icon=":material/play_arrow:", disabled=video is None):
         assert video is not None  # nosec B101  # the button is disabled
         start(video, model, detector, every)
+    return video is not None
 
 
 @st.fragment(run_every=1.0)
@@ -73,11 +77,24 @@ def show_progress(job: VideoJob) -> None:
     st.button("Cancel", icon=":material/cancel:", on_click=job.cancel, disabled=job.is_cancelled)
 
 
+def show_chart(figure: go.Figure, key: str, title: str, report: VideoReport) -> str | None:
+    """A figure of the video's frames; a click gives what `ui.chart` does."""
+    return ui.chart(
+        figure,
+        key,
+        f"{title}, {report.name}",
+        [report.run],
+        command=ui.command(f"predict {report.run} {shlex.quote(report.name)}"),
+        n=how_many(len(report.frames), "frame"),
+        selectable=key == "video-timeline",
+    )
+
+
 @st.fragment
 def show_time(report: VideoReport) -> None:
     """The time line, a slider, and the frame there with what its faces show."""
     figure = plots.person_timeline(report.spans(), at=results.time_now())
-    results.jump(ui.chart(figure, "video-timeline", "Persons over time", selectable=True))
+    results.jump(show_chart(figure, "video-timeline", "Persons over time", report))
     time_s = results.scrubber(report)
     left, right = st.columns([3, 2], gap="large")
     picture = results.picture_at(report, time_s)
@@ -116,7 +133,7 @@ def show_people(report: VideoReport) -> None:
     """The time line with its scrubber, and each person's shares of time."""
     show_time(report)
     st.header("Shares of time")
-    ui.chart(plots.person_shares(report.spans()), "video-shares", "Shares of time")
+    show_chart(plots.person_shares(report.spans()), "video-shares", "Shares of time", report)
     show_table(results.people_table(report))
 
 
@@ -134,10 +151,8 @@ def main() -> None:
     if job is None:
         left, right = st.columns([2, 3], gap="large")
         with left:
-            ask()
-        right.info(
-            "Press **Analyse**, and the people of the video appear here.", icon=":material/movie:"
-        )
+            first = "Press **Analyse**" if ask() else "Give a video and press **Analyse**"
+        right.info(f"{first}, and the people of the video appear here.", icon=":material/movie:")
         return
     with st.expander("Another video", icon=":material/movie:"):
         ask()

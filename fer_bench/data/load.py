@@ -47,7 +47,8 @@ def _reader(name: str) -> Reader:
     return reader
 
 
-def _accepted() -> str:
+def accepted() -> str:
+    """What sources may be, as the sentences about others end."""
     lines = (f"{DATASETS.entry(name).summary} [{name}]" for name in DATASETS)
     return "expected one of: " + "; ".join(lines)
 
@@ -69,7 +70,7 @@ def recognise(source: Path) -> str:
             f"got {','.join(csv_table.header(source))[:80] or 'an empty file'}"
         )
     held = "holds no images" if is_tree(source) else "is no data set"
-    raise FerBenchError(f"{source.name} {held}: {_accepted()}")
+    raise FerBenchError(f"{source.name} {held}: {accepted()}")
 
 
 def _synthetic(source: str, image_size: int | None) -> Loaded:
@@ -103,7 +104,7 @@ def load_source(
     path = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
     if not str(source) or not path.exists():
         raise FerBenchError(
-            f"the data source {str(source)!r} does not exist: {_accepted()}", code="missing_file"
+            f"the data source {str(source)!r} does not exist: {accepted()}", code="missing_file"
         )
 
     numbers = None if classes is None else parse_classes(classes, "--classes")

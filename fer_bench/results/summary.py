@@ -274,21 +274,22 @@ def training_progress(record: RunRecord, history: pd.DataFrame) -> str:
 
 
 def figure_facts(
-    title: str, runs: Sequence[StoredRun], command: str = "", *, n: str = ""
+    title: str, runs: Sequence[StoredRun], command: str = "", *, n: str = "", protocol: str = ""
 ) -> dict[str, str]:
     """What a figure's file says of it: `Title`, `n`, `Protocol`, `Run` and commands.
 
     Args:
         runs: with readable records, those that the figure shows.
         command: the one that makes the figure.
-        n: how much it shows, in words; the runs' test images without it.
+        n, protocol: how much it shows and how it is split, in words; without them the runs' test
+            images and protocols.
     """
     records = [run.require_record() for run in runs]
     tests = sorted({r.metrics["test"].n for r in records if "test" in r.metrics})
     facts = {
         "Title": title,
         "n": n or ", ".join(how_many(count, "test image") for count in tests),
-        "Protocol": ", ".join(dict.fromkeys(record.dataset.protocol for record in records)),
+        "Protocol": protocol or ", ".join(dict.fromkeys(r.dataset.protocol for r in records)),
         "Run": ", ".join(run.id for run in runs),
         "Command": command,
         "Run command": reproduce_command(records[0]) if len(records) == 1 else "",

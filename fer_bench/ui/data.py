@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # torch loads only when an audit is asked for
     from fer_bench.data.audit import Audit
 
 SYNTHETIC = "synthetic"
+FORMATS = "What FER Bench reads"
+#: In place of the list of all formats, which stands below the sentence.
+LISTED = f"expected a folder, an archive or a table of a kind that “{FORMATS}” below lists"
 
 
 def ask_for_data(key: str) -> None:
@@ -48,9 +51,11 @@ def ask_for_data(key: str) -> None:
                     require_data(place.strip())
                 settings.remember_data_source(place.strip())
             except FerBenchError as error:
-                show_error(error)
-                return
-            st.rerun()
+                from fer_bench.data.load import accepted
+
+                show_error(FerBenchError(str(error).replace(accepted(), LISTED)))
+            else:
+                st.rerun()
     if known:
         st.button(
             "Forget this data set",
@@ -59,7 +64,7 @@ def ask_for_data(key: str) -> None:
             on_click=settings.forget_data_source,
             help="The files stay where they are; FER Bench no longer looks there.",
         )
-    with st.expander("What FER Bench reads"):
+    with st.expander(FORMATS):
         names = {name: DATASETS.entry(name).summary for name in DATASETS}
         st.markdown("\n".join(f"- **{name}**: {escape(what)}" for name, what in names.items()))
 

@@ -6,12 +6,23 @@
   const COLUMN_MM = 89;
   const PNG_SCALE = 3;
   const INK = "#1c2024";
+  // What the page's own font is not: there where the file is opened, so that nothing is cut.
+  const FAMILY = "Arial, Helvetica, sans-serif";
   const CAMERA = '.modebar-btn[data-title^="Download plot"]';
   let saving = null; // the figure and the kind of file, from the press of a button to its file
 
+  const setFamily = (part) => {
+    for (const [name, value] of Object.entries(part ?? {})) {
+      if (typeof value !== "object") continue;
+      if (/font$/.test(name)) value.family = FAMILY;
+      else setFamily(value);
+    }
+  };
+
   const onPaper = (layout) => {
     const paper = structuredClone(layout);
-    paper.font = { ...paper.font, color: INK };
+    setFamily(paper);
+    paper.font = { ...paper.font, family: FAMILY, color: INK };
     paper.paper_bgcolor = paper.plot_bgcolor = "white";
     for (const [name, axis] of Object.entries(paper)) {
       if (!/^[xy]axis\d*$/.test(name)) continue;

@@ -150,6 +150,7 @@ def chart(
     *,
     command: str = "",
     n: str = "",
+    protocol: str = "",
     selectable: bool = False,
 ) -> str | None:
     """A figure in the page's width and theme, with buttons that save it as SVG or PNG.
@@ -158,7 +159,7 @@ def chart(
         key: its widget's key, and the name of the saved file.
         title: its name, for screen readers and in the saved file.
         runs: those that it shows, `dataset/run` each; named in the saved file.
-        command, n: what the saved file says too, as `results.summary.figure_facts`.
+        command, n, protocol: what the saved file says too, as `results.summary.figure_facts`.
         selectable: whether a click on a point or bar is answered.
 
     Returns:
@@ -176,7 +177,7 @@ def chart(
     }
     known = readable_runs()
     shown = [known[run] for run in runs if run in known]
-    figure.update_layout(meta=figure_facts(title, shown, command, n=n))
+    figure.update_layout(meta=figure_facts(title, shown, command, n=n, protocol=protocol))
     event = st.plotly_chart(
         figure,
         width="stretch",

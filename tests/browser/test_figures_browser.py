@@ -65,6 +65,7 @@ def test_a_figure_of_a_page_saves_itself_with_what_it_shows(
     assert {"n", "Protocol", "Run command", "Software"} < set(facts)
     assert f"Run: fer2013/{BEST}" in (tree.findtext(f"{SVG}desc") or "")
     assert tree.get("width") == "89mm"
+    assert "Source Sans" not in drawing.read_text()  # the page's own: elsewhere text would be cut
     with Image.open(picture) as image:
         assert image.text == facts
         assert image.width / image.info["dpi"][0] * 25.4 == pytest.approx(89, abs=0.1)

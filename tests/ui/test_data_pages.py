@@ -179,7 +179,8 @@ def test_what_is_no_data_set_is_refused_and_a_connected_one_can_be_forgotten(
     readme.write_text("# nothing")
     app.text_input[0].input(str(readme))
     app.button[0].click().run()
-    assert "README.md" in plain(app.error[0].value)
+    assert plain(app.error[0].value).startswith("README.md is no data set: expected a folder")
+    assert "What FER Bench reads" in {one.label for one in app.expander}
     assert not (tmp_path / "settings.json").exists()
     app.text_input[0].input("synthetic")
     app.button[0].click().run()

@@ -236,7 +236,7 @@ def test_cancelled_it_keeps_what_was_analysed(clip: Path, predictor: Predictor) 
             return []
 
     predictor.detector = Held()
-    job = VideoJob(Video(path=clip, name="clip.mp4"), predictor)
+    job = VideoJob(Video(path=clip, name="clip.mp4"), predictor, DEFAULT_RUN)
     assert began.wait(PATIENCE_S), "the analysis did not begin"
     assert not job.finished
     assert job.progress_line() == "Opening the video …"
@@ -249,7 +249,7 @@ def test_cancelled_it_keeps_what_was_analysed(clip: Path, predictor: Predictor) 
 
 
 def test_progress_ends_at_the_last_frame(clip: Path, predictor: Predictor) -> None:
-    job = VideoJob(Video(path=clip, name="clip.mp4"), predictor)
+    job = VideoJob(Video(path=clip, name="clip.mp4"), predictor, DEFAULT_RUN)
     job.wait()
     assert job.progress == 1.0
     assert job.progress_line() == "6 of 6 frames, 0 s left"
@@ -272,7 +272,7 @@ def test_what_ends_it_early_is_one_sentence(
             raise error
 
     predictor.detector = Failing()
-    job = VideoJob(Video(path=clip, name="clip.mp4"), predictor)
+    job = VideoJob(Video(path=clip, name="clip.mp4"), predictor, DEFAULT_RUN)
     job.wait()
     assert job.finished
     assert job.report.problems == [problem]

@@ -170,7 +170,7 @@ def _what_else(data: bytes) -> str:
     kinds = [what for at, start, what in SIGNATURES if data[at : at + len(start)] == start]
     if brand:
         kinds = ["a video"]
-    elif not kinds and _is_text(data[:512]):
+    elif not kinds and is_text(data[:512]):
         kinds = ["text"]
     if kinds == ["a video"]:
         return f"is a video: {EXPECTED}; save one frame as a picture"
@@ -181,7 +181,8 @@ def _what_else(data: bytes) -> str:
     return f"is of no known picture format: {EXPECTED}; open and save it as one of these"
 
 
-def _is_text(start: bytes) -> bool:
+def is_text(start: bytes) -> bool:
+    """Whether a file that begins so is readable text."""
     try:  # the last letter may be cut in the middle
         text = codecs.getincrementaldecoder("utf-8")().decode(start)
     except UnicodeDecodeError:

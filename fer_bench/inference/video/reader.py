@@ -15,11 +15,13 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError, coded
+from fer_bench.inference.files.images import is_text
 from fer_bench.inference.video.clock import timeline_of
 from fer_bench.inference.video.frame import Frame
 from fer_bench.inference.video.size import is_cut_short, next_recording
 from fer_bench.inference.video.time_stamps import TimeStamps
 
+EXPECTED = "expected a video such as MP4, MOV, MKV, WebM or AVI"
 #: A video that ends so many seconds before its header says, and whose file ends before its last
 #: part does, is reported as cut short.
 CUT_SHORT = 0.5
@@ -56,10 +58,7 @@ class VideoReader:
                 metadata_errors="ignore",
             )
         except (FFmpegError, OSError) as error:
-            raise FerBenchError(
-                f"{path} cannot be opened as a video ({error.strerror}): check that it plays, or "
-                "convert it to MP4"
-            ) from None
+            raise FerBenchError(f"{path} {_what_else(path, error)}") from None
         streams = self._container.streams
         pictures = [
             s
@@ -251,6 +250,23 @@ class VideoReader:
             return is_cut_short(self.path)
         except OSError:  # gone meanwhile
             return False
+
+
+def _what_else(path: Path, error: FFmpegError | OSError) -> str:
+    """What a file is that does not open as a video, and what to do."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError:  # missing, or not to be read: the first error says so
+        return f"cannot be opened as a video ({error.strerror}): check the path"
+    if not start:
+        return f"is empty: {EXPECTED}; save or send it again"
+    if is_text(start):
+        return f"is text whatever its name says: {EXPECTED}"
+    return (
+        f"cannot be opened as a video ({error.strerror}), so it is damaged, cut off or none: check "
+        "that it plays, copy it again or convert it to MP4"
+    )
 
 
 def read_frame(path: Path, time_s: float) -> NDArray[np.uint8]:

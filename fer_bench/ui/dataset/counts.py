@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 import pandas as pd
@@ -11,14 +12,25 @@ from fer_bench import plots, ui
 from fer_bench.formatting import how_many
 from fer_bench.results.leaderboard.glossary import TERMS
 from fer_bench.results.leaderboard.headline import Tile
+from fer_bench.results.usage import fer_bench_command
 
 
-def show_balance(counts: Mapping[str, Mapping[str, int]], key: str) -> None:
+def show_balance(
+    counts: Mapping[str, Mapping[str, int]], key: str, data: str, protocol: str
+) -> None:
+    """A chart and a table of the emotions' images in each split of `data`, a name or a path."""
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.header("Class balance")
         n = how_many(sum(sum(split.values()) for split in counts.values()), "image")
-        ui.chart(plots.class_balance(counts), f"balance-{key}", "Class balance", n=n)
+        ui.chart(
+            plots.class_balance(counts),
+            f"balance-{key}",
+            f"Class balance of {data}",
+            command=fer_bench_command(f"data check {shlex.quote(data)} --protocol {protocol}"),
+            n=n,
+            protocol=protocol,
+        )
     with right:
         st.header("Images")
         table = pd.DataFrame(counts).rename_axis("emotion").reset_index()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -138,10 +139,11 @@ def show_answer(
     """One model's probabilities for one face, as bars and as a ring."""
     shares = faces.shares(result.analyses[run].faces[number], classifier.emotions)
     title = f"Probabilities of {result.picture.name}, face {number + 1}, {ui.called(run)}"
-    with left:
-        ui.chart(plots.probability_bars(shares), f"bars-{run}", title, [run], n="1 face")
-    with right:
-        ui.chart(plots.probability_pie(shares), f"pie-{run}", title, [run], n="1 face")
+    command = ui.command(f"predict {run} {shlex.quote(result.picture.name)}")
+    drawn = {"bars": plots.probability_bars(shares), "pie": plots.probability_pie(shares)}
+    for place, (kind, figure) in zip((left, right), drawn.items(), strict=True):
+        with place:
+            ui.chart(figure, f"{kind}-{run}", title, [run], command=command, n="1 face")
 
 
 def show_heat(

@@ -42,7 +42,7 @@ def show_leak(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> Non
         st.markdown(escape(sentence(ui.called(run.id), leaks[run.id])))
     table = leakage_table(leaks)
     title, figure = leak_intervals(table, ui.called)
-    ui.chart(figure, "leak", title, table["run"])
+    ui.chart(figure, "leak", title, table["run"], command=ui.command("report --figures figures"))
     st.caption(
         "95 % Wilson intervals; of the difference, Newcombe's. The clean test leaves the leaked "
         "images out. Part of the gain may be that they are easier for any model."

@@ -7,7 +7,7 @@ import streamlit as st
 
 from fer_bench import plots, settings, ui
 from fer_bench.evaluation.confusion import of_set
-from fer_bench.formatting import escape, percent
+from fer_bench.formatting import escape, how_many, percent
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.studies.labels import annotators
@@ -79,7 +79,14 @@ def show_people(record: RunRecord) -> None:
         return
     st.markdown(escape(sentence_on_people(line)))
     command = ui.command("human-line --data fer2013.zip")
-    ui.chart(plots.people_bars(people_table(line)), "people", "The human line", command=command)
+    ui.chart(
+        plots.people_bars(people_table(line)),
+        "people",
+        "The human line",
+        command=command,
+        n=how_many(line.faces, "test face"),
+        protocol=line.protocol,
+    )
     shown = {one.id for one in ui.runs()}
     models = models_table(line, shown)
     ui.run_table(models, PEOPLE_COLUMNS, list(models["run"]), "people-models")

@@ -82,11 +82,11 @@ def titled(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(network=table["network"].map(ui.called))
 
 
-def show_chart(figures: Figures, key: str, table: pd.DataFrame) -> None:
+def show_chart(figures: Figures, key: str, table: pd.DataFrame, n: str) -> None:
     title, figure = figures[key]
     ids = list(dict.fromkeys(table["network"]))
     command = ui.command(f"latency {ids[0] if len(ids) == 1 else 'RUN'}")
-    ui.chart(figure, key, title, ids, command=command)
+    ui.chart(figure, key, title, ids, command=command, n=n)
 
 
 def show_fastest(table: pd.DataFrame) -> None:
@@ -112,7 +112,8 @@ def show_measurements(table: pd.DataFrame, figures: Figures) -> None:
     if measured.empty:
         st.info("Nothing was measured with these threads and this many faces per call.")
     else:
-        show_chart(figures, "latency-bars", measured)
+        faces = how_many(int(measured["batch"].iloc[0]), "face")
+        show_chart(figures, "latency-bars", measured, f"{faces} per call")
         show_remarks("\\* Notes", remarks(titled(measured), "note"))
         ui.run_table(measured, COLUMNS, list(measured["network"]), "measurements")
     show_remarks("Could not be measured", remarks(titled(table), "error"))
@@ -136,7 +137,7 @@ def show_stages(table: pd.DataFrame, figures: Figures) -> None:
     rows: list[Any] = list(table.itertuples())
     frames = sorted({f"{row.frame} pixels with {how_many(row.faces, 'face')}" for row in rows})
     st.caption(f"Medians, frames of {' and '.join(frames)}.")
-    show_chart(figures, "stages", table)
+    show_chart(figures, "stages", table, f"frames of {' and '.join(frames)}")
     ui.download_csv(table, "stages.csv", "stages-csv")
 
 

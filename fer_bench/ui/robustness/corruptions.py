@@ -67,18 +67,20 @@ def pick_runs(group: Sequence[Measured]) -> list[Measured]:
     return [by_name[name] for name in names]
 
 
-def show_chart(drawn: tuple[str, go.Figure], key: str, runs: Iterable[str]) -> None:
-    """A title and a figure of `studies.robustness.figures`."""
+def show_chart(drawn: tuple[str, go.Figure], key: str, runs: Iterable[str], n: int) -> None:
+    """A title and a figure of `studies.robustness.figures`, of `n` images."""
     title, figure = drawn
     ids = list(dict.fromkeys(runs))
     run = ids[0] if len(ids) == 1 else "RUN"
-    ui.chart(figure, key, title, ids, command=ui.command(f"robustness {run} --data fer2013.zip"))
+    command = ui.command(f"robustness {run} --data fer2013.zip")
+    ui.chart(figure, key, title, ids, command=command, n=how_many(n, "test image"))
 
 
 def show_ranking(group: Sequence[Measured]) -> None:
     st.header("Mean corruption accuracy")
     table = summary(group)
-    show_chart(figures.ranking(group, ui.called), "robustness-bars", table["run"])
+    drawn = figures.ranking(group, ui.called)
+    show_chart(drawn, "robustness-bars", table["run"], group[0].report.tested_on.n)
     ui.run_table(table, SUMMARY, list(table["run"]), "robustness")
     ui.download_csv(table, "robustness.csv", "robustness-csv")
 
@@ -89,7 +91,7 @@ def show_curves(chosen: Sequence[Measured]) -> None:
     corruption = st.selectbox("Corruption", names, key="corruption")
     table = curves(chosen, corruption)
     drawn = figures.by_severity(chosen, ui.called, corruption)
-    show_chart(drawn, "severity-curves", table["run"])
+    show_chart(drawn, "severity-curves", table["run"], chosen[0].report.tested_on.n)
     ui.download_csv(table, "severities.csv", "severities-csv")
 
 
@@ -98,7 +100,8 @@ def show_heat_map(measured: Sequence[Measured]) -> None:
     by_name = {one.name: one for one in measured}
     chosen = st.selectbox("Run", list(by_name), format_func=ui.called, key="heat-map-run")
     one = by_name[chosen]
-    show_chart(figures.by_corruption(one, ui.called), "severity-heat-map", [chosen])
+    drawn = figures.by_corruption(one, ui.called)
+    show_chart(drawn, "severity-heat-map", [chosen], one.report.tested_on.n)
     table = severity_table(one.report)
     ui.download_csv(table.reset_index(), "corruptions.csv", "corruptions-csv")
 

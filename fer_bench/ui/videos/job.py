@@ -32,12 +32,14 @@ class VideoReport:
     """What is known of a video so far; filled by the job's thread.
 
     Attributes:
+        run: the `dataset/run` that names the emotions.
         frames: analysed ones in order of time, without their images.
         problems: why something could not be read or written, in sentences.
         table, copy: the CSV and the annotated video; there once the job has ended, if at all.
     """
 
     name: str
+    run: str
     table: Path
     copy: Path
     emotions: tuple[str, ...]
@@ -70,15 +72,17 @@ class VideoJob:
         report: may be read at any time; whole once the job is `finished`.
     """
 
-    def __init__(self, video: Video, predictor: Predictor, *, every: int = 1) -> None:
+    def __init__(self, video: Video, predictor: Predictor, run: str, *, every: int = 1) -> None:
         """Starts it.
 
         Args:
+            run: the predictor's, `dataset/run`.
             every: which frames are analysed: each, each second one, ...
         """
         folder = Path(tempfile.mkdtemp(prefix="fer-bench-video-"))
         report = VideoReport(
             name=video.name,
+            run=run,
             table=folder / "faces.csv",
             copy=folder / "annotated.mp4",
             emotions=predictor.classifier.emotions,
