@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -71,7 +70,8 @@ def text_colour() -> str | None:
 
 def use_style(file: str) -> None:
     """Adds a style sheet of this package to the page."""
-    st.html(Path(str(files("fer_bench.ui").joinpath(file))))
+    style = files("fer_bench.ui").joinpath(file).read_text("utf-8")
+    st.html(f"<style>{style}</style>")
 
 
 def run_script(file: str) -> None:
