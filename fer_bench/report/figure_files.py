@@ -90,7 +90,7 @@ def drawn_for_paper(drawn: Sequence[Drawn], command: str) -> list[PaperFigure]:
         PaperFigure(
             name=one.name,
             figure=for_paper(one.figure),
-            facts=figure_facts(one.title, one.runs, command),
+            facts=figure_facts(one.title, one.runs, command, n=one.n),
         )
         for one in drawn
     ]

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from fer_bench import settings
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import how_many
 from fer_bench.report.contents import Contents
 from fer_bench.report.paper import best_answered
 from fer_bench.results.parse import read_history, read_predictions
@@ -18,7 +19,7 @@ from fer_bench.studies.comparison.figures import comparison_figures
 from fer_bench.studies.explain.figures import placed_features
 from fer_bench.studies.labels.figures import leak_intervals
 from fer_bench.studies.labels.leakage import leakage, leakage_table
-from fer_bench.studies.latency.figures import latency_figures
+from fer_bench.studies.latency.figures import frame_words, latency_figures
 from fer_bench.studies.latency.tables import (
     machines,
     measurement_table,
@@ -36,12 +37,16 @@ WORDS_PX = 36
 
 
 class Drawn(NamedTuple):
-    """A figure, its file's name without an ending, its title and the runs that it shows."""
+    """A figure, its file's name without an ending, its title and the runs that it shows.
+
+    `n` says what it is over, where that is not the runs' test images.
+    """
 
     name: str
     title: str
     figure: go.Figure
     runs: list[StoredRun]
+    n: str = ""
 
 
 def _compare(contents: Contents) -> Iterator[Drawn]:
@@ -79,10 +84,12 @@ def _latency(contents: Contents) -> Iterator[Drawn]:
         calls = calls[calls["threads"] == calls["threads"].max()]
         stages = stages[stages["threads"] == stages["threads"].max()]
         drawn = latency_figures(calls[calls["batch"] == calls["batch"].min()], stages)
+        over = {"stages": frame_words(stages)}
         for kind, (title, figure) in drawn.items():
             shown = [runs[name].run for name in names]
             figure.update_layout(margin_r=WORDS_PX)
-            yield Drawn(f"machine-{number}-{kind}", f"{title} on {machine}", figure, shown)
+            n = over.get(kind, "1 face per call")
+            yield Drawn(f"machine-{number}-{kind}", f"{title} on {machine}", figure, shown, n)
 
 
 def _robustness(contents: Contents) -> Iterator[Drawn]:
@@ -105,7 +112,8 @@ def _robustness(contents: Contents) -> Iterator[Drawn]:
         }
         for kind, ((title, figure), of) in drawn.items():
             shown = [runs[one.name].run for one in of]
-            yield Drawn(f"robustness-{number}-{kind}", f"{title}; {words}", figure, shown)
+            n = how_many(of[0].report.tested_on.n, "test image")
+            yield Drawn(f"robustness-{number}-{kind}", f"{title}; {words}", figure, shown, n)
     table = transfer_table(stored, found.transfers)
     if len(table):
         title, figure = robustness_figures.transfer(table, called)

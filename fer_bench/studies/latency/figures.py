@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from fer_bench import plots
+from fer_bench.formatting import how_many
 
 
 def latency_figures(
@@ -24,3 +27,10 @@ def latency_figures(
     if len(stages):
         drawn["stages"] = "Time of a frame, by stage", plots.stage_bars(stages)
     return drawn
+
+
+def frame_words(stages: pd.DataFrame) -> str:
+    """What frames the rows of a `stage_table` are of."""
+    rows: list[Any] = list(stages.itertuples())
+    frames = sorted({f"{row.frame} pixels with {how_many(row.faces, 'face')}" for row in rows})
+    return f"frames of {' and '.join(frames)}"

@@ -13,7 +13,7 @@ from fer_bench import ui
 from fer_bench.formatting import escape, how_many
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.summary import three_digits
-from fer_bench.studies.latency.figures import latency_figures
+from fer_bench.studies.latency.figures import frame_words, latency_figures
 from fer_bench.studies.latency.tables import (
     MeasuredNetwork,
     measurement_table,
@@ -134,10 +134,9 @@ def show_stages(table: pd.DataFrame, figures: Figures) -> None:
     if table.empty:
         st.info("No whole frame was timed with these threads.")
         return
-    rows: list[Any] = list(table.itertuples())
-    frames = sorted({f"{row.frame} pixels with {how_many(row.faces, 'face')}" for row in rows})
-    st.caption(f"Medians, frames of {' and '.join(frames)}.")
-    show_chart(figures, "stages", table, f"frames of {' and '.join(frames)}")
+    frames = frame_words(table)
+    st.caption(f"Medians, {frames}.")
+    show_chart(figures, "stages", table, frames)
     ui.download_csv(table, "stages.csv", "stages-csv")
 
 

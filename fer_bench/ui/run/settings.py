@@ -7,7 +7,7 @@ import streamlit as st
 
 from fer_bench import plots, ui
 from fer_bench.config import meanings
-from fer_bench.formatting import escape, setting, setting_name
+from fer_bench.formatting import escape, how_many, setting, setting_name
 from fer_bench.results.leaderboard.glossary import TERMS
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import StoredRun
@@ -97,7 +97,8 @@ def show_data(run: StoredRun, record: RunRecord) -> None:
     words = {"protocol": TERMS.get(dataset.protocol, ""), "clean_test_size": TERMS["clean"]}
     ui.value_table(dataset.model_dump(mode="json", exclude={"class_counts"}), words)
     figure = plots.class_balance(dataset.class_counts)
-    ui.run_chart(figure, "balance", f"Class balance of {dataset.name}", run.id)
+    n = how_many(sum(dataset.split_sizes.values()), "image")
+    ui.run_chart(figure, "balance", f"Class balance of {dataset.name}", run.id, n=n)
 
 
 def show_environment(record: RunRecord) -> None:
