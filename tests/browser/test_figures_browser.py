@@ -28,7 +28,12 @@ def test_each_figure_is_an_svg_and_a_png(tmp_path: Path, fer: Fer) -> None:
     code, _, err = fer(
         "report", "--results", tmp_path / "results", "--out", page, "--figures", folder
     )
-    assert (code, err) == (0, f"next: open {page} in a browser\n")
+    assert code == 0
+    *left_out, after = err.splitlines()
+    assert [line.split(" are left out: ")[0] for line in left_out] == [
+        f"figures of page {name}" for name in ("Latency", "Robustness", "Explain")
+    ]
+    assert after == f"next: open {page} in a browser"
     kinds = ("accuracy", "confusion", "f1")
     stem = "1-fer2013-official-7-emotions"
     assert sorted(path.name for path in folder.iterdir()) == sorted(

@@ -117,8 +117,9 @@ def read_predictions(folder: Path) -> None:
 
 def read_recipe(folder: Path) -> None:
     recipe = str(next(folder.glob("recipe.*")))
-    mode = load_recipe(recipe).modes[0]
-    spec = specify(model="compact_resnet", mode=mode, recipe=recipe, pretraining="none")
+    known = load_recipe(recipe)
+    start = "imagenet" if known.start_share else "none"
+    spec = specify(model="compact_resnet", mode=known.modes[0], recipe=recipe, pretraining=start)
     assert RunSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
