@@ -42,8 +42,10 @@ class FerBenchError(Exception):
     Attributes:
         code: what kind of error it is; the same in every release, unlike the sentence.
         exit_code: of a command that it ends.
+        expected: how its sentence ends; whoever shows it may say the same more shortly.
 
     Args:
+        sentence: without what was expected, where that is given.
         code: where it is another one than the class's.
     """
 
@@ -52,9 +54,13 @@ class FerBenchError(Exception):
     #: Whether every process of a run raises it (`fer_bench.distributed`).
     shared = False
 
-    def __init__(self, sentence: str, *, code: Code | None = None) -> None:
+    def __init__(self, sentence: str, *, code: Code | None = None, expected: str = "") -> None:
         super().__init__(sentence)
         self.code = code or self.code
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (super().__str__(), self.expected)))
 
 
 class RunFailed(FerBenchError):

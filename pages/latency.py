@@ -50,7 +50,7 @@ def main() -> None:
     st.markdown(INTRODUCTION)
     for stored in ui.latencies():
         if stored.problem:
-            st.warning(escape(f"{stored.folder / 'latency.json'} {stored.problem}"))
+            st.warning(escape(stored.problem))
     measured = ui.measured()
     if not measured:
         ui.empty_state(

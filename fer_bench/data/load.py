@@ -19,7 +19,7 @@ from fer_bench.data.numbering import parse_classes
 from fer_bench.data.readers.ferplus import ROWS_FILE, VOTES_FILE, apply_votes
 from fer_bench.data.readers.registry import DATASETS, Reader, Reading
 from fer_bench.emotions import FERPLUS, emotion_set
-from fer_bench.errors import FerBenchError, coded
+from fer_bench.errors import Code, FerBenchError, coded
 from fer_bench.specs.run import Protocol, VoteMode
 from fer_bench.types import Progress, silent
 
@@ -47,10 +47,10 @@ def _reader(name: str) -> Reader:
     return reader
 
 
-def accepted() -> str:
-    """What sources may be, as the sentences about others end."""
+def _no_data(sentence: str, code: Code) -> FerBenchError:
+    """The error of a source of no known format: it ends with all that are read."""
     lines = (f"{DATASETS.entry(name).summary} [{name}]" for name in DATASETS)
-    return "expected one of: " + "; ".join(lines)
+    return FerBenchError(sentence, code=code, expected="expected one of: " + "; ".join(lines))
 
 
 def recognise(source: Path) -> str:
@@ -70,7 +70,7 @@ def recognise(source: Path) -> str:
             f"got {','.join(csv_table.header(source))[:80] or 'an empty file'}"
         )
     held = "holds no images" if is_tree(source) else "is no data set"
-    raise FerBenchError(f"{source.name} {held}: {accepted()}")
+    raise _no_data(f"{source.name} {held}", "bad_data")
 
 
 def _synthetic(source: str, image_size: int | None) -> Loaded:
@@ -103,9 +103,7 @@ def load_source(
     # Not pathlib's: it stumbles over an unknown `~user`, and gives `.` and links other names.
     path = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
     if not str(source) or not path.exists():
-        raise FerBenchError(
-            f"the data source {str(source)!r} does not exist: {accepted()}", code="missing_file"
-        )
+        raise _no_data(f"the data source {str(source)!r} does not exist", "missing_file")
 
     numbers = None if classes is None else parse_classes(classes, "--classes")
 

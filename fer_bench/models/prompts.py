@@ -93,7 +93,7 @@ def _checked(pairs: Sequence[tuple[str, str]], path: Path) -> Prompts:
         try:
             emotion = canonical(name)
         except FerBenchError as error:
-            raise FerBenchError(f"{path}: {error}") from None
+            raise FerBenchError(f"{path}: {error}", code=error.code) from None
         if not text.strip():
             raise FerBenchError(f"{path} has an empty text for {emotion}: fill it in")
         prompts[emotion] = (*prompts.get(emotion, ()), " ".join(text.split()))

@@ -51,9 +51,9 @@ def ask_for_data(key: str) -> None:
                     require_data(place.strip())
                 settings.remember_data_source(place.strip())
             except FerBenchError as error:
-                from fer_bench.data.load import accepted
-
-                show_error(FerBenchError(str(error).replace(accepted(), LISTED)))
+                if error.expected:
+                    error.expected = LISTED
+                show_error(error)
             else:
                 st.rerun()
     if known:

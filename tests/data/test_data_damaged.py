@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -174,8 +175,19 @@ def cut_short(path: Path) -> Path:
 def test_what_is_no_data_set_is_one_sentence(
     make: Callable[[Path], Path], sentence: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(FerBenchError, match=sentence):
+    with pytest.raises(FerBenchError, match=sentence) as caught:
         load_dataset(make(tmp_path))
+    assert caught.value.code == ("missing_file" if "exist" in sentence else "bad_data")
+
+
+def test_what_was_expected_may_be_said_more_shortly(tmp_path: Path) -> None:
+    with pytest.raises(FerBenchError) as caught:
+        load_dataset(tmp_path / "nothing.zip")
+    error = copy(caught.value)  # as between processes
+    assert str(error).endswith(f": {error.expected}")
+    error.expected = "expected a folder"
+    assert str(error).endswith("nothing.zip' does not exist: expected a folder")
+    assert error.code == "missing_file"
 
 
 def test_images_outside_class_folders_and_parts_are_left_out(tmp_path: Path) -> None:

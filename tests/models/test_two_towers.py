@@ -247,8 +247,9 @@ def test_prompts_that_are_none_are_refused(
 ) -> None:
     if content is not None:
         (tmp_path / name).write_text(content)
-    with pytest.raises(FerBenchError, match=sentence):
+    with pytest.raises(FerBenchError, match=sentence) as caught:
         load_prompts(tmp_path / name)
+    assert (caught.value.code == "unknown_name") == ("unknown" in sentence)
 
 
 def test_every_emotion_needs_a_prompt(tmp_path: Path) -> None:

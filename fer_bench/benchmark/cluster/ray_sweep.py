@@ -271,7 +271,7 @@ def _carry_out(job: _Job, spec: RunSpec | EnsembleSpec, queue: Any) -> tuple[Run
     try:
         dataset = _loaded(job.sweep, job.source, _data_of(spec))
     except FerBenchError as error:
-        raise FerBenchError(f"on {node}: {error}") from None
+        raise FerBenchError(f"on {node}: {error}", code=error.code) from None
     reporter = _Reporter(queue, News(run=spec.name, what="", dataset=dataset.name, node=node))
     store = ResultsStore(local_folder(job.address, _mirrors()))
     runner = replace(job.runner, store=store, progress=reporter.on_progress)

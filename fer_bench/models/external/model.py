@@ -125,7 +125,7 @@ def _emotion(name: str, source: str, stated: bool) -> str | None:
     except FerBenchError as error:
         if stated:
             raise FerBenchError(
-                f"labels of {source}: {error} ({LEFT_OUT} leaves an output out)"
+                f"labels of {source}: {error} ({LEFT_OUT} leaves an output out)", code=error.code
             ) from None
         return None
 

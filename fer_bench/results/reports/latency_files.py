@@ -41,7 +41,6 @@ class StoredLatency:
 
     dataset: str
     name: str
-    folder: Path
     reports: list[LatencyReport]
     problem: str | None
 
@@ -87,10 +86,6 @@ def list_latencies(*roots: Path) -> list[StoredLatency]:
         try:
             reports = STORED.read(path.parent)
         except FerBenchError as error:
-            problem = str(error).removeprefix(f"{path} ")
-        listed.append(
-            StoredLatency(
-                dataset=dataset, name=name, folder=path.parent, reports=reports, problem=problem
-            )
-        )
+            problem = str(error)
+        listed.append(StoredLatency(dataset=dataset, name=name, reports=reports, problem=problem))
     return listed

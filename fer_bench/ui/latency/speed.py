@@ -26,6 +26,8 @@ from fer_bench.ui.records import default_id
 #: More networks than this make bars that nobody compares; so many are shown at first.
 MOST_NETWORKS, FIRST_NETWORKS = 6, 3
 MS = "%.2f ms"
+#: Title and figure by kind, as `latency_figures` gives them.
+Figures = Mapping[str, tuple[str, go.Figure]]
 COLUMNS = {
     "title": st.column_config.TextColumn("Network", width=258),
     "backend": st.column_config.TextColumn("Back end", width=150),
@@ -71,10 +73,6 @@ def pick_call(table: pd.DataFrame) -> tuple[int, int]:
         thread = st.segmented_control("Threads", threads, default=threads[-1], required=True)
         batch = st.segmented_control("Faces per call", batches, default=batches[0], required=True)
     return thread, batch
-
-
-#: Title and figure by kind, as `latency_figures` gives them.
-Figures = Mapping[str, tuple[str, go.Figure]]
 
 
 def titled(table: pd.DataFrame) -> pd.DataFrame:
