@@ -1,6 +1,6 @@
 """Leaderboard: every finished run, ranked on the test images by accuracy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -25,9 +25,9 @@ from fer_bench.results.summary import run_ids
 from fer_bench.studies.comparison.seeds import over_seeds
 from fer_bench.ui.comparison.runs import RUNS_PARAMETER
 from fer_bench.ui.leaderboard import ranking
+from fer_bench.ui.leaderboard.paper import show_paper
 from fer_bench.ui.leaderboard.references import show_published
 
-PAPER_COLUMNS = ["run", "accuracy", "interval", "clean", "f1", "ece"]
 INTRODUCTION = (
     "Which model is how accurate? Every checkpoint trained here was chosen on validation images, "
     "the test images were read once, and every accuracy has its 95 % interval. How external "
@@ -78,46 +78,19 @@ def main() -> None:
         st.header("Not ranked")
         ranking.show_table(over_seeds(others) if averaged else others, "not-ranked", why=True)
     if not table.empty:
-        show_paper()
+        show_paper(LEADERBOARD, paper_files)
     ranking.show_without_result()
 
 
-@st.fragment
-def show_paper() -> None:
-    """The chosen data set's tables, methods and references, made when they are asked for."""
-    paper = st.expander("For a paper", icon=":material/article:", on_change="rerun", key="paper")
-    if not paper.open:  # the boxes, and what colours the command, take a visitor's time
-        return
-    with paper:
-        columns = st.multiselect(
-            "Columns",
-            list(LEADERBOARD),
-            default=PAPER_COLUMNS,
-            format_func=LEADERBOARD.__getitem__,
-            key="paper-columns",
-        )
-        st.caption(
-            "Tables hold all ranked runs of this data set: the leaderboard with these columns, "
-            "mean ± sd over seeds, recall of each emotion, and the best runs tested two by two."
-        )
-        makers: dict[str, Callable[[Contents], str]] = {
-            "leaderboard.tex": partial(latex_tables, columns=columns),
-            "leaderboard.md": partial(markdown_tables, columns=columns),
-            "methods.txt": methods,
-            REFERENCES: bibtex,
-        }
-        with st.container(horizontal=True, gap="small"):
-            for file, make in makers.items():
-                st.download_button(
-                    file,
-                    partial(written, make, st.session_state["data"]),
-                    file,
-                    key=f"paper-{file}",
-                    icon=":material/download:",
-                    on_click="ignore",
-                )
-        words = f"report --tables paper --columns {','.join(columns)}"
-        st.code(ui.command(words), language="bash", wrap_lines=True)
+def paper_files(columns: Sequence[str]) -> dict[str, Callable[[], str]]:
+    """The chosen data set's tables, methods and references, each made when it is asked for."""
+    makers: dict[str, Callable[[Contents], str]] = {
+        "leaderboard.tex": partial(latex_tables, columns=columns),
+        "leaderboard.md": partial(markdown_tables, columns=columns),
+        "methods.txt": methods,
+        REFERENCES: bibtex,
+    }
+    return {name: partial(written, make, st.session_state["data"]) for name, make in makers.items()}
 
 
 def written(make: Callable[[Contents], str], benchmark: str) -> str:

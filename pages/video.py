@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
-
-import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
-from streamlit.elements.lib.column_types import ColumnConfig
 
-from fer_bench import plots, ui
+from fer_bench import ui
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import escape, how_many
+from fer_bench.formatting import escape
 from fer_bench.ui import models
 from fer_bench.ui.images import upload
-from fer_bench.ui.videos import results
-from fer_bench.ui.videos.job import VideoJob, VideoReport
+from fer_bench.ui.videos import results, timeline
+from fer_bench.ui.videos.job import VideoJob
 from fer_bench.ui.videos.source import Video, ask_for_video
 
 INTRODUCTION = (
@@ -24,21 +19,13 @@ INTRODUCTION = (
 )
 JOB = "video-job"
 EVERY = {1: "every frame", 2: "every 2nd frame", 5: "every 5th frame", 10: "every 10th frame"}
-PERCENT = "%.0f %%"
-COLUMNS: dict[str, ColumnConfig] = {
-    "person": st.column_config.NumberColumn("Person", width="small"),
-    "emotion": st.column_config.TextColumn("Emotion", width="small"),
-    "from": st.column_config.NumberColumn("From", format="%.2f s", width="small"),
-    "to": st.column_config.NumberColumn("To", format="%.2f s", width="small"),
-    "changes": st.column_config.NumberColumn("Changes", width="small"),
-}
 
 
 def forget() -> None:
     """Deletes the analysis and its files."""
     if (job := st.session_state.pop(JOB, None)) is not None:
         job.forget()
-    results.rewind()
+    timeline.rewind()
 
 
 def start(video: Video, model: str, detector: str, every: int) -> None:
@@ -77,66 +64,6 @@ def show_progress(job: VideoJob) -> None:
     st.button("Cancel", icon=":material/cancel:", on_click=job.cancel, disabled=job.is_cancelled)
 
 
-def show_chart(figure: go.Figure, key: str, title: str, report: VideoReport) -> str | None:
-    """A figure of the video's frames; a click gives what `ui.chart` does."""
-    return ui.chart(
-        figure,
-        key,
-        f"{title}, {report.name}",
-        [report.run],
-        command=ui.command(f"predict {report.run} {shlex.quote(report.name)}"),
-        n=how_many(len(report.frames), "frame"),
-        selectable=key == "video-timeline",
-    )
-
-
-@st.fragment
-def show_time(report: VideoReport) -> None:
-    """The time line, a slider, and the frame there with what its faces show."""
-    figure = plots.person_timeline(report.spans(), at=results.time_now())
-    results.jump(show_chart(figure, "video-timeline", "Persons over time", report))
-    time_s = results.scrubber(report)
-    left, right = st.columns([3, 2], gap="large")
-    picture = results.picture_at(report, time_s)
-    if picture is not None:
-        left.image(picture, width="stretch", alt=f"The frame at {time_s:.2f} s, its faces boxed")
-    with right:
-        show_table(results.faces_at(report, time_s))
-
-
-def show_table(table: pd.DataFrame) -> None:
-    """A table whose columns that are not named in `COLUMNS` are percentages."""
-    shares = {
-        column: st.column_config.ProgressColumn(
-            format=PERCENT, min_value=0, max_value=100, width="small"
-        )
-        for column in table.columns
-        if column not in COLUMNS
-    }
-    st.dataframe(table, hide_index=True, column_config=COLUMNS | shares, width="stretch")
-
-
-def show_summary(job: VideoJob) -> None:
-    """What video it was, what went wrong, its figures and its files."""
-    report = job.report
-    st.header(results.headline(job))
-    for problem in report.problems:
-        st.error(escape(problem), icon=":material/error:")
-    if sentence := results.verdict(report):
-        st.warning(sentence, icon=":material/face_retouching_off:")
-    if report.frames:
-        ui.tiles(results.figures(report))
-    results.downloads(report, forget)
-
-
-def show_people(report: VideoReport) -> None:
-    """The time line with its scrubber, and each person's shares of time."""
-    show_time(report)
-    st.header("Shares of time")
-    show_chart(plots.person_shares(report.spans()), "video-shares", "Shares of time", report)
-    show_table(results.people_table(report))
-
-
 def main() -> None:
     st.title("Videos")
     st.markdown(INTRODUCTION)
@@ -156,9 +83,9 @@ def main() -> None:
         return
     with st.expander("Another video", icon=":material/movie:"):
         ask()
-    show_summary(job)
+    results.show_summary(job, forget)
     if not job.report.spans().empty:
-        show_people(job.report)
+        timeline.show_people(job.report)
 
 
 ui.within_app()
