@@ -254,6 +254,18 @@ def test_published_numbers_have_a_tab_of_their_own_and_no_rank(mixed: Path) -> N
     assert published["source"].str.startswith("https://").all()
 
 
+def test_the_box_for_a_paper_offers_its_files_and_their_command(mixed: Path) -> None:
+    app = open_page("leaderboard")
+    app.session_state["paper"] = True
+    app.run()
+    app.multiselect(key="paper-columns").set_value(["run", "accuracy"]).run()
+    assert {one.label for one in app.get("download_button")} > {
+        "leaderboard.tex", "leaderboard.md", "methods.txt", "references.bib"
+    }  # fmt: skip
+    assert "report --tables paper --columns run,accuracy" in app.code[0].value
+    assert not app.exception
+
+
 # --- run ---------------------------------------------------------------------------------------
 
 
