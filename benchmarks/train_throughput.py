@@ -38,7 +38,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from fer_bench.benchmark.runner import request_for
+from fer_bench.benchmark.initial_weights import request_for
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import SYNTHETIC, Loaded, load_dataset, split_source
 from fer_bench.data.synthetic import read_synthetic

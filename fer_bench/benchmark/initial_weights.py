@@ -13,6 +13,20 @@ from fer_bench.results.stored_run import StoredRun
 from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
 
 
+def request_for(spec: RunSpec, emotions: tuple[str, ...]) -> ModelRequest:
+    """What the model builder is asked for; `emotions` are the data's."""
+    return ModelRequest(
+        name=spec.model,
+        emotions=emotions,
+        mode=spec.mode,
+        pretraining=spec.pretraining,
+        options=dict(spec.model_options),
+        head=spec.recipe.head,
+        head_dropout=spec.recipe.head_dropout,
+        prompts=dict(spec.prompts),
+    )
+
+
 def as_recorded(
     spec: RunSpec | EnsembleSpec | ExternalSpec,
 ) -> RunSpec | EnsembleSpec | ExternalSpec:

@@ -260,3 +260,20 @@ def specify_ensemble(
         data = members[0].require_record().spec
         values |= {name: getattr(data, name) for name in DataSpec.model_fields}
     return validate(EnsembleSpec, values, "the ensemble")
+
+
+def with_precision(spec: RunSpec, precision: str) -> RunSpec:
+    """The specification to train by; the recorded one leaves open what was chosen outside it.
+
+    Raises:
+        FerBenchError: its recipe says another precision.
+    """
+    if precision in ("auto", spec.recipe.precision):
+        return spec
+    if spec.recipe.precision != "auto":
+        raise FerBenchError(
+            f"recipe {spec.recipe.name!r} says precision {spec.recipe.precision}, got --precision "
+            f"{precision}: leave it out, or choose a recipe with precision auto"
+        )
+    recipe = spec.recipe.model_copy(update={"precision": precision})
+    return spec.model_copy(update={"recipe": recipe})

@@ -15,8 +15,9 @@ import pandas as pd
 import torch
 
 from fer_bench import distributed
-from fer_bench.benchmark.initial_weights import starting_model
+from fer_bench.benchmark.initial_weights import request_for, starting_model
 from fer_bench.benchmark.members import assemble, load_teachers
+from fer_bench.benchmark.plan import with_precision
 from fer_bench.benchmark.records import describe_model, finished, new_record
 from fer_bench.benchmark.seen_images import as_file, others_of, seen_images
 from fer_bench.benchmark.trackers.services import check_trackers
@@ -25,19 +26,19 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.evaluate import Evaluation, evaluate
 from fer_bench.features.extractors import check_extractor
-from fer_bench.models.classifier import Classifier, ModelRequest
+from fer_bench.models.classifier import Classifier
 from fer_bench.models.flops import count_parameters
 from fer_bench.models.lora import merge_lora
 from fer_bench.models.weights import model_files, round_parameters
 from fer_bench.results.locks import is_carried_out, run_lock
-from fer_bench.results.parse import HISTORY_COLUMNS, read_history
-from fer_bench.results.record import Member, RunRecord, Status, TrainingInfo
+from fer_bench.results.parse import read_history
+from fer_bench.results.record import Member, RunRecord, Status
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import HISTORY, SEEN, StoredRun
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
 from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen
-from fer_bench.training.job import TrainingJob, TrainingOutcome
+from fer_bench.training.job import TrainingJob, TrainingOutcome, untrained
 from fer_bench.training.state import has_checkpoint
 from fer_bench.types import Dtype, Progress, silent
 
@@ -174,7 +175,7 @@ class _Work:
             seen, silent_runs = seen_images(others, self.dataset)
         record = _with_reasons(record, others, silent_runs)
         if isinstance(spec, EnsembleSpec):
-            trainable, outcome = 0, _untrained(runner.device)
+            trainable, outcome = 0, untrained(runner.device)
         else:
             _, trainable = count_parameters(model)
             outcome = self._train(model, spec, self._with_history(record))
@@ -238,7 +239,7 @@ class _Work:
     def _train(self, model: Classifier, spec: RunSpec, progress: Progress) -> TrainingOutcome:
         runner = self.runner
         if spec.mode == "zero-shot":
-            return _untrained(runner.device)
+            return untrained(runner.device)
         with distributed.raise_together():
             chosen = with_precision(spec, runner.precision)
         job = TrainingJob(
@@ -270,23 +271,6 @@ def left_unfinished(
     return not at_work and has_checkpoint(scratch_folder(store, spec, dataset))
 
 
-def with_precision(spec: RunSpec, precision: str) -> RunSpec:
-    """The specification to train by; the recorded one leaves open what was chosen outside it.
-
-    Raises:
-        FerBenchError: its recipe says another precision.
-    """
-    if precision in ("auto", spec.recipe.precision):
-        return spec
-    if spec.recipe.precision != "auto":
-        raise FerBenchError(
-            f"recipe {spec.recipe.name!r} says precision {spec.recipe.precision}, got --precision "
-            f"{precision}: leave it out, or choose a recipe with precision auto"
-        )
-    recipe = spec.recipe.model_copy(update={"precision": precision})
-    return spec.model_copy(update={"recipe": recipe})
-
-
 def _with_reasons(
     record: RunRecord, others: Sequence[StoredRun], silent_runs: Sequence[str]
 ) -> RunRecord:
@@ -316,32 +300,3 @@ def _require_same_data(dataset: FaceDataset) -> None:
                 f"expected the same data in all {distributed.count()} processes, got "
                 f"{len(seen)} kinds of {dataset.source}: give every host the same files"
             )
-
-
-def request_for(spec: RunSpec, emotions: tuple[str, ...]) -> ModelRequest:
-    """What the model builder is asked for; `emotions` are the data's."""
-    return ModelRequest(
-        name=spec.model,
-        emotions=emotions,
-        mode=spec.mode,
-        pretraining=spec.pretraining,
-        options=dict(spec.model_options),
-        head=spec.recipe.head,
-        head_dropout=spec.recipe.head_dropout,
-        prompts=dict(spec.prompts),
-    )
-
-
-def _untrained(device: str) -> TrainingOutcome:
-    info = TrainingInfo(
-        epochs_run=0,
-        best_epoch=0,
-        seconds=0,
-        images_per_second=0,
-        device=device,
-        precision="fp32",
-        precision_reason="nothing is trained",
-        batch_size=0,
-        processes=distributed.count(),
-    )
-    return TrainingOutcome(history=pd.DataFrame(columns=list(HISTORY_COLUMNS)), info=info)

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench import distributed
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.models.classifier import Classifier
+from fer_bench.results.parse import HISTORY_COLUMNS
 from fer_bench.results.record import TrainingInfo
 from fer_bench.specs.recipe import Recipe
 from fer_bench.specs.run import RunSpec
@@ -63,3 +65,19 @@ class TrainingOutcome:
 
     history: pd.DataFrame
     info: TrainingInfo
+
+
+def untrained(device: str) -> TrainingOutcome:
+    """The outcome of a network that is used as it is: no epochs."""
+    info = TrainingInfo(
+        epochs_run=0,
+        best_epoch=0,
+        seconds=0,
+        images_per_second=0,
+        device=device,
+        precision="fp32",
+        precision_reason="nothing is trained",
+        batch_size=0,
+        processes=distributed.count(),
+    )
+    return TrainingOutcome(history=pd.DataFrame(columns=list(HISTORY_COLUMNS)), info=info)

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from fer_bench.benchmark import specify
-from fer_bench.benchmark.runner import request_for
+from fer_bench.benchmark.initial_weights import request_for
 from fer_bench.data.load import load_dataset
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.build import build_model

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.benchmark.runner import request_for
+from fer_bench.benchmark.initial_weights import request_for
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.synthetic import draw_face
 from fer_bench.emotions import FER2013

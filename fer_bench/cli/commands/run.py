@@ -94,7 +94,7 @@ def run(
     """
     from fer_bench.benchmark import Runner, plan, run_sweep
     from fer_bench.benchmark.cluster.ray_sweep import run_sweep_on_ray
-    from fer_bench.benchmark.runner import with_precision
+    from fer_bench.benchmark.plan import with_precision
     from fer_bench.config import load_yaml
     from fer_bench.specs.run import RunSpec
     from fer_bench.specs.sweep import Sweep
