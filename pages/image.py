@@ -9,10 +9,10 @@ import streamlit as st
 from fer_bench import ui
 from fer_bench.ui import models
 from fer_bench.ui.images import upload
+from fer_bench.ui.images.analysis import MOST_MODELS, Picture, Treatment, analyse_all
 from fer_bench.ui.images.answers import pick_picture, show_face, show_gallery, show_picture
 from fer_bench.ui.images.history import show_history
 from fer_bench.ui.images.table import show_table
-from fer_bench.ui.images.upload import Treatment
 
 INTRODUCTION = (
     "Every face in a picture, and what the models read from it. Pictures are analysed in the "
@@ -20,7 +20,7 @@ INTRODUCTION = (
 )
 
 
-def show_waiting(pictures: Sequence[upload.Picture]) -> None:
+def show_waiting(pictures: Sequence[Picture]) -> None:
     """What is missing before anything can be analysed."""
     if pictures:
         st.info("Choose a model, and its answer appears here.", icon=":material/neurology:")
@@ -38,7 +38,7 @@ def main() -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
         pictures = upload.ask_for_pictures()
-        classifiers = models.pick_classifiers(usable, most=upload.MOST_MODELS, key="image-models")
+        classifiers = models.pick_classifiers(usable, most=MOST_MODELS, key="image-models")
         detector = upload.ask_for_detector()
         adjustment = upload.ask_for_adjustment()
     treatment = Treatment(adjustment=adjustment, detector=detector)
@@ -46,7 +46,7 @@ def main() -> None:
         if not pictures or not classifiers:
             show_waiting(pictures)
             return
-        results = upload.analyse_all(pictures, treatment, classifiers)
+        results = analyse_all(pictures, treatment, classifiers)
         result = pick_picture(results)
         show_picture(result, treatment, classifiers)
     if result.n_faces:

@@ -522,8 +522,8 @@ def open_history() -> AppTest:
 
     def page() -> None:
         from fer_bench.inference.adjust import Adjustment
+        from fer_bench.ui.images.analysis import Treatment
         from fer_bench.ui.images.history import show_history
-        from fer_bench.ui.images.upload import Treatment
 
         show_history([], Treatment(adjustment=Adjustment(), detector="haar"), {})
 

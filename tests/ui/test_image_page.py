@@ -20,8 +20,8 @@ from fer_bench.inference.history import History
 from fer_bench.inference.predictor import Analysis
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import StoredRun
+from fer_bench.ui.images.analysis import Picture, Result, Treatment
 from fer_bench.ui.images.faces import annotated_files
-from fer_bench.ui.images.upload import Picture, Result, Treatment
 from fer_bench.ui.models import run_labels
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from fer_bench.evaluation.gallery import enlarged
 from fer_bench.formatting import escape, how_many, percent
 from fer_bench.ui import models
 from fer_bench.ui.images import faces, upload
-from fer_bench.ui.images.upload import Result, Treatment
+from fer_bench.ui.images.analysis import Result, Treatment
 
 if TYPE_CHECKING:  # torch loads only when there is a model to open
     from fer_bench.inference.classifier import FaceClassifier

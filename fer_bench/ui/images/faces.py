@@ -20,7 +20,7 @@ from PIL import Image
 
 from fer_bench.formatting import escape, how_many, percent
 from fer_bench.inference.detectors.base import BOX_COLUMNS
-from fer_bench.ui.images.upload import Result, Treatment, image_of
+from fer_bench.ui.images.analysis import Result, Treatment, image_of
 from fer_bench.ui.models import weights_changed
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from fer_bench.inference.history import History, HistoryEntry
 from fer_bench.settings import Settings
 from fer_bench.ui.access import VARIABLE as ALLOW
 from fer_bench.ui.access import may_name_paths
+from fer_bench.ui.images.analysis import Result, Treatment
 from fer_bench.ui.images.faces import drawn, face_table, shortened
-from fer_bench.ui.images.upload import Result, Treatment
 from fer_bench.ui.widgets import gallery, show_error
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from fer_bench import ui
 from fer_bench.formatting import as_percents
 from fer_bench.ui.images import faces
+from fer_bench.ui.images.analysis import Result, Treatment
 from fer_bench.ui.images.answers import Classifiers
-from fer_bench.ui.images.upload import Result, Treatment
 
 #: Longer tables scroll in a window of their own.
 MOST_ROWS = 12
