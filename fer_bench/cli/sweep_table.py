@@ -16,7 +16,7 @@ from fer_bench.cli.console import err
 from fer_bench.formatting import percent
 
 if TYPE_CHECKING:
-    from fer_bench.benchmark.cluster.ray_sweep import News
+    from fer_bench.benchmark.cluster.ray_task import News
 
 #: Rows: the runs at work, and the last that ended where these are fewer.
 MOST_ROWS = 20
@@ -40,7 +40,7 @@ class _Row:
 
 
 class SweepTable:
-    """Hears `benchmark.cluster.ray_sweep.News` and shows it.
+    """Hears `benchmark.cluster.ray_task.News` and shows it.
 
     Args:
         names: of all runs, in order.

@@ -23,7 +23,8 @@ from test_kill import NAME, RECIPE, ROOT, has_checkpoint
 
 from fer_bench.benchmark import Runner, Source, plan, run_sweep
 from fer_bench.benchmark.cluster.ray_cluster import Cluster, connected, gpus_for
-from fer_bench.benchmark.cluster.ray_sweep import News, run_sweep_on_ray
+from fer_bench.benchmark.cluster.ray_sweep import run_sweep_on_ray
+from fer_bench.benchmark.cluster.ray_task import News
 from fer_bench.cli.sweep_table import SweepTable
 from fer_bench.config import load_yaml
 from fer_bench.errors import FerBenchError

@@ -1,87 +1,34 @@
 """Many runs on many machines: each run is a Ray task, and Ray carries it out again if it is lost.
 
-What a task does is what `sweeping.run_sweep` does with each run: Ray only says where and when.
+What a task does is what `sweep.run_sweep` does with each run: Ray only says where and when.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import torch
-
 from fer_bench.benchmark.cluster.ray_cluster import Cluster, connected, gpus_for
+from fer_bench.benchmark.cluster.ray_task import Job, News, carry_out, mirrors
 from fer_bench.benchmark.plan import Source
 from fer_bench.benchmark.runner import Runner
-from fer_bench.benchmark.sweep import run_unless_finished
-from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.location import address_of, local_folder
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
-from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
-from fer_bench.storage import cache_dir
+from fer_bench.specs.run import EnsembleSpec, RunSpec
 from fer_bench.urls import is_url
 
 #: How often a run is started again whose process or machine was lost.
 RETRIES = 3
 #: Seconds between two looks at what the runs say.
 POLL = 0.25
-
-
-@dataclass(frozen=True, kw_only=True)
-class News:
-    """What became known of a run.
-
-    Attributes:
-        what: `started`, `waiting: ...`, `skipped`, `done` or the error's sentence; for a run at
-            work, also a stage such as `evaluating`, or `epochs`.
-        dataset: the data's name.
-        node: the machine that it is on.
-        epoch, epochs: how many are over, and of how many.
-        val_accuracy: of the last of them.
-        ended: whether nothing follows.
-    """
-
-    run: str
-    what: str
-    dataset: str = ""
-    node: str = ""
-    epoch: int = 0
-    epochs: int = 0
-    val_accuracy: float | None = None
-    ended: bool = False
-
-
 OnNews = Callable[[News], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """What all tasks of a sweep get.
-
-    Attributes:
-        sweep: a name of its own, so that a process does not take an earlier sweep's data for its.
-        address: of the results, a URL or an absolute path.
-        mark: in that path's folder, which is thereby seen to be the same on every machine.
-        home: what relative paths are meant from.
-    """
-
-    sweep: str
-    runner: Runner
-    source: Source
-    address: str
-    mark: Path | None
-    home: Path
-    threads: int
 
 
 def run_sweep_on_ray(
@@ -91,7 +38,7 @@ def run_sweep_on_ray(
     cluster: Cluster,
     on_news: OnNews,
 ) -> list[RunRecord]:
-    """As `sweeping.run_sweep`, with as many runs at once as the cluster has room for.
+    """As `sweep.run_sweep`, with as many runs at once as the cluster has room for.
 
     A run that others are made of is waited for. One whose process or machine is lost is started
     again, from its last epoch where the results are in a folder that its machines share.
@@ -107,7 +54,7 @@ def run_sweep_on_ray(
     """
     with connected(cluster), _marked(runner.store) as mark:
         gpus = gpus_for(cluster, runner.device)
-        job = _Job(
+        job = Job(
             sweep=uuid4().hex,
             runner=replace(runner, device="cuda" if gpus else "cpu"),
             source=replace(source, on_load=None),  # it writes to this process's terminal
@@ -125,7 +72,7 @@ class _Driver:
     def __init__(
         self,
         specs: Sequence[RunSpec | EnsembleSpec],
-        job: _Job,
+        job: Job,
         cluster: Cluster,
         gpus: float,
         on_news: OnNews,
@@ -139,7 +86,7 @@ class _Driver:
         # Next to this process: a machine that is lost takes no news with it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
-        self._task = ray.remote(_carry_out).options(
+        self._task = ray.remote(carry_out).options(
             num_cpus=cluster.cpus, num_gpus=gpus, max_retries=RETRIES
         )
         self._waiting = list(specs)
@@ -214,7 +161,7 @@ class _Driver:
         """The record of a run that was lost too often, now failed; None if it never began."""
         if spec.name not in self._datasets:
             return None
-        store = ResultsStore(local_folder(self._job.address, _mirrors()))
+        store = ResultsStore(local_folder(self._job.address, mirrors()))
         record = store.find(f"{self._datasets[spec.name]}/{spec.name}").require_record()
         if record.status != "done":
             changes = {"status": "failed", "error": _LOST, "finished_at": datetime.now(UTC)}
@@ -231,10 +178,6 @@ _LOST = (
 
 def _made_of(spec: RunSpec | EnsembleSpec) -> tuple[str, ...]:
     return spec.ensemble if isinstance(spec, EnsembleSpec) else spec.teachers
-
-
-def _mirrors() -> Path:
-    return cache_dir() / "results"
 
 
 @contextmanager
@@ -255,61 +198,3 @@ def _marked(store: ResultsStore) -> Iterator[Path | None]:
         yield mark
     finally:
         mark.unlink(missing_ok=True)
-
-
-def _carry_out(job: _Job, spec: RunSpec | EnsembleSpec, queue: Any) -> tuple[RunRecord, News]:
-    """One task: a run, in a process that may have carried out others before."""
-    node = platform.node()
-    torch.set_num_threads(job.threads)
-    if job.home.is_dir():
-        os.chdir(job.home)
-    if job.mark is not None and not job.mark.exists():
-        raise FerBenchError(
-            f"the results folder {job.address} of this machine is not that of {node}: choose a "
-            "folder that all machines share, or a URL such as s3://bucket/lab"
-        )
-    try:
-        dataset = _loaded(job.sweep, job.source, _data_of(spec))
-    except FerBenchError as error:
-        raise FerBenchError(f"on {node}: {error}", code=error.code) from None
-    reporter = _Reporter(queue, News(run=spec.name, what="", dataset=dataset.name, node=node))
-    store = ResultsStore(local_folder(job.address, _mirrors()))
-    runner = replace(job.runner, store=store, progress=reporter.on_progress)
-    record = run_unless_finished(spec, dataset, runner, reporter.on_run)
-    return record, reporter.last
-
-
-class _Reporter:
-    """Sends news of one run to the driver; does not wait for it, and fails no run."""
-
-    def __init__(self, queue: Any, first: News) -> None:
-        self._queue, self.last = queue, first
-
-    def on_run(self, spec: RunSpec | EnsembleSpec, what: str) -> None:
-        self.last = replace(self.last, what=what)
-        if what == "started" or what.startswith("waiting"):  # its end comes with the task's
-            self._tell(self.last)
-
-    def on_progress(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-        if stage == "epochs":
-            accuracy = figures.get("val_accuracy")
-            self._tell(
-                replace(self.last, what=stage, epoch=done, epochs=total, val_accuracy=accuracy)
-            )
-        elif stage != self.last.what and not stage.startswith("epoch "):
-            self._tell(replace(self.last, what=stage))
-
-    def _tell(self, news: News) -> None:
-        self.last = news
-        # Plain values: the queue's process need not import what makes them.
-        self._queue.actor.put_nowait.remote(asdict(news))
-
-
-@lru_cache(maxsize=4)
-def _loaded(sweep: str, source: Source, spec: DataSpec) -> FaceDataset:
-    """Loaded once for all the runs of a sweep that a process carries out."""
-    return source.load(spec)
-
-
-def _data_of(spec: RunSpec | EnsembleSpec) -> DataSpec:
-    return DataSpec(**{name: getattr(spec, name) for name in DataSpec.model_fields})

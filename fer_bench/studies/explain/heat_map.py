@@ -14,8 +14,6 @@ a network is certain, no gradient is left through its probabilities.
 from __future__ import annotations
 
 import copy
-import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -28,17 +26,10 @@ from fer_bench.errors import FerBenchError, suggest
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.files.images import check_image
 from fer_bench.models.classifier import Classifier
-from fer_bench.models.external.onnx_network import holds_onnx
+from fer_bench.studies.explain.layer_maps import find_maps, is_token_norm, tokens_to_map
 
-#: Places along a side from which on a map tells parts of a face apart. ResNet-18's last map of a
-#: 48 px face is 2 x 2: covering the hottest fifth of the face cost its answer 0.08 of probability,
-#: by its 6 x 6 map 0.27 (60 FER2013 faces).
-FINE_ENOUGH = 6
-#: Places along a side of the map that sharpens it. On 16 FER2013 faces and the shipped default,
-#: covering the hottest fifth cost the answer 0.26 of probability by the 6 x 6 map alone, 0.49 by
-#: both; 0.46 where it was chosen by occlusion itself, squares of 12 px. The two kinds of map then
-#: agree in rank by 0.41 instead of 0.40 (0.33 without softening both by a pixel of 48 first).
-SHARP, SOFTENED = 24, 48
+#: Both maps are blurred by a pixel of a face of this side before they are multiplied.
+SOFTENED = 48
 #: How much of the colour map covers the face where the heat is 1.
 OPACITY = 0.65
 
@@ -86,7 +77,7 @@ def _explained(
         return np.asarray(heat / max(np.max(heat), 1e-7), np.float32)
     height, width = crop.shape[:2]
     heats = []
-    for layer_map in _find_maps(model, x, name):
+    for layer_map in find_maps(model, x, name):
         heat = _hirescam(model, layer_map.layer, x, emotion)
         resized = cv2.resize(_inset(heat, layer_map.margin), (width, height))
         heats.append(np.asarray(np.clip(resized, 0, 1), np.float32))
@@ -98,7 +89,7 @@ def _hirescam(model: Classifier, layer: nn.Module, x: Tensor, emotion: int) -> N
 
     The sum over channels of activation times gradient; what speaks against the emotion is 0.
     """
-    as_map = _tokens_to_map if _is_token_norm(layer) else Tensor.clone
+    as_map = tokens_to_map if is_token_norm(layer) else Tensor.clone
     maps: list[Tensor] = []
     gradients: list[Tensor] = []
 
@@ -167,8 +158,8 @@ def _parts(model: Classifier, name: str) -> list[str]:
     if members := _members(model):
         return [part for member in members for part in _parts(member, name)]
     spec = model.input_spec
-    late, *early = _find_maps(model, torch.zeros(1, spec.channels, spec.size, spec.size), name)
-    part = "the last tokens" if _is_token_norm(late.layer) else "the last convolutions"
+    late, *early = find_maps(model, torch.zeros(1, spec.channels, spec.size, spec.size), name)
+    part = "the last tokens" if is_token_norm(late.layer) else "the last convolutions"
     sharp = "".join(f", sharpened by {one.side} x {one.side}" for one in early)
     return [f"{part}, {late.side} x {late.side} places{sharp}"]
 
@@ -217,72 +208,6 @@ def _twin(model: Classifier) -> Classifier:
     return copy.deepcopy(model, shared).eval()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Map:
-    """Where a network still has a place for every part of the image.
-
-    Attributes:
-        side: places along a side.
-        margin: share of the image's side before the first place and after the last.
-    """
-
-    layer: nn.Module
-    side: int
-    margin: float
-
-
-def _find_maps(model: Classifier, x: Tensor, name: str) -> list[_Map]:
-    """The map of the last module to run that gives one fine enough, else of the last at all; then
-    that of the last one that is sharp, else of the sharpest, where it has more places.
-
-    A map comes from a part with a convolution in it (in a residual network a whole stage, after
-    its sum) or from the first norm of a transformer's block.
-
-    Raises:
-        FerBenchError: there is none larger than one place.
-    """
-    if holds_onnx(model):
-        raise FerBenchError(
-            f"cannot show where {name} looked: its network is an ONNX file, which gives no "
-            "gradients; choose another model"
-        )
-    firsts = {id(norm) for block in model.modules() for norm in _norms(block)[:1]}
-    maps: list[_Map] = []
-    margin, seen = 0.0, set()
-
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-        nonlocal margin
-        if not isinstance(output, Tensor):
-            return
-        if isinstance(module, nn.Conv2d) and module.stride == (1, 1):
-            before, after = inputs[0].shape[-1], output.shape[-1]
-            if after < before and (before, after) not in seen:  # once for parallel branches
-                seen.add((before, after))
-                margin += (before - after) / 2 * (1 - 2 * margin) / before
-        if side := _side(module, output):
-            maps.append(_Map(layer=module, side=side, margin=margin))
-
-    handles = [
-        module.register_forward_hook(note)
-        for module in model.modules()
-        if id(module) in firsts or any(isinstance(part, nn.Conv2d) for part in module.modules())
-    ]
-    with torch.no_grad():
-        model(x)
-    for handle in handles:
-        handle.remove()
-    if not maps:
-        raise FerBenchError(
-            f"cannot show where {name} looked: expected a network with a convolution or "
-            "transformer blocks that keep a map of the image, found neither; choose another model"
-        )
-    backwards = maps[::-1]
-    late = next((m for m in backwards if m.side >= FINE_ENOUGH), maps[-1])
-    sharpest = max(backwards, key=lambda m: m.side)
-    early = next((m for m in backwards if m.side >= SHARP), sharpest)
-    return [late, early] if early.side > late.side else [late]
-
-
 def _inset(heat: NDArray[np.float32], margin: float) -> NDArray[np.float32]:
     """A square heat map put where its places lie: convolutions without padding leave the image's
     edge out, and stretched over it the mouth's heat would show on the chin."""
@@ -292,34 +217,3 @@ def _inset(heat: NDArray[np.float32], margin: float) -> NDArray[np.float32]:
     side = len(heat) - 2 * edge
     inner = cv2.resize(heat, (side, side), interpolation=cv2.INTER_AREA)
     return np.pad(inner, edge)
-
-
-def _norms(block: nn.Module) -> list[nn.Module]:
-    """The layer norms of a transformer's block: it has one before attention, one before its MLP."""
-    norms = [child for child in block.children() if _is_token_norm(child)]
-    return norms if len(norms) > 1 else []
-
-
-def _is_token_norm(module: nn.Module) -> bool:
-    return isinstance(module, (nn.LayerNorm, nn.RMSNorm))
-
-
-def _side(module: nn.Module, output: Tensor) -> int:
-    """Places along a side of tokens `(1, N, D)` or `(1, H, W, D)`, or of a square map
-    `(1, C, H, W)`; 0 where the output is neither, or a single place."""
-    side = 0
-    if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
-        if output.ndim in (3, 4) and output.shape[-1] == module.normalized_shape[-1]:
-            side = math.isqrt(math.prod(output.shape[1:-1]))
-    elif output.ndim == 4 and output.shape[2] == output.shape[3]:
-        side = output.shape[2]
-    return side if side > 1 and len(output) == 1 else 0
-
-
-def _tokens_to_map(tokens: Tensor) -> Tensor:
-    """`(1, N, D)` or `(1, H, W, D)` to `(1, D, H, W)`; class and register tokens, which stand
-    before those of the square image, are dropped."""
-    if tokens.ndim == 3:
-        side = math.isqrt(tokens.shape[1])
-        tokens = tokens[:, -side * side :].reshape(1, side, side, -1)
-    return tokens.permute(0, 3, 1, 2)
