@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_bench.models.classifier import Classifier, ModelRequest
-from fer_bench.models.pretrained import State, load_weights, starting_state
+from fer_bench.models.pretrained import starting_state
+from fer_bench.models.state_dict import State, load_weights
 from fer_bench.types import InputSpec, Provenance
 
 

@@ -17,7 +17,8 @@ from fer_bench.errors import FerBenchError, coded
 from fer_bench.models.build import find_builder
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.lora import has_lora
-from fer_bench.models.pretrained import WEIGHTS_FILE, load_weights
+from fer_bench.models.pretrained import WEIGHTS_FILE
+from fer_bench.models.state_dict import load_weights
 from fer_bench.types import Dtype, InputSpec, Provenance
 
 SCHEMA_VERSION = 1

@@ -25,7 +25,8 @@ from fer_bench.evaluation.metrics import compute_metrics
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.inference.files.images import read_image
 from fer_bench.inference.history import History
-from fer_bench.models.pretrained import load_weights, read_local
+from fer_bench.models.pretrained import read_local
+from fer_bench.models.state_dict import load_weights
 from fer_bench.results.reports.exports import read_exports
 from fer_bench.results.reports.latency_files import list_latencies, read_latency
 from fer_bench.results.reports.robustness import read_robustness

@@ -18,8 +18,8 @@ from fer_bench.errors import FerBenchError
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.flops import count_parameters
-from fer_bench.models.prompts import TEMPLATES
 from fer_bench.models.weights import load_model
+from fer_bench.models.zoo.prompts import TEMPLATES
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
-from fer_bench.models.pretrained import kind_of, resize_positions
+from fer_bench.models.pretrained import kind_of
+from fer_bench.models.state_dict import resize_positions
 
 
 @pytest.fixture

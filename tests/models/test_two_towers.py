@@ -38,8 +38,8 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.evaluate import predict_probabilities
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
-from fer_bench.models.prompts import TEMPLATES, load_prompts, prompts_for
 from fer_bench.models.weights import load_model
+from fer_bench.models.zoo.prompts import TEMPLATES, load_prompts, prompts_for
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.summary import reproduce_command
 

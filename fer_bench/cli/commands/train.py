@@ -113,7 +113,7 @@ def train(
     err.print(f"{model}, {mode}, {recipe}: loading PyTorch", markup=False)
     from fer_bench import distributed
     from fer_bench.benchmark import Runner, specify
-    from fer_bench.models.prompts import load_prompts
+    from fer_bench.models.zoo.prompts import load_prompts
 
     trackers = as_trackers(track)
     device = choose_device(device)

@@ -23,16 +23,10 @@ from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.heads import CosineHead, with_head
 from fer_bench.models.options import ArchitectureOptions, SizeOptions, read_options
-from fer_bench.models.pretrained import (
-    State,
-    downloading,
-    hub_cache,
-    kind_of,
-    load_weights,
-    read_local,
-)
-from fer_bench.models.prompts import prompts_for
+from fer_bench.models.pretrained import downloading, hub_cache, kind_of, read_local, unpublished
+from fer_bench.models.state_dict import State, load_weights
 from fer_bench.models.zoo import two_towers
+from fer_bench.models.zoo.prompts import prompts_for
 from fer_bench.models.zoo.two_towers import cosine_head
 from fer_bench.types import InputSpec, Provenance
 
@@ -169,10 +163,7 @@ def _source(request: ModelRequest, tiny: bool) -> str | None:
     if kind == "none":
         return None
     if tiny:
-        raise FerBenchError(
-            f"no published weights fit the tiny {request.name}: "
-            f"expected --pretraining none or a local file, got {request.pretraining!r}"
-        )
+        raise unpublished(f"no published weights fit the tiny {request.name}", request)
     if kind == "hub":
         return request.pretraining.removeprefix("hf-hub:")
     return REFERENCE_ID if request.name == REFERENCE else request.name.removeprefix(PREFIX)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.heads import without_published_weights
 from fer_bench.models.options import SizeOptions, read_options
-from fer_bench.models.pretrained import State, backbone_state
+from fer_bench.models.state_dict import State, backbone_state
 from fer_bench.models.zoo.expressio import FER_MEAN, FER_STD
 from fer_bench.types import InputSpec
 

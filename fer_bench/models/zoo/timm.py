@@ -13,7 +13,8 @@ from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.heads import with_head
 from fer_bench.models.options import SizeOptions, read_options
-from fer_bench.models.pretrained import downloading, hub_cache, kind_of, load_weights, read_local
+from fer_bench.models.pretrained import downloading, hub_cache, kind_of, read_local
+from fer_bench.models.state_dict import load_weights
 from fer_bench.types import InputSpec, Provenance
 
 PREFIX = "timm:"

@@ -21,7 +21,8 @@ from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.heads import with_head
 from fer_bench.models.options import ArchitectureOptions, read_options
-from fer_bench.models.pretrained import State, downloading, load_weights, read_local, starting_state
+from fer_bench.models.pretrained import downloading, read_local, starting_state
+from fer_bench.models.state_dict import State, load_weights
 from fer_bench.types import InputSpec, Provenance
 
 

@@ -231,7 +231,7 @@ def _head(model: Any, files: ModelFiles, source: str, request: ModelRequest) -> 
 
     SigLIP's bias is the same for all emotions, so that a softmax over them does not see it.
     """
-    from fer_bench.models.prompts import prompts_for
+    from fer_bench.models.zoo.prompts import prompts_for
 
     prompts = prompts_for(request.emotions, request.prompts)
     rows = [embed(model, files, source, texts) for texts in prompts]
