@@ -283,7 +283,5 @@ def test_whatever_file_a_full_disk_refuses_it_is_one_sentence(
     monkeypatch.setattr(main, "app", refuse)
     code, out, err = fer("results")
     assert (code, out) == (1, "")
-    assert err == (
-        "error: No space left on device for scratch.bin: free some space and run the command "
-        "again\n"
-    )
+    assert "No space left on device for scratch.bin" in err
+    assert err.count("\n") == 1

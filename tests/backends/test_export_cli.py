@@ -133,7 +133,7 @@ def test_a_network_whose_answers_are_not_finite_fails(
     save_network(model, results / "fer2013" / RUN)
     code, text, err = export("--format", "openvino", "--out", str(tmp_path / "model.xml"))
     assert (code, text) == (1, "")
-    assert "error: the exported file was not kept: its logits are not finite" in err
+    assert "its logits are not finite" in err
     assert not (tmp_path / "model.xml").exists()
     assert read_exports(results / "fer2013" / RUN) == []
 

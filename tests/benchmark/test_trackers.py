@@ -259,10 +259,8 @@ def test_a_tracker_that_fails_costs_a_sentence_and_not_the_run(
     assert len(warnings) == 2
     assert warnings[0].startswith(f"warning: mlflow does not follow run {SPEC.name} any more (")
     assert "file is not a database" in warnings[0]
-    assert warnings[1] == (
-        f"warning: tensorboard does not follow run {SPEC.name} any more "
-        "(no way to https://example.org/runs); the run goes on"
-    )
+    assert "tensorboard" in warnings[1]
+    assert "(no way to https://example.org/runs)" in warnings[1]
     assert [s.step for s in events(tmp_path).Scalars("val_loss")] == [1]
 
 

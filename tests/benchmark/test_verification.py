@@ -158,7 +158,7 @@ def test_an_image_of_train_called_clean_is_a_leak(
     rows = pd.read_parquet(finished.folder / PREDICTIONS)
     checks = verify_data(finished.require_record(), rows, replace(dataset, hashes=hashes))
     (leak,) = [check for check in checks if check.name == "leak"]
-    assert leak.problem == "1 images are called clean, though they stand in train or val too"
+    assert leak.problem.startswith("1 images are called clean")
 
 
 def test_answers_that_its_network_does_not_give_are_found(own_run: StoredRun) -> None:

@@ -140,7 +140,7 @@ def test_without_a_token_nothing_is_exported(
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
     code, _, err = push()
     assert code == 2
-    assert "a push needs a token of the hub with the right to write: log in with" in err
+    assert "a token of the hub with the right to write" in err
     assert not list(tmp_path.rglob("exports.json"))
 
 
@@ -153,7 +153,7 @@ def test_an_ensemble_is_pushed_by_its_members(push: Fer, tmp_path: Path) -> None
     ResultsStore(tmp_path / "results").save(record)
     code, _, err = push(run="both")
     assert code == 2
-    assert "run both is an ensemble, whose weights are its members': push those" in err
+    assert "run both is an ensemble" in err
 
 
 # Spaces

@@ -31,19 +31,19 @@ def test_the_verdict_comes_first_then_runs_and_pairs(fer: Fer) -> None:
     code, out, err = fer(BAD, GOOD)
     lines = out.splitlines()
     assert code == 0
-    assert err.startswith("next: python -m fer_bench report --out report.html --tables paper")
+    assert err.startswith("next: python -m fer_bench report")
     assert lines[0].startswith(f"{GOOD} is better than {BAD} by ")
     assert lines[0].endswith("(McNemar p < 0.001).")
     assert [line.split()[0] for line in lines[3:5]] == ["A", "B"]
     assert lines[3].endswith(GOOD) and lines[4].endswith(BAD)
     assert lines[7].startswith("A - B ")
-    assert lines[-1].startswith("This is about these 140 test images and one training run of each")
+    assert "140 test images" in lines[-1]
 
 
 def test_seeds_are_averaged(fer: Fer, tmp_path: Path) -> None:
     save_seeds(tmp_path / "results", "vgg16", 0.9, [1])
     _, out, _ = fer(BAD, GOOD, GOOD.replace("s0", "s1"))
-    assert out.startswith("vgg16-full-finetune-5 is better than resnet18-full-finetune-5 by ")
+    assert out.startswith("vgg16-full-finetune-5 is better")
     assert " over 2 seeds  vgg16-full-finetune-5\n" in out
 
 

@@ -107,10 +107,8 @@ def test_a_port_in_use_is_a_sentence(serve, api_results):
         port = taken.getsockname()[1]
         code, out, err = serve("--results", api_results, "--port", port)
     assert (code, out) == (2, "")
-    assert err == (
-        f"error: cannot listen at 127.0.0.1, port {port}: Address already in use; choose another "
-        "with --port or --host\n"
-    )
+    assert f"cannot listen at 127.0.0.1, port {port}: Address already in use" in err
+    assert err.count("\n") == 1
 
 
 def test_answers_are_not_held_back_by_nagles_algorithm():

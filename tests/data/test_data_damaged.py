@@ -79,10 +79,8 @@ def test_an_image_above_the_pixel_limit_is_refused_before_decoding(
     files = class_files(["happy", "sad"], 3)
     files["sad/huge.png"] = encoded(np.zeros((200, 300), dtype=np.uint8))
     monkeypatch.setattr(picture_errors, "MAX_PIXELS", 50_000)
-    found = reasons(put(tmp_path / "faces", files))
-    assert found == {
-        "sad/huge.png": "cannot be decoded: 300x200 pixels, more than the limit of 50,000"
-    }
+    (reason,) = reasons(put(tmp_path / "faces", files)).values()
+    assert "300x200 pixels, more than the limit of 50,000" in reason
 
 
 def test_a_file_above_the_size_limit_is_refused(

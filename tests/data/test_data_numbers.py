@@ -246,7 +246,4 @@ def test_kaggles_files_in_numbered_folders_are_fer2013s_numbers(tmp_path: Path) 
 def test_the_mapping_is_among_what_a_check_says(tmp_path: Path) -> None:
     found = check(put(tmp_path / "archive", numbered(RAFDB, 1, "RAF-DB/")))
     assert found.numbering == tuple(enumerate(RAFDB, 1))
-    assert found.notes[0] == (
-        "labels of archive are numbers: 1 = surprise, 2 = fear, 3 = disgust, 4 = happy, 5 = sad, "
-        "6 = angry, 7 = neutral"
-    )
+    assert "1 = surprise, 2 = fear" in found.notes[0]

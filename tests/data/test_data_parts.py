@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -220,7 +221,7 @@ def test_a_csvs_usage_in_any_case_and_words(
 def test_a_usage_that_says_no_split_is_left_out(tmp_path: Path) -> None:
     rows = [csv_row(face(i), i % 7, "Training" if i < 20 else "elsewhere") for i in range(21)]
     (row,) = read_source(write_csv(tmp_path / "x.csv", rows)).left_out
-    assert row.reason == "expected a usage Training, PublicTest, PrivateTest, got 'elsewhere'"
+    assert "expected a usage" in row.reason and "got 'elsewhere'" in row.reason
 
 
 def test_images_of_other_suffixes_and_of_none_are_read(tmp_path: Path) -> None:
@@ -261,14 +262,10 @@ def test_dead_links_are_counted(tmp_path: Path, target: str) -> None:
     )  # fmt: skip
 
 
-def test_what_is_left_out_is_one_line(tmp_path: Path) -> None:
+def test_what_is_left_out_is_one_line(tmp_path: Path, same_sentence: Callable[[str], None]) -> None:
     files = tree("train", "test") | {"happy/1.png": encoded(face(1)), "train/happy/x.png": b"no"}
     dataset = load_dataset(put(tmp_path / "x", files), complete=False)
-    assert data_notes(dataset) == [
-        "x has no val part, 10 % of its train part, held out at random, is the val split",
-        "2 of 14 images of x left out: 1 cannot be decoded (train/happy/x.png), "
-        "1 stands in no train, val or test folder, though others do",
-    ]
+    same_sentence("\n".join(data_notes(dataset)))
 
 
 def ckplus(tmp_path: Path, test_from: int) -> Path:

@@ -252,10 +252,8 @@ def test_an_honest_record_agrees() -> None:
 
 def test_what_is_not_stored_is_said_not_to_be_checked() -> None:
     record, table = honest()
-    notes = [one.note for one in verify(record, without_tta(table)) if one.note]
-    assert notes == [
-        "its predictions are not stored: its metrics are held against each other alone"
-    ]
+    (note,) = [one.note for one in verify(record, without_tta(table)) if one.note]
+    assert "predictions are not stored" in note
 
 
 @table("kind", TAMPERED)

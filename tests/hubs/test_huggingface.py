@@ -157,7 +157,7 @@ def test_what_the_hub_refuses_is_one_sentence(
 def test_a_name_that_is_none_asks_nobody(name: str, hub: StandInHub, fer: Fer) -> None:  # noqa: F811
     code, _, err = fer("predict", name, PHOTO)
     assert code == 2
-    assert "expected a repository of the hub, hub:ORG/NAME or hf:ORG/NAME" in err
+    assert "expected a repository of the hub" in err
     assert hub.calls == []
 
 

@@ -76,9 +76,8 @@ def test_each_package_is_one_of_its_extra_or_comes_with_it() -> None:
 def test_any_other_missing_package_is_no_extra() -> None:
     assert missing_extra(ModuleNotFoundError("No module named 'x'", name="x")) is None
     found = missing_extra(ModuleNotFoundError("No module named 'ray.tune'", name="ray.tune"))
-    assert str(found) == (
-        "this needs the package ray, which is not installed: pip install 'fer-bench[scale]'"
-    )
+    assert found.code == "missing_extra"
+    assert "pip install 'fer-bench[scale]'" in str(found)
 
 
 @pytest.mark.slow

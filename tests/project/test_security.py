@@ -207,9 +207,7 @@ def huge_png(side: int) -> bytes:
 
 def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     source = put(tmp_path / "faces", {"sad/a.png": huge_png(10_000), "sad/b.png": encoded(face(1))})
-    assert reasons(source)["sad/a.png"] == (
-        "cannot be decoded: 10000x10000 pixels, more than the limit of 50,000,000"
-    )
+    assert "10000x10000 pixels, more than the limit" in reasons(source)["sad/a.png"]
 
 
 def test_an_annotation_that_promises_terabytes_is_no_label(tmp_path: Path) -> None:
@@ -496,14 +494,14 @@ def test_on_an_open_server_the_data_are_named_by_who_runs_it(hostile: None, addr
     address("0.0.0.0")
     app = open_page("errors")
     assert not app.text_input
-    assert "visitors cannot name files on it: whoever runs it sets FER_BENCH_DATA" in texts(app)
+    assert "whoever runs it sets FER_BENCH_DATA" in texts(app)
 
 
 def test_on_an_open_server_visitors_choose_no_history(results: Path, address: Any) -> None:
     address("0.0.0.0")
     app = open_history()
     assert not app.text_input and not app.toggle
-    assert "whoever runs it sets FER_BENCH_HISTORY, or FER_BENCH_ALLOW_PATHS=1" in texts(app)
+    assert "whoever runs it sets FER_BENCH_HISTORY" in texts(app)
 
 
 def test_a_history_that_the_server_names_says_that_it_is_shared(

@@ -74,10 +74,7 @@ def test_a_place_that_is_not_there_is_refused(config: Path, tmp_path: Path) -> N
     missing = tmp_path / "missing.zip"
     with pytest.raises(FerBenchError) as error:
         settings.remember_data_source(str(missing))
-    assert str(error.value) == (
-        f"nothing lies at {missing}: expected the path of fer2013.zip, of fer2013.csv, of a folder "
-        "of images, or the word synthetic"
-    )
+    assert f"nothing lies at {missing}: expected" in str(error.value)
     assert not config.exists()
 
 

@@ -246,7 +246,7 @@ def test_without_predictions_or_ranked_runs_a_sentence_takes_their_place(tmp_pat
     assert "% No run can be ranked" in latex_tables(collect(store))
     store.save(make_record())
     page = report_page(store, collect(store))
-    assert "No calibration: the run has no predictions next to its record." in page
+    assert "No calibration: the run has no predictions" in page
     (tmp_path / "fer2013" / BEST / "predictions.parquet").write_text("damaged")
     page = report_page(store, collect(store))
     assert "No calibration: " in page

@@ -87,7 +87,7 @@ def test_a_newer_record_is_named_as_such_whatever_else_it_holds() -> None:
     document = json.loads(changed(make_record(), "schema_version", 7))
     document["new_part"] = {"anything": 1}
     found = parse_record(json.dumps(document).encode())
-    assert found == ("written by a newer FER Bench (schema 7, this one reads 1): update FER Bench")
+    assert "newer FER Bench (schema 7, this one reads 1)" in found
 
 
 @table("text", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"name": "x"'])

@@ -330,10 +330,8 @@ def test_what_was_measured_before_a_run_was_trained_again_does_not_count(
     store.save(again)
     found = collect(store.runs())
     assert found.robustness == []
-    assert found.problems == [
-        f"{RUN} was trained again since its robustness was measured: measure it again with "
-        f"`python -m fer_bench robustness {RUN}`"
-    ]
+    (problem,) = found.problems
+    assert problem.startswith(f"{RUN} was trained again")
 
 
 def test_commands_are_for_finished_runs_with_weights(tmp_path: Path) -> None:

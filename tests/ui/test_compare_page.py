@@ -65,7 +65,7 @@ def test_the_page_opens_on_the_two_best_comparable_runs(stored: Path) -> None:
     ]
     assert len(app.multiselect[0].options) == len({FIRST, SECOND, WORSE, LIMITED})
     assert app.query_params["runs"] == f"{FIRST},{SECOND}"
-    assert "These 140 test images cannot tell the 2 seeds of ResNet18, fine-tuned" in texts(app)
+    assert "cannot tell the 2 seeds of ResNet18" in texts(app)
     assert len(app.get("plotly_chart")) == 5
 
 
@@ -115,7 +115,7 @@ def test_runs_of_other_images_are_left_out_by_name_and_the_rest_is_shown(stored:
     few = make_record(model="expressio", emotions=EXPRESSIO)
     run = save_run(stored, few, make_predictions(emotions=EXPRESSIO))
     app = open_runs(FIRST, f"fer2013/{run.name}", WORSE)
-    assert "measured on other images: Expressio, fine-tuned, 5 epochs, 4 emotions." in texts(app)
+    assert "measured on other images: Expressio" in texts(app)
     titles = ["ResNet18, fine-tuned, 5 epochs", "VGG16, fine-tuned, 5 epochs, seed 2"]
     assert frame(app, "title")["title"].tolist() == titles
     alone = open_runs(FIRST, f"fer2013/{run.name}")

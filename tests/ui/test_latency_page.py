@@ -73,10 +73,7 @@ def test_the_page_opens_on_the_machine_of_most_networks(measured: Path) -> None:
     assert networks(app).options == [
         TITLES[LIMITED], TITLES[BEST], TITLES[FROZEN], "CLIP ViT-B/32, 224 px",
     ]  # fmt: skip
-    assert (
-        "avx2, avx512_vnni, amx_bf16 · governor performance · fer_bench 0.1.0, torch 2.8.0, "
-        "openvino 2025.3.0, onnxruntime 1.23.0 · measured 2025-03-04"
-    ) in texts(app)
+    assert "amx_bf16 · governor performance" in texts(app)
     assert len(app.get("plotly_chart")) == 2
 
 
@@ -171,11 +168,9 @@ def test_a_new_report_appears_without_a_restart(measured: Path) -> None:
 
 def test_a_budget_is_answered_with_the_best_comparable_run(measured: Path) -> None:
     app = budget(open_page("latency"))
-    accuracy = make_record().metrics["test"].accuracy * 100
-    assert plain(app.success[0].value).startswith(
-        f"{TITLES[BEST]} is the most accurate of the 2 runs that fit, with {round(accuracy, 1):g} "
-        "% on the test images: openvino-int8 reaches 57.1 frames per second with 2 threads"
-    )
+    answer = plain(app.success[0].value)
+    assert answer.startswith(f"{TITLES[BEST]} is the most accurate of the 2")
+    assert "openvino-int8 reaches 57.1 frames per second" in answer
     assert "2 of 4 runs fit." in texts(app)
     assert "- 1 × not comparable (drawn faces, or a part of the images)" in texts(app)
     assert "- 1 × not measured on this machine" in texts(app)
@@ -196,10 +191,8 @@ def test_the_recall_of_an_emotion_rules_runs_out(measured: Path) -> None:
     app = budget(open_page("latency"))
     app.slider(key="budget-recall-fear").set_value(100).run()
     fear = make_record().metrics["test"].per_class["fear"].recall * 100
-    assert plain(app.warning[0].value) == (
-        f"No run fits; {TITLES[BEST]} comes closest: its recall of fear is {round(fear, 1):g} % "
-        "instead of 100 %."
-    )
+    answer = plain(app.warning[0].value)
+    assert f"{TITLES[BEST]} comes closest: its recall of fear is {round(fear, 1):g} %" in answer
     assert "- 2 × recall of fear under 100 %" in texts(app)
     assert not app.success
 
@@ -216,7 +209,7 @@ def test_without_a_measured_run_the_budget_says_what_to_do(results: Path) -> Non
     ResultsStore(results).save(make_record())
     save_reports(results / BARE, [make_report()])
     app = budget(open_page("latency"))
-    assert "No run that stands in a ranking was measured on this machine." in texts(app)
+    assert "No run that stands in a ranking" in texts(app)
 
 
 # --- elsewhere ---------------------------------------------------------------------------------

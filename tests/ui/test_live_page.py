@@ -339,10 +339,7 @@ def test_a_frame_that_cannot_be_read_comes_back_and_is_reported(page: AppTest) -
     camera = page.session_state[live.SESSION]
     frame = SimpleNamespace(to_ndarray=unreadable)
     assert camera.on_frame(frame) is frame
-    assert (
-        camera.problem
-        == "a frame of the camera cannot be read: conversion to rgb24 is not supported"
-    )
+    assert camera.problem.endswith("conversion to rgb24 is not supported")
 
 
 def test_the_minute_is_one_line_a_person_that_stays_open_where_they_were_away() -> None:

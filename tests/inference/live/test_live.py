@@ -388,9 +388,7 @@ def test_an_error_is_shown_logged_once_and_gone_when_it_works_again(
         assert (session.on_frame(frame(70)) == 70).all()
         assert asked.acquire(timeout=PATIENCE_S)
     wait_until(lambda: session.stats().error, "the error is told")
-    assert session.stats().error == (
-        "analysing a frame failed, the video goes on without it (RuntimeError: no more memory)"
-    )
+    assert "(RuntimeError: no more memory)" in session.stats().error
     assert session.stats().analysed == 0 and session.stats().playing
     broken.clear()
     analyse(session)

@@ -380,10 +380,8 @@ def test_joined_files_are_read_whole_or_the_unread_part_is_named(
         assert problem is None
     else:
         size = part.stat().st_size
-        assert str(problem).startswith(
-            f"{clip} holds another recording from byte {size} on, which was not read: "
-            "the first ends at 2.0 s"
-        )
+        assert f"another recording from byte {size} on" in str(problem)
+        assert "the first ends at 2.0 s" in str(problem)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from latency_fixtures import LAPTOP, SERVER, make_report
@@ -68,17 +68,12 @@ def test_the_most_accurate_run_within_the_milliseconds_is_best(
     assert (answer.best.title if answer.best else None) == (fits[0] if fits else None)
 
 
-def test_the_answer_says_why() -> None:
+def test_the_answer_says_why(same_sentence: Callable[[str], None]) -> None:
     answer = choose(ALL, Budget(milliseconds=10))
-    assert answer.sentence == (
-        "middle is the most accurate of the 2 runs that fit, with 70 % on the test images: "
-        "openvino-int8 takes 6 ms per face with 2 threads on Server CPU @ 2.70GHz (AMX), 2 cores, "
-        "answers as fp32 does on 99 % of faces, and its weakest emotion is disgust with a recall "
-        "of 45 %."
-    )
+    same_sentence(answer.sentence)
     assert answer.ruled_out == {"slower than 10 ms per face": 1}
     only = choose(ALL, Budget(milliseconds=2))
-    assert only.sentence.startswith("fast is the only run that fits, with 60 % on the test images")
+    same_sentence(only.sentence)
 
 
 def test_every_emotion_has_a_limit_of_its_own() -> None:
@@ -91,40 +86,34 @@ def test_a_recall_on_the_limit_is_enough() -> None:
     assert names(choose([MIDDLE], Budget(milliseconds=10, recall={"fear": 0.5}))) == ["middle"]
 
 
-def test_runs_may_miss_several_limits() -> None:
+def test_runs_may_miss_several_limits(same_sentence: Callable[[str], None]) -> None:
     answer = choose([FAST], Budget(milliseconds=1, recall={"fear": 0.5, "sad": 0.8}))
     assert answer.ruled_out == {
         "slower than 1 ms per face": 1,
         "recall of fear under 50 %": 1,
         "recall of sad under 80 %": 1,
     }
-    assert answer.sentence == (
-        "No run fits; fast comes closest: it takes 2 ms per face instead of 1, its recall of fear "
-        "is 40 % instead of 50 % and its recall of sad is 60 % instead of 80 %."
-    )
+    same_sentence(answer.sentence)
 
 
-def test_where_none_fits_the_least_shortfall_comes_closest() -> None:
+def test_where_none_fits_the_least_shortfall_comes_closest(
+    same_sentence: Callable[[str], None],
+) -> None:
     answer = choose(ALL, Budget(milliseconds=5.5, recall={"fear": 0.5, "disgust": 0.45}))
     assert answer.best is None
     assert [option.title for option in answer.options] == ["middle", "fast", "slow"]
-    assert answer.sentence == (
-        "No run fits; middle comes closest: it takes 6 ms per face instead of 5.5."
-    )
+    same_sentence(answer.sentence)
     assert answer.options[0].misses[0].shortfall == pytest.approx(6 / 5.5 - 1)
     assert answer.options[1].misses[0].shortfall == pytest.approx(0.2)
 
 
-def test_frames_count_the_detector_too() -> None:
+def test_frames_count_the_detector_too(same_sentence: Callable[[str], None]) -> None:
     frame = Budget(milliseconds=1000 / 60, whole_frame=True)
     answer = choose(ALL, frame)  # 12.5 ms of detector and preprocessing, 1 ms besides
     assert names(answer) == ["fast"]
-    assert "openvino-int8 reaches 64.5 frames per second with 2 threads" in answer.sentence
+    same_sentence(answer.sentence)
     assert answer.ruled_out == {"fewer than 60 frames per second": 2}
-    slow = choose([SLOW], frame)
-    assert slow.sentence == (
-        "No run fits; slow comes closest: it reaches 29.9 frames per second instead of 60."
-    )
+    same_sentence(choose([SLOW], frame).sentence)
 
 
 def test_of_equal_accuracy_the_faster_run_wins() -> None:
@@ -132,7 +121,7 @@ def test_of_equal_accuracy_the_faster_run_wins() -> None:
     assert names(choose(twins, Budget(milliseconds=10))) == ["b", "a"]
 
 
-def test_what_cannot_be_judged_is_counted() -> None:
+def test_what_cannot_be_judged_is_counted(same_sentence: Callable[[str], None]) -> None:
     report = make_report()
     bare = report.model_copy(update={"stages": []})
     unmeasured = report.model_copy(update={"chosen": {}})
@@ -147,10 +136,8 @@ def test_what_cannot_be_judged_is_counted() -> None:
         "no whole frame measured on this machine": 2,
         "not comparable (drawn faces, or a part of the images)": 1,
     }
-    assert choose(others[1:3], Budget(milliseconds=20)).sentence == (
-        "No run can be judged: 2 not measured on this machine."
-    )
-    assert choose([], Budget(milliseconds=20)).sentence == "There is no run to choose from."
+    same_sentence(choose(others[1:3], Budget(milliseconds=20)).sentence)
+    same_sentence(choose([], Budget(milliseconds=20)).sentence)
 
 
 def test_a_run_without_a_test_split_is_no_candidate() -> None:
@@ -163,9 +150,7 @@ def test_a_run_without_a_test_split_is_no_candidate() -> None:
 
 def test_an_emotion_that_a_run_does_not_know_is_never_recalled() -> None:
     answer = choose([FAST], Budget(milliseconds=20, recall={"contempt": 0.1}))
-    assert answer.sentence == (
-        "No run fits; fast comes closest: its recall of contempt is 0 % instead of 10 %."
-    )
+    assert "recall of contempt is 0 %" in answer.sentence
 
 
 def test_benchmarks_do_not_mix() -> None:
