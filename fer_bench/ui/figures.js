@@ -5,7 +5,6 @@
   window.ferBenchFigures = true;
   const COLUMN_MM = 89;
   const PNG_SCALE = 3;
-  const INK = "#1c2024";
   // What the page's own font is not: there where the file is opened, so that nothing is cut.
   const FAMILY = "Arial, Helvetica, sans-serif";
   const CAMERA = '.modebar-btn[data-title^="Download plot"]';
@@ -22,13 +21,8 @@
   const onPaper = (layout) => {
     const paper = structuredClone(layout);
     setFamily(paper);
-    paper.font = { ...paper.font, family: FAMILY, color: INK };
+    paper.font = { ...paper.font, family: FAMILY };
     paper.paper_bgcolor = paper.plot_bgcolor = "white";
-    for (const [name, axis] of Object.entries(paper)) {
-      if (!/^[xy]axis\d*$/.test(name)) continue;
-      axis.tickfont = { ...axis.tickfont, color: INK };
-      if (axis.title) axis.title.font = { ...axis.title.font, color: INK };
-    }
     return paper;
   };
 

@@ -158,7 +158,7 @@ def run_table(
         hide_index=True,
         width="stretch",
         height="content" if len(table) <= MOST_ROWS else "auto",
-        placeholder="–",
+        placeholder="",
         key=key,
         on_select="rerun",
         selection_mode="single-cell",

@@ -39,6 +39,8 @@ MODE_BAR_REMOVED = [
 #: The light theme's primary colour, for grounds under white words.
 PRIMARY = "#3e56c4"
 TEXT_COLOURS = {"light": "#0f1216", "dark": "#e8eaef"}
+#: Of the words of charts: in files, and the mark by which the page gives them its own text's.
+INK = "rgb(15, 18, 22)"
 
 
 def set_colours() -> None:
@@ -52,6 +54,8 @@ def set_colours() -> None:
         'code, [data-testid="stCode"] span { color: inherit !important; }',
         "[data-tag] { height: auto !important; min-height: 1.75rem; }",
         "[data-tag] > span { line-height: 1.05; white-space: normal; }",
+        # At once where the visitor changes the theme, which the server does not hear of.
+        f'.js-plotly-plot text[style*="{INK}"] {{ fill: currentColor !important; }}',
         '[data-testid="stMetricLabel"] * { white-space: normal !important; }',
         '[data-testid="stFileUploader"] section * { white-space: normal !important; }',
         # A box of one line cannot break a name; on a phone the longest lacks half a letter.
@@ -64,7 +68,7 @@ def set_colours() -> None:
 
 
 def text_colour() -> str | None:
-    """Of a chart's words, in the theme that the visitor sees; None where it is not known yet."""
+    """Of words on a canvas, in the theme that the visitor sees; None where it is not known yet."""
     return TEXT_COLOURS.get(st.context.theme.type or "")
 
 
@@ -165,10 +169,9 @@ def chart(
     Returns:
         The id of the clicked point, the last of its `customdata`; None without a click.
     """
-    if colour := text_colour():
-        figure.update_layout(font_color=colour)
-        figure.update_xaxes(tickfont_color=colour, title_font_color=colour)
-        figure.update_yaxes(tickfont_color=colour, title_font_color=colour)
+    figure.update_layout(font_color=INK, legend_font_color=INK, hoverlabel_font_color=INK)
+    figure.update_xaxes(tickfont_color=INK, title_font_color=INK)
+    figure.update_yaxes(tickfont_color=INK, title_font_color=INK)
     config = {
         "displaylogo": False,
         "displayNotifier": False,  # the browser says what it saves
@@ -252,7 +255,7 @@ def data_table(table: pd.DataFrame, columns: Columns, key: str, file: str | None
         column_config=columns,
         hide_index=True,
         width="stretch",
-        placeholder="–",
+        placeholder="",
         key=key,
     )
     if file:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote
 
 import pytest
@@ -23,7 +26,7 @@ from browser_fixtures import (
     visit,
     visiting,
 )
-from playwright.sync_api import BrowserContext, Position, expect
+from playwright.sync_api import BrowserContext, Page, Position, expect
 
 from benchmarks.dashboard import serving, settle
 
@@ -52,6 +55,14 @@ TITLES = {
     FROZEN: "VGG16, frozen",
     LIMITED: "keras-cnn, fine-tuned, 5 epochs, 20 images",
 }
+
+#: Adds `faintTexts()` to a page.
+CONTRAST = Path(__file__).parents[1] / "fixtures/visits/contrast.js"
+#: Windows in which nothing is below the edge.
+TALL = 6000
+#: Opens what is folded.
+UNFOLD = """() => document.querySelectorAll('[data-testid="stMain"] details:not([open]) > summary')
+    .forEach((summary) => summary.click())"""
 
 
 def titles(visit: Visit, table: int = 0) -> list[str]:
@@ -178,3 +189,50 @@ def test_the_downloaded_table_is_complete_and_safe(visit: Visit) -> None:
 def test_a_run_without_a_result_shows_its_sentence(visit: Visit, run: str, sentence: str) -> None:
     visit.open(f"/run?run=fer2013/{run}")
     expect(visit.page.get_by_test_id("stAlert").get_by_text(sentence)).to_be_visible()
+
+
+def views(visit: Visit) -> Iterator[str]:
+    """Opens every page that the side bar lists, and each tab of it; yields what it is called."""
+    visit.open()
+    yield "Home"
+    for link in visit.page.get_by_test_id("stSidebarNavLink").all()[1:]:
+        title = link.inner_text().split("\n")[-1]
+        visit.navigate(title)
+        yield title
+        for tab in visit.page.get_by_test_id("stMain").get_by_role("tab").all()[1:]:
+            tab.click()
+            settle(visit.page)
+            yield f"{title}, {tab.inner_text()}"
+
+
+def faint_texts(page: Page) -> list[str]:
+    """Words of the page with less contrast than WCAG 2.1 AA asks, once it stands still."""
+    for _ in range(20):
+        settle(page)
+        measured = page.evaluate("faintTexts()")
+        assert measured["count"] > 20  # the side bar's alone
+        if not measured["faint"]:
+            break
+        page.wait_for_timeout(250)  # it may be between two themes
+    return list(measured["faint"])
+
+
+def test_all_words_have_the_contrast_of_wcag_aa(browser: BrowserContext, address: str) -> None:
+    """Those of charts, on heat maps, and of tables, which are drawn on a canvas, too."""
+    assert browser.browser
+    themes: list[Literal["light", "dark"]] = ["light", "dark"]
+    faint = {}
+    with (
+        browser.browser.new_context(device_scale_factor=0.25) as coarse,  # few pixels to paint
+        visiting(coarse, address) as visit,
+    ):
+        visit.page.add_init_script(path=CONTRAST)
+        visit.page.set_viewport_size({"width": WIDE, "height": TALL})
+        for view in views(visit):
+            visit.page.evaluate(UNFOLD)
+            faint[f"{view}, {themes[0]}"] = faint_texts(visit.page)
+            themes.reverse()
+            visit.page.evaluate("forgetDrawnTexts()")
+            visit.page.emulate_media(color_scheme=themes[0])
+            faint[f"{view}, {themes[0]}"] = faint_texts(visit.page)
+    assert {view: texts for view, texts in faint.items() if texts} == {}
