@@ -21,7 +21,7 @@ from data_fixtures import (
 )
 from table_fixtures import table
 
-from fer_bench.data.files import limits, picture_errors
+from fer_bench.data.files import archive, limits, picture_errors
 from fer_bench.data.load import load_dataset, read_source
 from fer_bench.errors import FerBenchError
 
@@ -176,6 +176,20 @@ def test_what_is_no_data_set_is_one_sentence(
     with pytest.raises(FerBenchError, match=sentence) as caught:
         load_dataset(make(tmp_path))
     assert caught.value.code == ("missing_file" if "exist" in sentence else "bad_data")
+
+
+def test_a_home_directory_is_not_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "LOOKED_AT", 100)
+    tools = {f"tool{i}/part{i % 7}/code{i}.py": b"" for i in range(90)}
+    put(tmp_path / "home", tools | class_files(["faces/happy", "faces/sad"], 10))
+    with pytest.raises(FerBenchError, match=r"of the first 100 files in it, \d\d are neither"):
+        read_source(tmp_path / "home")
+    read_source(tmp_path / "home/faces")
+    hidden = {f".cache/{name}": content for name, content in tools.items()}
+    put(tmp_path / "home/faces", hidden)
+    assert len(read_source(tmp_path / "home/faces").labels) == 20
 
 
 def test_what_was_expected_may_be_said_more_shortly(tmp_path: Path) -> None:

@@ -22,6 +22,22 @@ IMAGE_SUFFIXES = (
     ".tiff", ".pgm", ".ppm", ".pbm", ".pnm", ".gif", ".avif", ".avifs", ".jp2", ".j2k", ".jpx",
     ".jpc", ".heic", ".heif", ".hif",
 )  # fmt: skip
+#: What else data sets consist of: annotations, and pictures without a suffix.
+DATA_SUFFIXES = (
+    *IMAGE_SUFFIXES,
+    ".txt",
+    ".csv",
+    ".npy",
+    ".npz",
+    ".mat",
+    ".pts",
+    ".parquet",
+    ".tar",
+)
+#: After so many files a folder is one of a data set, or is not: a home directory, or a whole disk.
+LOOKED_AT = 50_000
+#: So much of a data set's files are `DATA_SUFFIXES` at least; those of known ones nearly all are.
+LEAST_SHARE = 0.25
 #: So much of a zip's member is unpacked at once.
 CHUNK_BYTES = 2**20
 #: What reading a member of a damaged, encrypted or oddly packed zip can raise.
@@ -69,7 +85,7 @@ class FolderTree:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.names = [name for name in names_below(path) if is_visible(name)]
+        self.names = sorted(name for name, _ in _data_files(path))
 
     def read(self, name: str) -> bytes:
         try:
@@ -96,7 +112,28 @@ def names_below(folder: Path, *, with_special: bool = False) -> list[str]:
     return sorted(name for name, _ in _walk(folder, with_special=with_special))
 
 
-def _walk(root: Path, *, with_special: bool = False) -> Iterator[tuple[str, os.stat_result]]:
+def _data_files(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """The files of a data set's folder, without what is hidden.
+
+    Raises:
+        FerBenchError: most of so many files belong to no data set; it does not look any further.
+        OSError: a folder that cannot be listed.
+    """
+    fitting = 0
+    for count, (name, info) in enumerate(_walk(root, with_hidden=False), start=1):
+        fitting += "." not in name.rsplit("/", 1)[-1] or name.lower().endswith(DATA_SUFFIXES)
+        if count % LOOKED_AT == 0 and fitting < LEAST_SHARE * count:
+            raise FerBenchError(
+                f"{root.name or root} is no folder of a data set: of the first {count:,} files in "
+                f"it, {count - fitting:,} are neither pictures nor tables; expected a folder that "
+                "holds one data set, such as one with a folder per emotion: give that one"
+            )
+        yield name, info
+
+
+def _walk(
+    root: Path, *, with_special: bool = False, with_hidden: bool = True
+) -> Iterator[tuple[str, os.stat_result]]:
     seen: set[tuple[int, int]] = set()
     waiting = [(str(root), "")]
     while waiting:
@@ -107,6 +144,8 @@ def _walk(root: Path, *, with_special: bool = False) -> Iterator[tuple[str, os.s
         seen.add((info.st_dev, info.st_ino))
         with os.scandir(folder) as entries:
             for entry in entries:
+                if not with_hidden and not is_visible(entry.name):
+                    continue
                 try:
                     info = entry.stat()
                 except OSError:  # a dead link, or one that leads to itself: a file, too, missing
@@ -130,10 +169,9 @@ def _folder_digest(path: Path) -> str:
     """SHA-256 over names and `_state` of the files."""
     names: list[str] = []
     states = array("Q")
-    for name, info in _walk(path):
-        if is_visible(name):
-            names.append(name)
-            states.extend(value % 2**64 for value in _state(info))
+    for name, info in _data_files(path):
+        names.append(name)
+        states.extend(value % 2**64 for value in _state(info))
     digest = hashlib.sha256()
     for index in sorted(range(len(names)), key=names.__getitem__):
         line = f"{names[index]}\0{states[4 * index : 4 * index + 4].tolist()}\n"
