@@ -5,7 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 from fer_bench import ui
+from fer_bench.environment import share_cores
 
+share_cores()
 ASSETS = Path(__file__).parent / "assets"
 st.set_page_config(page_title="FER Bench", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.logo(ASSETS / "logo.svg", icon_image=ASSETS / "icon.svg", size="large")

@@ -93,6 +93,15 @@ def read_cpu() -> Cpu:
     )
 
 
+def share_cores() -> None:
+    """Lets PyTorch's threads sleep while they wait for each other; call it before PyTorch loads.
+
+    By default they spin, which beside other work on the same cores makes each step many times
+    slower: a server shares its machine. Whoever set OMP_WAIT_POLICY has chosen already.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def dashboard_folder() -> Path:
     """Where app.py lies, with its pages, assets and results: in the package, or in the checkout."""
     installed = Path(fer_bench.__file__).parent / "dashboard"  # setup.py puts it there

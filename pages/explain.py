@@ -18,8 +18,6 @@ INTRODUCTION = (
 )
 GALLERY, MEAN_HEAT, ONE_FACE, FEATURES = "Gallery", "Mean heat maps", "One face", "Feature map"
 VIEWS = (GALLERY, MEAN_HEAT, ONE_FACE, FEATURES)
-#: Exact, and open at once.
-BACKEND = "torch-fp32"
 
 
 def open_subject(run: StoredRun, record: RunRecord) -> Subject | None:
@@ -28,14 +26,7 @@ def open_subject(run: StoredRun, record: RunRecord) -> Subject | None:
     dataset = ui.data_at_hand(record, "explain-data", reward)
     if dataset is None:
         return None
-    name = run.id
-    return Subject(
-        run=name,
-        record=record,
-        classifier=models.classifier(name, BACKEND),
-        dataset=dataset,
-        images=ImagesById(dataset),
-    )
+    return Subject(run=run.id, record=record, dataset=dataset, images=ImagesById(dataset))
 
 
 def show(run: StoredRun, record: RunRecord) -> None:

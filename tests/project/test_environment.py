@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from fer_bench import environment
-from fer_bench.environment import capture
+from fer_bench.environment import capture, share_cores
 
 
 def test_memory_is_told_where_the_system_has_no_sysconf(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +23,14 @@ def test_without_cpuinfo_the_processor_has_its_name_alone(monkeypatch: pytest.Mo
     monkeypatch.setattr(environment.platform, "processor", lambda: "Intel64 Family 6")
     found = environment.read_cpu()
     assert (found.name, found.flags, found.design) == ("Intel64 Family 6", frozenset(), None)
+
+
+@pytest.mark.parametrize(("chosen", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_a_server_leaves_the_cores_to_others_unless_its_user_chose_otherwise(
+    monkeypatch: pytest.MonkeyPatch, chosen: str | None, policy: str
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", chosen or "")
+    if chosen is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    share_cores()
+    assert os.environ["OMP_WAIT_POLICY"] == policy

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from command_fixtures import Fer
-from page_fixtures import open_page, plain, texts, tiles
+from page_fixtures import APP, PATIENCE_S, open_page, plain, texts, tiles
 from PIL import Image
 from record_fixtures import make_metrics, make_predictions, make_record
 from streamlit.testing.v1 import AppTest
@@ -107,6 +107,16 @@ def test_the_gallery_shows_wrong_answers_under_their_heat_maps(
     app.toggle[0].set_value(False).run()
     assert len(app.get("image")) == len(captions)
     assert "Warm places" not in texts(app)
+
+
+def test_the_faces_stand_there_before_the_network_and_when_its_maps_are_cancelled(
+    results: Path, predictions: pd.DataFrame
+) -> None:
+    app = AppTest.from_file(APP, default_timeout=PATIENCE_S)
+    app.session_state["explain-cancelled"] = "heat maps"  # as the button does
+    app.switch_page("pages/explain.py").run()
+    assert "Cancelled." in texts(app)
+    assert len(app.get("image")) == min(len(wrong(predictions)), 12)
 
 
 def test_the_gallery_filters_by_emotion(results: Path, predictions: pd.DataFrame) -> None:

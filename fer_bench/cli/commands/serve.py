@@ -55,6 +55,9 @@ def serve(
     Example: python -m fer_bench serve --port 8010, then
     curl -F files=@photo.jpg http://127.0.0.1:8010/v1/predict
     """
+    from fer_bench.environment import share_cores
+
+    share_cores()
     from fer_bench.api.app import create_app
     from fer_bench.api.server import LOOPBACK, address_of, listen, serve_until_stopped
     from fer_bench.api.settings import ServeSettings

@@ -18,7 +18,7 @@ from fer_bench.evaluation.gallery import ImagesById, enlarged
 from fer_bench.formatting import how_many, time_left
 from fer_bench.results.record import RunRecord
 from fer_bench.types import Progress
-from fer_bench.ui.models import weights_changed
+from fer_bench.ui import models
 
 if TYPE_CHECKING:  # torch loads only when there is a model to open
     from fer_bench.inference.classifier import FaceClassifier
@@ -28,7 +28,8 @@ MOST_SUBJECTS = 4
 HEAT_SIDE = 144
 #: The image of the address that page Explain looks at closely.
 FACE_PARAMETER = "face"
-
+#: Exact, and open at once.
+BACKEND = "torch-fp32"
 #: Where a visit remembers what it cancelled last.
 CANCELLED = "explain-cancelled"
 
@@ -41,9 +42,17 @@ class Subject:
 
     run: str
     record: RunRecord
-    classifier: FaceClassifier
     dataset: FaceDataset
     images: ImagesById
+
+    @property
+    def classifier(self) -> FaceClassifier:
+        """The network, opened when it is first asked for.
+
+        Raises:
+            FerBenchError: as `ui.models.classifier`.
+        """
+        return models.classifier(self.run, BACKEND)
 
 
 @st.cache_resource(max_entries=MOST_SUBJECTS, show_spinner=False)
@@ -53,7 +62,7 @@ def _memory(run: str, changed: tuple[int, ...], fingerprint: str) -> dict[object
 
 
 def _memory_of(subject: Subject) -> dict[object, Any]:
-    return _memory(subject.run, weights_changed(subject.run), subject.dataset.fingerprint)
+    return _memory(subject.run, models.weights_changed(subject.run), subject.dataset.fingerprint)
 
 
 @contextmanager
@@ -120,6 +129,12 @@ def heat_method(subject: Subject) -> str:
     if "method" not in memory:
         memory["method"] = method_of(subject.classifier)
     return cast(str, memory["method"])
+
+
+def has_heat(subject: Subject, faces: Sequence[tuple[str, str]]) -> bool:
+    """Whether `heat_pictures` of these faces are in memory."""
+    memory = _memory_of(subject)
+    return all(("heat", *face) in memory for face in faces)
 
 
 def heat_pictures(subject: Subject, faces: Sequence[tuple[str, str]]) -> list[Image.Image]:

@@ -17,6 +17,7 @@ from fer_bench.ui.explain.computed import (
     FACE_PARAMETER,
     Subject,
     computed,
+    has_heat,
     heat_method,
     heat_pictures,
 )
@@ -69,16 +70,22 @@ def show_gallery(run: StoredRun, subject: Subject) -> None:
     )
     with_heat = switch.toggle("Heat maps", value=True, key="explain-heat")
     rows: list[Any] = list(answers.head(size).itertuples())
-    if with_heat:
-        method = escape(heat_method(subject))
-        st.caption(f"Warm places speak most for the emotion that was predicted. {method}.")
-        pictures = heat_pictures(subject, [(row.id, row.predicted) for row in rows])
-    else:
-        pictures = [enlarged(subject.images[row.id]) for row in rows]
+    faces = [(row.id, row.predicted) for row in rows]
     captions = [ui.answer_words(row) for row in rows]
-    ui.gallery(list(zip(pictures, captions, strict=True)), width=WIDTH)
+    above, place = st.container(), st.empty()
     if len(rows) < len(answers):
         st.caption(f"The {len(rows)} most confident of {how_many(len(answers), 'image')}.")
+    if not (with_heat and has_heat(subject, faces)):  # the faces at once, the network after them
+        plain = [enlarged(subject.images[row.id]) for row in rows]
+        with place:
+            ui.gallery(list(zip(plain, captions, strict=True)), width=WIDTH)
+    if with_heat:
+        with above:
+            method = escape(heat_method(subject))
+            st.caption(f"Warm places speak most for the emotion that was predicted. {method}.")
+            pictures = heat_pictures(subject, faces)
+        with place:
+            ui.gallery(list(zip(pictures, captions, strict=True)), width=WIDTH)
 
 
 def show_one_face(run: StoredRun, subject: Subject) -> None:
