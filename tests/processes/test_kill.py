@@ -148,7 +148,12 @@ def test_an_interrupted_run_says_so_and_is_never_started_over_silently(
     code, _, err = fer(*train, "--resume")
     assert code == 0, err
     assert "epoch 1/10" not in err
+    assert "no checkpoint of these settings and data" not in err
     assert record(tmp_path)["status"] == "done"
+
+    code, _, err = fer(*train, "--resume", "--seed", "1", "--epochs", "1")
+    assert code == 0, err
+    assert "no checkpoint of these settings and data: starting with epoch 1" in err
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -140,8 +140,8 @@ def train(
         dataset = open_source(data_source(data), votes_file, rows_file, classes).load(spec)
     if not force:
         distributed.on_main(lambda: _require_new(store, spec, dataset, "choose another --seed"))
-    if not (force or resume):
-        distributed.on_main(lambda: _require_nothing_left(store, spec, dataset))
+    if not force:
+        distributed.on_main(lambda: _look_for_checkpoint(store, spec, dataset, resume))
     with interruptible(RESUME), progress_bars() as progress:
         with distributed.raise_together():
             runner = Runner(
@@ -195,14 +195,20 @@ def ensemble(
     report([record], as_json, store)
 
 
-def _require_nothing_left(store: ResultsStore, spec: RunSpec, dataset: FaceDataset) -> None:
+def _look_for_checkpoint(
+    store: ResultsStore, spec: RunSpec, dataset: FaceDataset, resume: bool
+) -> None:
+    """Refuses to start over unasked, and says so where there is nothing to go on from."""
     from fer_bench.benchmark import left_unfinished
 
-    if left_unfinished(store, spec, dataset):
+    left = left_unfinished(store, spec, dataset)
+    if left and not resume:
         raise FerBenchError(
             f"run {spec.name} is not finished and left a checkpoint: say --resume to go on after "
             "its last finished epoch, or --force to start over"
         )
+    if resume and not left:
+        err.print("no checkpoint of these settings and data: starting with epoch 1", markup=False)
 
 
 def _require_new(
