@@ -1,4 +1,4 @@
-"""Seconds of PyTorch's work on cores that others use too: threads that sleep, against ones that spin.
+"""Seconds of PyTorch's work on cores that others use too: threads that sleep or spin while waiting.
 
 Each side is a process of its own, as PyTorch reads `OMP_WAIT_POLICY` when it loads; the sides take
 turns and the medians count.
