@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -25,7 +26,8 @@ EXTRAS = {
     "scale": ("mlflow", "ray", "s3fs", "tensorboard", "wandb"),
 }
 
-
+#: What is not printed: control characters and marks that turn the direction of text.
+UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 #: What scripts and clients of the API tell errors apart by (the table in docs/guides/serving.md).
 Code = Literal[
     "bad_input", "unknown_name", "missing_file", "bad_data", "bad_picture", "bad_config",
@@ -112,8 +114,8 @@ def extra_needed() -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """A text that came from a file, without its line breaks, for the middle of a sentence."""
-    return " ".join(text.split())
+    """Foreign text without line breaks, control characters and marks of direction."""
+    return " ".join(UNPRINTED.sub(" ", text).split())
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> FerBenchError:

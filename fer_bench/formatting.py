@@ -19,8 +19,6 @@ SPELT = {
     "cpu": "CPU", "ece": "ECE", "ema": "EMA", "gib": "GiB", "gpu": "GPU", "jpeg": "JPEG",
     "lr": "learning rate", "n": "number", "tta": "TTA",
 }  # fmt: skip
-#: What is not printed: control characters and marks that turn the direction of text.
-UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 #: A cell that starts so is a formula to Excel, LibreOffice and Google Sheets (OWASP).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -28,11 +26,6 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 def escape(text: object) -> str:
     """Text from a record or a user as harmless Markdown: no links, images, HTML or formulae."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
-
-
-def one_line(text: str) -> str:
-    """Text without line breaks, control characters and marks of direction."""
-    return " ".join(UNPRINTED.sub(" ", text).split())
 
 
 def percent(value: float | None) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from fer_bench import templates
-from fer_bench.formatting import one_line
+from fer_bench.errors import one_line
 from fer_bench.report.tables import Table
 
 LATEX = {

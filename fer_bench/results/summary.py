@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import fer_bench
-from fer_bench.formatting import how_many, one_line, time_left
+from fer_bench.errors import one_line
+from fer_bench.formatting import how_many, time_left
 from fer_bench.results.leaderboard.rankings import short_fingerprint
 from fer_bench.results.lineage import described, starting_run
 from fer_bench.results.record import Metrics, RunRecord

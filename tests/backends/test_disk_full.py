@@ -21,9 +21,8 @@ import pytest
 import torch
 from command_fixtures import Fer
 from data_fixtures import kaggle_files, zipped
-from latency_fixtures import make_report
 from record_fixtures import make_history, make_predictions, make_record
-from robustness_fixtures import make_robustness, make_transfer
+from report_fixtures import REPORT_WRITERS
 
 from fer_bench import settings
 from fer_bench.backends.export import export as exporting
@@ -40,10 +39,6 @@ from fer_bench.inference.files.copies import AnnotatedImages
 from fer_bench.inference.files.writers import Csv, FileReport, JsonLines
 from fer_bench.inference.history import History
 from fer_bench.models.export_metadata import describe
-from fer_bench.results.reports.exports import ExportsFile, add_export
-from fer_bench.results.reports.latency_files import add_report
-from fer_bench.results.reports.robustness import add_robustness
-from fer_bench.results.reports.transfer import add_transfer
 from fer_bench.results.store import ResultsStore
 from fer_bench.training.precision import settled_precision
 from fer_bench.training.state import save_checkpoint
@@ -108,27 +103,6 @@ def decode_data(folder: Path, number: int) -> None:
     read_source(source)
 
 
-def measure_latency(folder: Path, number: int) -> None:
-    add_report(folder, make_report(cpu=f"CPU {number}"))
-
-
-def measure_robustness(folder: Path, number: int) -> None:
-    add_robustness(folder, make_robustness(make_record(), seed=number))
-
-
-def measure_transfer(folder: Path, number: int) -> None:
-    result = make_transfer(make_record())
-    on = result.tested_on.model_copy(update={"limit": number + 1})
-    add_transfer(folder, result.model_copy(update={"tested_on": on}))
-
-
-def record_export(folder: Path, number: int) -> None:
-    (document,) = (files for files in examples.documents() if any("exports" in f for f in files))
-    text = next(text for name, text in document.items() if "exports" in name)
-    (export,) = ExportsFile.model_validate_json(text).exports
-    add_export(folder, export.model_copy(update={"format": f"onnx{number}"}))
-
-
 def export(folder: Path, number: int, format: str = "onnx") -> None:
     """The conversions take long and are not tested here; TFLite's converter may not be installed.
 
@@ -183,10 +157,7 @@ WRITERS: dict[str, Callable[[Path, int], None]] = {
     "the precision": note_precision,
     "features": keep_features,
     "decoded data": decode_data,
-    "latency": measure_latency,
-    "robustness": measure_robustness,
-    "transfer": measure_transfer,
-    "exports.json": record_export,
+    **REPORT_WRITERS,
     "an export": export,
     "a TFLite export": lambda folder, number: export(folder, number, "tflite"),
     "a CSV": lambda folder, number: report(Csv, folder, number),

@@ -15,6 +15,7 @@ from data_fixtures import (
     encoded,
     face,
     kaggle_files,
+    labelled,
     parquet_file,
     put,
     tarred,
@@ -25,21 +26,12 @@ from PIL import Image
 from table_fixtures import table
 
 from fer_bench.data.check import check
-from fer_bench.data.dataset import SourceData
 from fer_bench.data.files import archive
 from fer_bench.data.files.decode import decode
 from fer_bench.data.load import load_dataset, load_source, read_source
 from fer_bench.data.readers.registry import DATASETS
 from fer_bench.emotions import AFFECTNET, CKPLUS, FER2013, RAFDB
 from fer_bench.errors import FerBenchError
-
-
-def labelled(data: SourceData) -> dict[str, tuple[str, str]]:
-    """Emotion and part by id."""
-    return {
-        str(i): (data.emotions[label], str(part))
-        for i, label, part in zip(data.ids, data.labels, data.parts, strict=True)
-    }
 
 
 def npy(value: object) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data_fixtures import class_files, encoded, face, parquet_file, put, tarred, zipped
+from data_fixtures import class_files, encoded, face, labelled, parquet_file, put, tarred, zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from property_fixtures import few, read_or_refused
@@ -26,14 +26,6 @@ from fer_bench.emotions import AFFECTNET, FER2013
 from fer_bench.errors import FerBenchError
 
 PICTURES = [encoded(face(n, size=16)) for n in range(12)]
-
-
-def labelled(data: SourceData) -> dict[str, tuple[str, str]]:
-    """Emotion and part by id."""
-    return {
-        str(i): (data.emotions[label], str(part))
-        for i, label, part in zip(data.ids, data.labels, data.parts, strict=True)
-    }
 
 
 def reasons(data: SourceData) -> dict[str, str]:

@@ -14,7 +14,7 @@ from command_fixtures import Fer
 from data_fixtures import class_files, put
 from model_fixtures import DEFAULT_RUN, SMALL_RUN, save_models
 from record_fixtures import make_record
-from robustness_fixtures import make_robustness, make_score, make_tested_on
+from robustness_fixtures import make_measured, make_robustness, make_score, make_tested_on
 from table_fixtures import table
 
 from fer_bench.benchmark import Source, evaluate_run
@@ -36,7 +36,6 @@ from fer_bench.studies.robustness.corruptions import CORRUPTIONS, SEVERITIES, co
 from fer_bench.studies.robustness.evaluate import labelled_images, mean_interval, measure_robustness
 from fer_bench.studies.robustness.tables import (
     MEAN,
-    Measured,
     collect,
     curves,
     robustness_commands,
@@ -264,21 +263,14 @@ def test_a_report_that_could_not_be_read_again_is_not_written(measure: Measure) 
 # --- tables ------------------------------------------------------------------------------------
 
 
-def measured(name: str, **changes) -> Measured:
-    record = make_record()
-    return Measured(
-        name=f"fer2013/{name}", record=record, report=make_robustness(record, **changes)
-    )
-
-
 def test_only_reports_of_one_setting_are_compared() -> None:
     few = make_tested_on(n=20, limit=20)
     named = settings(
         [
-            measured("a", corruptions=["jpeg"]),
-            measured("b", tested_on=few),
-            measured("c"),
-            measured("d"),
+            make_measured("a", corruptions=["jpeg"]),
+            make_measured("b", tested_on=few),
+            make_measured("c"),
+            make_measured("d"),
         ]
     )
     assert {words: [one.name[-1] for one in group] for words, group in named.items()} == {
@@ -290,12 +282,12 @@ def test_only_reports_of_one_setting_are_compared() -> None:
 
 def test_other_data_of_the_same_name_are_another_setting() -> None:
     other = make_tested_on(fingerprint="ef" * 32)
-    first, second = settings([measured("a"), measured("b", tested_on=other)])
+    first, second = settings([make_measured("a"), make_measured("b", tested_on=other)])
     assert second == f"{first} (2)"
 
 
 def test_the_sturdiest_comes_first() -> None:
-    table = summary([measured("a", step=0.06), measured("b", clean=0.6, step=0.01)])
+    table = summary([make_measured("a", step=0.06), make_measured("b", clean=0.6, step=0.01)])
     assert table["run"].tolist() == ["fer2013/b", "fer2013/a"]
     # eleven corruptions, one of them twice as hard, three steps on average
     mean = 0.6 - 0.01 * 3 * 12 / 11
@@ -304,17 +296,17 @@ def test_the_sturdiest_comes_first() -> None:
 
 
 def test_curves_begin_with_the_clean_images() -> None:
-    table = curves([measured("a", corruptions=TWO)], "rotation")
+    table = curves([make_measured("a", corruptions=TWO)], "rotation")
     assert table["severity"].tolist() == [0, 1, 2, 3, 4, 5]
     assert table["accuracy"].tolist() == pytest.approx([0.65, 0.55, 0.45, 0.35, 0.25, 0.15])
     assert table["ci_high"].tolist() == pytest.approx([0.67, 0.57, 0.47, 0.37, 0.27, 0.17])
-    mean = curves([measured("a", corruptions=TWO)], MEAN)
+    mean = curves([make_measured("a", corruptions=TWO)], MEAN)
     assert mean["accuracy"].tolist() == pytest.approx([0.65, 0.575, 0.5, 0.425, 0.35, 0.275])
     assert mean["ci_low"].isna().tolist() == [False] + [True] * 5
 
 
 def test_the_severity_table_keeps_the_reports_order() -> None:
-    table = severity_table(measured("a", corruptions=TWO).report)
+    table = severity_table(make_measured("a", corruptions=TWO).report)
     assert table.index.tolist() == list(TWO)
     assert table.columns.tolist() == ["1", "2", "3", "4", "5", "mean"]
     assert table.loc["rotation"].tolist() == pytest.approx([0.55, 0.45, 0.35, 0.25, 0.15, 0.35])
@@ -343,7 +335,7 @@ def test_commands_are_for_finished_runs_with_weights(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_never_right_loses_nothing() -> None:
-    report = measured("a").report.model_copy(update={"clean": make_score(0.0)})
+    report = make_measured("a").report.model_copy(update={"clean": make_score(0.0)})
     assert report.relative_drop == 0.0
 
 

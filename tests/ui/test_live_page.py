@@ -82,17 +82,9 @@ class Video:
         return SimpleNamespace(state=SimpleNamespace(playing=self.playing, signalling=False))
 
 
-@pytest.fixture(scope="module")
-def kept_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Saved once: models that are open stay open from test to test."""
-    root = tmp_path_factory.mktemp("models") / "results"
-    save_models(root)
-    return root
-
-
 @pytest.fixture
-def video(results: Path, kept_models: Path, monkeypatch: pytest.MonkeyPatch) -> Video:
-    monkeypatch.setenv("FER_BENCH_RESULTS", str(kept_models))
+def video(results: Path, models_root: Path, monkeypatch: pytest.MonkeyPatch) -> Video:
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(models_root))
     stub = Video()
     monkeypatch.setattr(live, "webrtc_streamer", stub)
     return stub
@@ -143,7 +135,7 @@ def names(*runs: str) -> tuple[str, ...]:
 
 
 def test_start_is_offered_before_the_model_is_open(
-    results: Path, kept_models: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path, models_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_open = threading.Event()
 
@@ -152,7 +144,7 @@ def test_start_is_offered_before_the_model_is_open(
         return make_detector(name)
 
     monkeypatch.setattr(opening, "make_detector", waiting)
-    monkeypatch.setenv("FER_BENCH_RESULTS", str(kept_models))
+    monkeypatch.setenv("FER_BENCH_RESULTS", str(models_root))
     at = open_page("live")
     assert "Press **Start**" in texts(at)
     assert "Opening the model … you can press Start already." in texts(at)

@@ -7,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from page_fixtures import BEST, open_page, plain, texts, tiles
-from record_fixtures import make_record
-from robustness_fixtures import make_robustness, make_tested_on, make_transfer
+from robustness_fixtures import make_measured, make_robustness, make_tested_on, make_transfer
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Multiselect
 
@@ -18,7 +17,7 @@ from fer_bench.results.reports.robustness import ROBUSTNESS, add_robustness
 from fer_bench.results.reports.transfer import add_transfer
 from fer_bench.results.store import ResultsStore
 from fer_bench.studies.robustness.corruptions import CORRUPTIONS
-from fer_bench.studies.robustness.tables import Measured, curves, severity_table, summary
+from fer_bench.studies.robustness.tables import curves, severity_table, summary
 
 SECOND = "fer2013/resnet18-full-finetune-5-s1"
 TITLES = {BEST: "ResNet18, fine-tuned, 5 epochs", SECOND: "ResNet18, fine-tuned, 5 epochs, seed 1"}
@@ -189,15 +188,8 @@ def test_data_that_cannot_be_read_are_a_sentence(
 # --- the figures -------------------------------------------------------------------------------
 
 
-def made(name: str, **changes) -> Measured:
-    record = make_record()
-    return Measured(
-        name=f"fer2013/{name}", record=record, report=make_robustness(record, **changes)
-    )
-
-
 def test_bars_are_the_means_and_marks_the_clean_accuracy() -> None:
-    table = summary([made("a", clean=0.6), made("b", clean=0.7)])
+    table = summary([make_measured("a", clean=0.6), make_measured("b", clean=0.7)])
     bars, clean = plots.robustness_bars(table).data
     assert list(bars.y) == ["fer2013/a", "fer2013/b"]  # the best on top
     assert list(clean.x) == [0.6, 0.7]
@@ -207,7 +199,7 @@ def test_bars_are_the_means_and_marks_the_clean_accuracy() -> None:
 
 
 def test_curves_of_one_model_differ_in_colours_and_dashes() -> None:
-    figure = plots.severity_curves(curves([made("a"), made("b")], "jpeg"))
+    figure = plots.severity_curves(curves([make_measured("a"), make_measured("b")], "jpeg"))
     assert [line.line.dash for line in figure.data] == ["solid", "dash"]
     assert len({line.line.color for line in figure.data}) == 2
     assert [line.name for line in figure.data] == ["fer2013/a", "fer2013/b"]
@@ -216,7 +208,7 @@ def test_curves_of_one_model_differ_in_colours_and_dashes() -> None:
 
 
 def test_each_cell_of_the_heat_map_has_its_share() -> None:
-    figure = plots.severity_heatmap(severity_table(made("a").report), clean=0.65)
+    figure = plots.severity_heatmap(severity_table(make_measured("a").report), clean=0.65)
     assert figure.data[0].z.shape == (len(ALL), 6)
     assert figure.data[0].zmax == 0.65
     assert figure.layout.annotations[0].text == "60%"
@@ -255,8 +247,8 @@ def test_a_matrix_of_own_data_alone_is_marked_too() -> None:
 def test_labels_cannot_carry_markup() -> None:
     hostile = "<b>x</b>"
     drawn = [
-        plots.robustness_bars(summary([made(hostile)])),
-        plots.severity_curves(curves([made(hostile)], "jpeg")),
+        plots.robustness_bars(summary([make_measured(hostile)])),
+        plots.severity_curves(curves([make_measured(hostile)], "jpeg")),
         plots.transfer_matrix(
             transfers().assign(
                 tested_on=hostile, run=["fer2013/a", "ckplus/b", f"fer2013/{hostile}"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
+from model_fixtures import DEFAULT_RUN, SECOND_RUN
 from page_fixtures import open_page, texts
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -47,13 +47,6 @@ def write_clip(path: Path, picture: Image.Image = FACE) -> Path:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
-
-
-@pytest.fixture(scope="module")
-def models_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("models") / "results"
-    save_models(root)
-    return root
 
 
 @pytest.fixture

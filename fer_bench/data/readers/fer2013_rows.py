@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -76,14 +75,6 @@ def read_row_table(path: Path) -> RowTable:
             raise FerBenchError(f"{path.name}: expected a row's number and a file, got {got}")
         rows[line[1]] = int(line[0])
     return RowTable(rows=rows)
-
-
-def write_row_table(rows: RowTable, path: Path) -> None:
-    """Writes a `row,file` CSV, by row."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(sorted((row, name) for name, row in rows.rows.items()))
 
 
 def rows_of(data: SourceData, rows_file: Path | None) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from fer_bench.inference.predictor import FacePrediction, Predictor
 
 #: How far reading runs ahead of detection: whichever is reached first.
 AHEAD_FILES, AHEAD_BYTES = 8, 16 * 2**20
+READERS = 2
 #: A batch is closed early when its images have so many pixels together (75 MB as RGB).
 BATCH_PIXELS = 25_000_000
 
@@ -47,15 +48,15 @@ class FileResult:
 
 
 def predict_files(
-    predictor: Predictor, paths: Iterable[Path], *, batch_size: int = 32, readers: int = 2
+    predictor: Predictor, paths: Iterable[Path], *, batch_size: int = 32
 ) -> Iterator[FileResult]:
     """The faces of image files, in the order given; an unreadable one is a result with its error.
 
-    `readers` threads read ahead while the calling thread detects and classifies. At most
+    `READERS` threads read ahead while the calling thread detects and classifies. At most
     `AHEAD_FILES` read images and one batch are alive at a time: use a result before taking the
     next, and do not collect their images.
     """
-    for batch in batches(_read_ahead(paths, readers), batch_size):
+    for batch in batches(_read_ahead(paths), batch_size):
         results = deque(_analysed(predictor, batch))
         batch.clear()
         while results:
@@ -97,9 +98,9 @@ def batches(things: Iterable[AnyHasImage], batch_size: int) -> Iterator[deque[An
         yield batch
 
 
-def _read_ahead(paths: Iterable[Path], readers: int) -> Iterator[FileResult]:
+def _read_ahead(paths: Iterable[Path]) -> Iterator[FileResult]:
     waiting: deque[tuple[Future[FileResult], int]] = deque()
-    with ThreadPoolExecutor(readers) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         try:
             for path in paths:
                 waiting.append((pool.submit(_read, path), _size(path)))

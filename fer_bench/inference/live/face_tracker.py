@@ -89,13 +89,10 @@ class Tracker:
     place of its Kalman filter. So two faces that cross do not swap.
     """
 
-    def __init__(
-        self, *, keep_s: float = KEEP_S, keep_frames: int = 0, reach: float = REACH
-    ) -> None:
+    def __init__(self, *, keep_s: float = KEEP_S, keep_frames: int = 0) -> None:
         """Remembers a face for so many seconds at least, and so many frames without it."""
         self._keep_s = keep_s
         self._keep_frames = keep_frames
-        self._reach = reach
         self._tracks: dict[int, _Track] = {}
         self._given = 0
 
@@ -153,7 +150,7 @@ class Tracker:
         expected = track.heading(now)
         ahead = math.dist(_middle(box), _middle(expected)) / width
         behind = math.dist(_middle(box), _middle(track.box)) / width
-        if growth > GROWTH or min(ahead, behind) > self._reach:
+        if growth > GROWTH or min(ahead, behind) > REACH:
             return 0.0
         cost = min(ahead, behind + TURN_COST) + math.log(growth) - iou(box, expected) / 4
         cost += MISSED_COST if track.missed else 0.0

@@ -74,7 +74,6 @@ def compare(
     images: ImageSet = "test",
     *,
     names: Sequence[str] | None = None,
-    seed: int = 0,
     n_resamples: int = N_RESAMPLES,
 ) -> Comparison:
     """Compares two runs or more by their stored predictions.
@@ -82,7 +81,7 @@ def compare(
     Args:
         predictions: each run's, as `ResultsStore.predictions` gives them.
         names: what to call the runs, each another way; their ids as short as they may be without.
-        seed, n_resamples: of the paired bootstrap.
+        n_resamples: of the paired bootstrap.
 
     Raises:
         FerBenchError: as `shared_images.join`.
@@ -92,7 +91,7 @@ def compare(
     n_right = (answers == labels).sum(axis=1).tolist()
     accuracy = tuple(right / len(labels) for right in n_right)
     macro_f1 = tuple(_macro_f1(labels, answer, n_classes) for answer in answers)
-    draws = resample(labels, answers, n_classes, seed=seed, n_resamples=n_resamples)
+    draws = resample(labels, answers, n_classes, n_resamples=n_resamples)
     pairs = _pairs(shared, macro_f1, draws)
     groups = experiments(shared, accuracy, macro_f1)
     return Comparison(
