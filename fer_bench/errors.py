@@ -119,7 +119,7 @@ def one_line(text: str) -> str:
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> FerBenchError:
-    """The error of a name that nothing bears, with the near ones.
+    """The error of an unknown name, with the near ones.
 
     Args:
         what: is named so, such as `model`.

@@ -104,9 +104,9 @@ def in_the_way(path: Path) -> str | None:
 
 def _is_open_as(path: Path, descriptors: Sequence[int]) -> bool:
     """Whether the shell has opened a file for this process, as `> path` and /dev/stdout do."""
-    found = path.stat()
+    stat = path.stat()
     for descriptor in descriptors:
         with suppress(OSError):  # closed
-            if os.path.samestat(found, os.fstat(descriptor)):
+            if os.path.samestat(stat, os.fstat(descriptor)):
                 return True
     return False

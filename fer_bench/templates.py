@@ -12,6 +12,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from fer_bench import formatting
+from fer_bench.errors import one_line
 
 
 def render(package: str, template: str, values: Mapping[str, object]) -> str:
@@ -46,7 +47,7 @@ def _environment(package: str) -> Environment:
         formatting.file_size,
         formatting.how_many,
         formatting.large_number,
-        formatting.one_line,
+        one_line,
         formatting.percent,
         formatting.thousands,
         formatting.three_decimals,

@@ -99,9 +99,9 @@ def written(make: Callable[[Contents], str], benchmark: str) -> str:
     Raises:
         FerBenchError: the records cannot be read.
     """
-    found = collect(ui.results_store())
-    chosen = tuple(one for one in found.benchmarks if one.name == benchmark)
-    return make(replace(found, benchmarks=chosen))
+    contents = collect(ui.results_store())
+    chosen = tuple(one for one in contents.benchmarks if one.name == benchmark)
+    return make(replace(contents, benchmarks=chosen))
 
 
 def show_ranking(ranked: pd.DataFrame) -> None:

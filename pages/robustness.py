@@ -19,13 +19,13 @@ INTRODUCTION = (
 def main() -> None:
     st.title("Robustness")
     st.markdown(INTRODUCTION)
-    found = reports()
-    for problem in found.problems:
+    stored = reports()
+    for problem in stored.problems:
         st.warning(escape(problem))
     ui.show_views(
         {
-            "Corruptions": partial(show_corruptions, found),
-            "Other data sets": partial(show_transfer, found),
+            "Corruptions": partial(show_corruptions, stored),
+            "Other data sets": partial(show_transfer, stored),
         }
     )
 

@@ -131,9 +131,9 @@ def _routes(service: Service, metrics: Metrics) -> APIRouter:
             if not as_page:
                 raise
             offered = await _form(service, PredictOptions())
-            told = problem_response(refusal)
-            shown = page(offered, error=str(refusal), status=told.status_code)
-            shown.headers.update(REFUSAL_HEADERS.get(told.status_code, {}))
+            response = problem_response(refusal)
+            shown = page(offered, error=str(refusal), status=response.status_code)
+            shown.headers.update(REFUSAL_HEADERS.get(response.status_code, {}))
             return shown
 
     @router.post(
@@ -213,9 +213,9 @@ async def _tell_no_route(request: Request, error: Exception) -> Response:
     sentence = f"there is nothing at this address: see {DOCS}"
     if error.status_code == 405:
         code, sentence = "wrong_method", f"this address takes other methods: see {DOCS}"
-    told = problem_response(FerBenchError(sentence, code=code))
-    told.headers.update(error.headers or {})
-    return told
+    response = problem_response(FerBenchError(sentence, code=code))
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def _tell_fault(request: Request, error: Exception) -> Response:

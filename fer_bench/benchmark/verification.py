@@ -122,11 +122,11 @@ def _data_checks(
     record: RunRecord, predictions: pd.DataFrame, dataset: FaceDataset
 ) -> Iterator[Check]:
     yield Check(name="data description", problem=_description(record, dataset))
-    claimed, found = record.dataset.fingerprint, dataset.fingerprint
-    problem = f"it is {found[:12]}, the record says {claimed[:12]}" if found != claimed else ""
+    claimed, actual = record.dataset.fingerprint, dataset.fingerprint
+    problem = f"it is {actual[:12]}, the record says {claimed[:12]}" if actual != claimed else ""
     yield Check(name="data fingerprint", problem=problem)
-    sizes, said = dataset.split_sizes(), record.dataset.split_sizes
-    problem = f"{sizes}, the record says {said}" if sizes != said else ""
+    sizes, recorded_sizes = dataset.split_sizes(), record.dataset.split_sizes
+    problem = f"{sizes}, the record says {recorded_sizes}" if sizes != recorded_sizes else ""
     yield Check(name="data sizes", problem=problem)
     row_of = {str(identity): row for row, identity in enumerate(dataset.ids)}
     unknown = [one for one in predictions["id"] if one not in row_of]
@@ -156,9 +156,9 @@ def _answered(predictions: pd.DataFrame, dataset: FaceDataset, rows: NDArray[np.
 def _labels(
     record: RunRecord, predictions: pd.DataFrame, dataset: FaceDataset, rows: NDArray[np.int64]
 ) -> str:
-    kept, labels = align(dataset.labels[rows], dataset.emotions, record.dataset.emotions)
-    if not kept.all():
-        return f"{int((~kept).sum()):,} images have no label among the record's emotions"
+    known, labels = align(dataset.labels[rows], dataset.emotions, record.dataset.emotions)
+    if not known.all():
+        return f"{int((~known).sum()):,} images have no label among the record's emotions"
     wrong = labels != predictions["label"].to_numpy()
     if not wrong.any():
         return ""
@@ -181,11 +181,11 @@ def _leak(predictions: pd.DataFrame, dataset: FaceDataset, rows: NDArray[np.int6
 
 def _description(record: RunRecord, dataset: FaceDataset) -> str:
     """What the record says of the data besides what `verify_data` compares in detail."""
-    said, found = record.dataset, describe_dataset(dataset)
+    recorded, measured = record.dataset, describe_dataset(dataset)
     for name in ("name", "protocol", "class_counts", "n_left_out", "numbering"):
-        if getattr(said, name) != getattr(found, name):
-            return f"{name} is {getattr(found, name)!s:.80}, the record says otherwise"
-    if (said.whole_fingerprint or said.fingerprint) != dataset.whole_fingerprint:
+        if getattr(recorded, name) != getattr(measured, name):
+            return f"{name} is {getattr(measured, name)!s:.80}, the record says otherwise"
+    if (recorded.whole_fingerprint or recorded.fingerprint) != dataset.whole_fingerprint:
         return "the record names other data as the whole that they are of"
     hidden = set(reasons_not_comparable(record.spec, dataset)) - set(record.not_comparable_because)
     return f"{', '.join(sorted(hidden))}: the record does not say so" if hidden else ""
@@ -204,16 +204,16 @@ def _forward(run: StoredRun, dataset: FaceDataset, count: int) -> Check:
         return Check(name=name, problem="some of its images are not among the data")
     model = load_run_model(run)
     if record.model and record.model.parameters != (size := count_parameters(model)[0]):
-        said = record.model.parameters
-        return Check(name=name, problem=f"{size:,} parameters, the record says {said:,}")
+        recorded = record.model.parameters
+        return Check(name=name, problem=f"{size:,} parameters, the record says {recorded:,}")
     if record.model and record.model.input_spec != model.input_spec:
         return Check(name=name, problem="its network takes other faces than the record says")
     views = {"": "none"}
     if any(str(column).startswith(PREFIXES["_tta"]) for column in chosen):
         views["_tta"] = record.spec.tta
     for suffix, tta in views.items():
-        found = predict_probabilities(model, dataset.images, rows, tta=tta)
-        off = np.abs(found - scores(chosen, record.dataset.emotions, suffix)[1]).max(axis=1)
+        probabilities = predict_probabilities(model, dataset.images, rows, tta=tta)
+        off = np.abs(probabilities - scores(chosen, record.dataset.emotions, suffix)[1]).max(axis=1)
         if (off > TOLERANCE).any():
             worst = int(off.argmax())
             return Check(

@@ -178,10 +178,10 @@ def _within(record: RunRecord, key: str, labels: NDArray[np.int64]) -> str:
         return f"its confusion matrix is not of the {counts} images by emotion"
     cells = np.indices(confusion.shape).reshape(2, -1)
     truth, answered = np.repeat(cells, confusion.ravel(), axis=1)
-    found = compute_metrics(
+    metrics = compute_metrics(
         truth, np.eye(n_emotions)[answered], record.dataset.emotions, n_left_out=claimed.n_left_out
     )
-    return "; ".join(_differences(claimed.model_copy(update=NO_PROBABILITIES), found, False))
+    return "; ".join(_differences(claimed.model_copy(update=NO_PROBABILITIES), metrics, False))
 
 
 def _metrics(record: RunRecord, key: str, rows: pd.DataFrame, suffix: str = "") -> str:
@@ -236,14 +236,14 @@ def _temperature(record: RunRecord, predictions: pd.DataFrame) -> str:
         return "calibration is claimed, and no temperature" if record.calibrated_ece else ""
     if of_set(predictions, selection).empty:
         return f"it is fitted on {selection}, of which no answers are stored"
-    found = calibrate(predictions, record.dataset.emotions, selection)
-    if abs(found.temperature - record.temperature) > 0.01 * found.temperature:
-        return f"it is {found.temperature:.4g}, the record says {record.temperature:.4g}"
+    fitted = calibrate(predictions, record.dataset.emotions, selection)
+    if abs(fitted.temperature - record.temperature) > 0.01 * fitted.temperature:
+        return f"it is {fitted.temperature:.4g}, the record says {record.temperature:.4g}"
     for split, ece in record.calibrated_ece.items():
-        if split not in found.ece:
+        if split not in fitted.ece:
             return f"ECE after it on {split}, of which no answers are stored"
-        if abs(found.ece[split] - ece) > TOLERANCES["ece"]:
-            return f"ECE after it on {split} is {found.ece[split]:.4f}, the record says {ece:.4f}"
+        if abs(fitted.ece[split] - ece) > TOLERANCES["ece"]:
+            return f"ECE after it on {split} is {fitted.ece[split]:.4f}, the record says {ece:.4f}"
     return ""
 
 

@@ -191,14 +191,14 @@ def choose_extractor(
     for name in candidates:
         try:
             candidate = make_extractor(name, model, sample)
-            fidelity[name] = found = compare(candidate(sample), reference, "")
+            fidelity[name] = match = compare(candidate(sample), reference, "")
         except Unavailable as reason:
             left_out[name] = str(reason)
             continue
-        if found.mean_cosine >= FAITHFUL_MEAN and found.min_cosine >= FAITHFUL_MIN:
+        if match.mean_cosine >= FAITHFUL_MEAN and match.min_cosine >= FAITHFUL_MIN:
             racers[name] = candidate
         else:
-            left_out[name] = f"cosine with fp32 only {found.mean_cosine:.4f}"
+            left_out[name] = f"cosine with fp32 only {match.mean_cosine:.4f}"
     batch = sample[: RACE_BATCH if len(racers) > 1 else FIRST_LOOK]
     speed = _images_per_second(racers, batch, seconds)
     entrants = {n: s for n, s in speed.items() if n in allow} or speed
@@ -246,7 +246,7 @@ def _reason(
     """The choice in one line, for the record."""
     parts = [", ".join(f"{n} {s:.0f} images/s" for n, s in speed.items())]
     if name in fidelity:
-        found = fidelity[name]
-        parts.append(f"cosine with fp32 {found.mean_cosine:.5f} (min {found.min_cosine:.5f})")
+        match = fidelity[name]
+        parts.append(f"cosine with fp32 {match.mean_cosine:.5f} (min {match.min_cosine:.5f})")
     parts += [f"without {n}: {why}" for n, why in left_out.items()]
     return "; ".join(parts)

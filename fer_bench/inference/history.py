@@ -133,7 +133,7 @@ class History:
             contents = self._files.cat_ranges(
                 [self._path(entry, FACES_FILE) for entry in ids], [None] * len(ids), None
             )
-        found = []
+        entries = []
         self.damaged = 0
         for entry, content in zip(ids, contents, strict=True):
             if isinstance(content, FileNotFoundError):  # half written, or deleted meanwhile
@@ -142,8 +142,8 @@ class History:
             if read is None:
                 self.damaged += 1
             else:
-                found.append(read)
-        return tuple(found)
+                entries.append(read)
+        return tuple(entries)
 
     def image(self, entry: str) -> bytes:
         """The JPEG of an entry by its id.

@@ -66,7 +66,7 @@ def accuracy_bars(
     finish(
         figure, height=60 + BAR_HEIGHT * max(len(shown), 3), x_title="Test accuracy", legend=False
     )
-    # A phone leaves little room beside the names.
+    # A phone leaves little room next to the names.
     figure.update_xaxes(tickformat=".0%", rangemode="tozero", tickangle=0, dtick=0.25)
     titles = [shortened(title, BAR_LABEL) for title in shown["title"]]
     rows = dict(zip(ids, titles, strict=True))

@@ -96,14 +96,14 @@ def _robustness(contents: Contents) -> Iterator[Drawn]:
     """Runs that were measured on the same corrupted images, and the other data sets."""
     runs = {source.run.id: source for source in contents.sources}
     stored = [source.run for source in contents.sources]
-    found = collect(stored)
-    if not found.robustness:
+    reports = collect(stored)
+    if not reports.robustness:
         raise FerBenchError("no run was measured: `python -m fer_bench robustness RUN` does")
 
     def called(name: str) -> str:
         return runs[name].title
 
-    for number, (words, group) in enumerate(measured_alike(found.robustness).items(), start=1):
+    for number, (words, group) in enumerate(measured_alike(reports.robustness).items(), start=1):
         first = group[:MOST_DRAWN]
         drawn = {
             "ranking": (robustness_figures.ranking(group, called), group),
@@ -114,7 +114,7 @@ def _robustness(contents: Contents) -> Iterator[Drawn]:
             shown = [runs[one.name].run for one in of]
             n = how_many(of[0].report.tested_on.n, "test image")
             yield Drawn(f"robustness-{number}-{kind}", f"{title}; {words}", figure, shown, n)
-    table = transfer_table(stored, found.transfers)
+    table = transfer_table(stored, reports.transfers)
     if len(table):
         title, figure = robustness_figures.transfer(table, called)
         shown = [runs[name].run for name in table["run"].unique()]
@@ -127,13 +127,13 @@ def _labels(contents: Contents) -> Iterator[Drawn]:
     for number, one in enumerate(contents.benchmarks, start=1):
         ranked = [contents.source(int(n)).run for n in one.ranked["source"]]
         runs = {run.id: run for run in ranked if (run.folder / PREDICTIONS).is_file()}
-        found = {
+        scores = {
             name: leakage(
                 read_predictions(run.folder / PREDICTIONS), run.require_record().dataset.emotions
             )
             for name, run in runs.items()
         }
-        leaks = {name: leak for name, leak in found.items() if leak is not None}
+        leaks = {name: leak for name, leak in scores.items() if leak is not None}
         if leaks:
             title, figure = leak_intervals(leakage_table(leaks), titles.__getitem__)
             shown = [runs[name] for name in leaks]

@@ -124,7 +124,7 @@ def _is_abandoned(folder: Path) -> bool:
 
 
 def holds_record(folder: Path) -> bool:
-    """Whether a run lies in a folder; one cut off while it was first saved is none."""
+    """Whether a run lies in a folder; one cut off while it was first saved does not count."""
     try:
         (folder / RECORD).stat()
     except PermissionError:

@@ -72,10 +72,10 @@ def remember_run(chosen: str, key: str, *, usual: str) -> None:
 
 def _keep_address(chosen: list[str], key: str, usual: Sequence[str]) -> None:
     """Writes `?run=` when the choice has changed: each writing is a step that Back has to take."""
-    kept = f"address-{key}"
-    if st.query_params.get_all(RUN_PARAMETER) or chosen != st.session_state.get(kept, list(usual)):
+    known = f"address-{key}"
+    if st.query_params.get_all(RUN_PARAMETER) or chosen != st.session_state.get(known, list(usual)):
         st.query_params[RUN_PARAMETER] = chosen
-    st.session_state[kept] = chosen
+    st.session_state[known] = chosen
 
 
 def pick_images(sets: Sequence[ImageSet]) -> ImageSet:

@@ -105,7 +105,7 @@ def _state(roots: Sequence[Path], file: str) -> str:
 
 
 def _runs_state(roots: Sequence[Path]) -> str:
-    """As `_state` of the records, and of which runs are at work: one that is killed is none."""
+    """As `_state` of the records, and of which runs are at work: one that was killed is not."""
     return " ".join((_state(roots, RECORD), *sorted(carried_out(roots[0]))))
 
 
@@ -192,8 +192,8 @@ def _load_latencies(roots: tuple[Path, ...], state: str) -> list[StoredLatency]:
 def measured() -> list[MeasuredNetwork]:
     """Every readable latency report: runs first, then bare networks. Not to be modified."""
     models = {run.id: run.record.spec.labels.model for run in runs() if run.record}
-    found = measured_networks(latencies(), models)
-    return sorted(found, key=lambda one: one.name not in models)
+    networks = measured_networks(latencies(), models)
+    return sorted(networks, key=lambda one: one.name not in models)
 
 
 def record_of(row: pd.Series[str]) -> RunRecord:

@@ -70,8 +70,8 @@ def show_pictures(
     if dataset is None:
         return
     images = ImagesById(dataset)
-    found = [(enlarged(images[name]), caption) for name, caption in captions if name in images]
-    if found:
-        gallery(found, width=width)
+    pictures = [(enlarged(images[name]), caption) for name, caption in captions if name in images]
+    if pictures:
+        gallery(pictures, width=width)
     else:
         st.info("None of these images is in the data you gave.")

@@ -156,7 +156,7 @@ def test_an_unplugged_camera_is_told(live: Watched) -> None:
 
 #: What browsers raise where they give no camera, and what the page makes of it.
 REFUSALS = {
-    "NotAllowedError": "allow it with the icon beside the address",
+    "NotAllowedError": "allow it with the icon next to the address",
     "NotFoundError": "No camera is connected",
     "NotReadableError": "Another program has the camera",
     "OverconstrainedError": "choose another camera",

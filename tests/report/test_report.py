@@ -16,8 +16,7 @@ from command_fixtures import Fer
 from record_fixtures import make_predictions, make_record
 from table_fixtures import table
 
-from fer_bench.errors import FerBenchError
-from fer_bench.formatting import one_line
+from fer_bench.errors import FerBenchError, one_line
 from fer_bench.report import Contents, collect, latex_tables, markdown_tables, report_page
 from fer_bench.report.formats import LATEX, latex_text
 from fer_bench.results.reports.human_line import HumanLine, Share, add_human_line

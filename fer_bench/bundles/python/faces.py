@@ -44,8 +44,8 @@ def read_image(path: Path) -> np.ndarray:
         OverflowError, struct.error, zlib.error, Image.DecompressionBombError, cv2.error,
     ) as error:  # fmt: skip
         unknown = isinstance(error, UnidentifiedImageError)
-        said = getattr(error, "strerror", None) or str(error)
-        why = "of no known format" if unknown else " ".join(said.split())
+        reason = getattr(error, "strerror", None) or str(error)
+        why = "of no known format" if unknown else " ".join(reason.split())
         sys.exit(f"{path} cannot be read as a picture ({why}): choose a JPEG, PNG or WebP")
 
 
@@ -93,15 +93,15 @@ def look(image: np.ndarray, side: float, effort: str, degrees: int = 0) -> list[
     cosine, sine = abs(there[0, :2])
     size = round(width * cosine + height * sine), round(width * sine + height * cosine)
     there[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
-    back, found = cv2.invertAffineTransform(there), []
+    back, faces = cv2.invertAffineTransform(there), []
     turned = cv2.warpAffine(image, there, size, borderMode=cv2.BORDER_REPLICATE)
     for left, top, wide, tall, certainty in upright_faces(turned, effort):
         x, y = back @ (left + wide / 2, top + tall / 2, 1)
         left, top = round(x - wide / 2), round(y - tall / 2)
         if 0 <= left + wide / 2 < width and 0 <= top + wide / 2 < height:  # not in a new corner
             box = (round(v * (1 / factor)) for v in (left, top, wide, tall))
-            found.append((*box, degrees, certainty))
-    return found
+            faces.append((*box, degrees, certainty))
+    return faces
 
 
 def upright_faces(gray: np.ndarray, effort: str) -> list[tuple]:
@@ -110,7 +110,7 @@ def upright_faces(gray: np.ndarray, effort: str) -> list[tuple]:
     border = round(max(gray.shape) * SET["border"]) if is_crop else 0
     gray = cv2.copyMakeBorder(gray, *(border,) * 4, borderType=cv2.BORDER_REPLICATE)
     is_fine = is_crop or effort not in ("frame", "quick")
-    found = []
+    faces = []
     for light in LIGHTS if effort == "thorough" else LIGHTS[:1]:
         even = light(gray)
         boxes, agreeing = CASCADE.detectMultiScale2(
@@ -123,8 +123,8 @@ def upright_faces(gray: np.ndarray, effort: str) -> list[tuple]:
         for votes, box in zip(agreeing, (box.tolist() for box in np.asarray(boxes, int))):
             sure = is_crop or votes > SET["doubtful"]
             if sure or votes * votes_nearby(even, box) >= needed:
-                found.append((votes, box))
-    best_first = sorted(found, key=lambda pair: -pair[0])
+                faces.append((votes, box))
+    best_first = sorted(faces, key=lambda pair: -pair[0])
     return [
         (x - border, y - border, w, h, votes / SET["sure"][effort])
         for votes, (x, y, w, h) in best_first

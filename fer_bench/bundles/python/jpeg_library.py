@@ -26,7 +26,7 @@ def decode(data: bytes, space: str, *, strict: bool) -> np.ndarray:
             os.dup2(before, STDERR)
             os.close(before)
         warnings.seek(0)
-        said = warnings.read().decode(errors="replace").strip()
-    if pixels is None or (strict and said):
-        raise ValueError(said or "OpenCV cannot decode it")
+        warning = warnings.read().decode(errors="replace").strip()
+    if pixels is None or (strict and warning):
+        raise ValueError(warning or "OpenCV cannot decode it")
     return pixels.reshape(*pixels.shape[:2], -1)

@@ -223,8 +223,8 @@ def _write(
     finally:
         if not summary.complete:
             for report in reports:
-                if isinstance(report, FileReport) and report.kept:
-                    count = how_many(report.kept, "result")
+                if isinstance(report, FileReport) and report.n_written:
+                    count = how_many(report.n_written, "result")
                     err.print(f"kept: {count} in {report.path}", markup=False)
 
 

@@ -85,7 +85,7 @@ class HaarDetector:
             cv2.copyMakeBorder(image, *(border,) * 4, borderType=cv2.BORDER_REPLICATE), np.uint8
         )
         quick = effort in (Effort.FRAME, Effort.QUICK)
-        found: list[tuple[int, Box]] = []
+        candidates: list[tuple[int, Box]] = []
         for light in LIGHTS if effort is Effort.THOROUGH else LIGHTS[:1]:
             even = light(gray)
             boxes = self._boxes(
@@ -95,12 +95,12 @@ class HaarDetector:
                 smallest=MIN_FACE,
             )
             needed = CONFIRMED * (1 + any(votes > DOUBTFUL for votes, _ in boxes))
-            found += [
+            candidates += [
                 (votes, (box[0] - border, box[1] - border, *box[2:]))
                 for votes, box in boxes
                 if is_crop or votes > DOUBTFUL or votes * self._votes_nearby(even, box) >= needed
             ]
-        best_first = sorted(found, key=lambda pair: -pair[0])
+        best_first = sorted(candidates, key=lambda pair: -pair[0])
         return [DetectedFace(box=box, certainty=votes / SURE[effort]) for votes, box in best_first]
 
     def _boxes(

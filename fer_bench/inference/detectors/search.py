@@ -61,17 +61,17 @@ def search_frame(detector: Looks, image: NDArray[np.uint8]) -> list[DetectedFace
 def search_still(detector: Looks, image: NDArray[np.uint8]) -> list[DetectedFace]:
     """Every size of face in a still and, where none is surely one, every turn: largest first."""
     small, factor = shrunk(image)
-    found = _scaled(detector.look(small, Effort.QUICK), factor)
+    faces = _scaled(detector.look(small, Effort.QUICK), factor)
     if max(image.shape[:2]) > COARSE_SIDE:
         fine, fine_factor = shrunk_to(image, _fine_side(image))
-        found += _scaled(detector.look(fine, Effort.FINE), fine_factor)
-    if not found:
-        found = _scaled(detector.look(small, Effort.THOROUGH), factor)
-    if all(face.certainty < 1 for face in found):
+        faces += _scaled(detector.look(fine, Effort.FINE), fine_factor)
+    if not faces:
+        faces = _scaled(detector.look(small, Effort.THOROUGH), factor)
+    if all(face.certainty < 1 for face in faces):
         turned = [face for degrees in TURNS for face in _turned(detector, small, degrees)]
         surest_first = sorted(turned, key=lambda face: (-face.certainty, -(face.score or 0)))
-        found = _scaled(surest_first, factor) or found
-    return _merged(found)
+        faces = _scaled(surest_first, factor) or faces
+    return _merged(faces)
 
 
 def _fine_side(image: NDArray[np.uint8]) -> float:

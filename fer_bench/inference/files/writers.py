@@ -214,7 +214,7 @@ class FileReport:
         return self
 
     @property
-    def kept(self) -> int:
+    def n_written(self) -> int:
         """How many results stand in the file, or will."""
         return 0 if self._fails else self.rows
 
@@ -242,7 +242,7 @@ class FileReport:
     ) -> None:
         try:
             with saving(self.path):
-                if self.kept:
+                if self.n_written:
                     self._finish.close()
                 else:
                     self._finish.__exit__(kind, error, trace)

@@ -165,7 +165,7 @@ class ErrorLog:
         self._sentences: dict[str, str] = {}
 
     @contextmanager
-    def kept(self, activity: str) -> Iterator[None]:
+    def catch(self, activity: str) -> Iterator[None]:
         """Keeps what goes wrong inside, with its traceback in the log, and goes on.
 
         The one place that catches everything: behind it is a thread of its own or the video's,

@@ -186,7 +186,7 @@ class LiveSession:
         frame comes back as it was.
         """
         shown = image
-        with self._errors.kept("drawing a frame"):
+        with self._errors.catch("drawing a frame"):
             check_image(image)
             settings = self.settings
             now = self._clock()
@@ -275,7 +275,7 @@ class LiveSession:
                 assert self._slot is not None  # nosec B101  # waited for
                 (image, arrived), self._slot = self._slot, None
                 predictors = self._predictors
-            with self._errors.kept("analysing a frame"):
+            with self._errors.catch("analysing a frame"):
                 overlay = analyser.analyse(
                     image, predictors, smoothing=self.settings.smoothing, arrived=arrived
                 )

@@ -65,13 +65,13 @@ def predict_video(
         tracker = Tracker(keep_frames=2)
         for chunk in batches(shots, batch_size):
             analysed = [shot.image for shot in chunk if shot.frame.number % every == 0]
-            found = deque(predictor.predict_batch(analysed, video=True))
+            predictions = deque(predictor.predict_batch(analysed, video=True))
             del analysed
             while chunk:
                 shot = chunk.popleft()
                 number = shot.frame.number
                 if number % every == 0:
-                    faces = found.popleft().faces
+                    faces = predictions.popleft().faces
                     tracks = tuple(tracker.update([face.box for face in faces], shot.frame.time_s))
                     yield FileResult(
                         path=path,

@@ -68,7 +68,7 @@ def read_preprocessing(folder: Path, source: str) -> Preprocessing:
 
 
 def _in_our_terms(values: Mapping[str, Any]) -> Preprocessing | None:
-    """None where a value is none that we know."""
+    """None where a value is unknown."""
     size, crop = _side(values.get("size")), None
     if values.get("do_center_crop"):
         crop = _side(values.get("crop_size"))

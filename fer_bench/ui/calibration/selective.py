@@ -52,7 +52,7 @@ def _pick_others(run: StoredRun, stored: list[StoredRun]) -> list[StoredRun]:
         list(others),
         max_selections=MOST_OTHERS,
         format_func=called,
-        key=f"beside-{run.id}",
+        key=f"others-{run.id}",
         wrap=True,
     )
     return [others[name] for name in names]
@@ -68,9 +68,9 @@ def _show_curves(
         if predictions is None or of_set(predictions, chosen).empty:
             st.caption(f"{escape(called(one.id))} has no predictions of these images.")
             continue
-        found = calibration.calibrated_scores(predictions, one.require_record(), chosen)
-        curves[called(one.id)] = selective.risk_coverage(*found)
-        areas[one.id] = selective.area_under_risk_coverage(*found)
+        scores = calibration.calibrated_scores(predictions, one.require_record(), chosen)
+        curves[called(one.id)] = selective.risk_coverage(*scores)
+        areas[one.id] = selective.area_under_risk_coverage(*scores)
     figure = plots.risk_coverage_curves(curves, answered.point)
     chart(figure, "risk-coverage", "Risk over coverage", areas)
     run_table(pd.DataFrame({"aurc": areas.values()}), AURC_COLUMNS, list(areas), "aurc")
@@ -125,18 +125,18 @@ def show_promise(predictions: pd.DataFrame, record: RunRecord) -> None:
     chosen_on, held_on = (
         calibration.calibrated_scores(predictions, record, split) for split in (selection, test)
     )
-    found = selective.operating_point(chosen_on, held_on, wanted)
-    if found is None:
+    point = selective.operating_point(chosen_on, held_on, wanted)
+    if point is None:
         st.warning(f"No threshold reaches {percent(wanted)} on {selection}: ask for less.")
         return
     st.markdown(
-        f"Answer from **{percent(found.threshold)}** on: the threshold that answers most images "
+        f"Answer from **{percent(point.threshold)}** on: the threshold that answers most images "
         f"of {selection} with {percent(wanted)} right. It was chosen there alone; {test} shows "
         "what it is worth."
     )
     tiles(
         [
-            *_answered_tiles(found.chosen_on, f" on {selection}"),
-            *_answered_tiles(found.held_on, f" on {test}"),
+            *_answered_tiles(point.chosen_on, f" on {selection}"),
+            *_answered_tiles(point.held_on, f" on {test}"),
         ]
     )

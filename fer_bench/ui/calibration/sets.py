@@ -31,13 +31,13 @@ def show_sets(predictions: pd.DataFrame, record: RunRecord) -> None:
         "Thresholds", prediction_sets.KINDS, default="class-wise", required=True, key="sets-kind"
     )
     measured = prediction_sets.measure_sets(record, predictions, level)
-    found = next(one for one in measured if one.kind == kind)
+    chosen = next(one for one in measured if one.kind == kind)
     st.markdown(
-        f"On test **{percent(found.all.coverage)}** of the sets hold the true emotion "
-        f"({interval(*found.all.ci95)}), with {found.all.mean_size:.2f} emotions on average. "
-        + prediction_sets.standing(found)
+        f"On test **{percent(chosen.all.coverage)}** of the sets hold the true emotion "
+        f"({interval(*chosen.all.ci95)}), with {chosen.all.mean_size:.2f} emotions on average. "
+        + prediction_sets.standing(chosen)
     )
-    ui.data_table(prediction_sets.coverage_table(found), SET_COLUMNS, "sets")
+    ui.data_table(prediction_sets.coverage_table(chosen), SET_COLUMNS, "sets")
     st.caption(
         "Split conformal prediction, fitted on the validation images after the temperature. "
         "Marginal thresholds keep the promise over all faces, and a rare emotion may pay for it; "

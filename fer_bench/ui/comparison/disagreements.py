@@ -16,8 +16,8 @@ ANY, NONE = "any", "none"
 
 def caption(row: pd.Series, letters: list[str]) -> str:
     """What an image is, and each run's answer with its confidence."""
-    said = [f"{x}: {row[f'answer_{x}']} {percent(row[f'confidence_{x}'])}" for x in letters]
-    return "  \n".join([f"**{row['true']}**", *said])
+    answers = [f"{x}: {row[f'answer_{x}']} {percent(row[f'confidence_{x}'])}" for x in letters]
+    return "  \n".join([f"**{row['true']}**", *answers])
 
 
 def answer_columns(letters: list[str]) -> dict[str, ColumnConfig]:

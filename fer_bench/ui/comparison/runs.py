@@ -103,6 +103,6 @@ def _changed(file: Path) -> int:
 def _compare(
     folders: tuple[str, ...], names: tuple[str, ...], changed: tuple[int, ...], images: ImageSet
 ) -> Comparison:
-    found = [read_run(Path(folder)) for folder in folders]
-    predictions = [read_predictions(run.folder / PREDICTIONS) for run in found]
-    return compare(found, predictions, images, names=names)
+    stored = [read_run(Path(folder)) for folder in folders]
+    predictions = [read_predictions(run.folder / PREDICTIONS) for run in stored]
+    return compare(stored, predictions, images, names=names)

@@ -157,5 +157,5 @@ def heat_pictures(subject: Subject, faces: Sequence[tuple[str, str]]) -> list[Im
                 heat = explain(subject.classifier, crop, emotion)
                 memory["heat", name, emotion] = overlay_heat(crop, heat)
                 progress("heat maps", number, len(missing), {})
-    found: list[NDArray[np.uint8]] = [memory["heat", *face] for face in faces]
-    return [enlarged(overlay, HEAT_SIDE) for overlay in found]
+    overlays: list[NDArray[np.uint8]] = [memory["heat", *face] for face in faces]
+    return [enlarged(overlay, HEAT_SIDE) for overlay in overlays]

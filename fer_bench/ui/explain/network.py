@@ -35,7 +35,7 @@ def show_mean_heat(subject: Subject) -> None:
         help="At most, equally many of each emotion, evenly spread over the test images.",
     )
     network, data = subject.classifier, subject.dataset
-    found = computed(
+    summary = computed(
         subject,
         ("mean heat", n),
         lambda progress: mean_heats(network, data, n_images=n, progress=progress),
@@ -50,7 +50,7 @@ def show_mean_heat(subject: Subject) -> None:
                 enlarged(one.overlay(), 216),
                 f"**{escape(one.emotion)}**  \npeak {percent(one.peak)}, {how_many(one.n, 'face')}",
             )
-            for one in found
+            for one in summary
         ],
         width=168,
     )

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 VARIABLE = "FER_BENCH_HISTORY"
 #: As many of the newest entries are shown.
 SHOWN = 12
-#: Longest side of a kept picture, pixels.
+#: Longest side of a stored picture, pixels.
 STORED_SIDE = 1280
-ON, KEPT, SAID = "history-on", "history-kept", "history-said"
+ON, STORED, MESSAGE = "history-on", "history-stored", "history-message"
 
 
 def show_history(
@@ -42,7 +42,7 @@ def show_history(
             )
             return
         on = st.toggle("Keep the pictures that I analyse here", key=ON)
-        if said := st.session_state.pop(SAID, None):
+        if said := st.session_state.pop(MESSAGE, None):
             st.info(said)
         try:
             history = _ask_for_place()
@@ -104,18 +104,18 @@ def _keep(
     Raises:
         FerBenchError: the place cannot be written.
     """
-    kept = st.session_state.setdefault(KEPT, set())
+    stored = st.session_state.setdefault(STORED, set())
     emotions = {run: classifier.emotions for run, classifier in classifiers.items()}
     for result in results:
         mark = (history.url, result.picture.key, treatment, tuple(result.analyses))
-        if result.error or mark in kept:
+        if result.error or mark in stored:
             continue
         run = next(iter(result.analyses))
         table = face_table([result], emotions)
         rows = [{str(k): v for k, v in row.dropna().items()} for _, row in table.iterrows()]
         image = drawn(result, treatment, run, emotions[run], STORED_SIDE)
         history.add(result.picture.name, image, rows)
-        kept.add(mark)
+        stored.add(mark)
 
 
 def _show(history: History) -> None:
@@ -158,7 +158,7 @@ def _image(_history: History, url: str, entry: str) -> bytes:
 
 
 def _caption(entry: HistoryEntry) -> str:
-    """What stands under a kept picture, Markdown."""
+    """What stands under a stored picture, Markdown."""
     first = entry.rows[0] if entry.rows else {}
     emotion, score = first.get("emotion", "no face"), first.get("score")
     words = f"{emotion} {percent(score)}" if isinstance(score, (int, float)) else str(emotion)
@@ -168,10 +168,10 @@ def _caption(entry: HistoryEntry) -> str:
 def _delete(history: History) -> None:
     """Deletes everything and turns the history off, or the page's picture would be kept again."""
     _image.clear()
-    st.session_state[KEPT] = set()
+    st.session_state[STORED] = set()
     st.session_state[ON] = False
     try:
-        said = f"{how_many(history.delete_all(), 'picture')} deleted; the history is off."
+        message = f"{how_many(history.delete_all(), 'picture')} deleted; the history is off."
     except FerBenchError as error:
-        said = escape(error)
-    st.session_state[SAID] = said
+        message = escape(error)
+    st.session_state[MESSAGE] = message

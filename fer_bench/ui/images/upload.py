@@ -161,8 +161,8 @@ def ask_for_adjustment() -> Adjustment:
 
 def _cropped_shares(name: str, key: str) -> tuple[float, float]:
     """Shares cut away at a range slider's two ends."""
-    kept = st.slider(name, 0, 100, format="%d %%", key=key)
-    first, last = cast(tuple[int, int], kept)  # as in `SLIDERS`, which it starts from
+    ends = st.slider(name, 0, 100, format="%d %%", key=key)
+    first, last = cast(tuple[int, int], ends)  # as in `SLIDERS`, which it starts from
     return first / 100, 1 - last / 100
 
 

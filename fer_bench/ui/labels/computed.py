@@ -41,8 +41,8 @@ def _votes(source: str) -> pd.DataFrame | None:
     from fer_bench.data.readers.ferplus_votes import find_vote_counts  # brings OpenCV
     from fer_bench.studies.labels.annotators import votes_table
 
-    found = find_vote_counts(source)
-    return None if found is None else votes_table(found)
+    votes = find_vote_counts(source)
+    return None if votes is None else votes_table(votes)
 
 
 def connected_votes(record: RunRecord) -> pd.DataFrame | None:

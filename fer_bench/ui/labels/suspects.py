@@ -65,12 +65,11 @@ def filtered(suspects: pd.DataFrame, emotions: tuple[str, ...]) -> pd.DataFrame:
 
 def caption(row: Any) -> str:
     """What an image is labelled, what the model says, and how the voters voted."""
-    said = f"{row.label} → {row.answer}  \n{percent(row.confidence)}"
+    words = f"{row.label} → {row.answer}  \n{percent(row.confidence)}"
     if not hasattr(row, "voters"):
-        return said
-    return (
-        f"{said}  \nlabel {row.votes_for_label}, model {row.votes_for_answer} of {row.voters} votes"
-    )
+        return words
+    votes = f"label {row.votes_for_label}, model {row.votes_for_answer} of {row.voters} votes"
+    return f"{words}  \n{votes}"
 
 
 def show_suspects(run: StoredRun, record: RunRecord, votes: pd.DataFrame | None) -> None:

@@ -256,8 +256,8 @@ def show_without_result() -> None:
         if run.record is None:
             rows.append((called(run.id), "unreadable", run.problem, run.id))
         elif run.record.status != "done":
-            said = run.record.error or "still running"
-            rows.append((called(run.id), run.record.status, said, run.id))
+            reason = run.record.error or "still running"
+            rows.append((called(run.id), run.record.status, reason, run.id))
     if rows:
         with st.expander(f"Runs without a result ({len(rows)})", icon=":material/warning:"):
             st.dataframe(

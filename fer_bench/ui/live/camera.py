@@ -40,7 +40,7 @@ WORDS = Translations(
     stop="Stop",
     select_device="Camera",
     device_ask_permission="Allow this page to use your camera",
-    device_access_denied="No camera: allow it with the icon beside the address",
+    device_access_denied="No camera: allow it with the icon next to the address",
     device_not_available="No camera: plug one in, or close the program that has it",
     media_api_not_available="No camera: open this page over https:// or on the machine itself",
 )
@@ -85,8 +85,8 @@ def ice_servers() -> list[dict[str, Any]]:
         where, values = ".streamlit/secrets.toml", st.secrets.to_dict()[ICE_SECRET]
     else:
         return []
-    found = validate(IceServers, {ICE_SECRET: values}, where)
-    return [server.model_dump(mode="json", exclude_none=True) for server in found.ice_servers]
+    servers = validate(IceServers, {ICE_SECRET: values}, where)
+    return [server.model_dump(mode="json", exclude_none=True) for server in servers.ice_servers]
 
 
 def _parsed(text: str) -> Any:
@@ -149,8 +149,8 @@ def camera() -> Camera:
     """This visitor's; kept from page to page until the visitor goes."""
     if SESSION not in st.session_state:
         st.session_state[SESSION] = Camera()
-    kept: Camera = st.session_state[SESSION]
-    return kept
+    camera: Camera = st.session_state[SESSION]
+    return camera
 
 
 def _leave_out_stale_frames() -> None:

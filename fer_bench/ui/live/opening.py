@@ -79,7 +79,7 @@ class ModelOpener:
                     return
                 wanted, stage, detector = self._wanted, self._stages.pop(0), self._detector
                 is_last = not self._stages
-            with self._errors.kept("opening the models"):
+            with self._errors.catch("opening the models"):
                 finder = make_detector(detector)
                 try:
                     classifiers = [open_model() for open_model in stage]

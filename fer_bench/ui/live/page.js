@@ -2,7 +2,7 @@
 (() => {
   const WORDS = {
     NotAllowedError:
-      "The browser gives this page no camera: allow it with the icon beside the address, then press Start again.",
+      "The browser gives this page no camera: allow it with the icon next to the address, then press Start again.",
     NotFoundError: "No camera is connected: plug one in, then press Start again.",
     NotReadableError: "Another program has the camera: close it, then press Start again.",
     OverconstrainedError: "The camera gives no video of this size: choose another camera.",

@@ -17,7 +17,7 @@ from fer_bench.ui.widgets import empty_state, text_colour
 FACES_LISTED = 6
 CHART_HEIGHT = 260
 FIGURE_WIDTH = 108
-#: The numbers' key, by which page.css sets them beside a phone's video.
+#: The numbers' key, by which page.css sets them next to a phone's video.
 NUMBERS = "live-numbers"
 #: Streamlit's badge colours that come nearest to the emotions' own.
 BADGES = {

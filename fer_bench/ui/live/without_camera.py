@@ -52,14 +52,14 @@ def show_picture(runs: Sequence[str], backend: str, detector: str) -> None:
             image = decode_image(taken.getvalue(), "the picture")
             for run in runs:
                 classifier = models.classifier(run, backend)
-                found = Predictor(classifier, make_detector(detector)).predict(image)
-                numbers = [str(n) for n, _ in enumerate(found.faces, start=1)]
-                marked = annotate(image, found.faces, classifier.emotions, names=numbers)
-                said = ", ".join(face.emotion for face in found.faces) or "no face"
+                prediction = Predictor(classifier, make_detector(detector)).predict(image)
+                numbers = [str(n) for n, _ in enumerate(prediction.faces, start=1)]
+                marked = annotate(image, prediction.faces, classifier.emotions, names=numbers)
+                emotions = ", ".join(face.emotion for face in prediction.faces) or "no face"
                 name = ui.called(run)
-                alt = f"Your picture as {name} sees it: {said}"
+                alt = f"Your picture as {name} sees it: {emotions}"
                 st.image(marked, caption=escape(name), width="stretch", alt=alt)
-                if not found.faces:
+                if not prediction.faces:
                     st.info("No face found: look straight at the camera, in good light.")
         except FerBenchError as error:
             ui.show_error(error)

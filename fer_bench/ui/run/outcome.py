@@ -34,10 +34,10 @@ def show_curves(run: StoredRun, record: RunRecord) -> None:
         return
     if record.status == "running":
         st.markdown(f"**{training_progress(record, history)}.**")
-    kept = record.training.best_epoch if record.training else None
+    best_epoch = record.training.best_epoch if record.training else None
     for place, quantity in zip(st.columns(2, gap="large"), QUANTITIES, strict=True):
         with place:
-            figure = plots.training_curve(history, quantity, kept)
+            figure = plots.training_curve(history, quantity, best_epoch)
             title = f"{quantity.capitalize()} over the epochs"
             ui.run_chart(figure, f"curve-{quantity}", title, run.id)
     ui.download_csv(history, f"{run.name}-history.csv", "history-csv")

@@ -142,9 +142,9 @@ def _ask_for_file() -> Video | None:
     if not text:
         return None
     try:
-        found = find_inputs([text]).files
-        if len(found) > 1 or not found[0].is_video:
-            what = f"{len(found):,} files" if len(found) > 1 else "no video"
+        files = find_inputs([text]).files
+        if len(files) > 1 or not files[0].is_video:
+            what = f"{len(files):,} files" if len(files) > 1 else "no video"
             raise FerBenchError(
                 f"expected one video, {text} is {what}; for those there are the page Try an image "
                 "and `python -m fer_bench predict`"
@@ -152,7 +152,7 @@ def _ask_for_file() -> Video | None:
     except FerBenchError as error:
         show_error(error)
         return None
-    return Video(path=found[0].path, name=found[0].path.name)
+    return Video(path=files[0].path, name=files[0].path.name)
 
 
 def _ask_for_recording(recordings: list[Path]) -> Video:

@@ -104,9 +104,9 @@ def _print_checks(checks: list[Check]) -> None:
 
 def _print_runs(checked: Checked) -> None:
     for run, checks in checked:
-        said = [f"{check.name}: {check.problem}" for check in checks if check.problem]
+        problems = [f"{check.name}: {check.problem}" for check in checks if check.problem]
         notes = [f"{check.name}: {check.note}" for check in checks if check.note]
-        out.print(f"{run.id}  {'; '.join([*(said or ['agrees']), *notes])}", markup=False)
+        out.print(f"{run.id}  {'; '.join([*(problems or ['agrees']), *notes])}", markup=False)
 
 
 def _require_agreement(checked: Checked) -> None:
