@@ -11,11 +11,11 @@ from fer_bench.plots.style import (
     ACCENT,
     GRAY,
     SHARES,
+    broken,
     emotion_colour,
     error_bars,
     finish,
     label,
-    shortened,
 )
 
 #: Splits share an emotion's colour and differ in strength.
@@ -146,7 +146,7 @@ def leak_intervals(table: pd.DataFrame) -> go.Figure:
     finish(figure, height=FRAME_HEIGHT + RUN_HEIGHT * max(len(table), 2), x_title="Accuracy")
     figure.update_yaxes(
         tickvals=positions,
-        ticktext=[shortened(run) for run in table["run"]],
+        ticktext=[broken(run) for run in table["run"]],
         autorange="reversed",
         showgrid=False,
     )
