@@ -82,7 +82,7 @@ def check_folder(out: Path, *, force: bool = False) -> None:
 def _is_bundle(folder: Path) -> bool:
     try:
         document = json.loads((folder / DOCUMENT).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     # The second is the model.json of a run, as it is pushed to a hub.
     return isinstance(document, dict) and ("fer_bench" in document or "provenance" in document)

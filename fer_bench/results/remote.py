@@ -196,7 +196,7 @@ class RemoteResults:
             return {
                 name: _Object(str(version), int(size)) for name, (version, size) in state.items()
             }
-        except (OSError, ValueError, TypeError, AttributeError, LookupError):
+        except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
             return {}
 
     def _keep_state(self, here: Mapping[str, _Object]) -> None:

@@ -194,7 +194,7 @@ def _choice(
     file = feature_cache() / f"{digest.hexdigest()[:32]}.choice"
     try:
         name, reason = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         choice = choose_extractor(model, sample, allow=allow, images=images)
         write_whole(file, json.dumps([choice.name, choice.reason]))
         return choice.name, choice.reason, choice.extractor

@@ -17,7 +17,7 @@ APP = dashboard_folder() / "app.py"
 #: 1 or 0: who runs the server decides, instead of the rule below.
 VARIABLE = "FER_BENCH_ALLOW_PATHS"
 #: What visitors must know, where it is set; and where other devices find the pages.
-TOKEN, ADDRESS = "FER_BENCH_TOKEN", "FER_BENCH_ADDRESS"  # nosec B105  # variables' names
+TOKEN, ADDRESS = "FER_BENCH_TOKEN", "FER_BENCH_ADDRESS"
 TOKEN_PARAMETER = "token"  # nosec B105
 #: What proxies put before a request that they pass on.
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import sys
 import zipfile
@@ -107,7 +108,17 @@ def test_a_network_that_litert_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"a few bytes", ZIP])
+def archive(metadata: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as new:
+        new.writestr("fer_bench.json", metadata)
+    return content.getvalue()
+
+
+DAMAGED = archive("{}" * 99)[:44] + b"\xff" * 8 + archive("{}" * 99)[52:]
+
+
+@pytest.mark.parametrize("content", [b"", b"a few bytes", ZIP, archive("[" * 60_000), DAMAGED])
 def test_a_file_that_is_not_ours_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(content)
     with pytest.raises(FerBenchError, match=r"model\.tflite is no export of FER Bench"):

@@ -418,6 +418,7 @@ def torch_pickle() -> bytes:
         ("data/constants/model_constants_config.json", b'{"c": {"path_name": "opaque_obj_1"}}'),
         ("extra/shapes.json", b'{"expr_str": "__import__(\'os\').abort()"}'),
         ("extra/broken.json", b"{"),
+        ("extra/deep.json", b"[" * 60_000),
     ],
 )
 def test_an_exported_program_with_pickles_or_code_is_not_opened(

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from fer_bench.backends.base import Forward, Unavailable, first_line
+from fer_bench.data.files.archive import READ_ERRORS
 from fer_bench.errors import FerBenchError, cannot_read
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.export_metadata import ExportMetadata, ExportPrecision
@@ -62,7 +63,7 @@ class TfliteFile:
                     metadata = json.loads(archive.read(METADATA_FILE))
         except OSError as error:
             raise cannot_read(path, error) from None
-        except (zipfile.BadZipFile, KeyError, ValueError):
+        except (*READ_ERRORS, KeyError, RecursionError):
             metadata = {}
         return ExportMetadata.from_strings(
             metadata if isinstance(metadata, dict) else {}, str(path)

@@ -215,7 +215,7 @@ def _settle_device(device: str) -> None:
 def _remembered(memory: Path) -> dict[str, str]:
     try:
         known = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(known, dict):
         return {}

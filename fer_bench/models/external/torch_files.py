@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import io
 import json
-import pickle  # nosec B403  # for its error alone
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,6 +29,7 @@ from fer_bench.models.external.onnx_input import FLOAT, GraphInput, read_input
 from fer_bench.models.external.onnx_network import run
 from fer_bench.models.external.options import ExternalOptions, options_for
 from fer_bench.models.external.probing import probe_faces, require_outputs
+from fer_bench.models.pretrained import LOAD_ERRORS
 
 #: How far ONNX may be from the program, of the values' own size.
 TOLERANCE = 1e-4
@@ -130,7 +131,7 @@ def _require_plain(path: Path) -> None:
         try:
             for name in names:
                 _require_plain_entry(name, archive.read(name))
-        except (ValueError, RecursionError, zipfile.BadZipFile) as error:
+        except (*LOAD_ERRORS, zipfile.BadZipFile, zlib.error) as error:
             raise FerBenchError(
                 f"{path} is not opened: {one_line(str(error)):.200}; save the network as ONNX"
             ) from None
@@ -147,7 +148,7 @@ def _require_plain_entry(name: str, content: bytes) -> None:
     if name.endswith((".pt", ".pth", ".pkl", ".bin")):
         try:
             torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError):
+        except LOAD_ERRORS:
             raise ValueError("it holds pickled objects") from None
 
 

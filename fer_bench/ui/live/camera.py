@@ -92,7 +92,7 @@ def ice_servers() -> list[dict[str, Any]]:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FerBenchError(
             f'{ICE_VARIABLE} is no JSON: {error}; expected a list such as [{{"urls": '
             '"stun:stun.example.org:3478"}]'
