@@ -307,17 +307,12 @@ def _draw_mouth(pen: Pen, person: Person, expression: Expression, *, teeth: bool
     thick = 0.07 * (1 - 0.7 * min(1.0, expression.lips_tight))
     lips = person.shade(0.55)
     across = width * x
-    outline = np.concatenate(
-        [np.stack([across, upper], 1), np.stack([across[::-1], lower[::-1]], 1)]
-    )
+    outline = _between(across, upper, lower)
     if float((lower - upper).max()) > 0.06:
         pen.fill(outline, 25)
         bite = np.minimum(lower, upper + 0.5 * (lower - upper) + 0.01)
         if (teeth and roundness < 0.3) or expression.upper_lip_up > 0.4:
-            upper_row = np.concatenate(
-                [np.stack([across, upper], 1), np.stack([across[::-1], bite[::-1]], 1)]
-            )
-            pen.fill(upper_row, 240)
+            pen.fill(_between(across, upper, bite), 240)
         pen.stroke(np.concatenate([outline, outline[:1]]), lips, thick)
     else:
         pen.stroke(np.stack([across, line - raised], 1), person.shade(0.3), 0.045)
@@ -327,6 +322,11 @@ def _draw_mouth(pen: Pen, person: Person, expression: Expression, *, teeth: bool
             x_end = side * (width + 0.06)
             mark = _curve((x_end, person.mouth_height - 0.06), (x_end, person.mouth_height + 0.08))
             pen.stroke(mark, person.shade(0.65), 0.03)
+
+
+def _between(x: Points, upper: Points, lower: Points) -> Points:
+    """The outline `(2n, 2)` of what lies between two lines over the same `(n,)` places."""
+    return np.concatenate([np.stack([x, upper], 1), np.stack([x, lower], 1)[::-1]])
 
 
 def _expose(gray: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.uint8]:

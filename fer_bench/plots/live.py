@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -43,7 +44,6 @@ def emotion_timeline(
     data["person"] = "Face " + data["face"].astype(str)
     people = list(dict.fromkeys(data["person"]))
     shown = [e for e in COLOURS if e in FER2013 or e in set(data["emotion"])]
-    colours = list(MODEL_COLOURS.values())
     words = {"labelColor": text_colour} if text_colour else {}
     return data, {
         "config": {"axis": words, "legend": words},
@@ -68,26 +68,23 @@ def emotion_timeline(
                 "axis": {"title": None, "grid": True},
             },
             "detail": {"field": "part"},
-            "color": {
-                "field": "person",
-                "type": "nominal",
-                "scale": {
-                    "domain": people,
-                    "range": [colours[i % len(colours)] for i in range(len(people))],
-                },
-                "legend": {"orient": "top", "title": None, "columns": 4},
-            },
-            "strokeDash": {
-                "field": "person",
-                "type": "nominal",
-                "scale": {
-                    "domain": people,
-                    "range": [DASHES[i % len(DASHES)] for i in range(len(people))],
-                },
-                "legend": None,
-            },
+            "color": _by_person(
+                people,
+                list(MODEL_COLOURS.values()),
+                {"orient": "top", "title": None, "columns": 4},
+            ),
+            "strokeDash": _by_person(people, DASHES, None),
         },
     }
+
+
+def _by_person(
+    people: Sequence[str], values: Sequence[object], legend: dict[str, Any] | None
+) -> dict[str, Any]:
+    """An encoding that gives each person the next of the values, again from the first."""
+    given = [values[number % len(values)] for number in range(len(people))]
+    scale = {"domain": people, "range": given}
+    return {"field": "person", "type": "nominal", "scale": scale, "legend": legend}
 
 
 def person_timeline(spans: pd.DataFrame, at: float | None = None) -> go.Figure:
