@@ -101,6 +101,10 @@ class Tracker:
         """Numbers of the faces that are not forgotten yet."""
         return self._tracks.keys()
 
+    def forget(self) -> None:
+        """Takes whoever is seen next for somebody else; numbers go on."""
+        self._tracks.clear()
+
     def update(self, boxes: Sequence[Box], now: float) -> list[int]:
         """A number for each box of one frame, from 1; a number is never given to a second face.
 

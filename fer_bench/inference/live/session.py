@@ -127,7 +127,8 @@ class LiveSession:
         self._reset_figures()
         self._log = SessionLog()
         self._errors = ErrorLog()
-        self._tracker = Tracker()
+        # Nobody has left only because a busy machine did not look for a second.
+        self._tracker = Tracker(keep_frames=2)
 
     def _reset_figures(self) -> None:
         self._frames = self._drawn = self._analysed = 0
@@ -157,6 +158,7 @@ class LiveSession:
             if self._worker is not None:
                 return
             self._errors.clear()
+            self._tracker.forget()
             with self._changed:
                 self._reset_figures()
                 self._playing = True

@@ -501,14 +501,17 @@ def test_a_face_behind_another_is_not_held(session: LiveSession, clock: Clock) -
         clock.now += 0.1
 
 
-def test_numbers_go_on_after_a_restart(session: LiveSession, clock: Clock) -> None:
+def test_numbers_stay_while_nothing_is_looked_at_and_go_on_after_a_restart(
+    session: LiveSession, clock: Clock
+) -> None:
     session.use([classifier(sure_of(0))], Detector())
     for number in (1, 2):
         session.start()
-        analyse(session)
-        assert [face.track for face in session.stats().faces] == [number]
+        for _ in range(2):  # a model is opened meanwhile, or other programs are busy
+            analyse(session)
+            assert [face.track for face in session.stats().faces] == [number]
+            clock.now += 5
         session.stop()
-        clock.now += 5
 
 
 def test_statistics_are_of_the_session_s_clock(session: LiveSession, clock: Clock) -> None:
