@@ -5,6 +5,7 @@
   window.ferBenchFigures = true;
   const COLUMN_MM = 89;
   const PNG_SCALE = 3;
+  const GRID = "#e0e2e8";
   // What the page's own font is not: there where the file is opened, so that nothing is cut.
   const FAMILY = "Arial, Helvetica, sans-serif";
   const CAMERA = '.modebar-btn[data-title^="Download plot"]';
@@ -23,6 +24,10 @@
     setFamily(paper);
     paper.font = { ...paper.font, family: FAMILY };
     paper.paper_bgcolor = paper.plot_bgcolor = "white";
+    for (const axis of ["xaxis", "yaxis"]) {
+      const own = paper.template?.layout?.[axis]; // the page's theme may be dark
+      if (own) own.gridcolor = own.zerolinecolor = GRID;
+    }
     return paper;
   };
 

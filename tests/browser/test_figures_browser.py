@@ -54,6 +54,11 @@ def test_a_figure_of_a_page_saves_itself_with_what_it_shows(
     with visiting(browser, address) as visit:
         visit.page.emulate_media(color_scheme=theme)
         visit.open(f"/errors?run=fer2013/{BEST}")
+        curves = visit.page.get_by_test_id("stPlotlyChart").nth(1)
+        curves.hover()
+        with visit.page.expect_download() as download:
+            curves.locator('[data-title="Download plot as SVG"]').click()
+        assert "stroke: rgb(224, 226, 232)" in download.value.path().read_text()  # light lines
         figure = visit.page.get_by_test_id("stPlotlyChart").first
         figure.hover()
         saved = {}
