@@ -54,7 +54,8 @@ def main() -> None:
     table = table.sort_values("test_accuracy", ascending=False, kind="stable")
     ranked, others = table[table["comparable"]], table[~table["comparable"]]
     several = len(over_seeds(table)) < len(table)
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        order = ranking.pick_order()
         averaged = several and st.toggle("Average over seeds", key="seeds", bind="query-params")
         show_all = not others.empty and st.toggle(
             "Show runs that are not comparable", value=ranked.empty, key="not-comparable"
@@ -70,13 +71,16 @@ def main() -> None:
     else:
         ui.show_views(
             {
-                "Measured here": lambda: show_ranking(over_seeds(ranked) if averaged else ranked),
+                "Measured here": lambda: show_ranking(
+                    over_seeds(ranked) if averaged else ranked, order
+                ),
                 "Published numbers": partial(show_published, ranked),
             }
         )
     if show_all:
         st.header("Not ranked")
-        ranking.show_table(over_seeds(others) if averaged else others, "not-ranked", why=True)
+        unranked = over_seeds(others) if averaged else others
+        ranking.show_table(unranked, "not-ranked", order, why=True)
     if not table.empty:
         show_paper(LEADERBOARD, paper_files)
     ranking.show_without_result()
@@ -104,7 +108,7 @@ def written(make: Callable[[Contents], str], benchmark: str) -> str:
     return make(replace(contents, benchmarks=chosen))
 
 
-def show_ranking(ranked: pd.DataFrame) -> None:
+def show_ranking(ranked: pd.DataFrame, order: str) -> None:
     best = ranked.iloc[0]
     ui.tiles(
         [
@@ -120,7 +124,7 @@ def show_ranking(ranked: pd.DataFrame) -> None:
             Tile(name="Models", value=str(ranked["model"].nunique())),
         ]
     )
-    ranking.show_table(ranked, "leaderboard")
+    ranking.show_table(ranked, "leaderboard", order)
     if len(ranked) > 1:
         best_two = run_ids(ranked.head(2))
         st.page_link(

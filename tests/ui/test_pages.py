@@ -171,6 +171,18 @@ def test_a_switch_that_would_change_nothing_is_not_there(results: Path) -> None:
     assert [toggle.key for toggle in app.toggle] == ["tried"]
 
 
+def test_the_address_says_what_the_leaderboard_is_sorted_by(mixed: Path) -> None:
+    first = open_page("leaderboard")
+    by_accuracy = first.dataframe[0].value["test_accuracy"].tolist()
+    assert by_accuracy == sorted(by_accuracy, reverse=True)
+    app = open_page("leaderboard", sort="ECE")
+    ece = app.dataframe[0].value["ece"].tolist()
+    assert ece == sorted(ece)
+    assert tiles(app)["Best accuracy"] == tiles(first)["Best accuracy"]
+    app.selectbox(key="sort").set_value("Accuracy").run()
+    assert app.dataframe[0].value["test_accuracy"].tolist() == by_accuracy
+
+
 def test_runs_on_equal_terms_stand_alone_once_all_five_are_there(mixed: Path) -> None:
     recipe = make_recipe(name="equal-terms", epochs=30)
     for n_trained, model in enumerate(FIVE, start=1):

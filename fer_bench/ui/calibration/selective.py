@@ -17,7 +17,7 @@ from fer_bench.results.leaderboard.rankings import ranking_key
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.ui.pickers import run_table
-from fer_bench.ui.records import called
+from fer_bench.ui.records import called, command
 from fer_bench.ui.records import predictions as predictions_of
 from fer_bench.ui.widgets import PERCENT, chart, data_table, number, tiles
 
@@ -72,7 +72,8 @@ def _show_curves(
         curves[called(one.id)] = selective.risk_coverage(*scores)
         areas[one.id] = selective.area_under_risk_coverage(*scores)
     figure = plots.risk_coverage_curves(curves, answered.point)
-    chart(figure, "risk-coverage", "Risk over coverage", areas)
+    words = command(f"results --figures {run.id}")
+    chart(figure, "risk-coverage", "Risk over coverage", areas, command=words)
     run_table(pd.DataFrame({"aurc": areas.values()}), AURC_COLUMNS, list(areas), "aurc")
 
 

@@ -29,6 +29,18 @@ MOST_BARS = 25
 #: More points than this hide one another, and take long to draw.
 MOST_POINTS = 200
 
+#: What the tables can be sorted by: a column, and whether its least value stands first.
+ORDERS = {
+    "Accuracy": ("test_accuracy", False),
+    "Clean accuracy": ("test_clean_accuracy", False),
+    "Accuracy with TTA": ("test_accuracy_tta", False),
+    "Macro F1": ("test_macro_f1", False),
+    "ECE": ("ece", True),
+    "Epochs": ("epochs", True),
+    "Budget": ("budget", True),
+    "Parameters": ("parameters", True),
+}
+
 #: In reading order; on a narrow screen the first two are what one sees.
 COLUMNS = {
     "title": RUN_COLUMN,
@@ -139,8 +151,23 @@ def filtered(runs_table: pd.DataFrame) -> pd.DataFrame:
     return runs_table
 
 
-def show_table(runs_table: pd.DataFrame, key: str, *, why: bool = False) -> None:
-    """One ranking, with its CSV download; a click on a name opens its run."""
+def pick_order() -> str:
+    """What the reader sorts the tables by, which the address keeps; one of `ORDERS`."""
+    return st.selectbox(
+        "Sort by",
+        list(ORDERS),
+        key="sort",
+        bind="query-params",
+        width=190,
+        help="The table; the charts show the best accuracy first. ECE, epochs, budget and "
+        "parameters begin with the least.",
+    )
+
+
+def show_table(runs_table: pd.DataFrame, key: str, order: str, *, why: bool = False) -> None:
+    """One ranking in an order of `ORDERS`, with its CSV download; a click on a name opens it."""
+    column, least_first = ORDERS[order]
+    runs_table = runs_table.sort_values(column, ascending=least_first, kind="stable")
     shown = runs_table.copy()
     shown["train_seconds"] = runs_table["train_seconds"].where(runs_table["train_seconds"] > 0)
     shown["epochs"] = runs_table["epochs"].where(runs_table["epochs"] > 0)
@@ -154,7 +181,7 @@ def show_table(runs_table: pd.DataFrame, key: str, *, why: bool = False) -> None
         {name: column for name, column in COLUMNS.items() if why or name != "why_not_comparable"},
         list(run_ids(runs_table)),
         key,
-        alt=f"{how_many(len(shown), 'run')}, best test accuracy first",
+        alt=f"{how_many(len(shown), 'run')}, sorted by {order}",
     )
     download_csv(runs_table, f"{key}.csv", f"{key}-csv")
 
