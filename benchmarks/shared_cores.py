@@ -39,17 +39,17 @@ def seconds_of_steps() -> dict[str, float]:
 
     torch.manual_seed(0)
     network = build_model(ModelRequest(name="compact_resnet", emotions=FER2013)).eval()
-    height, width = network.input_spec.size, network.input_spec.size
-    found = {}
+    channels, side = network.input_spec.channels, network.input_spec.size
+    seconds = {}
     for kind, batch in (("face", 1), ("training", BATCH)):
-        faces = torch.randn(batch, network.input_spec.channels, height, width)
+        faces = torch.randn(batch, channels, side, side)
         taken = []
         for _ in range(STEPS[kind] + 1):
             started = time.perf_counter()
             network(faces).sum().backward()
             taken.append(time.perf_counter() - started)
-        found[kind] = median(taken[1:])
-    return found
+        seconds[kind] = median(taken[1:])
+    return seconds
 
 
 @contextmanager
@@ -74,8 +74,8 @@ def measured_apart(policy: str) -> dict[str, float]:
         text=True,
         check=True,
     )
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    seconds: dict[str, float] = json.loads(done.stdout)
+    return seconds
 
 
 def main() -> None:
