@@ -28,7 +28,8 @@ def main() -> None:
         return
     chosen = ui.pick_images(sets)
     metrics = record.metrics[chosen]
-    ui.tiles(headline(metrics, clean=None, tta=record.metrics.get(f"{chosen}_tta")))
+    tta, calibrated = record.metrics.get(f"{chosen}_tta"), record.calibrated_ece.get(chosen)
+    ui.tiles(headline(metrics, clean=None, tta=tta, calibrated_ece=calibrated))
     show_confusion(run, record, metrics)
     show_report(metrics)
     try:

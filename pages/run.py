@@ -33,7 +33,8 @@ def show_record(run: StoredRun, record: RunRecord) -> None:
     test = record.metrics.get("test")
     if test:
         clean, tta = record.metrics.get("test_clean"), record.metrics.get("test_tta")
-        ui.tiles(headline(test, clean=clean, tta=tta))
+        calibrated = record.calibrated_ece.get("test")
+        ui.tiles(headline(test, clean=clean, tta=tta, calibrated_ece=calibrated))
         st.page_link(
             "pages/errors.py",
             label="See this run's errors",

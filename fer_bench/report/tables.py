@@ -52,6 +52,10 @@ def _millions(value: float) -> str:
     return NOTHING if pd.isna(value) else f"{value / 1e6:.2f}"
 
 
+def _error(value: float) -> str:
+    return NOTHING if pd.isna(value) else f"{value:.3f}"
+
+
 def _integer(value: float) -> str:
     return NOTHING if pd.isna(value) else f"{value:.0f}"
 
@@ -73,6 +77,7 @@ LEADERBOARD = {
     "tta": "TTA (%)",
     "f1": "Macro F1 (%)",
     "ece": "ECE",
+    "calibrated": "Calibrated ECE",
 }
 #: Those that are words.
 WORDS = ("run", "model", "mode", "recipe", "pretraining")
@@ -117,7 +122,8 @@ def _leaderboard_cells(row: Mapping[Hashable, Any]) -> dict[str, str]:
         "clean": rate(row["test_clean_accuracy"]),
         "tta": rate(row["test_accuracy_tta"]),
         "f1": rate(row["test_macro_f1"]),
-        "ece": NOTHING if pd.isna(row["ece"]) else f"{row['ece']:.3f}",
+        "ece": _error(row["ece"]),
+        "calibrated": _error(row["calibrated_ece"]),
     }
 
 

@@ -11,7 +11,7 @@ from fer_bench.errors import one_line
 from fer_bench.formatting import how_many, time_left
 from fer_bench.results.leaderboard.rankings import short_fingerprint
 from fer_bench.results.lineage import described, starting_run
-from fer_bench.results.record import Metrics, RunRecord
+from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.results.titles import run_titles
 from fer_bench.specs.recipe import load_recipe, recipe_names
@@ -26,7 +26,7 @@ INTEGERS = ("seed", "emotions")
 NUMBERS = (
     "input_size", "parameters", "flops", "test_accuracy", "ci_low", "ci_high",
     "test_accuracy_tta", "test_clean_accuracy", "test_macro_f1", "test_balanced_accuracy",
-    "roc_auc", "ece", "val_accuracy", "train_seconds", "epochs", "budget",
+    "roc_auc", "ece", "calibrated_ece", "val_accuracy", "train_seconds", "epochs", "budget",
 )  # fmt: skip
 #: Order of `summary_table`'s columns: what it is, how good, at what cost, where.
 COLUMNS = (
@@ -34,7 +34,7 @@ COLUMNS = (
     "seed", "status", "comparable", "why_not_comparable", "emotions", "input_size", "parameters",
     "flops",
     "test_accuracy", "ci_low", "ci_high", "test_accuracy_tta", "test_clean_accuracy",
-    "test_macro_f1", "test_balanced_accuracy", "roc_auc", "ece", "val_accuracy",
+    "test_macro_f1", "test_balanced_accuracy", "roc_auc", "ece", "calibrated_ece", "val_accuracy",
     "train_seconds", "epochs", "budget", "device", "extractor", "hardware", "can_be_tried",
     "finished_at", "own",
 )  # fmt: skip
@@ -96,8 +96,9 @@ def mark_own(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(title=table["title"] + marks) if len(table) else table
 
 
-def _quality(metrics: dict[str, Metrics]) -> dict[str, object]:
-    row: dict[str, object] = {}
+def _quality(record: RunRecord) -> dict[str, object]:
+    metrics = record.metrics
+    row: dict[str, object] = {"calibrated_ece": record.calibrated_ece.get("test")}
     if test := metrics.get("test"):
         row |= {
             "test_accuracy": test.accuracy,
@@ -166,7 +167,7 @@ def summary_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
         {
             **_identity(run, run.record),
             "title": titles[run.id],
-            **_quality(run.record.metrics),
+            **_quality(run.record),
             **_cost(run.record),
         }
         for run in runs

@@ -104,6 +104,7 @@ def test_a_failed_run_needs_its_error() -> None:
 
 def test_summary_of_a_finished_run() -> None:
     record = make_record(seed=3, not_comparable_because=["synthetic data", "limit"])
+    record = record.model_copy(update={"calibrated_ece": {"test": 0.02}})
     table = summary_table([stored(record)])
     assert list(table.columns) == list(COLUMNS)
     row = table.iloc[0]
@@ -117,6 +118,7 @@ def test_summary_of_a_finished_run() -> None:
     )
     assert row["test_macro_f1"] == test.macro_f1
     assert (row["roc_auc"], row["ece"]) == (test.roc_auc, test.ece)
+    assert row["calibrated_ece"] == 0.02
     assert row["val_accuracy"] == record.metrics["val"].accuracy
     assert row["test_accuracy_tta"] == record.metrics["test_tta"].accuracy
     assert row["test_clean_accuracy"] == record.metrics["test_clean"].accuracy
@@ -145,7 +147,7 @@ def test_summary_has_the_same_columns_and_types_with_and_without_runs() -> None:
     full = summary_table([stored(make_record()), unreadable, stored(make_record(status="failed"))])
     assert (len(empty), len(full)) == (0, 2)
     numbers = full.select_dtypes(["number", "bool", "datetimetz"]).dtypes
-    assert len(numbers) == 22
+    assert len(numbers) == 23
     assert empty.dtypes[numbers.index].to_dict() == numbers.to_dict()
 
 

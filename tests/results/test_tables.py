@@ -124,12 +124,16 @@ def test_file_sizes_read_well(tmp_path: Path) -> None:
 
 def test_the_headline_names_what_there_is() -> None:
     test = make_record().metrics["test"]
-    full = headline(test, clean=test, tta=test)
+    full = headline(test, clean=test, tta=test, calibrated_ece=0.0194)
     assert [t.name for t in full] == [
         "Accuracy", "Clean test", "With TTA", "Macro F1", "Balanced", "ROC-AUC", "ECE",
     ]  # fmt: skip
     assert full[0].value == percent(test.accuracy)
     assert full[0].below == interval(*test.accuracy_ci95)
-    without = headline(test.model_copy(update={"roc_auc": None}), clean=None, tta=None)
+    assert full[-1].below == "0.019 calibrated"
+    without = headline(
+        test.model_copy(update={"roc_auc": None}), clean=None, tta=None, calibrated_ece=None
+    )
     assert [(t.name, t.value) for t in without if t.name == "ROC-AUC"] == [("ROC-AUC", "–")]
     assert len(without) == 5
+    assert without[-1].below is None

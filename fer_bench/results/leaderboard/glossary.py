@@ -10,6 +10,8 @@ TERMS = {
     "clean": "Test images that do not occur in train or val too, pixel by pixel",
     "ece": "Expected calibration error: mean distance between confidence and accuracy over 15 "
     "equal-width bins, by their images; less is better",
+    "calibrated ece": "ECE of the answers that Live, the API and `predict` give, whose logits are "
+    "divided by a temperature fitted on the selection split",
     "classwise ece": "The same for each emotion's own probability over all images, mean over "
     "emotions (Kull et al. 2019; Nixon et al. 2019: static calibration error)",
     "kaggle": "The split of Kaggle's folders: a tenth of train held out as val, PublicTest and "

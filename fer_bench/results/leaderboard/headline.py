@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fer_bench.formatting import interval, percent, three_decimals
-from fer_bench.results.leaderboard.glossary import TERMS
+from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.record import Metrics
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ def _accuracy(name: str, metrics: Metrics, explanation: str) -> Tile:
     )
 
 
-def headline(metrics: Metrics, *, clean: Metrics | None, tta: Metrics | None) -> list[Tile]:
-    """The figures that come first about one set of images; `clean` and `tta` where there are."""
+def headline(
+    metrics: Metrics, *, clean: Metrics | None, tta: Metrics | None, calibrated_ece: float | None
+) -> list[Tile]:
+    """The figures that come first about one set of images; the others where there are such."""
     shown = [_accuracy("Accuracy", metrics, f"{metrics.n:,} images")]
     if clean:
         shown.append(_accuracy("Clean test", clean, f"{clean.n:,} images not seen in training"))
@@ -55,7 +57,8 @@ def headline(metrics: Metrics, *, clean: Metrics | None, tta: Metrics | None) ->
         Tile(
             name="ECE",
             value=three_decimals(metrics.ece),
-            explanation=TERMS["ece"],
+            below=None if calibrated_ece is None else f"{calibrated_ece:.3f} calibrated",
+            explanation=explain("ece", "calibrated ece"),
         ),
     ]
 

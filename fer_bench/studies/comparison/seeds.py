@@ -14,7 +14,7 @@ EXPERIMENT = [
 ]  # fmt: skip
 AVERAGED = [
     "test_accuracy", "test_accuracy_tta", "test_clean_accuracy", "test_macro_f1",
-    "test_balanced_accuracy", "roc_auc", "ece", "val_accuracy", "train_seconds",
+    "test_balanced_accuracy", "roc_auc", "ece", "calibrated_ece", "val_accuracy", "train_seconds",
 ]  # fmt: skip
 #: Taken from an experiment's first seed.
 FIRST = [

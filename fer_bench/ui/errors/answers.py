@@ -91,3 +91,8 @@ def show_curves(
         bins = reliability(labels, probabilities)
         figure = plots.reliability_diagram(bins, metrics.ece)
         ui.run_chart(figure, "reliability", "Reliability diagram", run.id, n=n)
+        if record.temperature:
+            st.caption(
+                "As the network answers. In use its answers are divided by a temperature first: "
+                "Calibration shows both."
+            )

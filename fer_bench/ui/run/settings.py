@@ -58,7 +58,7 @@ def show_settings(run: StoredRun, record: RunRecord) -> None:
         if record.temperature is not None:
             st.header("Calibration")
             values = record.model_dump(mode="json", include={"temperature", "calibrated_ece"})
-            ui.value_table(values, {"calibrated_ece": TERMS["ece"]})
+            ui.value_table(values, {"calibrated_ece": TERMS["calibrated ece"]})
 
 
 def show_differences(run: StoredRun, record: RunRecord) -> None:
