@@ -135,6 +135,19 @@ def test_the_leaderboard_ranks_comparable_runs_alone(mixed: Path) -> None:
     assert "test images were read once" in texts(app)
 
 
+def test_the_leaderboards_names_leave_out_the_split_that_was_chosen_above(results: Path) -> None:
+    for seed in (0, 1):
+        ResultsStore(results).save(make_record(protocol="kaggle", seed=seed))
+    app = open_page("leaderboard")
+    table = app.dataframe[0].value
+    assert "kaggle" in app.selectbox(key="data").value
+    assert sorted(table["title"]) == [
+        "ResNet18, fine-tuned, 5 epochs",
+        "ResNet18, fine-tuned, 5 epochs, seed 1",
+    ]
+    assert sorted(table["seed"]) == [0, 1]
+
+
 def test_runs_that_are_not_comparable_stand_apart_and_say_why(mixed: Path) -> None:
     app = open_page("leaderboard")
     assert "Not ranked" not in texts(app)

@@ -28,6 +28,8 @@ EQUAL_TERMS = "equal-terms"
 MOST_BARS = 25
 #: More points than this hide one another, and take long to draw.
 MOST_POINTS = 200
+#: In titles; the data set that was chosen says it for the whole table, whose names are cut.
+DATA_WORDS = r", (FER\+|\w+ split)"
 
 #: What the tables can be sorted by: a column, and whether its least value stands first.
 ORDERS = {
@@ -62,6 +64,7 @@ COLUMNS = {
         "frozen runs",
     ),
     "recipe": st.column_config.TextColumn("Recipe", width=130),
+    "seed": number("Seed", "%d"),
     "test_clean_accuracy": number("Clean", PERCENT, TERMS["clean"]),
     "test_accuracy_tta": number("With TTA", PERCENT, TERMS["tta"]),
     "test_macro_f1": number("Macro F1", PERCENT, TERMS["macro f1"]),
@@ -170,9 +173,11 @@ def show_table(runs_table: pd.DataFrame, key: str, order: str, *, why: bool = Fa
     """One ranking in an order of `ORDERS`, with its CSV download; a click on a name opens it."""
     column, least_first = ORDERS[order]
     runs_table = runs_table.sort_values(column, ascending=least_first, kind="stable")
-    shown = runs_table.copy()
+    shown = runs_table.assign(title=runs_table["title"].str.replace(DATA_WORDS, "", regex=True))
     shown["train_seconds"] = runs_table["train_seconds"].where(runs_table["train_seconds"] > 0)
     shown["epochs"] = runs_table["epochs"].where(runs_table["epochs"] > 0)
+    if "seed" in shown:  # what was not trained is drawn from none
+        shown["seed"] = shown["seed"].where(shown["epochs"] > 0)
     shown["budget"] = [plots.si_unit(value) for value in runs_table["budget"]]
     shown["interval"] = [
         interval(low, high)
