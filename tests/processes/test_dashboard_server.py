@@ -1,15 +1,35 @@
-"""A server under test that ends is noticed by whoever waits for it, with the reason."""
+"""The dashboard's server: what it says when it starts and when it ends."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 from camera_fixtures import Watched
 
-from benchmarks.dashboard import Server, how_it_ended
+from benchmarks.dashboard import ROOT, Server, free_port, how_it_ended
+
+
+def test_on_a_desktop_the_first_start_asks_for_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    desktop = {"HOME": str(tmp_path), "DISPLAY": ":0", "BROWSER": "true"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | desktop, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            said = [line for line, _ in zip(process.stdout, range(4), strict=False)]
+        finally:
+            process.kill()
+    assert " ".join("".join(said).split()) == (
+        f"You can now view your Streamlit app in your browser. URL: http://localhost:{port}"
+    )
 
 
 @pytest.mark.parametrize(

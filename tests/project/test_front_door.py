@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from face_fixtures import SAMPLE
 from PIL import Image
+from streamlit.web.server.app_discovery import discover_asgi_app
 from table_fixtures import table
 
 import fer_bench
@@ -48,6 +49,19 @@ def test_a_predictor_needs_neither_tables_nor_a_fit() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_dashboards_server_loads_what_pages_need_after_it_has_started() -> None:
+    """Streamlit takes `app.py` for a server of its own, and for what each visit runs."""
+    assert discover_asgi_app(ROOT / "app.py").import_string == "app:app"
+    code = (
+        "import sys, app\n"
+        "print([n in sys.modules for n in ('pandas', 'fer_bench.ui')])\n"
+        "app.load()\n"
+        "print([n in sys.modules for n in ('pandas', 'fer_bench.ui')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[False, False]\n[True, True]\n"
 
 
 def test_every_name_is_there_and_documented() -> None:
