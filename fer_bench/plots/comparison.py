@@ -49,7 +49,7 @@ def difference_forest(pairs: pd.DataFrame) -> go.Figure:
     ):
         middle = pairs[f"{metric}_difference"] * 100
         low, high = pairs[f"{metric}_low"] * 100, pairs[f"{metric}_high"] * 100
-        there = pairs["apart"] if metric == "accuracy" else low * high > 0
+        there = pairs["significant"] if metric == "accuracy" else low * high > 0
         figure.add_scatter(
             x=middle,
             y=[line + offset for line in lines],

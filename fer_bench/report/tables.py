@@ -144,7 +144,7 @@ def per_emotion(shown: Sequence[Source]) -> Table:
 
 def pairs(comparison: Comparison, called: Mapping[str, str]) -> Table:
     """Every two runs tested on the same images. called: titles by what the comparison names."""
-    header = ("First", "Second", "Points ahead", "95 % interval", "p", "Holm p", "Told apart")
+    header = ("First", "Second", "Points ahead", "95 % interval", "p", "Holm p", "Significant")
     cells = tuple(
         (
             called[pair.a],
@@ -153,7 +153,7 @@ def pairs(comparison: Comparison, called: Mapping[str, str]) -> Table:
             " – ".join(f"{end * 100:+.1f}" for end in pair.accuracy_interval),
             f"{pair.p:.2g}",
             f"{pair.p_holm:.2g}",
-            "yes" if pair.apart else "no",
+            "yes" if pair.significant else "no",
         )
         for pair in comparison.pairs
     )

@@ -55,7 +55,7 @@ def test_json_is_one_document(fer: Fer) -> None:
     assert (found["images"], found["n"]) == ("val", 70)
     assert [run["run"] for run in found["runs"]] == [GOOD, BAD]
     (pair,) = found["pairs"]
-    assert (pair["a"], pair["b"], pair["apart"]) == (GOOD, BAD, True)
+    assert (pair["a"], pair["b"], pair["significant"]) == (GOOD, BAD, True)
     low, high = pair["accuracy_interval"]
     assert 0 < low < pair["accuracy_difference"] < high
     assert pair["p"] == paired.mcnemar_exact(pair["only_a_right"], pair["only_b_right"])

@@ -120,10 +120,10 @@ def test_every_other_run_of_the_same_data_is_tested_against(
     score(answers, "--name", "first")
     flat = answers.assign(**dict.fromkeys(FER2013, 1 / 7))
     _, out, _ = score(flat, "--name", "second", "--json")
-    (beside,) = json.loads(out)["beside"]
-    assert beside["other"] == "external-first"
-    assert beside["difference"] == pytest.approx(2 / 14 - 12 / 14)
-    assert beside["p"] == 2 * 0.5**10  # 10 that only the first names rightly
+    (other,) = json.loads(out)["compared_with"]
+    assert other["other"] == "external-first"
+    assert other["difference"] == pytest.approx(2 / 14 - 12 / 14)
+    assert other["p"] == 2 * 0.5**10  # 10 that only the first names rightly
 
 
 FAULTS = [

@@ -55,7 +55,7 @@ def test_each_emotion_has_its_recall(contents: Contents) -> None:
 def test_runs_are_tested_two_by_two(contents: Contents) -> None:
     header, _, *rows = markdown_table(markdown_tables(contents), "### The best 4, two by two")
     assert header == [
-        "First", "Second", "Points ahead", "95 % interval", "p", "Holm p", "Told apart",
+        "First", "Second", "Points ahead", "95 % interval", "p", "Holm p", "Significant",
     ]  # fmt: skip
     assert len(rows) == RUNS * (RUNS - 1) / 2
     assert {row[0] for row in rows} <= {

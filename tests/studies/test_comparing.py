@@ -250,7 +250,7 @@ def test_the_shipped_model_is_better_than_the_copied_keras_network() -> None:
     default = SHIPPED.find("default")
     found = compare_stored([SHIPPED.find(KERAS), default])
     (pair,) = found.pairs
-    assert (pair.a, pair.b, pair.apart) == (default.name, KERAS, True)
+    assert (pair.a, pair.b, pair.significant) == (default.name, KERAS, True)
     tested = mcnemar(
         [[pair.both_right, pair.only_a_right], [pair.only_b_right, pair.both_wrong]], exact=True
     )
@@ -336,7 +336,7 @@ def test_experiments_with_seeds_are_told_apart_over_seeds_and_images(tmp_path: P
     assert pair.p_welch == pytest.approx(ttest_ind(*sides, equal_var=False).pvalue)
     assert pair.p_welch_holm == pair.p_welch
     assert pair.accuracy_difference == pytest.approx(np.mean(sides[0]) - np.mean(sides[1]))
-    assert pair.apart
+    assert pair.significant
     assert verdict(found).startswith("vgg16-full-finetune-5 is better")
     assert verdict(found).endswith(" over 3 and 3 seeds)")
     assert "seeds: vgg16-full-finetune-5 3, resnet18-full-finetune-5 3" in scope(found)
@@ -346,7 +346,7 @@ def test_close_experiments_with_seeds_are_not_told_apart(tmp_path: Path) -> None
     runs = save_seeds(tmp_path, "vgg16", 0.66, [0, 1, 2])
     runs += save_seeds(tmp_path, "resnet18", 0.65, [3, 4, 5])
     found = compare_stored(runs)
-    assert not found.experiment_pairs[0].apart
+    assert not found.experiment_pairs[0].significant
     assert "cannot tell" in verdict(found)
     assert "which may be chance (Welch p = " in verdict(found)
 
@@ -355,10 +355,10 @@ def test_against_a_single_seed_every_run_must_differ(tmp_path: Path) -> None:
     several = save_seeds(tmp_path, "vgg16", 0.85, [0, 1])
     single = save_seeds(tmp_path, "resnet18", 0.45, [2])
     (pair,) = compare_stored([*several, *single]).experiment_pairs
-    assert (pair.p_welch, pair.apart, pair.seeds_a, pair.seeds_b) == (None, True, 2, 1)
+    assert (pair.p_welch, pair.significant, pair.seeds_a, pair.seeds_b) == (None, True, 2, 1)
     one_is_bad = [several[0], *save_seeds(tmp_path, "vgg16", 0.46, [1]), *single]
     found = compare_stored(one_is_bad)
-    assert not found.experiment_pairs[0].apart
+    assert not found.experiment_pairs[0].significant
     assert "which may be chance (largest McNemar p = " in verdict(found)
 
 

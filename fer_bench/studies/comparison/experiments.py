@@ -43,13 +43,13 @@ class RunPair:
     kappa: float
 
     @property
-    def apart(self) -> bool:
-        """Whether the images tell the two apart."""
+    def significant(self) -> bool:
+        """Whether the images show a difference: Holm p below 0.05."""
         return self.p_holm < ALPHA
 
     @property
     def deciding_p(self) -> float:
-        """The p-value that `apart` goes by."""
+        """The p-value that `significant` goes by."""
         return self.p_holm
 
     @property
@@ -87,9 +87,9 @@ class ExperimentPair:
             (or no spread at all).
         p_welch_holm: corrected for all experiments compared.
         p_mcnemar: the largest Holm-corrected McNemar p-value between a run of `a` and one of `b`.
-        apart: with seeds on both sides, the difference is large next to the seeds' spread (Welch)
-            and its interval over the images leaves out 0; otherwise each run of `a` is told apart
-            from, and better than, each of `b`.
+        significant: with seeds on both sides, the difference is large next to the seeds' spread
+            (Welch) and its interval over the images leaves out 0; otherwise each run of `a` is
+            significantly better than each of `b`.
     """
 
     a: str
@@ -101,11 +101,11 @@ class ExperimentPair:
     p_welch: float | None
     p_welch_holm: float | None
     p_mcnemar: float
-    apart: bool
+    significant: bool
 
     @property
     def deciding_p(self) -> float:
-        """The p-value that `apart` goes by."""
+        """The p-value that `significant` goes by."""
         return self.p_mcnemar if self.p_welch_holm is None else self.p_welch_holm
 
     @property
@@ -170,9 +170,9 @@ def experiment_pairs(
         low, high = interval95(means[0] - means[1])
         p_welch_holm = None if p_welch is None else next(corrected)
         between = [p for p in pairs if _stand_between(p, groups[a], groups[b])]
-        apart = all(p.apart and p.a in groups[a].runs for p in between)
+        significant = all(p.significant and p.a in groups[a].runs for p in between)
         if p_welch_holm is not None:
-            apart = p_welch_holm < ALPHA and low > 0
+            significant = p_welch_holm < ALPHA and low > 0
         result.append(
             ExperimentPair(
                 a=groups[a].name,
@@ -184,7 +184,7 @@ def experiment_pairs(
                 p_welch=p_welch,
                 p_welch_holm=p_welch_holm,
                 p_mcnemar=max(p.p_holm for p in between),
-                apart=apart,
+                significant=significant,
             )
         )
     return result

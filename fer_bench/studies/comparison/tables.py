@@ -42,7 +42,7 @@ def pair_table(comparison: Comparison) -> pd.DataFrame:
 
     Returns:
         `letters` (`A − B`), `RunPair`'s fields, with the intervals as `accuracy_low,
-        accuracy_high, macro_f1_low, macro_f1_high`, and `apart`.
+        accuracy_high, macro_f1_low, macro_f1_high`, and `significant`.
     """
     letters = comparison.letters
     return pd.DataFrame(
@@ -77,7 +77,7 @@ def _flat(pair: RunPair | ExperimentPair) -> dict[str, object]:
             row |= dict(zip((f"{name[:-8]}low", f"{name[:-8]}high"), value, strict=True))
         else:
             row[name] = value
-    return row | {"apart": pair.apart}
+    return row | {"significant": pair.significant}
 
 
 def class_table(comparison: Comparison) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def verdict(comparison: Comparison) -> str:
 def pair_verdict(comparison: Comparison, pair: RunPair | ExperimentPair) -> str:
     """One sentence about two of the comparison's runs or experiments."""
     evidence = _evidence(comparison, pair)
-    if pair.apart:
+    if pair.significant:
         return (
             f"{pair.a} is better than {pair.b} by {points(pair.accuracy_difference)} points "
             f"({_interval(pair)}); a difference this large is unlikely to be chance ({evidence})"
@@ -104,8 +104,8 @@ def _verdict(comparison: Comparison, pairs: Sequence[RunPair | ExperimentPair]) 
         return pair_verdict(comparison, pairs[0])
     leader = pairs[0].a
     own = [pair for pair in pairs if pair.a == leader]
-    beaten = [pair for pair in own if pair.apart]
-    level = [pair.b for pair in own if not pair.apart]
+    beaten = [pair for pair in own if pair.significant]
+    level = [pair.b for pair in own if not pair.significant]
     if not beaten:
         lead = points(own[0].accuracy_difference)
         least = min(pair.deciding_p for pair in own)
@@ -132,7 +132,7 @@ def _seeds_verdict(comparison: Comparison, experiment: Experiment) -> str:
     corrected = f", Holm-corrected over {len(pairs)} pairs" if len(pairs) > 1 else ""
     evidence = f"{'smallest ' if len(pairs) > 1 else ''}McNemar {_p(least)}{corrected}"
     seeds = f"the {len(experiment.runs)} seeds of {experiment.name}"
-    if not any(pair.apart for pair in pairs):
+    if not any(pair.significant for pair in pairs):
         return f"{_these(comparison)} cannot tell {seeds} apart: {spread} ({evidence})"
     return (
         f"{seeds[0].upper()}{seeds[1:]} differ by more than chance on these images: {spread} "

@@ -36,7 +36,7 @@ PAIR_COLUMNS = {
     "macro_f1_interval": st.column_config.TextColumn("95 % "),
     "p": ui.number("p", P_VALUE, "Exact McNemar test"),
     "p_holm": ui.number("Holm p", P_VALUE, "Corrected for all pairs of the table"),
-    "apart": st.column_config.CheckboxColumn("Told apart", help="Holm p below 0.05"),
+    "significant": st.column_config.CheckboxColumn("Significant", help="Holm p below 0.05"),
     "same_answer": ui.number("Same answer", ui.PERCENT, "Share of the images"),
     "kappa": ui.number("Kappa", "%.2f", "Cohen's: agreement beyond chance"),
     "only_a_right": ui.number("First alone right", "localized", "Images"),
@@ -58,7 +58,7 @@ EXPERIMENT_PAIR_COLUMNS = {
     "p_welch": ui.number("Welch p", P_VALUE, "t-test over the seeds; empty where a side has one"),
     "p_welch_holm": ui.number("Holm p", P_VALUE),
     "p_mcnemar": ui.number("McNemar p", P_VALUE, "Largest between their runs, Holm-corrected"),
-    "apart": st.column_config.CheckboxColumn("Told apart"),
+    "significant": st.column_config.CheckboxColumn("Significant"),
 }
 CLASS_COLUMNS = {
     "letter": st.column_config.TextColumn("", width=40, pinned=True),

@@ -111,7 +111,7 @@ def score(
     if as_json:
         document = record.model_dump(mode="json", include={"name", "spec", "metrics"})
         document |= {"comparable": record.comparable, "temperature": record.temperature}
-        print_json(document | {"beside": [asdict(one) for one in others]})
+        print_json(document | {"compared_with": [asdict(one) for one in others]})
         return
     _print(record, others)
     pair = f"compare {shlex.quote(others[0].other)} {record.id}" if others else None

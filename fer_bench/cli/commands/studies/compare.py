@@ -90,7 +90,7 @@ def _document(comparison: Comparison) -> dict[str, Any]:
         "images": shared.images,
         "n": len(shared.ids),
         "runs": tables.run_table(comparison).to_dict("records"),
-        "pairs": [asdict(pair) | {"apart": pair.apart} for pair in comparison.pairs],
+        "pairs": [asdict(pair) | {"significant": pair.significant} for pair in comparison.pairs],
         "experiments": [asdict(one) for one in comparison.experiments],
         "experiment_pairs": [asdict(pair) for pair in comparison.experiment_pairs],
         "per_class": tables.class_table(comparison).to_dict("records"),
