@@ -34,10 +34,15 @@ def _in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FER_BENCH_RESULTS", raising=False)
 
 
+def printed(code: str) -> str:
+    """By a fresh Python."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 def test_importing_it_imports_nothing_heavy() -> None:
     code = f"import sys, fer_bench; print([n for n in {HEAVY} if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert printed(code) == "[]\n"
 
 
 def test_a_predictor_needs_neither_tables_nor_a_fit() -> None:
@@ -47,8 +52,7 @@ def test_a_predictor_needs_neither_tables_nor_a_fit() -> None:
         "absent = 'pandas', 'pyarrow', 'scipy.optimize', 'sklearn'\n"
         "print([n for n in absent if n in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert printed(code) == "[]\n"
 
 
 def test_the_dashboards_server_loads_what_pages_need_after_it_has_started() -> None:
@@ -60,8 +64,7 @@ def test_the_dashboards_server_loads_what_pages_need_after_it_has_started() -> N
         "app.load()\n"
         "print([n in sys.modules for n in ('pandas', 'fer_bench.ui')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[False, False]\n[True, True]\n"
+    assert printed(code) == "[False, False]\n[True, True]\n"
 
 
 def test_every_name_is_there_and_documented() -> None:
