@@ -7,7 +7,7 @@ import html
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from fer_bench import plots
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import how_many
 from fer_bench.report import figures
 from fer_bench.report.contents import Benchmark, Contents
 from fer_bench.report.figures import INK
@@ -35,6 +36,8 @@ COLUMN_PX = round(COLUMN_MM / 25.4 * 96)
 SCALE = 4
 #: 7.5 points.
 FONT_PX = 10
+#: A line of such letters.
+LINE_PX = 13
 #: Characters of a line of a run's name next to its bar.
 NAME_LINE = 26
 NO_BROWSER = (
@@ -70,18 +73,10 @@ def paper_figures(store: ResultsStore, contents: Contents, command: str) -> list
             words = re.sub(r"[^a-z0-9]+", "-", one.name.partition(" · data ")[0].lower())
             stem = f"{number}-{words.strip('-')}"
             drawn += [
-                PaperFigure(
-                    name=f"{stem}-{kind}",
-                    figure=for_paper(figure),
-                    facts=figure_facts(
-                        f"{title}; {one.name}",
-                        [contents.source(number).run for number in runs],
-                        command,
-                    ),
-                )
-                for kind, title, figure, runs in _of_benchmark(store, contents, one)
+                figure._replace(name=f"{stem}-{figure.name}", title=f"{figure.title}; {one.name}")
+                for figure in _of_benchmark(store, contents, one)
             ]
-    return drawn
+    return drawn_for_paper(drawn, command)
 
 
 def drawn_for_paper(drawn: Sequence[Drawn], command: str) -> list[PaperFigure]:
@@ -90,40 +85,46 @@ def drawn_for_paper(drawn: Sequence[Drawn], command: str) -> list[PaperFigure]:
         PaperFigure(
             name=one.name,
             figure=for_paper(one.figure),
-            facts=figure_facts(one.title, one.runs, command, n=one.n),
+            facts=figure_facts(one.title, one.runs, command, n=one.n, protocol=one.protocol),
         )
         for one in drawn
     ]
 
 
-def _of_benchmark(
-    store: ResultsStore, contents: Contents, one: Benchmark
-) -> Iterator[tuple[str, str, go.Figure, list[int]]]:
-    """Kind, title, figure and the numbers of the records in it."""
+def _of_benchmark(store: ResultsStore, contents: Contents, one: Benchmark) -> Iterator[Drawn]:
+    """The figures of one benchmark; what the names begin with, the caller knows."""
+
+    def of(name: str, title: str, figure: go.Figure, numbers: Iterable[int]) -> Drawn:
+        return Drawn(name, title, figure, [contents.source(number).run for number in numbers])
+
     every = [int(number) for number in one.ranked["source"]]
     shown = every[: figures.MOST_BARS]
-    yield "accuracy", "Test accuracy with 95 % intervals", _wrapped(figures.accuracy(one)), shown
+    accuracy = _wrapped(figures.accuracy(one))
+    yield of("accuracy", "Test accuracy with 95 % intervals", accuracy, shown)
     five, runs = figures.backbones(one)
     if five is not None:
-        yield "backbones", "The five backbones, frozen next to fully tuned", five, runs
+        yield of("backbones", "The five backbones, frozen next to fully tuned", five, runs)
     timed = figures.against_latency(one, contents.measured)
     for number, (machine, figure, runs) in enumerate(timed, start=1):
-        yield f"latency-{number}", f"Test accuracy over time per face on {machine}", figure, runs
+        yield of(
+            f"latency-{number}", f"Test accuracy over time per face on {machine}", figure, runs
+        )
     best = contents.source(every[0])
     if "test" not in best.record.metrics:
         return
     run = str(one.ranked["title"].iloc[0])
-    yield "confusion", f"Confusion matrix, {run}", figures.confusion(best), every[:1]
-    yield "f1", f"F1 of each emotion, {run}", figures.classes(best), every[:1]
+    yield of("confusion", f"Confusion matrix, {run}", figures.confusion(best), every[:1])
+    yield of("f1", f"F1 of each emotion, {run}", figures.classes(best), every[:1])
     people = one.people
     if people is not None:
-        yield "people", "The human line", plots.people_bars(people_table(people)), every[:1]
+        figure, n = plots.people_bars(people_table(people)), how_many(people.faces, "test face")
+        yield Drawn("people", "The human line", figure, [], n, people.protocol)
     try:
         answers = figures.of_answers(store, best.run)
     except FerBenchError:  # the page says so
         return
     for kind, (title, figure) in answers.items():
-        yield kind, f"{title}, {run}", figure, every[:1]
+        yield of(kind, f"{title}, {run}", figure, every[:1])
 
 
 def for_paper(figure: go.Figure) -> go.Figure:
@@ -140,9 +141,12 @@ def for_paper(figure: go.Figure) -> go.Figure:
 
 
 def _wrapped(bars: go.Figure) -> go.Figure:
-    """Bars whose names take lines instead of the bars' room."""
+    """Bars whose names take lines instead of the bars' room; a bar is as high as two lines."""
     names = [html.unescape(name) for name in bars.layout.yaxis.ticktext]
     lines = [textwrap.wrap(name, NAME_LINE) for name in names]
+    more = max(map(len, lines)) - 2
+    if more > 0:
+        bars.update_layout(height=bars.layout.height + more * LINE_PX * len(lines))
     return bars.update_yaxes(ticktext=["<br>".join(map(html.escape, one)) for one in lines])
 
 

@@ -39,7 +39,7 @@ WORDS_PX = 36
 class Drawn(NamedTuple):
     """A figure, its file's name without an ending, its title and the runs that it shows.
 
-    `n` says what it is over, where that is not the runs' test images.
+    `n` and `protocol` say what it is over, where that is not the runs' test images.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Drawn(NamedTuple):
     figure: go.Figure
     runs: list[StoredRun]
     n: str = ""
+    protocol: str = ""
 
 
 def _compare(contents: Contents) -> Iterator[Drawn]:
@@ -77,16 +78,20 @@ def _latency(contents: Contents) -> Iterator[Drawn]:
         here = [one for one in contents.measured if one.report.machine == machine]
         names = one_per_model(sorted(here, key=lambda m: runs[m.name].number), MOST_DRAWN)
         here = [one for one in here if one.name in names]
-        calls, stages = (
-            table.assign(network=[runs[name].title for name in table["network"]])
-            for table in (measurement_table(here), stage_table(here))
-        )
+        calls, stages = measurement_table(here), stage_table(here)
         calls = calls[calls["threads"] == calls["threads"].max()]
+        calls = calls[calls["batch"] == calls["batch"].min()]
         stages = stages[stages["threads"] == stages["threads"].max()]
-        drawn = latency_figures(calls[calls["batch"] == calls["batch"].min()], stages)
+        titled = [
+            table.assign(network=[runs[name].title for name in table["network"]])
+            for table in (calls, stages)
+        ]
+        drawn = latency_figures(*titled)
+        # Not every network was measured in frames, or with so many threads.
+        tables = {"stages": stages, "latency-bars": calls[calls["error"] == ""]}
         over = {"stages": frame_words(stages)}
         for kind, (title, figure) in drawn.items():
-            shown = [runs[name].run for name in names]
+            shown = [runs[name].run for name in tables[kind]["network"].unique()]
             figure.update_layout(margin_r=WORDS_PX)
             n = over.get(kind, "1 face per call")
             yield Drawn(f"machine-{number}-{kind}", f"{title} on {machine}", figure, shown, n)

@@ -13,7 +13,7 @@ from browser_fixtures import BEST, save_runs
 from command_fixtures import Fer
 from model_fixtures import save_models
 from PIL import Image
-from record_fixtures import make_record
+from record_fixtures import make_recipe, make_record
 from robustness_fixtures import make_robustness, make_transfer
 
 import fer_bench.report
@@ -97,6 +97,9 @@ def test_the_pages_figures_are_those_of_their_first_view(
     forest = drawn[0]
     assert forest.title.startswith("Differences of pairs; A: ResNet18, fine-tuned, 5 epochs, B: ")
     assert run.id in [one.id for one in forest.runs]
+    for one in drawn:
+        if one.name.startswith("machine-1-"):
+            assert [shown.id for shown in one.runs] == [run.id]
 
 
 def test_the_feature_map_needs_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,6 +142,17 @@ def test_a_figure_of_several_runs_names_each(drawn: dict[str, PaperFigure]) -> N
     assert facts["Run"].count("fer2013/") == 3
     assert facts["Run"].startswith(f"fer2013/{BEST}, ")
     assert "Run command" not in facts
+
+
+def test_names_of_three_lines_have_room(tmp_path: Path) -> None:
+    heights = {}
+    for recipe in ("mild", "an-augmented-and-weighted-recipe"):
+        store = ResultsStore(tmp_path / recipe)
+        store.save(make_record(recipe=make_recipe(name=recipe)))
+        accuracy = paper_figures(store, collect(store), "")[0].figure
+        (name,) = accuracy.layout.yaxis.ticktext[-1:]
+        heights[name.count("<br>")] = accuracy.layout.height
+    assert heights[2] > heights[0]
 
 
 def test_an_svg_is_a_column_wide_and_holds_its_facts() -> None:

@@ -16,6 +16,8 @@ from record_fixtures import make_predictions, make_record
 from fer_bench.data.readers.ferplus_votes import CHOICES
 from fer_bench.emotions import FER2013, FERPLUS
 from fer_bench.errors import FerBenchError
+from fer_bench.report import collect
+from fer_bench.report.figure_files import paper_figures
 from fer_bench.results.reports.human_line import (
     HumanLine,
     Share,
@@ -185,6 +187,20 @@ def test_the_labels_page_shows_it_without_data(mixed: Path) -> None:
     assert not app.exception
     assert "one voter names what most of the others do on 76.8 %" in texts(app)
     assert app.dataframe[0].value["run"].tolist() == [BEST]
+    facts = json.loads(app.get("plotly_chart")[0].proto.spec)["layout"]["meta"]
+    assert facts["Title"].startswith("The human line; fer2013 · official · 7 emotions · data abab")
+    assert facts["n"] == "140 test faces"
+
+
+def test_its_figure_in_a_report_is_of_its_faces_and_of_no_run(mixed: Path) -> None:
+    stored_line(mixed)
+    store = ResultsStore(mixed)
+    found = paper_figures(store, collect(store), "")
+    (people,) = [one for one in found if one.name.endswith("-people")]
+    assert people.facts["Title"].startswith("The human line; fer2013 · official · 7 emotions")
+    assert people.facts["n"] == "140 test faces"
+    assert people.facts["Protocol"] == "official"
+    assert not {"Run", "Run command"} & set(people.facts)
 
 
 def test_the_leaderboard_shows_line_and_published_marks_apart_from_the_ranking(mixed: Path) -> None:

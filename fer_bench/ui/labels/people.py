@@ -8,6 +8,7 @@ import streamlit as st
 from fer_bench import plots, settings, ui
 from fer_bench.evaluation.confusion import of_set
 from fer_bench.formatting import escape, how_many, percent
+from fer_bench.results.leaderboard.rankings import ranking_names
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.studies.labels import annotators
@@ -82,7 +83,7 @@ def show_people(record: RunRecord) -> None:
     ui.chart(
         plots.people_bars(people_table(line)),
         "people",
-        "The human line",
+        f"The human line; {ranking_names([record])[0]}",
         command=command,
         n=how_many(line.faces, "test face"),
         protocol=line.protocol,
