@@ -99,18 +99,27 @@ def pick_several(
         names: `dataset/run` each; the address holds these, the box what people call them.
         first: those chosen at first, after the run chosen on another page of this visit.
     """
+    key = f"several-{label}"
+    kept = st.session_state.get(key)
+    elsewhere = bool(kept) and not set(kept) & set(names)
     wanted = st.query_params.get_all(RUN_PARAMETER)
-    if unknown := [name for name in wanted if name not in names]:
+    unknown = [name for name in wanted if name not in names]
+    if unknown and not elsewhere:
         st.warning(f"Nothing was measured here of {escape(', '.join(map(called, unknown)))}.")
     known = [name for name in dict.fromkeys(wanted) if name in names]
     visited = [name for name in [st.session_state.get(CHOSEN)] if name in names]
+    begin = (known or list(dict.fromkeys([*visited, *first]))[: max(len(first), 1)])[:most]
+    if elsewhere:
+        # Another machine or other data were chosen, which know none of them: an empty box would
+        # show nothing at all.
+        st.session_state[key] = begin
     chosen = st.multiselect(
         label,
         names,
-        default=(known or list(dict.fromkeys([*visited, *first]))[: max(len(first), 1)])[:most],
+        default=None if key in st.session_state else begin,
         max_selections=most,
         format_func=called,
-        key=f"several-{label}",
+        key=key,
         help=explanation,
         wrap=True,
     )

@@ -38,6 +38,7 @@ from fer_bench.studies.robustness.tables import (
     MEAN,
     collect,
     curves,
+    in_short,
     robustness_commands,
     settings,
     severity_table,
@@ -278,6 +279,22 @@ def test_only_reports_of_one_setting_are_compared() -> None:
         "fer2013 · official · test · 20 images · 11 corruptions · seed 0": ["b"],
         "fer2013 · official · test · 140 images · jpeg · seed 0": ["a"],
     }
+
+
+def test_a_narrow_box_holds_what_sets_settings_apart() -> None:
+    names = [
+        "fer2013 · official · test · 140 images · 11 corruptions · seed 0",
+        "fer2013 · official · test · 140 images · noise · seed 0",
+    ]
+    short, common = in_short(names)
+    assert list(short.values()) == [
+        "fer2013 · official · test · 140 images · 11 corruptions",
+        "fer2013 · official · test · 140 images · noise",
+    ]
+    assert common == "seed 0"
+    assert in_short(names[:1]) == (
+        {names[0]: "fer2013 · official · test · 140 images"}, "11 corruptions · seed 0",
+    )  # fmt: skip
 
 
 def test_other_data_of_the_same_name_are_another_setting() -> None:

@@ -27,6 +27,8 @@ TRANSFER_COLUMNS = (
 )  # fmt: skip
 #: Stands for all corruptions together.
 MEAN = "mean of all"
+#: Between the words of a setting, of which the first name the images.
+SEPARATOR, N_SHOWN = " · ", 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,26 @@ def describe_setting(measured: Measured) -> str:
     corruptions = corruptions_of(report)
     words = [on.name, on.protocol, on.split, f"{on.n:,} images"]
     words.append(f"{len(corruptions)} corruptions" if len(corruptions) > 1 else corruptions[0])
-    return " · ".join([*words, f"seed {report.seed}"])
+    return SEPARATOR.join([*words, f"seed {report.seed}"])
+
+
+def in_short(settings: Iterable[str]) -> tuple[dict[str, str], str]:
+    """Settings in a narrow box's words, and what all of them have in common.
+
+    Args:
+        settings: as `describe_setting` gives them; at least one.
+
+    Returns:
+        each with its data, split and images and what else sets it apart; the rest in words.
+    """
+    words = {one: one.split(SEPARATOR) for one in settings}
+    rest = [each[N_SHOWN:] for each in words.values()]
+    common = [word for word in rest[0] if all(word in each for each in rest)]
+    short = {
+        one: SEPARATOR.join([*each[:N_SHOWN], *(w for w in each[N_SHOWN:] if w not in common)])
+        for one, each in words.items()
+    }
+    return short, SEPARATOR.join(common)
 
 
 def settings(measured: Sequence[Measured]) -> dict[str, list[Measured]]:

@@ -20,6 +20,7 @@ from fer_bench.studies.robustness.tables import (
     Measured,
     corruptions_of,
     curves,
+    in_short,
     robustness_commands,
     settings,
     severity_table,
@@ -157,7 +158,16 @@ def show_corruptions(found: Found) -> None:
             ui.command("robustness RUN --data fer2013.zip"),
         )
     else:
-        setting = st.selectbox("Measured on", list(groups), key="setting", help=explain("official"))
+        short, common = in_short(groups)  # a phone cuts the whole names
+        setting = st.selectbox(
+            "Measured on",
+            list(groups),
+            key="setting",
+            format_func=short.__getitem__,
+            help=explain("official"),
+        )
+        if common:
+            st.caption(common)
         show_ranking(groups[setting])
         chosen = pick_runs(groups[setting])
         if chosen:
