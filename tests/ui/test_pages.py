@@ -208,6 +208,21 @@ def test_runs_on_equal_terms_stand_alone_once_all_five_are_there(mixed: Path) ->
     assert len(app.dataframe[0].value) == 8
 
 
+def test_open_filters_stay_open_when_a_switch_above_them_goes(mixed: Path) -> None:
+    """Elements without a key are told by their place on the page."""
+    recipe = make_recipe(name="equal-terms", epochs=30)
+    for model in FIVE:
+        ResultsStore(mixed).save(make_record(model=model, recipe=recipe))
+    ResultsStore(mixed).save(make_record(model="expressio", emotions=EXPRESSIO))
+    app = open_page("leaderboard")
+    app.session_state["filters"] = True
+    app.run()
+    assert "equal" in [toggle.key for toggle in app.toggle]
+    app.selectbox[0].select_index(1).run()
+    assert "equal" not in [toggle.key for toggle in app.toggle]
+    assert app.expander[0].proto.expanded
+
+
 def test_fewer_emotions_are_a_benchmark_of_their_own(mixed: Path) -> None:
     ResultsStore(mixed).save(make_record(model="expressio", emotions=EXPRESSIO, accuracy=0.9))
     app = open_page("leaderboard")

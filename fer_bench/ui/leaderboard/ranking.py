@@ -138,7 +138,8 @@ def on_equal_terms(runs_table: pd.DataFrame) -> pd.DataFrame:
 
 def filtered(runs_table: pd.DataFrame) -> pd.DataFrame:
     """The runs that fit the filters; an empty filter lets everything through."""
-    with st.expander("Filters", icon=":material/filter_alt:"):
+    # Its state is the visit's: the page would fold it as soon as the switch above it comes or goes.
+    with st.expander("Filters", icon=":material/filter_alt:", key="filters", on_change="rerun"):
         for place, (column, name) in zip(st.columns(len(FILTERS)), FILTERS.items(), strict=True):
             options = sorted(runs_table[column].dropna().unique())
             wanted = place.multiselect(
