@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 NBSP = "\N{NO-BREAK SPACE}"
 #: Parts of settings' keys that are no words.
 SPELT = {
-    "cpu": "CPU", "ece": "ECE", "ema": "EMA", "gib": "GiB", "gpu": "GPU", "jpeg": "JPEG",
-    "lr": "learning rate", "n": "number", "tta": "TTA",
+    "cpu": "CPU", "ece": "ECE", "ema": "EMA", "flops": "FLOPs", "gib": "GiB", "gpu": "GPU",
+    "jpeg": "JPEG", "lr": "learning rate", "n": "number", "tta": "TTA",
 }  # fmt: skip
 #: A cell that starts so is a formula to Excel, LibreOffice and Google Sheets (OWASP).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -48,9 +48,11 @@ def setting_name(key: str) -> str:
 
 
 def setting(value: object) -> str:
-    """A setting's value in words: six digits, lists with commas, a dash for nothing."""
+    """A setting's value in words: six digits, `28,709`, lists with commas, a dash for nothing."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int):
+        return thousands(value)
     if isinstance(value, (list, tuple)):
         return ", ".join(map(setting, value)) or "–"
     if isinstance(value, float):

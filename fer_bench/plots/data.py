@@ -147,7 +147,7 @@ def leak_intervals(table: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(
         tickvals=positions,
         ticktext=[broken(run) for run in table["run"]],
-        autorange="reversed",
+        range=[len(table) - 0.4, -0.6],  # by itself the axis leaves a row empty at either end
         showgrid=False,
     )
     figure.update_xaxes(tickformat=".0%", tickangle=0, nticks=5)

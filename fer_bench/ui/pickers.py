@@ -100,7 +100,7 @@ def pick_several(
         first: those chosen at first, after the run chosen on another page of this visit.
     """
     key = f"several-{label}"
-    kept = st.session_state.get(key)
+    kept: list[str] = st.session_state.get(key, [])
     elsewhere = bool(kept) and not set(kept) & set(names)
     wanted = st.query_params.get_all(RUN_PARAMETER)
     unknown = [name for name in wanted if name not in names]

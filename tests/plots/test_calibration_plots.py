@@ -70,3 +70,4 @@ def test_each_run_shows_clean_whole_and_leaked_accuracy() -> None:
     assert list(figure.data[2].error_x.array) == pytest.approx([high - 0.9])
     assert list(figure.data[2].error_x.arrayminus) == pytest.approx([0.9 - low])
     assert list(figure.layout.yaxis.ticktext) == ["&lt;i&gt;run&lt;/i&gt;"]
+    assert list(figure.layout.yaxis.range) == [0.6, -0.6]  # the first run on top, no empty rows

@@ -409,6 +409,7 @@ def test_settings_are_in_words_and_what_another_run_differs_in_is_named(mixed: P
     tables = [frame.value for frame in app.dataframe]
     recipe = next(table for table in tables if "Meaning" in table)
     assert "Optimizer: learning rate" in list(recipe["Setting"])
+    assert "11,180,103" in [value for table in tables for value in table["Value"]]
     assert dict(zip(recipe["Setting"], recipe["Meaning"], strict=True))["Mixup"].startswith("Beta")
     app.selectbox(key="differs-from").select_index(1).run()
     assert not app.exception

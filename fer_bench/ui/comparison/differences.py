@@ -137,7 +137,7 @@ def show_pairs(comparison: Comparison, figures: Figures) -> None:
         st.header("Differences")
         show_chart(comparison, figures, "forest")
         st.caption(
-            "Filled: accuracies that the test tells apart; macro F1 whose interval has no 0."
+            "Filled: accuracies that differ significantly; macro F1 whose interval has no 0."
         )
     with right:
         st.header("Same answer")
