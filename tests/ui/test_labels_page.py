@@ -147,6 +147,9 @@ def test_accuracy_is_shown_by_agreement(voted: pd.DataFrame) -> None:
     assert table["accuracy"].tolist() == pytest.approx([100 * 26 / 27, 0])
     assert table["label_favoured"].tolist() == [100, 0]
     assert table["answer_favoured"].tolist() == pytest.approx([100 * 26 / 27, 100])
+    facts = json.loads(app.get("plotly_chart")[0].proto.spec)["layout"]["meta"]
+    assert facts["n"] == "28 test faces"
+    assert "Command" not in facts
 
 
 # --- what the leak is worth --------------------------------------------------------------------

@@ -121,7 +121,8 @@ def show_one_face(run: StoredRun, subject: Subject) -> None:
         scores = predictions.set_index("id").loc[row.id]
         emotions = subject.record.dataset.emotions
         figure = plots.probability_bars({e: scores[f"p_{e}"] for e in emotions})
-        ui.run_chart(figure, "explain-bars", f"Probabilities of {row.id}", run.id, n="1 face")
+        title = f"Probabilities of {row.id}, {ui.called(run.id)}"
+        ui.chart(figure, "explain-bars", title, [run.id], n="1 face")
     show_neighbours(subject, row)
 
 

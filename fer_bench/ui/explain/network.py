@@ -73,7 +73,8 @@ def show_feature_map(subject: Subject) -> None:
         lambda progress: feature_map(subject.classifier.model, subject.dataset, progress=progress),
     )
     (title, figure), n = placed_features(table, colour_by), how_many(len(table), "test image")
-    ui.run_chart(figure, "explain-map", title, subject.run, n=n)
+    title = f"{title}, {ui.called(subject.run)}"
+    ui.chart(figure, "explain-map", title, [subject.run], n=n)
     total = subject.dataset.split_sizes()["test"]
     some = f", evenly spread over all {total:,}" if len(table) < total else ""
     st.caption(

@@ -65,7 +65,9 @@ def show_agreement(run: StoredRun, record: RunRecord, votes: pd.DataFrame | None
         "disagree, so do labels, and no model can be right about all."
     )
     figure = plots.agreement_lines(table)
-    ui.run_chart(figure, "agreement", "Answers and labels by the voters' agreement", run.id)
+    title = f"Answers and labels by the voters' agreement, {ui.called(run.id)}"
+    n = how_many(int(table["images"].sum()), "test face")
+    ui.chart(figure, "agreement", title, [run.id], n=n)  # no command writes it
     ui.data_table(table, AGREEMENT_COLUMNS, "agreement-table", "accuracy-by-agreement.csv")
 
 
