@@ -27,8 +27,10 @@ TRANSFER_COLUMNS = (
 )  # fmt: skip
 #: Stands for all corruptions together.
 MEAN = "mean of all"
-#: Between the words of a setting, of which the first name the images.
-SEPARATOR, N_SHOWN = " · ", 4
+#: Between the words of a setting.
+SEPARATOR = " · "
+#: So many of them, the first ones, say on which images.
+IMAGE_WORDS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +116,12 @@ def in_short(settings: Iterable[str]) -> tuple[dict[str, str], str]:
         each with its data, split and images and what else sets it apart; the rest in words.
     """
     words = {one: one.split(SEPARATOR) for one in settings}
-    rest = [each[N_SHOWN:] for each in words.values()]
+    rest = [each[IMAGE_WORDS:] for each in words.values()]
     common = [word for word in rest[0] if all(word in each for each in rest)]
     short = {
-        one: SEPARATOR.join([*each[:N_SHOWN], *(w for w in each[N_SHOWN:] if w not in common)])
+        one: SEPARATOR.join(
+            [*each[:IMAGE_WORDS], *(w for w in each[IMAGE_WORDS:] if w not in common)]
+        )
         for one, each in words.items()
     }
     return short, SEPARATOR.join(common)
