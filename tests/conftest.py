@@ -39,7 +39,7 @@ SLOW = (
     "cli/test_latency_command.py",
     "cli/test_serve_command.py",
     "data/test_data_large.py",
-    "inference/files/test_video_kinds.py",
+    "inference/video/test_video_kinds.py",
     "models/test_lora.py",
     "models/test_published_weights.py",
     "processes",
@@ -67,6 +67,12 @@ os.environ.update(RAY_worker_niceness="0")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--damaged", type=int, default=0, help="damaged inputs of each kind to read")
     parser.addoption("--renew", action="store_true", help="keep the sentences that are said now")
+
+
+def pytest_configure() -> None:
+    """A file that moved would be among the tests of every run, and nobody would notice."""
+    if missing := [place for place in SLOW + FUZZ if not (HERE / place).exists()]:
+        raise pytest.UsageError(f"tests/conftest.py lists what is not there: {', '.join(missing)}")
 
 
 def listed(path: Path, places: tuple[str, ...]) -> bool:
