@@ -30,7 +30,9 @@ PAGES = (
     "home", "leaderboard", "run", "compare", "errors", "calibration", "explain", "latency",
     "robustness", "dataset", "labels", "image", "video", "live",
 )  # fmt: skip
-PATIENCE_MS = 600_000
+PATIENCE_MS = 60_000
+#: How long a visitor looks at a page before leaving it.
+LOOK_MS = 1_000
 #: Clicks the side bar's link to a page, and waits until another heading stands still.
 FOLLOW = """(name) => {
     window.headingBefore = document.querySelector('h1').innerText;
@@ -50,6 +52,8 @@ def visit(page: Page, address: str) -> float:
 
 def change(page: Page, name: str) -> float:
     """Seconds from a click in the side bar, on another page, to one that stands still."""
+    # Live's video, just loaded, has Streamlit run the page again: a click at that moment is lost.
+    page.wait_for_timeout(LOOK_MS)
     follow(page, "run" if name == "leaderboard" else "leaderboard")
     return follow(page, name)
 
