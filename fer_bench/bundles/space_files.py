@@ -14,8 +14,12 @@ from fer_bench.bundles.web import WebBundle
 from fer_bench.registry import Entry, Registry
 
 PORT = 8501
-#: Files of the Streamlit app that are the same for every run.
-PROGRAM = ("app.py", "Dockerfile")
+#: Files of the Streamlit app that are the same for every run, and what they are called here.
+PROGRAM = {
+    "app.py": "app.py",
+    "Dockerfile": "Dockerfile",
+    ".streamlit/config.toml": "config.toml",
+}
 
 
 class Space(Protocol):
@@ -69,7 +73,7 @@ class StreamlitSpace:
         wanted = below["requirements.txt"] + (folder / "requirements.txt").read_bytes()
         return (
             below
-            | {name: (folder / name).read_bytes() for name in PROGRAM}
+            | {name: (folder / ours).read_bytes() for name, ours in PROGRAM.items()}
             | {
                 "requirements.txt": wanted,
                 "README.md": _readme(contents, sdk=self.sdk, app_file="app.py", port=PORT),

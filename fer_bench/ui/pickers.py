@@ -100,8 +100,8 @@ def pick_several(
         first: those chosen at first, after the run chosen on another page of this visit.
     """
     key = f"several-{label}"
-    kept: list[str] = st.session_state.get(key, [])
-    elsewhere = bool(kept) and not set(kept) & set(names)
+    before: list[str] = st.session_state.get(key, [])
+    elsewhere = bool(before) and not set(before) & set(names)
     wanted = st.query_params.get_all(RUN_PARAMETER)
     unknown = [name for name in wanted if name not in names]
     if unknown and not elsewhere:

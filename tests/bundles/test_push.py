@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,11 @@ def test_the_streamlit_space_names_the_faces_of_a_photo(
     docker = (folder / "Dockerfile").read_text()
     assert "--server.port=8501" in docker
     assert all((folder / name).is_file() for name in ("app.py", "run.py", "model.onnx"))
+    local = tomllib.loads((folder / ".streamlit" / "config.toml").read_text())
+    assert local["server"] == {
+        "showEmailPrompt": False
+    }  # a desktop's first start would wait for it
+    assert local["browser"] == {"gatherUsageStats": False}
     monkeypatch.syspath_prepend(str(folder))
     for module in [m for m in sys.modules if m.split(".")[0] in ("run", "faces", "pictures")]:
         monkeypatch.delitem(sys.modules, module)
