@@ -139,7 +139,7 @@ def benchmark(name: str, asked: argparse.Namespace, data: FaceDataset) -> dict[s
     candidate = PreparedModel(model, asked.threads, calibration)
     opened, unavailable = open_all(candidate)
     # Measured by itself and not remembered, from the conversions that are there already.
-    chosen = measure(candidate, open_prepared, seconds=1.5)
+    chosen = measure(candidate, seconds=1.5)
     face = candidate.checking[:1]
     calls = {n: lambda forward=b.forward: forward(face) for n, b in opened.items()}
     times = interleaved(calls, seconds=asked.seconds, warmup=2)

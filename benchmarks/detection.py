@@ -35,7 +35,7 @@ from fer_bench.inference.detectors.base import (
     shrunk,
     without_overlaps,
 )
-from fer_bench.inference.files.images import read_image
+from fer_bench.inference.images import read_image
 
 Detect = Callable[[NDArray[np.uint8]], list[DetectedFace]]
 WIDTH, HEIGHT = 640, 480

@@ -23,7 +23,7 @@ from fer_bench.data.preprocess import to_input
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.inference.crop import crop_face
 from fer_bench.inference.detectors.base import make_detector
-from fer_bench.inference.files.images import decode_image
+from fer_bench.inference.images import decode_image
 from fer_bench.results.store import ResultsStore
 
 

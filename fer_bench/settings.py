@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fer_bench.errors import FerBenchError
+from fer_bench.storage import write_atomically
 
 NAME, PREFIX = "fer_bench", "FER_BENCH_"
 
@@ -63,6 +64,11 @@ class Settings(BaseSettings):
     history: str | None = Field(default=None, description="folder or URL of the picture history")
 
 
+def cache_dir() -> Path:
+    """`$FER_BENCH_CACHE`, or the platform's place for caches; not created here."""
+    return Settings().cache.expanduser()
+
+
 def data_source() -> str | None:
     """The data's path: `FER_BENCH_DATA`, else what was stored, else None.
 
@@ -93,8 +99,6 @@ def remember_data_source(source: str) -> None:
     Raises:
         FerBenchError: nothing lies there, or the settings cannot be written.
     """
-    from fer_bench.storage import write_atomically
-
     if source != "synthetic" and not exists(source):
         raise FerBenchError(
             f"nothing lies at {source}: expected the path of fer2013.zip, of fer2013.csv, of a "

@@ -1,4 +1,4 @@
-"""The cache folder, and files that are written whole or not at all."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ from pathlib import Path
 from uuid import uuid4
 
 from fer_bench.errors import RunFailed
-
-
-def cache_dir() -> Path:
-    """`$FER_BENCH_CACHE`, or the platform's place for caches; not created here."""
-    from fer_bench.settings import Settings  # what is only imported needs no variable read
-
-    return Settings().cache.expanduser()
 
 
 def write_atomically(

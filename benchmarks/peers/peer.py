@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from fer_bench.backends.fidelity import compare
-from fer_bench.backends.registry import open_backend
+from fer_bench.backends.select import open_backend
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import load_dataset
 from fer_bench.environment import capture
@@ -37,8 +37,8 @@ from fer_bench.models.flops import count_parameters
 from fer_bench.results.reports.latency import LatencyReport, Measurement, Percentiles, Precision
 from fer_bench.results.reports.latency_files import add_report, read_latency
 from fer_bench.results.store import ResultsStore
+from fer_bench.settings import cache_dir
 from fer_bench.specs.run import ExternalSpec, Protocol
-from fer_bench.storage import cache_dir
 from fer_bench.studies.latency.stages import percentiles
 from fer_bench.types import Split
 

@@ -21,7 +21,7 @@ from fer_bench.api.uploads import Picture
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.base import DetectedFace, make_detector, shrunk_to
-from fer_bench.inference.files.images import decode_image
+from fer_bench.inference.images import decode_image
 from fer_bench.inference.predictor import Predictor
 from fer_bench.studies.explain.heat_map import explain, overlay_heat
 

@@ -17,7 +17,7 @@ class ServeSettings:
         store: the records.
         run: the default model, as `ResultsStore.find` takes it.
         detector, detector_file: as `inference.detectors.base.make_detector` takes them.
-        backend: as `backends.registry.open_backend` takes it.
+        backend: as `backends.select.open_backend` takes it.
         token: what requests must carry as bearer token; None lets everybody in.
         cors: origins whose pages may call the server from a browser.
         max_queue: requests at work or waiting; one more is answered 429.

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from fer_bench.errors import FerBenchError
-from fer_bench.storage import cache_dir, write_atomically
+from fer_bench.settings import cache_dir
+from fer_bench.storage import write_atomically
 
 VALID = timedelta(days=90)
 #: A documentation address (RFC 5737): asking for the way there sends nothing.

@@ -19,7 +19,8 @@ from pydantic import ValidationError
 
 from fer_bench.backends.openvino_ir import load_openvino
 from fer_bench.results.record import Part
-from fer_bench.storage import cache_dir, write_atomically
+from fer_bench.settings import cache_dir
+from fer_bench.storage import write_atomically
 
 #: Raised whenever networks are quantised or chosen in another way, so that old ones are not used.
 SCHEMA = 1

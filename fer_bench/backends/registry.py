@@ -1,17 +1,13 @@
-"""The back ends by name, and `open_backend`. Listing them imports no torch."""
+"""The back ends by name. Listing them imports no torch."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, cast
 
-from fer_bench.errors import unknown_name
 from fer_bench.registry import Entry, Registry
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from fer_bench.backends.base import Backend
     from fer_bench.backends.prepared import PreparedModel
     from fer_bench.models.classifier import Classifier
@@ -53,38 +49,6 @@ def precision_of(name: str) -> Precision:
     """What a back end of this name computes in; int8 ones compute some layers in bf16 or fp32."""
     last = name.rpartition("-")[2]
     return cast("Precision", last) if last in ("bf16", "int8") else "fp32"
-
-
-def open_backend(
-    name: str,
-    model: Classifier,
-    *,
-    threads: int | None = None,
-    calibration: NDArray[np.uint8] | None = None,
-) -> Backend:
-    """A model on the back end of this name, warm; `auto` takes the fastest faithful one.
-
-    Args:
-        model: in eval mode; shared with the back end, so leave it as it is.
-        threads: CPU threads that a call may use; by default PyTorch's.
-        calibration: uint8 faces `(N, H, W)` gray or `(N, H, W, 3)` RGB of the training split, a
-            few hundred, for int8: it is calibrated on every other one and `auto` compares on the
-            rest. A network quantised once is stored in the cache and needs none again.
-
-    Raises:
-        FerBenchError: no such back end (near names suggested).
-        Unavailable: it cannot run this model on this machine; says what to install or to give.
-    """
-    from fer_bench.backends.prepared import PreparedModel
-
-    if name != AUTO and name not in BACKENDS:
-        raise unknown_name("back end", name, (AUTO, *BACKENDS))
-    prepared = PreparedModel(model, threads, calibration)
-    if name != AUTO:
-        return open_prepared(name, prepared)
-    from fer_bench.backends.select import choose
-
-    return choose(prepared, open_prepared)
 
 
 def open_prepared(name: str, prepared: PreparedModel) -> Backend:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fer_bench.benchmark.plan import Source
-from fer_bench.data.readers.ferplus_votes import find_vote_counts
+from fer_bench.data.vote_counts import find_vote_counts
 from fer_bench.errors import FerBenchError
 from fer_bench.results.reports.human_line import HumanLine
 from fer_bench.results.store import ResultsStore

@@ -93,7 +93,7 @@ class Runner:
                 a finished one. Or another process carries it out.
         """
         _require_same_data(dataset)
-        lock = run_lock(self.store, dataset.name, spec.name)
+        lock = run_lock(self.store.folder(dataset.name, spec.name))
         with ExitStack() as block:
             distributed.on_main(lambda: block.enter_context(lock))
             return _Work(self, spec, dataset).follow()

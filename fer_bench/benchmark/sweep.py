@@ -53,7 +53,7 @@ def run_unless_finished(
         FerBenchError: a finished run of the same name that differs.
     """
     wait = partial(on_run, spec, "waiting: another process carries it out")
-    with run_lock(runner.store, dataset.name, spec.name, wait=wait):
+    with run_lock(runner.store.folder(dataset.name, spec.name), wait=wait):
         if is_finished(runner.store, spec, dataset):
             on_run(spec, "skipped")
         else:

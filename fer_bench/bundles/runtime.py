@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_bench.errors import FerBenchError, cannot_read
-from fer_bench.storage import cache_dir
+from fer_bench.settings import cache_dir
 
 TIMEOUT_SECONDS = 300
 

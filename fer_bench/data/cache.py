@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.journal import SUFFIX
 from fer_bench.errors import FerBenchError
-from fer_bench.storage import cache_dir
+from fer_bench.settings import cache_dir
 
 #: Raised whenever readers or this layout change, so that old entries are not used.
 SCHEMA = 4

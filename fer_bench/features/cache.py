@@ -25,7 +25,8 @@ from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.features.extractors import Extractor
 from fer_bench.models.classifier import Classifier
-from fer_bench.storage import cache_dir, write_atomically
+from fer_bench.settings import cache_dir
+from fer_bench.storage import write_atomically
 from fer_bench.types import Progress, Split, silent
 
 #: Raised whenever the files' layout or the preprocessing changes, so that old entries are not used.

@@ -34,7 +34,7 @@ import fer_bench
 from fer_bench.errors import FerBenchError, RunFailed, one_line
 from fer_bench.hubs.address import Repository
 from fer_bench.hubs.network import HTTP_ERROR, endpoint, no_waiting_without_network
-from fer_bench.storage import cache_dir
+from fer_bench.settings import cache_dir
 
 #: What the client raises where the hub, the network or the disk fail.
 HUB_ERRORS = (OSError, HTTP_ERROR, RuntimeError, ValueError)

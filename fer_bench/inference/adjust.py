@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.files.images import check_image
+from fer_bench.inference.images import check_image
 
 #: The longest side that OpenCV can turn, pixels.
 TURNABLE = 32_766

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fer_bench.backends.base import Backend
-from fer_bench.backends.registry import AUTO, open_backend
+from fer_bench.backends.registry import AUTO
+from fer_bench.backends.select import open_backend
 from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.prediction_sets import SetRule, require_level, rule_of

@@ -26,7 +26,7 @@ from PIL import Image
 from pydantic import BaseModel, ValidationError
 
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.files.images import check_image
+from fer_bench.inference.images import check_image
 from fer_bench.urls import open_store, plain_errors, shown, store_errors
 
 MARKER = ".fer-bench-history"

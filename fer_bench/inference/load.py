@@ -9,7 +9,7 @@ from fer_bench.backends.registry import AUTO
 from fer_bench.evaluation.prediction_sets import require_level
 from fer_bench.inference.classifier import FaceClassifier, open_classifier
 from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, make_detector
-from fer_bench.inference.files.images import Picture
+from fer_bench.inference.images import Picture
 from fer_bench.inference.predictor import Analysis, Predictor
 from fer_bench.results.store import open_results
 from fer_bench.results.stored_run import StoredRun

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.prediction_sets import SetRule
 from fer_bench.inference.detectors.base import Box, DetectedFace, FaceDetector
-from fer_bench.inference.files.images import Picture, load_picture
+from fer_bench.inference.images import Picture, load_picture
 
 if TYPE_CHECKING:  # torch loads only when a network is opened
     from fer_bench.inference.classifier import FaceClassifier

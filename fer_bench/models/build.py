@@ -162,11 +162,27 @@ def build_model(request: ModelRequest) -> Classifier:
         FerBenchError: an unknown model or option, a mode that the model does not have, or
             starting weights that cannot be had.
     """
-    from fer_bench.models.classifier import apply_mode
-
     builder = find_builder(request.name)
     if request.mode == "zero-shot":
         _check_zero_shot(request)
     model = builder(request)
-    apply_mode(model)
+    _apply_mode(model)
     return model.eval()
+
+
+def _apply_mode(model: Classifier) -> None:
+    """Sets up, in place, what the mode of the model's request trains.
+
+    frozen: the head alone; the backbone also stays in eval mode (`Classifier.train`).
+    full: everything. lora: low-rank updates of the backbone, and the head.
+    zero-shot: nothing.
+    """
+    mode = model.request.mode
+    model.requires_grad_(mode != "zero-shot")
+    if mode == "frozen":
+        model.backbone.requires_grad_(False)
+    if mode == "lora":
+        from fer_bench.models.lora import inject_lora
+        from fer_bench.models.options import DEFAULT_LORA_RANK
+
+        inject_lora(model, rank=int(model.request.options.get("lora_rank", DEFAULT_LORA_RANK)))

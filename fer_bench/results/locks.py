@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from fer_bench.errors import FerBenchError, RunFailed
-
-if TYPE_CHECKING:
-    from fer_bench.results.store import ResultsStore
 
 #: The folder of a results folder in which runs at work have their scratch and their locks.
 WORK = ".work"
@@ -46,21 +42,20 @@ def carried_out(root: Path) -> frozenset[str]:
 
 
 @contextmanager
-def run_lock(
-    store: ResultsStore, dataset: str, name: str, *, wait: Callable[[], None] | None = None
-) -> Iterator[None]:
+def run_lock(run: Path, *, wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Locks a run for this process while the block lasts; the lock of a killed one is free.
 
     May be nested within a thread.
 
     Args:
+        run: its folder, as `ResultsStore.folder` names it; need not exist.
         wait: hears that another process has it, which is then waited for; None for no waiting.
 
     Raises:
         RunFailed: another process has it, and `wait` is None.
-        FerBenchError: an invalid name, or a results folder that cannot be written.
+        FerBenchError: a results folder that cannot be written.
     """
-    path = lock_file(store.folder(dataset, name))
+    path = lock_file(run)
     folder = path.parent
     # One object for a file in the whole process: that makes it reentrant.
     lock = FileLock(path, is_singleton=True)
@@ -71,14 +66,14 @@ def run_lock(
         except Timeout:
             if wait is None:
                 raise RunFailed(
-                    f"run {name} is being carried out by another process: wait until it is done, "
-                    "or choose another results folder"
+                    f"run {run.name} is being carried out by another process: wait until it is "
+                    "done, or choose another results folder"
                 ) from None
             wait()
             lock.acquire()
     except OSError as error:
         raise FerBenchError(
-            f"cannot work on {name} in {folder}: {error.strerror or error}; free some space or "
+            f"cannot work on {run.name} in {folder}: {error.strerror or error}; free some space or "
             "choose another results folder, then run it again"
         ) from None
     try:

@@ -35,8 +35,7 @@ from fer_bench.results.stored_run import (
     holds_record,
     read_run,
 )
-from fer_bench.settings import Settings
-from fer_bench.storage import cache_dir
+from fer_bench.settings import Settings, cache_dir
 
 if TYPE_CHECKING:
     import pandas as pd

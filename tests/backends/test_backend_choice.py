@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from fer_bench.backends import cache, openvino, prepared, select
 from fer_bench.backends.base import Backend, Forward, Unavailable
 from fer_bench.backends.prepared import PreparedModel
-from fer_bench.backends.registry import AUTO, open_backend
+from fer_bench.backends.registry import AUTO
+from fer_bench.backends.select import open_backend
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.ensemble import EnsembleMember, make_ensemble
@@ -40,8 +41,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     measure = select.measure
 
-    def noting(candidate: PreparedModel, open_one: select.Open, seconds: float) -> Backend:
-        chosen = measure(candidate, open_one, 0.05)
+    def noting(candidate: PreparedModel, seconds: float) -> Backend:
+        chosen = measure(candidate, 0.05)
         names.append(chosen.name)
         return chosen
 

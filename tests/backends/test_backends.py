@@ -24,7 +24,8 @@ from fer_bench.backends import openvino_ir
 from fer_bench.backends.base import Unavailable
 from fer_bench.backends.fidelity import compare, why_unfaithful
 from fer_bench.backends.prepared import PreparedModel
-from fer_bench.backends.registry import BACKENDS, open_backend, open_prepared, precision_of
+from fer_bench.backends.registry import BACKENDS, open_prepared, precision_of
+from fer_bench.backends.select import open_backend
 from fer_bench.backends.timing import interleaved
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FER2013

@@ -32,9 +32,9 @@ from fer_bench.results.location import local_folder
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import WEIGHTS
+from fer_bench.settings import cache_dir
 from fer_bench.specs.run import EnsembleSpec, RunSpec
 from fer_bench.specs.sweep import Sweep
-from fer_bench.storage import cache_dir
 
 __all__ = ["lab", "s3"]  # fixtures
 

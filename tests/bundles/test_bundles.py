@@ -20,7 +20,7 @@ from PIL import Image
 from web_fixtures import small_run, write_files
 
 from fer_bench.backends.onnx import read_metadata
-from fer_bench.backends.registry import open_backend
+from fer_bench.backends.select import open_backend
 from fer_bench.bundles.contents import MODEL
 from fer_bench.bundles.python_folder import PythonBundle
 from fer_bench.bundles.runtime import Runtime, integrity, read_runtime
@@ -28,7 +28,7 @@ from fer_bench.bundles.web import WebBundle
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.haar import HaarDetector
-from fer_bench.inference.files.images import read_image
+from fer_bench.inference.images import read_image
 from fer_bench.inference.predictor import Predictor
 
 ROOT = Path(__file__).parents[2]

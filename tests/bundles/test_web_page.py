@@ -20,14 +20,14 @@ from web_fixtures import require_runtime, small_run, write_files
 from benchmarks.camera import camera_arguments, write_clip
 from benchmarks.dashboard import ROOT, chromium
 from benchmarks.web_page import serving_folder
-from fer_bench.backends.registry import open_backend
+from fer_bench.backends.select import open_backend
 from fer_bench.bundles.contents import MODEL
 from fer_bench.bundles.runtime import RUNTIME, read_runtime
 from fer_bench.bundles.web import WebBundle
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.inference.detectors.haar import HaarDetector
-from fer_bench.inference.files.images import read_image
+from fer_bench.inference.images import read_image
 from fer_bench.inference.predictor import Predictor
 
 PHOTO = ROOT / "assets/samples/astronaut.jpg"

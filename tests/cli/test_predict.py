@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from record_fixtures import make_record
 
-from fer_bench.backends.registry import open_backend
+from fer_bench.backends.select import open_backend
 from fer_bench.data.files.archive import IMAGE_SUFFIXES
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FER2013
@@ -35,9 +35,9 @@ from fer_bench.inference.detectors.base import DetectedFace, WholeImage
 from fer_bench.inference.files import batch as batching
 from fer_bench.inference.files.batch import FileResult, predict_files
 from fer_bench.inference.files.copies import plan_outputs
-from fer_bench.inference.files.images import read_image
 from fer_bench.inference.files.inputs import find_inputs
 from fer_bench.inference.files.summary import Summary
+from fer_bench.inference.images import read_image
 from fer_bench.inference.predictor import Predictor
 from fer_bench.inference.video.frame import Frame
 from fer_bench.inference.video.reader import VideoReader

@@ -14,7 +14,7 @@ from PIL import Image
 from fer_bench.data.files.decode import DECODE_ERRORS, decode
 from fer_bench.data.load import read_source
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.files.images import decode_image
+from fer_bench.inference.images import decode_image
 
 PHOTO = Path(__file__).parents[2] / "assets" / "samples" / "astronaut.jpg"
 

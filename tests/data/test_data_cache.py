@@ -21,7 +21,7 @@ from fer_bench.data.dataset import SourceData
 from fer_bench.data.files import decode
 from fer_bench.data.load import read_source
 from fer_bench.errors import FerBenchError
-from fer_bench.storage import cache_dir
+from fer_bench.settings import cache_dir
 
 
 @pytest.fixture(autouse=True)

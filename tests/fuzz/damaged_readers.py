@@ -18,13 +18,13 @@ from fer_bench.benchmark import plan, specify
 from fer_bench.cli.main import app
 from fer_bench.config import load_yaml
 from fer_bench.data.load import load_dataset
-from fer_bench.data.readers.ferplus_votes import find_vote_counts
+from fer_bench.data.vote_counts import find_vote_counts
 from fer_bench.emotions import FER2013
 from fer_bench.evaluation.confusion import answers, of_set
 from fer_bench.evaluation.metrics import compute_metrics
 from fer_bench.inference.classifier import load_run_model
-from fer_bench.inference.files.images import read_image
 from fer_bench.inference.history import History
+from fer_bench.inference.images import read_image
 from fer_bench.models.pretrained import read_local
 from fer_bench.models.state_dict import load_weights
 from fer_bench.results.reports.exports import read_exports

@@ -23,7 +23,7 @@ from fer_bench.data.load import load_source
 from fer_bench.data.readers.fer2013_rows import read_row_table
 from fer_bench.data.readers.ferplus import read_votes
 from fer_bench.emotions import COLOURS
-from fer_bench.inference.files.images import decode_image
+from fer_bench.inference.images import decode_image
 from fer_bench.models.export_metadata import ExportMetadata
 from fer_bench.models.pretrained import read_local
 from fer_bench.models.weights import load_model

@@ -16,7 +16,7 @@ from PIL import Image
 from record_fixtures import make_history, make_predictions, make_record
 from table_fixtures import table
 
-from fer_bench.backends.registry import open_backend
+from fer_bench.backends.select import open_backend
 from fer_bench.data.preprocess import to_input
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FER2013
@@ -24,7 +24,7 @@ from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.evaluate import predict_probabilities
 from fer_bench.inference.classifier import FaceClassifier, open_classifier
 from fer_bench.inference.detectors.base import DetectedFace, WholeImage, make_detector
-from fer_bench.inference.files.images import Picture, read_image
+from fer_bench.inference.images import Picture, read_image
 from fer_bench.inference.predictor import Predictor
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest

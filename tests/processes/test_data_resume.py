@@ -30,7 +30,7 @@ from fer_bench.data import cache
 from fer_bench.data.readers import images
 from fer_bench.data.journal import Journal
 from fer_bench.data.load import read_source
-from fer_bench.storage import cache_dir
+from fer_bench.settings import cache_dir
 
 TORN = {"append": "images.npy", "add": "decoding.journal"}
 source, name, when, number = sys.argv[1:]

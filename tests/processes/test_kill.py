@@ -182,7 +182,7 @@ def test_a_killed_benchmark_keeps_what_is_done_and_ends_alike(tmp_path, recipe, 
 AFTER_OPENVINO = """
 import gc, os, signal, sys
 import numpy as np
-from fer_bench.backends.registry import open_backend
+from fer_bench.backends.select import open_backend
 from fer_bench.cli.main import main
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.emotions import FERPLUS

@@ -30,8 +30,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from fer_bench.results.locks import run_lock
-from fer_bench.results.store import ResultsStore
-with run_lock(ResultsStore(Path(sys.argv[1])), "synthetic", sys.argv[2]):
+with run_lock(Path(sys.argv[1]) / "synthetic" / sys.argv[2]):
     print("claimed", flush=True)
     sys.stdin.read()
 """
@@ -99,7 +98,7 @@ def test_a_killed_process_lets_go_of_its_run(store: ResultsStore, spec: RunSpec)
     holder = hold(store, spec.name)
     holder.kill()
     holder.communicate(timeout=60)
-    with run_lock(store, "synthetic", spec.name):
+    with run_lock(store.folder("synthetic", spec.name)):
         pass
 
 
@@ -117,7 +116,7 @@ def test_a_run_is_running_for_as_long_as_its_process_is_there(store: ResultsStor
     assert carried_out(store.root) == frozenset()
     assert found.status == "interrupted"
     assert found.error is not None and "`--resume`" in found.error
-    with run_lock(store, "synthetic", record.name):  # by this very process and thread
+    with run_lock(store.folder("synthetic", record.name)):  # by this very process and thread
         assert store.find(run).require_record() == record
 
 
@@ -148,7 +147,8 @@ def test_a_sweep_waits_for_a_run_and_skips_it_once_it_is_done(
 
 
 def test_a_claim_may_be_nested_and_ends_with_its_block(store: ResultsStore) -> None:
-    with run_lock(store, "synthetic", "a-run"), run_lock(store, "synthetic", "a-run"):
+    run = store.folder("synthetic", "a-run")
+    with run_lock(run), run_lock(run):
         pass
     hold(store, "a-run").communicate("")
 
@@ -156,5 +156,5 @@ def test_a_claim_may_be_nested_and_ends_with_its_block(store: ResultsStore) -> N
 def test_a_results_folder_that_cannot_be_written_is_one_sentence(store: ResultsStore) -> None:
     store.root.write_text(json.dumps("a file"))
     refused = pytest.raises(FerBenchError, match=r"cannot work on a-run in .*: Not a dir")
-    with refused, run_lock(store, "synthetic", "a-run"):
+    with refused, run_lock(store.folder("synthetic", "a-run")):
         pass

@@ -19,7 +19,7 @@ from table_fixtures import table
 import fer_bench
 from fer_bench.errors import FerBenchError
 from fer_bench.inference import load as loading
-from fer_bench.inference.files.images import Picture, read_image
+from fer_bench.inference.images import Picture, read_image
 from fer_bench.models import build
 from fer_bench.results.stored_run import StoredRun
 

@@ -9,8 +9,7 @@ import pytest
 
 from fer_bench import settings
 from fer_bench.errors import FerBenchError
-from fer_bench.settings import PREFIX, Settings
-from fer_bench.storage import cache_dir
+from fer_bench.settings import PREFIX, Settings, cache_dir
 
 ROOT = Path(__file__).parents[2]
 #: Reads of a variable that bypass the class.

@@ -17,7 +17,7 @@ from fer_bench.results.documents import Document, write_document
 from fer_bench.results.location import address_of, fetch, local_folder, mirror_of
 from fer_bench.results.store import DEFAULT_FILE, ResultsStore
 from fer_bench.results.stored_run import RECORD, WEIGHTS
-from fer_bench.storage import cache_dir
+from fer_bench.settings import cache_dir
 from fer_bench.urls import shown
 
 __all__ = ["lab", "s3"]  # fixtures

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from data_fixtures import VOTES_HEADER, csv_rows, kaggle_files, write_csv, zipped
 
-from fer_bench.data.readers.ferplus_votes import CHOICES, VoteCounts, find_vote_counts
+from fer_bench.data.vote_counts import CHOICES, VoteCounts, find_vote_counts
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.intervals import Rate
 from fer_bench.studies.labels.annotators import (

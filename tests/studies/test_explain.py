@@ -12,7 +12,7 @@ from table_fixtures import table
 from test_models import EVERY, small
 from torch import Tensor, nn
 
-from fer_bench.backends.registry import open_backend
+from fer_bench.backends.select import open_backend
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier

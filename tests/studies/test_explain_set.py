@@ -12,7 +12,7 @@ import pytest
 from frozen_fixtures import EMOTIONS, tiny_classifier, tiny_dataset
 from numpy.typing import NDArray
 
-from fer_bench.backends.registry import open_backend
+from fer_bench.backends.select import open_backend
 from fer_bench.data.cache import pixel_hashes
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError

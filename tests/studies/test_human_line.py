@@ -13,7 +13,7 @@ from data_fixtures import VOTES_HEADER, csv_rows, write_csv
 from page_fixtures import BEST, open_page, texts
 from record_fixtures import make_predictions, make_record
 
-from fer_bench.data.readers.ferplus_votes import CHOICES
+from fer_bench.data.vote_counts import CHOICES
 from fer_bench.emotions import FER2013, FERPLUS
 from fer_bench.errors import FerBenchError
 from fer_bench.report import collect

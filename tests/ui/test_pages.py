@@ -370,7 +370,7 @@ def test_a_failed_run_shows_its_error_as_plain_text(mixed: Path) -> None:
 
 
 def test_a_running_run_shows_its_progress(mixed: Path) -> None:
-    with run_lock(ResultsStore(mixed), "fer2013", "densenet121-full-finetune-5-s0"):
+    with run_lock(mixed / "fer2013" / "densenet121-full-finetune-5-s0"):
         app = open_page("run", "fer2013/densenet121-full-finetune-5-s0")
     assert "This run has not finished; its epochs so far are below." in texts(app)
     assert "Epoch 2 of 5 is done, 3 min left" in texts(app)

@@ -20,8 +20,8 @@ from fer_bench.errors import FerBenchError
 from fer_bench.results.location import local_folder
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
+from fer_bench.settings import cache_dir
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
-from fer_bench.storage import cache_dir
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -199,7 +199,7 @@ def _votes(
 ) -> pd.DataFrame | None:
     """FER+'s votes on the data of the command line or of the variable, where there are any."""
 
-    from fer_bench.data.readers.ferplus_votes import find_vote_counts
+    from fer_bench.data.vote_counts import find_vote_counts
     from fer_bench.settings import Settings
     from fer_bench.studies.labels.annotators import votes_table
 

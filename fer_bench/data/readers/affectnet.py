@@ -11,7 +11,6 @@ from tokenize import TokenError
 
 import numpy as np
 
-from fer_bench.data.class_folders import class_numbers, given_names, numeric_classes
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files import csv_table
 from fer_bench.data.files.archive import READ_ERRORS, Tree, is_image, open_tree
@@ -23,6 +22,7 @@ from fer_bench.data.numbering import (
     require_fit,
 )
 from fer_bench.data.parts import part_of
+from fer_bench.data.readers.class_folders import class_numbers, given_names, numeric_classes
 from fer_bench.data.readers.folder import class_samples, present, with_parts
 from fer_bench.data.readers.images import Sample, read_images
 from fer_bench.data.readers.registry import Reader, Reading

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.data.class_folders import class_numbers
 from fer_bench.data.dataset import SourceData
 from fer_bench.data.files.archive import is_image, open_tree
+from fer_bench.data.readers.class_folders import class_numbers
 from fer_bench.data.readers.folder import class_samples
 from fer_bench.data.readers.images import read_images
 from fer_bench.data.readers.registry import Reader, Reading

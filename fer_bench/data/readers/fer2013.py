@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.data.cache import pixel_hashes
-from fer_bench.data.class_folders import class_numbers
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files import csv_table
 from fer_bench.data.files.archive import is_image, open_tree
 from fer_bench.data.files.decode import resize_plain
 from fer_bench.data.numbering import PUBLISHED, Numbering, emotion_of, require_fit
 from fer_bench.data.parts import EVAL, part_of, settle_eval
+from fer_bench.data.readers.class_folders import class_numbers
 from fer_bench.data.readers.folder import ORDER, class_samples
 from fer_bench.data.readers.images import read_images
 from fer_bench.data.readers.registry import Reader, Reading

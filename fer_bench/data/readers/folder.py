@@ -12,15 +12,6 @@ from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path, PurePath
 
-from fer_bench.data.class_folders import (
-    class_numbers,
-    class_position,
-    folders_of,
-    given_names,
-    is_archive,
-    is_class,
-    may_be_image,
-)
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files.archive import is_image, open_tree
 from fer_bench.data.files.csv_table import is_count
@@ -31,6 +22,15 @@ from fer_bench.data.numbering import (
     published_by,
 )
 from fer_bench.data.parts import EVAL, part_of, settle_eval
+from fer_bench.data.readers.class_folders import (
+    class_numbers,
+    class_position,
+    folders_of,
+    given_names,
+    is_archive,
+    is_class,
+    may_be_image,
+)
 from fer_bench.data.readers.images import Sample, read_images
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.emotions import ALIASES, COLOURS, FER2013, canonical

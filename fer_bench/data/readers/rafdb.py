@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from fer_bench.data.class_folders import class_numbers, given_names, numeric_classes
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files.archive import READ_ERRORS, Tree, is_image, open_tree
 from fer_bench.data.files.csv_table import is_count
@@ -18,6 +17,7 @@ from fer_bench.data.numbering import (
     published_by,
     require_fit,
 )
+from fer_bench.data.readers.class_folders import class_numbers, given_names, numeric_classes
 from fer_bench.data.readers.folder import class_samples
 from fer_bench.data.readers.images import Sample, read_images
 from fer_bench.data.readers.registry import Reader, Reading

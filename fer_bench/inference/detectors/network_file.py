@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_bench.errors import FerBenchError
-from fer_bench.storage import cache_dir, write_atomically
+from fer_bench.settings import cache_dir
+from fer_bench.storage import write_atomically
 from fer_bench.types import Progress, silent
 
 TIMEOUT_SECONDS = 30

@@ -24,7 +24,7 @@ from fer_bench.inference.drawing.sprites import (
     rounded,
     text_mask,
 )
-from fer_bench.inference.files.images import check_image
+from fer_bench.inference.images import check_image
 from fer_bench.inference.predictor import FacePrediction
 
 #: Text height by the image's shorter side; of small faces by their width, down to a share of that.

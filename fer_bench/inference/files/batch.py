@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.files.images import read_image
+from fer_bench.inference.images import read_image
 from fer_bench.inference.predictor import FacePrediction, Predictor
 
 #: How far reading runs ahead of detection: whichever is reached first.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.inference.detectors.base import DetectedFace
-from fer_bench.inference.live.face_tracker import Smoother, Tracker, iou, steadied
+from fer_bench.inference.face_tracker import Smoother, Tracker, iou, steadied
 from fer_bench.inference.live.overlay import Overlay, TrackedFace
 from fer_bench.inference.predictor import Predictor
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors.base import FaceDetector
-from fer_bench.inference.files.images import check_image
+from fer_bench.inference.face_tracker import Tracker
+from fer_bench.inference.images import check_image
 from fer_bench.inference.live.analysis import FrameAnalyser
-from fer_bench.inference.live.face_tracker import Tracker
 from fer_bench.inference.live.log import ErrorLog, Rate, SessionLog
 from fer_bench.inference.live.overlay import Overlay, TrackedFace, draw_overlay
 from fer_bench.inference.predictor import Predictor

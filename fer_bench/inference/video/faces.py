@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
+from fer_bench.inference.face_tracker import Tracker
 from fer_bench.inference.files.batch import FileResult, batches
-from fer_bench.inference.live.face_tracker import Tracker
 from fer_bench.inference.predictor import FacePrediction, Predictor
 from fer_bench.inference.video.frame import Frame
 from fer_bench.inference.video.reader import VideoReader

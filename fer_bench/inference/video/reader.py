@@ -15,7 +15,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError, coded
-from fer_bench.inference.files.images import is_text
+from fer_bench.inference.images import is_text
 from fer_bench.inference.video.clock import timeline_of
 from fer_bench.inference.video.frame import Frame
 from fer_bench.inference.video.size import is_cut_short, next_recording

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.storage import cache_dir, write_atomically
+from fer_bench.settings import cache_dir
+from fer_bench.storage import write_atomically
 
 #: Raised whenever something cached is computed in another way, so that old files are not used.
 SCHEMA = 2

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, suggest
 from fer_bench.inference.classifier import FaceClassifier
-from fer_bench.inference.files.images import check_image
+from fer_bench.inference.images import check_image
 from fer_bench.models.classifier import Classifier
 from fer_bench.studies.explain.layer_maps import find_maps, is_token_norm, tokens_to_map
 

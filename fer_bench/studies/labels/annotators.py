@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.data.readers.ferplus_votes import CHOICES, VoteCounts
+from fer_bench.data.vote_counts import CHOICES, VoteCounts
 from fer_bench.evaluation.confusion import scores
 from fer_bench.evaluation.intervals import Rate
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench.data.dataset import FaceDataset
-from fer_bench.data.readers.ferplus_votes import CHOICES, VoteCounts
+from fer_bench.data.vote_counts import CHOICES, VoteCounts
 from fer_bench.emotions import FERPLUS
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import of_set, scores

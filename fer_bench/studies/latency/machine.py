@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fer_bench.backends.base import torch_threads
-from fer_bench.backends.registry import open_backend
+from fer_bench.backends.select import open_backend
 from fer_bench.errors import RunFailed
 from fer_bench.results.reports.latency import Precision
 from fer_bench.studies.latency.network import NetworkSource, open_network

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fer_bench.backends.base import Backend, Forward, first_line, one_by_one, torch_threads
 from fer_bench.backends.fidelity import compare, why_unfaithful
-from fer_bench.backends.registry import AUTO, open_backend, precision_of, reference_of
+from fer_bench.backends.registry import AUTO, precision_of, reference_of
+from fer_bench.backends.select import open_backend
 from fer_bench.backends.timing import interleaved
 from fer_bench.data.preprocess import to_input
 from fer_bench.environment import capture

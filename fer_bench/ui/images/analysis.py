@@ -71,7 +71,7 @@ def image_of(_picture: Picture, key: str, adjustment: Adjustment) -> NDArray[np.
         FerBenchError: the file is no picture, or nothing of it is left.
     """
     from fer_bench.inference.adjust import adjust
-    from fer_bench.inference.files.images import decode_image
+    from fer_bench.inference.images import decode_image
 
     image = adjust(decode_image(_picture.data, _picture.name), adjustment)
     image.flags.writeable = False

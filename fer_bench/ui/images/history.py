@@ -150,7 +150,7 @@ def _show(history: History) -> None:
 
 @st.cache_data(max_entries=2 * SHOWN, show_spinner=False)
 def _image(_history: History, url: str, entry: str) -> bytes:
-    from fer_bench.inference.files.images import decode_image
+    from fer_bench.inference.images import decode_image
 
     data = _history.image(entry)
     decode_image(data, entry)  # what lies there may be damaged

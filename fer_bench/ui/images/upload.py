@@ -45,7 +45,7 @@ SLIDERS: dict[str, int | tuple[int, int]] = {
 
 def try_image(name: str, image: NDArray[np.uint8]) -> None:
     """Leaves for Try an image with a face of a data set, taken whole."""
-    from fer_bench.inference.files.images import encode_png
+    from fer_bench.inference.images import encode_png
 
     st.session_state[GIVEN_KEY] = Picture(name=name, key=f"given {name}", data=encode_png(image))
     st.session_state["image-source"] = GIVEN
@@ -123,7 +123,7 @@ def _ask_for_sample() -> Picture:
 @st.cache_data(show_spinner=False)
 def _drawn(emotion: str) -> bytes:
     from fer_bench.data.synthetic import draw_face
-    from fer_bench.inference.files.images import encode_png
+    from fer_bench.inference.images import encode_png
 
     return encode_png(draw_face(emotion, size=DRAWN_SIDE, rng=np.random.default_rng(1)))
 

@@ -38,7 +38,7 @@ def suspects(run: StoredRun) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the votes …")
 def _votes(source: str) -> pd.DataFrame | None:
-    from fer_bench.data.readers.ferplus_votes import find_vote_counts  # brings OpenCV
+    from fer_bench.data.vote_counts import find_vote_counts  # brings OpenCV
     from fer_bench.studies.labels.annotators import votes_table
 
     votes = find_vote_counts(source)

@@ -12,7 +12,7 @@ from fer_bench.backends.registry import AUTO, BACKENDS
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape, safe_csv
 from fer_bench.inference.detectors.base import DEFAULT_DETECTOR, DETECTORS
-from fer_bench.inference.files.images import encode_png
+from fer_bench.inference.images import encode_png
 from fer_bench.inference.live.session import MAX_SMOOTHING, MOST_MODELS, LiveSession, LiveSettings
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.ui import models

@@ -11,7 +11,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.formatting import escape
 from fer_bench.inference.detectors.base import make_detector
 from fer_bench.inference.drawing.faces import annotate
-from fer_bench.inference.files.images import decode_image
+from fer_bench.inference.images import decode_image
 from fer_bench.inference.predictor import Predictor
 from fer_bench.ui import models
 from fer_bench.ui.live import camera as live

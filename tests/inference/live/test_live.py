@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from waiting_fixtures import PATIENCE_S, wait_until
 
 from fer_bench.backends.base import Backend
-from fer_bench.backends.registry import open_backend
+from fer_bench.backends.select import open_backend
 from fer_bench.data.preprocess import to_input
 from fer_bench.emotions import COLOURS, FER2013
 from fer_bench.errors import FerBenchError

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from table_fixtures import table
 
-from fer_bench.backends.registry import open_backend
+from fer_bench.backends.select import open_backend
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
@@ -22,7 +22,7 @@ from fer_bench.inference.detectors.base import WholeImage
 from fer_bench.inference.drawing.faces import annotate
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.copies import WRITTEN_VIDEOS
-from fer_bench.inference.files.images import read_image
+from fer_bench.inference.images import read_image
 from fer_bench.inference.predictor import Predictor
 from fer_bench.inference.video import writer
 from fer_bench.inference.video.faces import predict_video

@@ -14,7 +14,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 from table_fixtures import table
 
-from fer_bench.inference.files.images import read_image
+from fer_bench.inference.images import read_image
 from fer_bench.inference.video.reader import VideoReader
 from fer_bench.inference.video.writer import annotated_copy
 

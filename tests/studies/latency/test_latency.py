@@ -12,7 +12,8 @@ from table_fixtures import table
 from torch import Tensor, nn
 
 from fer_bench.backends.base import Backend
-from fer_bench.backends.registry import AUTO, BACKENDS, open_backend
+from fer_bench.backends.registry import AUTO, BACKENDS
+from fer_bench.backends.select import open_backend
 from fer_bench.errors import FerBenchError
 from fer_bench.models.build import MODELS
 from fer_bench.models.flops import count_flops

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from table_fixtures import table
 
-from fer_bench.inference.live.face_tracker import Smoother, Tracker, iou, steadied
+from fer_bench.inference.face_tracker import Smoother, Tracker, iou, steadied
 
 LEFT, RIGHT = (0, 0, 100, 100), (300, 0, 100, 100)
 

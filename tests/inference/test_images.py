@@ -21,8 +21,8 @@ from fer_bench.data.files import pixels
 from fer_bench.data.files.decode import decode, peek
 from fer_bench.data.files.picture_errors import UnsupportedKind
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.files import images
-from fer_bench.inference.files.images import decode_image, load_picture, read_image
+from fer_bench.inference import images
+from fer_bench.inference.images import decode_image, load_picture, read_image
 
 pillow_heif.register_heif_opener()  # to write them
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
