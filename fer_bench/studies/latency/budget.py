@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fer_bench.formatting import percent
 from fer_bench.results.leaderboard.rankings import ranking_key, ranking_names
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.reports.latency import LatencyReport
@@ -264,11 +265,6 @@ def _percent(share: float) -> str:
     return f"{round(share * 100, 1):g} %"
 
 
-def _measured(share: float) -> str:
-    """`0.66` as `66.0 %`, as all pages give what was measured."""
-    return f"{share * 100:.1f} %"
-
-
 def _sentence(options: Sequence[Option], budget: Budget) -> str:
     """About the first of the options, which are in order and at least one."""
     first = options[0]
@@ -288,12 +284,12 @@ def _sentence(options: Sequence[Option], budget: Budget) -> str:
         "" if speed.agreement is None
         else f", answers as fp32 does on {_percent(speed.agreement)} of faces"
     )  # fmt: skip
-    accuracy = _measured(first.metrics.accuracy)
+    accuracy = percent(first.metrics.accuracy)
     threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
     return (
         f"{first.title} is {standing}, with {accuracy} on the test images: "
         f"{speed.backend} {pace} with {threads} on {speed.machine}{same}, "
-        f"and its weakest emotion is {emotion} with a recall of {_measured(recall)}."
+        f"and its weakest emotion is {emotion} with a recall of {percent(recall)}."
     )
 
 
