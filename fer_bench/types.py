@@ -26,6 +26,10 @@ LUMA = (0.299, 0.587, 0.114)
 Interpolation = Literal["bilinear", "bicubic", "bilinear-8bit", "bicubic-8bit"]
 
 
+#: The stage of a `Progress` that reports an epoch's end: `done` of `total` epochs, and its figures.
+EPOCHS = "epochs"
+
+
 class Progress(Protocol):
     """How long work reports itself: `stage` in words, `done` of `total`, and named figures."""
 

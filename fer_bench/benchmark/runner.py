@@ -40,7 +40,7 @@ from fer_bench.training.finetune import finetune
 from fer_bench.training.frozen import train_frozen
 from fer_bench.training.job import TrainingJob, TrainingOutcome, untrained
 from fer_bench.training.state import has_checkpoint
-from fer_bench.types import Dtype, Progress, silent
+from fer_bench.types import EPOCHS, Dtype, Progress, silent
 
 INTERRUPTED = (
     "it was interrupted by Ctrl-C or a signal: train it again with `--resume` to go on after the "
@@ -227,7 +227,7 @@ class _Work:
         rows: list[Mapping[Any, Any]] = []
 
         def report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-            if stage == "epochs":
+            if stage == EPOCHS:
                 if not rows and done > 1 and path.exists():  # resumed
                     rows.extend(read_history(path).head(done - 1).to_dict("records"))
                 rows.append(dict(figures))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from typing import Literal
 
 from fer_bench.benchmark.initial_weights import as_recorded
 from fer_bench.benchmark.plan import Source, data_key
@@ -15,8 +16,10 @@ from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
 
-#: Hears of a run: `waiting: ...`, `skipped`, `started`, `done`, or the error's sentence.
-OnRun = Callable[[RunSpec | EnsembleSpec, str], None]
+#: What becomes known of a run of a sweep; the last three end it.
+RunState = Literal["waiting", "started", "skipped", "done", "failed"]
+#: Hears of a run: its state, and that in words for people (a failure's whole sentence).
+OnRun = Callable[[RunSpec | EnsembleSpec, RunState, str], None]
 
 
 def run_sweep(
@@ -52,17 +55,17 @@ def run_unless_finished(
     Raises:
         FerBenchError: a finished run of the same name that differs.
     """
-    wait = partial(on_run, spec, "waiting: another process carries it out")
+    wait = partial(on_run, spec, "waiting", "waiting: another process carries it out")
     with run_lock(runner.store.folder(dataset.name, spec.name), wait=wait):
         if is_finished(runner.store, spec, dataset):
-            on_run(spec, "skipped")
+            on_run(spec, "skipped", "skipped")
         else:
-            on_run(spec, "started")
+            on_run(spec, "started", "started")
             try:
                 runner.run(spec, dataset)
-                on_run(spec, "done")
+                on_run(spec, "done", "done")
             except RunFailed as error:
-                on_run(spec, str(error))
+                on_run(spec, "failed", str(error))
     return runner.store.find(f"{dataset.name}/{spec.name}").require_record()
 
 

@@ -78,8 +78,10 @@ class ConsoleProgress:
         self._epoch_began: float | None = None
 
     def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        from fer_bench.types import EPOCHS  # pydantic takes a while, which `--help` can spare
+
         now = self._clock()
-        if stage == "epochs":
+        if stage == EPOCHS:
             line = f"epoch {done}/{total}  {_epoch_line(figures)}"
             if self._epoch_began is not None and done < total:
                 line += f"  {time_left((now - self._epoch_began) * (total - done))} left"

@@ -16,7 +16,7 @@ from fer_bench.cli.console import err
 from fer_bench.formatting import percent
 
 if TYPE_CHECKING:
-    from fer_bench.benchmark.cluster.ray_task import News
+    from fer_bench.benchmark.cluster.ray_task import RunEvent
 
 #: Rows: the runs at work, and the last that ended where these are fewer.
 MOST_ROWS = 20
@@ -29,18 +29,16 @@ class _Row:
 
     Attributes:
         starts: how often it began; more than once where its process was lost.
-        state: `waiting`, `done`, `skipped`, `failed`, or what it is at.
     """
 
-    news: News
-    state: str
+    event: RunEvent
     starts: int = 0
     since: float = 0.0
     seconds: float | None = None
 
 
 class SweepTable:
-    """Hears `benchmark.cluster.ray_task.News` and shows it.
+    """Hears `benchmark.cluster.ray_task.RunEvent` and shows it.
 
     Args:
         names: of all runs, in order.
@@ -50,32 +48,31 @@ class SweepTable:
         self._names = list(names)
         self._rows: dict[str, _Row] = {}
 
-    def __call__(self, news: News) -> None:
+    def __call__(self, event: RunEvent) -> None:
         """Takes note. Failures are printed, and where no table can be, so is the rest."""
-        row = self._rows.setdefault(news.run, _Row(news=news, state=""))
-        row.news, state = news, _state(news)
-        if news.what == "started":
+        row = self._rows.setdefault(event.run, _Row(event=event))
+        row.event = event
+        if event.state == "started":
             row.starts, row.since = row.starts + 1, time.monotonic()
-        if state in ENDED:
+        if event.state in ENDED:
             row.seconds = time.monotonic() - row.since if row.starts else None
-            self._rows[news.run] = self._rows.pop(news.run)  # the last that ended, last
-        is_announced = news.what == "started" or state in ("waiting", *ENDED)
-        if state == "failed" or (is_announced and not err.is_terminal):
+            self._rows[event.run] = self._rows.pop(event.run)  # the last that ended, last
+        if event.state == "failed" or (event.state != "working" and not err.is_terminal):
             self._print(row)
-        row.state = state
 
     def _print(self, row: _Row) -> None:
-        number = self._names.index(row.news.run) + 1
-        node = f" on {row.news.node}" if row.news.what == "started" else ""
-        again = f", start {row.starts}" if row.news.what == "started" and row.starts > 1 else ""
-        line = f"[{number}/{len(self._names)}] {row.news.run}: {row.news.what}{node}{again}"
+        event = row.event
+        number = self._names.index(event.run) + 1
+        node = f" on {event.node}" if event.state == "started" else ""
+        again = f", start {row.starts}" if event.state == "started" and row.starts > 1 else ""
+        line = f"[{number}/{len(self._names)}] {event.run}: {event.words}{node}{again}"
         err.print(line, markup=False)
 
     def __rich__(self) -> Table:
         """The table as it is now."""
-        ended = [row for row in self._rows.values() if row.state in ENDED]
-        at_work = [row for row in self._rows.values() if row.state not in ENDED]
-        counts = {name: sum(row.state == name for row in ended) for name in ENDED}
+        ended = [row for row in self._rows.values() if row.event.state in ENDED]
+        at_work = [row for row in self._rows.values() if row.event.state not in ENDED]
+        counts = {name: sum(row.event.state == name for row in ended) for name in ENDED}
         counts["at work"] = len(at_work)
         counts["to come"] = len(self._names) - len(self._rows)
         caption = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
@@ -91,28 +88,19 @@ class SweepTable:
         return table
 
 
-def _state(news: News) -> str:
-    if news.what in ("done", "skipped"):
-        return news.what
-    if news.what.startswith("waiting"):
-        return "waiting"
-    if news.what in ("started", "epochs"):
-        return "training"
-    return "failed" if news.ended else news.what
-
-
 def _cells(row: _Row) -> tuple[str, ...]:
-    news = row.news
+    event = row.event
+    state = {"started": "training", "working": event.words}.get(event.state, event.state)
     again = f" ({row.starts})" if row.starts > 1 else ""
     seconds = row.seconds
     if seconds is None and row.starts:
         seconds = time.monotonic() - row.since
     return (
-        news.run,
-        news.node,
-        row.state + again,
-        f"{news.epoch}/{news.epochs}" if news.epochs else "",
-        percent(news.val_accuracy) if news.val_accuracy is not None else "",
+        event.run,
+        event.node,
+        state + again,
+        f"{event.epoch}/{event.epochs}" if event.epochs else "",
+        percent(event.val_accuracy) if event.val_accuracy is not None else "",
         "" if seconds is None else f"{seconds // 60:.0f}:{seconds % 60:02.0f}",
     )
 

@@ -31,7 +31,7 @@ from fer_bench.training.parallel import (
 )
 from fer_bench.training.precision import autocast, choose_precision, layout, settled_precision
 from fer_bench.training.state import TrainingState, load_checkpoint, save_checkpoint, seed_epoch
-from fer_bench.types import Precision
+from fer_bench.types import EPOCHS, Precision
 
 #: Steps between two looks at the loss.
 REPORT_STEPS = 20
@@ -108,7 +108,7 @@ def _train(job: TrainingJob, state: TrainingState[Classifier], teachers: Teacher
         row |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": seconds}
         state.finish_epoch(row)
         distributed.on_main(lambda: save_checkpoint(job.work_dir, state.checkpoint()))
-        job.progress("epochs", state.epoch, recipe.epochs, row)
+        job.progress(EPOCHS, state.epoch, recipe.epochs, row)
     state.keep_best()
 
 

@@ -44,6 +44,7 @@ from fer_bench.specs.run import RunSpec
 from fer_bench.training.job import TrainingJob, TrainingOutcome
 from fer_bench.training.loss import Loss, make_loss, soft_targets
 from fer_bench.training.state import TrainingState, load_checkpoint, save_checkpoint, seed_epoch
+from fer_bench.types import EPOCHS
 
 #: Faces on which extractors are compared, and on which int8 is calibrated.
 SAMPLE_SIZE = 64
@@ -128,7 +129,7 @@ def _train_head(job: TrainingJob, data: CachedSplits) -> TrainingState[nn.Module
     while state.epoch < recipe.epochs and not state.out_of_patience():
         state.finish_epoch(train_epoch(state, data, spec.seed, loss))
         save_checkpoint(job.work_dir, state.checkpoint())
-        job.progress("epochs", state.epoch, recipe.epochs, state.history[-1])
+        job.progress(EPOCHS, state.epoch, recipe.epochs, state.history[-1])
     return state
 
 

@@ -158,8 +158,11 @@ def test_a_failed_run_is_a_record_and_the_sweep_goes_on(tmp_path):
     bad = tiny_spec(pretraining="imagenet")  # a tiny network has no published weights
     good = tiny_spec()
     heard = []
-    sweep = [bad, good]
-    records = run_sweep(sweep, SYNTHETIC, Runner(store=store), lambda s, w: heard.append(w))
+
+    def on_run(spec: RunSpec, state: str, words: str) -> None:
+        heard.append(words)
+
+    records = run_sweep([bad, good], SYNTHETIC, Runner(store=store), on_run)
     assert [r.status for r in records] == ["failed", "done"]
     assert "tiny" in records[0].error
     assert heard[0] == "started"
@@ -167,7 +170,7 @@ def test_a_failed_run_is_a_record_and_the_sweep_goes_on(tmp_path):
     assert heard[2:] == ["started", "done"]
 
     heard.clear()
-    run_sweep([good], SYNTHETIC, Runner(store=store), lambda s, w: heard.append(w))
+    run_sweep([good], SYNTHETIC, Runner(store=store), on_run)
     assert heard == ["skipped"]
 
 
@@ -256,9 +259,9 @@ def test_a_finished_run_of_other_settings_is_not_passed_off_as_this_one(store):
     spec = tiny_spec()
     changed = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"batch_size": 16})})
     with pytest.raises(FerBenchError, match=r"is finished in .* but with other settings"):
-        run_sweep([changed], SYNTHETIC, Runner(store=store), lambda s, w: None)
+        run_sweep([changed], SYNTHETIC, Runner(store=store), lambda *_: None)
     with pytest.raises(FerBenchError, match=r"is finished in .* but on other data"):
-        run_sweep([spec], Source(data="synthetic:1"), Runner(store=store), lambda s, w: None)
+        run_sweep([spec], Source(data="synthetic:1"), Runner(store=store), lambda *_: None)
 
 
 def contents(run: StoredRun) -> dict[str, bytes]:

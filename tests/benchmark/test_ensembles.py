@@ -267,7 +267,10 @@ def test_a_benchmark_makes_its_ensembles_last(tmp_path: Path) -> None:
     assert [spec.name for spec in specs] == [*members, "ensemble-of-2"]
     heard: list[str] = []
     records = run_sweep(
-        specs, SYNTHETIC, Runner(store=ResultsStore(tmp_path)), lambda _, what: heard.append(what)
+        specs,
+        SYNTHETIC,
+        Runner(store=ResultsStore(tmp_path)),
+        lambda _, state, words: heard.append(state),
     )
     assert heard == ["started", "done"] * 3
     assert [record.status for record in records] == ["done"] * 3

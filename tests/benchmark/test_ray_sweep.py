@@ -24,8 +24,8 @@ from test_kill import NAME, RECIPE, ROOT, has_checkpoint
 from fer_bench.benchmark import Runner, Source, plan, run_sweep
 from fer_bench.benchmark.cluster.ray_cluster import Cluster, connected, gpus_for
 from fer_bench.benchmark.cluster.ray_sweep import run_sweep_on_ray
-from fer_bench.benchmark.cluster.ray_task import News
-from fer_bench.cli.sweep_table import SweepTable
+from fer_bench.benchmark.cluster.ray_task import RunEvent
+from fer_bench.cli.sweep_table import ENDED, SweepTable
 from fer_bench.config import load_yaml
 from fer_bench.errors import FerBenchError
 from fer_bench.results.location import local_folder
@@ -75,7 +75,7 @@ def alone(
 ) -> ResultsStore:
     """The results of the same benchmark without Ray."""
     store = ResultsStore(tmp_path_factory.mktemp("alone"))
-    run_sweep(specs, SYNTHETIC, Runner(store=store), lambda spec, what: None)
+    run_sweep(specs, SYNTHETIC, Runner(store=store), lambda *_: None)
     return store
 
 
@@ -92,8 +92,8 @@ def named(specs: list[RunSpec | EnsembleSpec], *names: str) -> list[RunSpec | En
 
 def on_ray(
     specs: list[RunSpec | EnsembleSpec], results: Path, source: Source = SYNTHETIC
-) -> tuple[list[RunRecord], list[News]]:
-    heard: list[News] = []
+) -> tuple[list[RunRecord], list[RunEvent]]:
+    heard: list[RunEvent] = []
     runner = Runner(store=ResultsStore(results), device="auto")
     return run_sweep_on_ray(specs, source, runner, ONE, heard.append), heard
 
@@ -180,8 +180,8 @@ def test_a_worker_that_is_killed_is_replaced_and_its_run_goes_on(
     assert not striking.is_alive()
     assert len(killed) == 1
     assert record.status == "done"
-    assert [news.what for news in heard].count("started") == 2
-    epochs = [news.epoch for news in heard if news.what == "epochs"]
+    assert [event.state for event in heard].count("started") == 2
+    epochs = [event.epoch for event in heard if event.words == "training"]
     assert epochs == sorted(set(epochs)), "an epoch was trained twice"
     require_the_same(tmp_path, alone, NAME)
 
@@ -218,7 +218,7 @@ def test_what_is_made_of_others_waits_for_them(
     shutil.copytree(alone.find(NAME).folder, tmp_path / "synthetic" / NAME)  # one is there already
     records, heard = on_ray([both, *named(specs, OTHER, NAME)], tmp_path)
     assert [record.name for record in records] == [both.name, OTHER, NAME]
-    ended = [news.run for news in heard if news.ended]
+    ended = [event.run for event in heard if event.state in ENDED]
     assert ended[-1] == both.name
     require_the_same(tmp_path, alone, both.name)
 
@@ -250,7 +250,7 @@ def test_a_driver_that_is_killed_is_followed_by_another(
     assert json.loads(before[1])["status"] == "done"
 
     _, heard = on_ray(named(specs, OTHER, NAME), tmp_path)
-    assert [news.what for news in heard if news.ended] == ["skipped", "done"]
+    assert [event.state for event in heard if event.state in ENDED] == ["skipped", "done"]
     assert (first.stat().st_mtime_ns, first.read_bytes()) == before
     require_the_same(tmp_path, alone, OTHER, NAME)
 
@@ -268,7 +268,7 @@ def test_records_arrive_whole_at_an_object_store(
     local_folder(lab, cache_dir() / "results")
     require_the_same(here, alone, NAME)
     _, heard = on_ray(named(specs, NAME), here)
-    assert [news.what for news in heard] == ["skipped"]
+    assert [event.state for event in heard] == ["skipped"]
 
 
 def test_data_that_a_machine_does_not_have_name_it(
@@ -289,15 +289,18 @@ def test_more_than_any_machine_has_is_refused(cluster: None) -> None:
 
 def test_the_table_says_what_each_run_is_at() -> None:
     table = SweepTable(["a", "b", "c", "d"])
-    for news in (
-        News(run="a", what="started", node="north"),
-        News(run="a", what="done", node="north", epoch=9, epochs=9, val_accuracy=0.5, ended=True),
-        News(run="b", what="started", node="south"),
-        News(run="b", what="started", node="east"),
-        News(run="b", what="epochs", node="east", epoch=3, epochs=9, val_accuracy=0.25),
-        News(run="c", what="run c failed: out of memory", node="east", ended=True),
-    ):
-        table(news)
+    for event in (
+        RunEvent(run="a", state="started", node="north"),
+        RunEvent(run="a", state="done", node="north", epoch=9, epochs=9, val_accuracy=0.5),
+        RunEvent(run="b", state="started", node="south"),
+        RunEvent(run="b", state="started", node="east"),
+        RunEvent(
+            run="b", state="working", words="training", node="east",
+            epoch=3, epochs=9, val_accuracy=0.25,
+        ),
+        RunEvent(run="c", state="failed", words="run c failed: out of memory", node="east"),
+    ):  # fmt: skip
+        table(event)
     console = Console(width=80, record=True, file=StringIO())
     console.print(table)
     rows = [line.split() for line in console.export_text().splitlines()]

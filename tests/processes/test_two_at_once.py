@@ -12,6 +12,7 @@ from record_fixtures import make_record
 from test_kill import ROOT, fer_bench
 
 from fer_bench.benchmark import Runner, Source, run_sweep, specify
+from fer_bench.benchmark.sweep import RunState
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.locks import carried_out, run_lock
 from fer_bench.results.store import ResultsStore
@@ -135,9 +136,9 @@ def test_a_sweep_waits_for_a_run_and_skips_it_once_it_is_done(
     holder = hold(store, spec.name)
     heard = []
 
-    def on_run(one: RunSpec | EnsembleSpec, what: str) -> None:
-        heard.append(what)
-        if what.startswith("waiting"):
+    def on_run(one: RunSpec | EnsembleSpec, state: RunState, words: str) -> None:
+        heard.append(words)
+        if state == "waiting":
             store.save(finished)
             holder.communicate("", timeout=60)
 

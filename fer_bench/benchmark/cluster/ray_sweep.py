@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from fer_bench.benchmark.cluster.ray_cluster import Cluster, connected, gpus_for
-from fer_bench.benchmark.cluster.ray_task import Job, News, carry_out, mirrors
+from fer_bench.benchmark.cluster.ray_task import Job, RunEvent, carry_out, mirrors
 from fer_bench.benchmark.plan import Source
 from fer_bench.benchmark.runner import Runner
 from fer_bench.errors import FerBenchError, RunFailed
@@ -28,7 +28,7 @@ from fer_bench.urls import is_url
 RETRIES = 3
 #: Seconds between two looks at what the runs say.
 POLL = 0.25
-OnNews = Callable[[News], None]
+OnEvent = Callable[[RunEvent], None]
 
 
 def run_sweep_on_ray(
@@ -36,7 +36,7 @@ def run_sweep_on_ray(
     source: Source,
     runner: Runner,
     cluster: Cluster,
-    on_news: OnNews,
+    on_event: OnEvent,
 ) -> list[RunRecord]:
     """As `sweep.run_sweep`, with as many runs at once as the cluster has room for.
 
@@ -63,7 +63,7 @@ def run_sweep_on_ray(
             home=Path.cwd(),
             threads=cluster.threads,
         )
-        return _Driver(specs, job, cluster, gpus, on_news).drive()
+        return _Driver(specs, job, cluster, gpus, on_event).drive()
 
 
 class _Driver:
@@ -75,15 +75,15 @@ class _Driver:
         job: Job,
         cluster: Cluster,
         gpus: float,
-        on_news: OnNews,
+        on_event: OnEvent,
     ) -> None:
         import ray
         from ray.util.queue import Queue
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self._specs, self._job, self._on_news = specs, job, on_news
+        self._specs, self._job, self._on_event = specs, job, on_event
         self._room = cluster.workers or len(specs)
-        # Next to this process: a machine that is lost takes no news with it.
+        # Next to this process: a machine that is lost takes no event with it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         self._task = ray.remote(carry_out).options(
@@ -106,7 +106,7 @@ class _Driver:
                     self._waiting.remove(spec)
                     self._at_work[self._task.remote(job, spec, self._queue)] = spec
                 ended, _ = ray.wait(list(self._at_work), timeout=POLL)
-                self._tell()
+                self._forward_events()
                 for ref in ended:
                     self._end(self._at_work.pop(ref), ref)
         finally:
@@ -128,13 +128,13 @@ class _Driver:
             ready = self._waiting
         return ready[: self._room - len(self._at_work)]
 
-    def _tell(self) -> None:
+    def _forward_events(self) -> None:
         at_work = {spec.name for spec in self._at_work.values()}
         for values in self._queue.get_nowait_batch(self._queue.qsize()):
-            news = News(**values)
-            self._datasets[news.run] = news.dataset
-            if news.run in at_work:
-                self._on_news(news)
+            event = RunEvent(**values)
+            self._datasets[event.run] = event.dataset
+            if event.run in at_work:
+                self._on_event(event)
 
     def _end(self, spec: RunSpec | EnsembleSpec, ref: Any) -> None:
         import ray
@@ -152,10 +152,10 @@ class _Driver:
                 self._lost.append(spec.name)
             else:
                 self._records[spec.name] = failed
-            self._on_news(News(run=spec.name, what=_LOST, ended=True))
+            self._on_event(RunEvent(run=spec.name, state="failed", words=_LOST))
         else:
             self._records[spec.name] = record
-            self._on_news(replace(last, ended=True))
+            self._on_event(last)
 
     def _save_lost(self, spec: RunSpec | EnsembleSpec) -> RunRecord | None:
         """The record of a run that was lost too often, now failed; None if it never began."""

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from fer_bench.benchmark.plan import Source
 from fer_bench.benchmark.runner import Runner
-from fer_bench.benchmark.sweep import run_unless_finished
+from fer_bench.benchmark.sweep import RunState, run_unless_finished
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.results.location import local_folder
@@ -22,30 +22,29 @@ from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.settings import cache_dir
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
+from fer_bench.types import EPOCHS
 
 
 @dataclass(frozen=True, kw_only=True)
-class News:
+class RunEvent:
     """What became known of a run.
 
     Attributes:
-        what: `started`, `waiting: ...`, `skipped`, `done` or the error's sentence; for a run at
-            work, also a stage such as `evaluating`, or `epochs`.
+        words: the state for people: a failure's whole sentence, or the stage of a run at work.
         dataset: the data's name.
         node: the machine that it is on.
         epoch, epochs: how many are over, and of how many.
         val_accuracy: of the last of them.
-        ended: whether nothing follows.
     """
 
     run: str
-    what: str
+    state: RunState | Literal["working"] = "waiting"
+    words: str = ""
     dataset: str = ""
     node: str = ""
     epoch: int = 0
     epochs: int = 0
     val_accuracy: float | None = None
-    ended: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +72,7 @@ def mirrors() -> Path:
     return cache_dir() / "results"
 
 
-def carry_out(job: Job, spec: RunSpec | EnsembleSpec, queue: Any) -> tuple[RunRecord, News]:
+def carry_out(job: Job, spec: RunSpec | EnsembleSpec, queue: Any) -> tuple[RunRecord, RunEvent]:
     """One task: a run, in a process that may have carried out others before."""
     node = platform.node()
     torch.set_num_threads(job.threads)
@@ -88,7 +87,7 @@ def carry_out(job: Job, spec: RunSpec | EnsembleSpec, queue: Any) -> tuple[RunRe
         dataset = _loaded(job.sweep, job.source, _data_of(spec))
     except FerBenchError as error:
         raise FerBenchError(f"on {node}: {error}", code=error.code) from None
-    reporter = _Reporter(queue, News(run=spec.name, what="", dataset=dataset.name, node=node))
+    reporter = _Reporter(queue, RunEvent(run=spec.name, dataset=dataset.name, node=node))
     store = ResultsStore(local_folder(job.address, mirrors()))
     runner = replace(job.runner, store=store, progress=reporter.on_progress)
     record = run_unless_finished(spec, dataset, runner, reporter.on_run)
@@ -96,29 +95,30 @@ def carry_out(job: Job, spec: RunSpec | EnsembleSpec, queue: Any) -> tuple[RunRe
 
 
 class _Reporter:
-    """Sends news of one run to the driver; does not wait for it, and fails no run."""
+    """Sends the events of one run to the driver; does not wait for it, and fails no run."""
 
-    def __init__(self, queue: Any, first: News) -> None:
+    def __init__(self, queue: Any, first: RunEvent) -> None:
         self._queue, self.last = queue, first
 
-    def on_run(self, spec: RunSpec | EnsembleSpec, what: str) -> None:
-        self.last = replace(self.last, what=what)
-        if what == "started" or what.startswith("waiting"):  # its end comes with the task's
-            self._tell(self.last)
+    def on_run(self, spec: RunSpec | EnsembleSpec, state: RunState, words: str) -> None:
+        self.last = replace(self.last, state=state, words=words)
+        if state in ("started", "waiting"):  # its end comes with the task's
+            self._send(self.last)
 
     def on_progress(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-        if stage == "epochs":
+        at_work = replace(self.last, state="working")
+        if stage == EPOCHS:
             accuracy = figures.get("val_accuracy")
-            self._tell(
-                replace(self.last, what=stage, epoch=done, epochs=total, val_accuracy=accuracy)
+            self._send(
+                replace(at_work, words="training", epoch=done, epochs=total, val_accuracy=accuracy)
             )
-        elif stage != self.last.what and not stage.startswith("epoch "):
-            self._tell(replace(self.last, what=stage))
+        elif stage != self.last.words and not stage.startswith("epoch "):
+            self._send(replace(at_work, words=stage))
 
-    def _tell(self, news: News) -> None:
-        self.last = news
+    def _send(self, event: RunEvent) -> None:
+        self.last = event
         # Plain values: the queue's process need not import what makes them.
-        self._queue.actor.put_nowait.remote(asdict(news))
+        self._queue.actor.put_nowait.remote(asdict(event))
 
 
 @lru_cache(maxsize=4)

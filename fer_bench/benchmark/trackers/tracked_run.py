@@ -33,7 +33,7 @@ from fer_bench.errors import FerBenchError, one_line
 from fer_bench.results.location import write_results
 from fer_bench.results.record import RunRecord
 from fer_bench.specs.run import EnsembleSpec, RunSpec
-from fer_bench.types import Progress
+from fer_bench.types import EPOCHS, Progress
 
 #: Metrics of a record that trackers get, for each of its splits.
 METRICS = ("accuracy", "macro_f1", "balanced_accuracy", "roc_auc", "ece", "log_loss")
@@ -59,7 +59,7 @@ class Tracking:
         """A `Progress` that tells `progress` everything and the trackers each epoch."""
 
         def report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-            if stage == "epochs":
+            if stage == EPOCHS:
                 self.log({k: v for k, v in figures.items() if k != "epoch"}, done)
             progress(stage, done, total, figures)
 

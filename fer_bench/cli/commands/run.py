@@ -42,6 +42,7 @@ from fer_bench.errors import FerBenchError, RunFailed
 if TYPE_CHECKING:
     from fer_bench.benchmark import Source
     from fer_bench.benchmark.cluster.ray_cluster import Cluster
+    from fer_bench.benchmark.sweep import RunState
     from fer_bench.specs.run import EnsembleSpec
 
 
@@ -128,8 +129,8 @@ def run(
     require_dry_run(measure, images, price_per_hour)
     source = open_data()
 
-    def on_run(one: RunSpec | EnsembleSpec, what: str) -> None:
-        err.print(f"[{specs.index(one) + 1}/{len(specs)}] {one.name}: {what}", markup=False)
+    def on_run(one: RunSpec | EnsembleSpec, _: RunState, words: str) -> None:
+        err.print(f"[{specs.index(one) + 1}/{len(specs)}] {one.name}: {words}", markup=False)
 
     runner = Runner(
         store=store,
@@ -144,8 +145,8 @@ def run(
             with progress_bars() as progress:
                 records = run_sweep(specs, source, replace(runner, progress=progress), on_run)
         else:
-            with sweep_table([one.name for one in specs]) as on_news:
-                records = run_sweep_on_ray(specs, source, runner, cluster, on_news)
+            with sweep_table([one.name for one in specs]) as on_event:
+                records = run_sweep_on_ray(specs, source, runner, cluster, on_event)
     report(records, as_json, store, trackers)
     failed = [r.name for r in records if r.status != "done"]
     if failed:
