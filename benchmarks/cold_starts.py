@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks.dashboard import ROOT, free_port
+from benchmarks.harness.dashboard import ROOT, free_port
 
 Times = dict[str, float]
 

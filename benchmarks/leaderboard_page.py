@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page
 
-from benchmarks.dashboard import chromium, serving
+from benchmarks.harness.dashboard import chromium, serving
 from fer_bench.emotions import FER2013
 from fer_bench.environment import Environment, capture
 from fer_bench.evaluation.metrics import compute_metrics

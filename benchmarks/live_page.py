@@ -31,11 +31,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.camera import READ_NUMBER, camera_arguments, write_clip
-from benchmarks.dashboard import ROOT, Server, chromium, running
+from benchmarks.harness.camera import READ_NUMBER, camera_arguments, write_clip
+from benchmarks.harness.dashboard import ROOT, Server, chromium, running
+from benchmarks.harness.live_visitor import LiveVisitor, process_figures
+from benchmarks.harness.loopback import isolated
 from benchmarks.leaderboard_page import MODELS, made_up_metrics, made_up_record
-from benchmarks.live_visitor import LiveVisitor, process_figures
-from benchmarks.loopback import isolated
 from fer_bench.emotions import FER2013
 from fer_bench.environment import Environment, capture
 from fer_bench.models.build import build_model
@@ -219,7 +219,7 @@ def measure(arguments: argparse.Namespace, folder: Path, environment: Environmen
     }
     with (
         isolated() as alone,
-        running(variables, "benchmarks.loopback") as server,
+        running(variables, "benchmarks.harness.loopback") as server,
         chromium(camera_arguments(clip)) as browser,
         browser.new_context(
             permissions=["camera"], viewport={"width": 1440, "height": 900}

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import Page
 
-from benchmarks.dashboard import ROOT, SETTLED, chromium, serving, settle
+from benchmarks.harness.dashboard import ROOT, SETTLED, chromium, serving, settle
 
 PAGES = (
     "home", "leaderboard", "run", "compare", "errors", "calibration", "explain", "latency",

@@ -29,8 +29,8 @@ from urllib.request import urlopen
 import numpy as np
 from PIL import Image
 
-from benchmarks.dashboard import ROOT
-from benchmarks.load_client import Outcome, load
+from benchmarks.harness.dashboard import ROOT
+from benchmarks.harness.load_client import Outcome, load
 from benchmarks.webcam_frame import camera_frames
 from fer_bench.data.synthetic import draw_face
 from fer_bench.emotions import FER2013
@@ -95,7 +95,7 @@ def ours(run: str, results: Path, detector: str, queue: int = 64) -> list[str]:
 
 
 def theirs(run: str, results: Path, detector: str) -> list[str]:
-    return ["benchmarks.plain_endpoint", run, str(results), detector]
+    return ["benchmarks.harness.plain_endpoint", run, str(results), detector]
 
 
 def wait_until_ready(side: Side) -> None:

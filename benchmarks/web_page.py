@@ -31,8 +31,8 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, Page
 
-from benchmarks.camera import camera_arguments, write_clip
-from benchmarks.dashboard import chromium
+from benchmarks.harness.camera import camera_arguments, write_clip
+from benchmarks.harness.dashboard import chromium
 from fer_bench.environment import capture
 
 PATIENCE_MS = 120_000

@@ -97,7 +97,8 @@ def share_cores() -> None:
     """Lets PyTorch's threads sleep while they wait for each other; call it before PyTorch loads.
 
     By default they spin: faster on an idle machine, and 3 to 10 times slower for single faces next
-    to other work on the same cores (`benchmarks/shared_cores.py`). A server shares its machine.
+    to other work on the same cores (`benchmarks/training/shared_cores.py`). A server shares its
+    machine.
     Whoever set OMP_WAIT_POLICY has chosen already.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

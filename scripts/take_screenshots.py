@@ -18,9 +18,9 @@ from urllib.parse import quote
 
 from playwright.sync_api import Page
 
-from benchmarks.camera import camera_arguments, write_clip
-from benchmarks.dashboard import ROOT, chromium, running, settle
-from benchmarks.live_visitor import LiveVisitor
+from benchmarks.harness.camera import camera_arguments, write_clip
+from benchmarks.harness.dashboard import ROOT, chromium, running, settle
+from benchmarks.harness.live_visitor import LiveVisitor
 
 #: Those of the README.
 PAGES = (
@@ -90,7 +90,7 @@ def main() -> None:
         clip = Path(folder) / "camera.mjpeg"
         write_clip(clip, numbered=False)
         with (
-            running(environment, "benchmarks.loopback") as server,
+            running(environment, "benchmarks.harness.loopback") as server,
             chromium(camera_arguments(clip)) as browser,
         ):
             page = browser.new_page(

@@ -19,7 +19,7 @@ def make_optimizer(
     """The recipe's optimiser over the trainable ones of `parameters`, at this model's rate.
 
     Fused where PyTorch has it, on CPU and CUDA: one pass over the weights a step, for VGG16's 134 M
-    a tenth of the time (`benchmarks/optimiser_step.py`).
+    a tenth of the time (`benchmarks/training/optimiser_step.py`).
     """
     settings = recipe.optimizer_for(model)
     trainable = [p for p in parameters if p.requires_grad]

@@ -28,7 +28,7 @@ from browser_fixtures import (
 )
 from playwright.sync_api import BrowserContext, Page, Position, expect
 
-from benchmarks.dashboard import serving, settle
+from benchmarks.harness.dashboard import serving, settle
 
 __all__ = ["address", "browser", "environment", "visit"]  # fixtures
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 from playwright.sync_api import BrowserContext, FilePayload, expect
 
-from benchmarks.camera import camera_arguments, write_clip
-from benchmarks.dashboard import ROOT, chromium, serving, settle
+from benchmarks.harness.camera import camera_arguments, write_clip
+from benchmarks.harness.dashboard import ROOT, chromium, serving, settle
 from fer_bench.emotions import COLOURS
 
 SAMPLE = ROOT / "assets" / "samples" / "astronaut.jpg"

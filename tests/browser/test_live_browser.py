@@ -25,8 +25,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from playwright.sync_api import TimeoutError as TookTooLong
 
-from benchmarks.camera import LOOP_FRAMES, frame, portrait
-from benchmarks.dashboard import Server, settle
+from benchmarks.harness.camera import LOOP_FRAMES, frame, portrait
+from benchmarks.harness.dashboard import Server, settle
 
 __all__ = ["camera_browser", "confined", "server"]  # fixtures
 

@@ -9,7 +9,7 @@ import pytest
 from browser_fixtures import BEST, NARROW, WIDE, require_chromium, save_runs
 from playwright.sync_api import Browser
 
-from benchmarks.dashboard import chromium
+from benchmarks.harness.dashboard import chromium
 from fer_bench.report import collect, report_page
 from fer_bench.results.store import ResultsStore
 

@@ -13,7 +13,7 @@ from model_fixtures import save_models
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
-from benchmarks.dashboard import ROOT, serving, settle
+from benchmarks.harness.dashboard import ROOT, serving, settle
 from fer_bench.inference.live.recording import Recording
 from fer_bench.inference.video.reader import VideoReader
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page
 
-from benchmarks.dashboard import ROOT, chromium
+from benchmarks.harness.dashboard import ROOT, chromium
 from benchmarks.web_page import serving_folder
 from fer_bench.bundles.cascade import cascade_document, cascade_licence, cascade_xml
 from fer_bench.bundles.contents import detector_settings

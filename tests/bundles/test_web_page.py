@@ -17,8 +17,8 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from web_fixtures import require_runtime, small_run, write_files
 
-from benchmarks.camera import camera_arguments, write_clip
-from benchmarks.dashboard import ROOT, chromium
+from benchmarks.harness.camera import camera_arguments, write_clip
+from benchmarks.harness.dashboard import ROOT, chromium
 from benchmarks.web_page import serving_folder
 from fer_bench.backends.select import open_backend
 from fer_bench.bundles.contents import MODEL

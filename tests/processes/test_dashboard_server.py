@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from camera_fixtures import Watched
 
-from benchmarks.dashboard import ROOT, Server, free_port, how_it_ended
+from benchmarks.harness.dashboard import ROOT, Server, free_port, how_it_ended
 
 
 def test_on_a_desktop_the_first_start_asks_for_nothing(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_who_waits_for_a_server_that_has_ended_hears_how(script: str, expected: 
 
 WORKING = """
 import signal, threading, time
-from benchmarks.loopback import say_threads
+from benchmarks.harness.loopback import say_threads
 signal.signal(signal.SIGUSR1, say_threads)
 threading.Thread(target=time.sleep, args=(600,), name="live", daemon=True).start()
 busy = [threading.Thread(target=lambda: [sum(range(99)) for _ in iter(int, 1)], daemon=True)]

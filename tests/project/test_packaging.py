@@ -26,7 +26,7 @@ import pytest
 import yaml
 from browser_fixtures import require_chromium
 
-from benchmarks.dashboard import chromium, free_port
+from benchmarks.harness.dashboard import chromium, free_port
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (

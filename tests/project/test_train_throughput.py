@@ -5,7 +5,13 @@ from collections import Counter
 import pytest
 import torch
 
-from benchmarks.train_throughput import TheirTraining, load_faces, make_spec, rate, write_faces
+from benchmarks.training.train_throughput import (
+    TheirTraining,
+    load_faces,
+    make_spec,
+    rate,
+    write_faces,
+)
 from fer_bench.benchmark.initial_weights import request_for
 from fer_bench.models.build import build_model
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.dashboard import ROOT
+from benchmarks.harness.dashboard import ROOT
 
 FACE = ROOT / "assets" / "samples" / "astronaut.jpg"
 WIDTH, HEIGHT, FPS = 640, 480, 30

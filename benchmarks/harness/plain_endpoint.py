@@ -1,9 +1,9 @@
 """What people write to serve a model: a FastAPI endpoint with one eager forward per request.
 
 Side of `benchmarks.serve_load`, which starts it as a process of its own:
-`python -m benchmarks.plain_endpoint RUN RESULTS DETECTOR`. It prints its address when it listens.
-It reads pictures, finds faces and prepares them by the same functions as `serve`, in FastAPI's own
-threads; the network is the same one in eager PyTorch, fp32.
+`python -m benchmarks.harness.plain_endpoint RUN RESULTS DETECTOR`. It prints its
+address when it listens. It reads pictures, finds faces and prepares them by the same functions as
+`serve`, in FastAPI's own threads; the network is the same one in eager PyTorch, fp32.
 """
 
 from __future__ import annotations

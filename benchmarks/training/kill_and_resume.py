@@ -8,7 +8,7 @@ predictions and weights must equal those of the undisturbed run, and no temporar
 
 The commands are those of the command line, in processes forked from one that has imported PyTorch
 already. Prints one JSON line; exit code 1 if anything differs. Run it from the repository's root:
-`python -m benchmarks.kill_and_resume --times 20`.
+`python -m benchmarks.training.kill_and_resume --times 20`.
 """
 
 from __future__ import annotations

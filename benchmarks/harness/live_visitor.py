@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Frame, FrameLocator, Locator, Page, TimeoutError
 
-from benchmarks.camera import READ_NUMBER
-from benchmarks.dashboard import settle
+from benchmarks.harness.camera import READ_NUMBER
+from benchmarks.harness.dashboard import settle
 
 #: Busy machines are slow; a visitor waits this long only for what is broken.
 PATIENCE_MS = 120_000

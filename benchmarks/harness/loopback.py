@@ -1,6 +1,6 @@
 """Streamlit whose WebRTC offers 127.0.0.1 alone, and a network in which there is nothing else.
 
-`python -m benchmarks.loopback run app.py ...` takes the arguments of `streamlit`.
+`python -m benchmarks.harness.loopback run app.py ...` takes the arguments of `streamlit`.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ run and in fp32: which precision is faster is not asked, as its answer depends o
 commands are timed, the starts of Ray and of Python included, and every metric is compared to the
 last digit. Measure on an idle machine with two cores or more.
 
-    python -m benchmarks.ray_sweep
-    python -m benchmarks.ray_sweep --spec my.yaml --rounds 3
+    python -m benchmarks.training.ray_sweep
+    python -m benchmarks.training.ray_sweep --spec my.yaml --rounds 3
 
 Prints one JSON line last.
 """
@@ -32,7 +32,7 @@ from fer_bench.errors import RunFailed
 from fer_bench.specs.recipe import load_recipe
 from fer_bench.specs.sweep import Sweep
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SIDES = {
     "plain": (),
     "one_worker": ("--ray", "local", "--workers", "1"),

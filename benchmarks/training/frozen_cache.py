@@ -7,8 +7,8 @@ medians count, and whole trainings are computed from them; head epochs are measu
 What ours spends on choosing and preparing a back end is counted. Then both heads are trained on
 the same images, with the same seed and order, and tested on the same fp32 features.
 
-    python -m benchmarks.frozen_cache                        drawn faces
-    python -m benchmarks.frozen_cache --data fer2013.zip     real ones
+    python -m benchmarks.training.frozen_cache                        drawn faces
+    python -m benchmarks.training.frozen_cache --data fer2013.zip     real ones
 
 Prints one JSON line last.
 """

@@ -2,8 +2,8 @@
 
 Both step over the same random gradients, in turns, and the medians count.
 
-    python -m benchmarks.optimiser_step                  VGG16, one thread
-    python -m benchmarks.optimiser_step --model resnet18 --threads 2
+    python -m benchmarks.training.optimiser_step                  VGG16, one thread
+    python -m benchmarks.training.optimiser_step --model resnet18 --threads 2
 
 Prints one JSON line.
 """

@@ -12,9 +12,9 @@ checkpoints are timed on neither side. Measure on an idle machine.
 On CUDA also each side's share of the card's own rate of bf16 matrix products, a training step
 counted as three forward passes.
 
-    python -m benchmarks.train_throughput                       4,000 drawn faces
-    python -m benchmarks.train_throughput --data fer2013.zip    4,000 of its training images
-    python -m benchmarks.train_throughput --device cuda --images 28709 --models vit_b_16
+    python -m benchmarks.training.train_throughput                     4,000 drawn faces
+    python -m benchmarks.training.train_throughput --data fer2013.zip  4,000 of its training images
+    python -m benchmarks.training.train_throughput --device cuda --images 28709 --models vit_b_16
 
 Prints one JSON line last.
 """

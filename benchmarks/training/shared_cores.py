@@ -3,8 +3,8 @@
 Each side is a process of its own, as PyTorch reads `OMP_WAIT_POLICY` when it loads; the sides take
 turns and the medians count.
 
-    python -m benchmarks.shared_cores                    a busy process on every core
-    python -m benchmarks.shared_cores --neighbours 0     an idle machine
+    python -m benchmarks.training.shared_cores                    a busy process on every core
+    python -m benchmarks.training.shared_cores --neighbours 0     an idle machine
 
 Prints one JSON line; `ratio` is how many times longer the spinning threads take.
 """
@@ -68,7 +68,7 @@ def measured_apart(policy: str) -> dict[str, float]:
     """`seconds_of_steps` in a process whose threads wait in this way."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "MKL_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.shared_cores", "--one-side"],
+        [sys.executable, "-m", "benchmarks.training.shared_cores", "--one-side"],
         env=inherited | POLICIES[policy],
         capture_output=True,
         text=True,
