@@ -82,6 +82,11 @@ def thousands(n: int) -> str:
     return f"{n:,}"
 
 
+def three_digits(value: float) -> str:
+    """A measured number of 0 or more: `0.732`, `7.3`, `131`, `1,180`."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def large_number(n: int) -> str:
     """`2.7 million`, `3.6 billion`."""
     return f"{n / 1e9:,.1f} billion" if n >= 1e9 else f"{n / 1e6:,.1f} million"

@@ -25,8 +25,8 @@ from fer_bench.models.weights import load_model
 from fer_bench.results.location import fetch
 from fer_bench.results.parse import read_predictions
 from fer_bench.results.record import Member, RunRecord
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.stored_run import PREDICTIONS, StoredRun, read_run
-from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.run import ExternalSpec
 
 

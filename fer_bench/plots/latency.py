@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from fer_bench.formatting import three_digits
 from fer_bench.plots.style import ACCENT, GRAY, broken, finish, label, model_colour
-from fer_bench.results.summary import three_digits
 
 #: Height of one bar with its gap, and of the rest of a figure, pixels.
 BAR_HEIGHT, FRAME_HEIGHT = 26, 90

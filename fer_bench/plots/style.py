@@ -13,8 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fer_bench.emotions import COLOURS
-from fer_bench.formatting import percent
-from fer_bench.results.summary import three_digits
+from fer_bench.formatting import percent, three_digits
 
 #: Grays that are legible on white and on near-black.
 GRAY = "#8b8d98"

@@ -24,8 +24,8 @@ from fer_bench.report import figures
 from fer_bench.report.contents import Benchmark, Contents
 from fer_bench.report.figures import INK
 from fer_bench.report.study_figures import Drawn
+from fer_bench.results.reproduce import figure_facts
 from fer_bench.results.store import ResultsStore
-from fer_bench.results.summary import figure_facts
 from fer_bench.studies.labels.human_line import people_table
 from fer_bench.templates import render
 

@@ -11,9 +11,9 @@ from fer_bench.report.figure_files import PaperFigure, for_paper
 from fer_bench.report.figures import of_answers
 from fer_bench.results.leaderboard.headline import per_class
 from fer_bench.results.record import RunRecord
+from fer_bench.results.reproduce import figure_facts
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import HISTORY, StoredRun
-from fer_bench.results.summary import figure_facts
 from fer_bench.results.titles import run_title
 from fer_bench.types import Quantity
 

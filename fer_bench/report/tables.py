@@ -11,7 +11,7 @@ import pandas as pd
 from fer_bench.errors import unknown_name
 from fer_bench.report.contents import Contents, Source
 from fer_bench.results.leaderboard.published import PublishedFigure
-from fer_bench.results.summary import reproduce_command
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.studies.comparison.compare import Comparison
 from fer_bench.studies.comparison.seeds import over_seeds
 

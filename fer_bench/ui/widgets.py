@@ -19,7 +19,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.formatting import as_percents, escape, safe_csv, setting, setting_name
 from fer_bench.results.leaderboard.headline import Tile
 from fer_bench.results.record import RunRecord
-from fer_bench.results.summary import figure_facts
+from fer_bench.results.reproduce import figure_facts
 from fer_bench.ui.records import called, command, readable_runs
 
 #: How the columns of a table look, by their names.
@@ -163,7 +163,7 @@ def chart(
         key: its widget's key, and the name of the saved file.
         title: its name, for screen readers and in the saved file.
         runs: those that it shows, `dataset/run` each; named in the saved file.
-        command, n, protocol: what the saved file says too, as `results.summary.figure_facts`.
+        command, n, protocol: what the saved file says too, as `results.reproduce.figure_facts`.
         selectable: whether a click on a point or bar is answered.
 
     Returns:

@@ -13,9 +13,9 @@ from fer_bench.config import load_yaml, validate
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.calibration import fit_temperature
 from fer_bench.evaluation.confusion import scores
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import RECORD, WEIGHTS, StoredRun
-from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.recipe import load_recipe
 from fer_bench.specs.run import RunSpec
 from fer_bench.specs.sweep import Sweep

@@ -33,9 +33,10 @@ from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.ensemble import EnsembleMember, make_ensemble
 from fer_bench.results.record import RunRecord
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import WEIGHTS
-from fer_bench.results.summary import reproduce_command, summary_table
+from fer_bench.results.summary import summary_table
 from fer_bench.specs.run import EnsembleSpec, RunSpec
 from fer_bench.specs.sweep import Sweep
 from fer_bench.studies.explain.heat_map import explain

@@ -13,8 +13,8 @@ from fer_bench.cli.commands.train import report
 from fer_bench.cli.options import DEFAULT_RESULTS
 from fer_bench.environment import dashboard_folder
 from fer_bench.results.record import RunRecord
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import ResultsStore, open_results
-from fer_bench.results.summary import reproduce_command
 
 ROOT = Path(__file__).parents[2]
 

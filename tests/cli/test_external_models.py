@@ -16,8 +16,9 @@ from external_fixtures import LABEL_TEXT, write_onnx
 import fer_bench
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import ResultsStore
-from fer_bench.results.summary import reproduce_command, summary_table
+from fer_bench.results.summary import summary_table
 from fer_bench.studies.explain.heat_map import explain
 
 RUN = "external-theirs"

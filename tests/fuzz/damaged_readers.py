@@ -31,9 +31,9 @@ from fer_bench.results.reports.exports import read_exports
 from fer_bench.results.reports.latency_files import list_latencies, read_latency
 from fer_bench.results.reports.robustness import read_robustness
 from fer_bench.results.reports.transfer import read_transfer
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import StoredRun
-from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.recipe import load_recipe
 from fer_bench.specs.run import RunSpec
 from fer_bench.specs.sweep import Sweep

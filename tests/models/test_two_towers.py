@@ -40,8 +40,8 @@ from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.weights import load_model
 from fer_bench.models.zoo.prompts import TEMPLATES, load_prompts, prompts_for
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import ResultsStore
-from fer_bench.results.summary import reproduce_command
 
 WORDS = sorted({word for texts in prompts_for(FER2013, {}) for t in texts for word in t.split()})
 TOWER = {

@@ -30,9 +30,9 @@ from fer_bench.report.run_figures import run_figures
 from fer_bench.report.study_figures import study_figures
 from fer_bench.results.reports.robustness import add_robustness
 from fer_bench.results.reports.transfer import add_transfer
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import read_run
-from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.recipe import load_recipe
 
 SVG = "{http://www.w3.org/2000/svg}"

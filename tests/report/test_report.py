@@ -20,9 +20,9 @@ from fer_bench.errors import FerBenchError, one_line
 from fer_bench.report import Contents, collect, latex_tables, markdown_tables, report_page
 from fer_bench.report.formats import LATEX, latex_text
 from fer_bench.results.reports.human_line import HumanLine, Share, add_human_line
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import read_run
-from fer_bench.results.summary import reproduce_command
 
 PAPER_FILES = ("leaderboard.md", "leaderboard.tex", "methods.txt", "references.bib")
 HOSTILE = '"><img src=x onerror=alert(1)></script><b>|&_%$#{}~^\\--[x]*`'

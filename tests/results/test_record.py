@@ -16,9 +16,10 @@ from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.results.parse import HISTORY_COLUMNS, PREDICTION_COLUMNS, parse_record
 from fer_bench.results.record import RunRecord
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import StoredRun
-from fer_bench.results.summary import COLUMNS, reproduce_command, summary_table
+from fer_bench.results.summary import COLUMNS, summary_table
 from fer_bench.specs.recipe import load_recipe, recipe_names
 from fer_bench.specs.run import RunSpec
 from fer_bench.types import Mode

@@ -20,9 +20,10 @@ from fer_bench.formatting import (
     percent,
     safe_csv,
     setting,
+    three_digits,
 )
 from fer_bench.results.leaderboard.headline import headline
-from fer_bench.results.summary import summary_table, three_digits
+from fer_bench.results.summary import summary_table
 from fer_bench.studies.comparison.seeds import over_seeds
 
 

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fer_bench.formatting import percent
+from fer_bench.formatting import percent, three_digits
 from fer_bench.results.leaderboard.rankings import ranking_key, ranking_names
 from fer_bench.results.record import Metrics, RunRecord
 from fer_bench.results.reports.latency import LatencyReport
 from fer_bench.results.stored_run import StoredRun
-from fer_bench.results.summary import three_digits
 from fer_bench.results.titles import run_titles
 
 NOT_COMPARABLE = "not comparable (drawn faces, or a part of the images)"

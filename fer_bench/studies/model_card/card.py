@@ -19,9 +19,9 @@ from fer_bench.evaluation.confusion import confused_pairs, of_set, scores
 from fer_bench.formatting import how_many, interval, percent
 from fer_bench.results.lineage import is_run, origin, same_data_only, starting_run
 from fer_bench.results.record import ClassMetrics, RunRecord
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import DEFAULT
 from fer_bench.results.stored_run import WEIGHTS, StoredRun
-from fer_bench.results.summary import reproduce_command
 from fer_bench.specs.run import RunSpec
 from fer_bench.templates import code, prose, render
 from fer_bench.types import Split

@@ -10,9 +10,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from fer_bench import ui
-from fer_bench.formatting import escape, how_many
+from fer_bench.formatting import escape, how_many, three_digits
 from fer_bench.results.leaderboard.headline import Tile
-from fer_bench.results.summary import three_digits
 from fer_bench.studies.latency.figures import frame_words, latency_figures
 from fer_bench.studies.latency.tables import (
     MeasuredNetwork,

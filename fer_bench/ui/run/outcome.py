@@ -6,16 +6,13 @@ import streamlit as st
 
 from fer_bench import plots, ui
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import escape
+from fer_bench.formatting import escape, three_digits
 from fer_bench.results.leaderboard.headline import Tile, per_class
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.latency import LatencyReport
 from fer_bench.results.reports.latency_files import read_latency
 from fer_bench.results.stored_run import StoredRun
-from fer_bench.results.summary import (
-    three_digits,
-    training_progress,
-)
+from fer_bench.results.summary import training_progress
 from fer_bench.studies.latency.budget import speed_of
 from fer_bench.types import QUANTITIES
 

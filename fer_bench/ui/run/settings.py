@@ -11,9 +11,7 @@ from fer_bench.formatting import escape, how_many, setting, setting_name
 from fer_bench.results.leaderboard.glossary import TERMS
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import StoredRun
-from fer_bench.results.summary import (
-    differences,
-)
+from fer_bench.results.summary import differences
 from fer_bench.specs.recipe import Recipe
 from fer_bench.specs.run import ExternalSpec, RunSpec
 

@@ -7,10 +7,8 @@ import streamlit as st
 from fer_bench import ui
 from fer_bench.formatting import escape, file_size
 from fer_bench.results.record import RunRecord
+from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.stored_run import StoredRun
-from fer_bench.results.summary import (
-    reproduce_command,
-)
 from fer_bench.results.usage import usages
 from fer_bench.specs.run import ExternalSpec
 
