@@ -9,7 +9,7 @@ import streamlit as st
 from fer_bench import ui
 from fer_bench.ui import models
 from fer_bench.ui.images import upload
-from fer_bench.ui.images.analysis import MOST_MODELS, Picture, Treatment, analyse_all
+from fer_bench.ui.images.analysis import MOST_MODELS, GivenPicture, Treatment, analyse_all
 from fer_bench.ui.images.answers import pick_picture, show_face, show_gallery, show_picture
 from fer_bench.ui.images.history import show_history
 from fer_bench.ui.images.table import show_table
@@ -20,7 +20,7 @@ INTRODUCTION = (
 )
 
 
-def show_waiting(pictures: Sequence[Picture]) -> None:
+def show_waiting(pictures: Sequence[GivenPicture]) -> None:
     """What is missing before anything can be analysed."""
     if pictures:
         st.info("Choose a model, and its answer appears here.", icon=":material/neurology:")

@@ -11,7 +11,7 @@ from fer_bench import ui
 from fer_bench.formatting import escape, interval, percent
 from fer_bench.report import (
     REFERENCES,
-    Contents,
+    ReportContents,
     bibtex,
     collect,
     latex_tables,
@@ -88,7 +88,7 @@ def main() -> None:
 
 def paper_files(columns: Sequence[str]) -> dict[str, Callable[[], str]]:
     """The chosen data set's tables, methods and references, each made when it is asked for."""
-    makers: dict[str, Callable[[Contents], str]] = {
+    makers: dict[str, Callable[[ReportContents], str]] = {
         "leaderboard.tex": partial(latex_tables, columns=columns),
         "leaderboard.md": partial(markdown_tables, columns=columns),
         "methods.txt": methods,
@@ -97,7 +97,7 @@ def paper_files(columns: Sequence[str]) -> dict[str, Callable[[], str]]:
     return {name: partial(written, make, st.session_state["data"]) for name, make in makers.items()}
 
 
-def written(make: Callable[[Contents], str], benchmark: str) -> str:
+def written(make: Callable[[ReportContents], str], benchmark: str) -> str:
     """One file about one benchmark.
 
     Raises:

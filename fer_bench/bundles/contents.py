@@ -30,7 +30,7 @@ CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contents:
+class BundleContents:
     """An exported run.
 
     Attributes:
@@ -43,7 +43,7 @@ class Contents:
     card: ModelCard
 
 
-def licences(contents: Contents, cascade: str, runtime: str | None = None) -> str:
+def licences(contents: BundleContents, cascade: str, runtime: str | None = None) -> str:
     """The licences of what a bundle holds.
 
     Args:

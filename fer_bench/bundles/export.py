@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 
 from fer_bench.backends.onnx import read_metadata
 from fer_bench.benchmark.export import ExportJob, ExportReport
-from fer_bench.bundles.contents import MODEL, Contents
+from fer_bench.bundles.contents import MODEL, BundleContents
 from fer_bench.errors import FerBenchError
 from fer_bench.registry import Entry, Registry
 from fer_bench.results.parse import read_predictions
@@ -28,7 +28,7 @@ DOCUMENT = "model.json"
 class Bundle(Protocol):
     """A kind of folder."""
 
-    def files(self, contents: Contents) -> dict[str, bytes]:
+    def files(self, contents: BundleContents) -> dict[str, bytes]:
         """Its files by name, in the order in which they are to be written."""
         ...
 
@@ -108,7 +108,7 @@ def export_bundle(
     )
 
 
-def export_contents(job: ExportJob) -> tuple[ExportReport, Contents]:
+def export_contents(job: ExportJob) -> tuple[ExportReport, BundleContents]:
     """Exports a run's network into memory, with its model card.
 
     Raises:
@@ -119,7 +119,7 @@ def export_contents(job: ExportJob) -> tuple[ExportReport, Contents]:
         path = Path(scratch) / MODEL
         exported = job.write(path, "onnx")
         model, metadata = path.read_bytes(), read_metadata(path)
-    return exported, Contents(model=model, metadata=metadata, card=_card(job.run, job.called))
+    return exported, BundleContents(model=model, metadata=metadata, card=_card(job.run, job.called))
 
 
 def _card(run: StoredRun, called: str) -> ModelCard:

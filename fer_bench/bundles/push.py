@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_bench.benchmark.export import ExportJob
-from fer_bench.bundles.contents import MODEL, Contents
+from fer_bench.bundles.contents import MODEL, BundleContents
 from fer_bench.bundles.export import check_folder, export_contents, write_folder
 from fer_bench.bundles.space_files import Space
 from fer_bench.errors import FerBenchError
 from fer_bench.hubs.address import Repository
-from fer_bench.hubs.huggingface import Upload, require_writable, upload_files
+from fer_bench.hubs.huggingface import Commit, require_writable, upload_files
 from fer_bench.results.location import fetch, is_stored
 from fer_bench.results.stored_run import RUN_FILES, StoredRun
 
@@ -52,7 +52,7 @@ class PushReport:
 
     run: str
     files: Mapping[str, int]
-    upload: Upload | None
+    upload: Commit | None
 
 
 def push_run(job: ExportJob, destination: Destination, *, space: Space | None = None) -> PushReport:
@@ -92,7 +92,7 @@ def push_run(job: ExportJob, destination: Destination, *, space: Space | None = 
     return PushReport(run=run.name, files=sizes, upload=upload)
 
 
-def repository_files(run: StoredRun, contents: Contents) -> dict[str, bytes]:
+def repository_files(run: StoredRun, contents: BundleContents) -> dict[str, bytes]:
     """What a model repository holds: the run's folder, its network as ONNX, and the card."""
     paths = [run.folder / name for name in RUN_FILES if is_stored(run.folder / name)]
     fetch(paths)

@@ -7,7 +7,7 @@ import json
 from importlib.resources import files
 
 from fer_bench.bundles.cascade import cascade_licence, cascade_xml
-from fer_bench.bundles.contents import MODEL, Contents, detector_settings, licences
+from fer_bench.bundles.contents import MODEL, BundleContents, detector_settings, licences
 
 #: Files that are the same for every run.
 PROGRAM = ("run.py", "faces.py", "requirements.txt")
@@ -23,7 +23,7 @@ LIBRARY = "jpeg_library.py"
 class PythonBundle:
     """The `bundles.export.Bundle` python."""
 
-    def files(self, contents: Contents) -> dict[str, bytes]:
+    def files(self, contents: BundleContents) -> dict[str, bytes]:
         """See `Bundle`."""
         folder, xml = files("fer_bench.bundles") / "python", cascade_xml()
         document = contents.metadata.model_dump(mode="json") | {
@@ -57,7 +57,7 @@ def _decoder() -> dict[str, bytes]:
     }
 
 
-def _readme(contents: Contents) -> str:
+def _readme(contents: BundleContents) -> str:
     return f"""\
 ```bash
 pip install -r requirements.txt

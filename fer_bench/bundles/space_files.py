@@ -8,7 +8,7 @@ from typing import Protocol
 
 from huggingface_hub import SpaceCardData
 
-from fer_bench.bundles.contents import Contents
+from fer_bench.bundles.contents import BundleContents
 from fer_bench.bundles.python_folder import PythonBundle
 from fer_bench.bundles.web import WebBundle
 from fer_bench.registry import Entry, Registry
@@ -27,7 +27,7 @@ class Space(Protocol):
 
     sdk: str
 
-    def files(self, contents: Contents) -> dict[str, bytes]:
+    def files(self, contents: BundleContents) -> dict[str, bytes]:
         """See `Bundle`."""
         ...
 
@@ -53,7 +53,7 @@ class StaticSpace:
     def __init__(self, runtime: Path | None = None, *, cdn: bool = False) -> None:
         self._page = WebBundle(runtime, cdn=cdn)
 
-    def files(self, contents: Contents) -> dict[str, bytes]:
+    def files(self, contents: BundleContents) -> dict[str, bytes]:
         """See `Bundle`."""
         readme = _readme(contents, sdk=self.sdk, app_file="index.html")
         return {"README.md": readme} | self._page.files(contents)
@@ -67,7 +67,7 @@ class StreamlitSpace:
 
     sdk = "docker"
 
-    def files(self, contents: Contents) -> dict[str, bytes]:
+    def files(self, contents: BundleContents) -> dict[str, bytes]:
         """See `Bundle`."""
         folder, below = files("fer_bench.bundles") / "space", PythonBundle().files(contents)
         wanted = below["requirements.txt"] + (folder / "requirements.txt").read_bytes()
@@ -81,7 +81,7 @@ class StreamlitSpace:
         )
 
 
-def _readme(contents: Contents, sdk: str, app_file: str, port: int | None = None) -> bytes:
+def _readme(contents: BundleContents, sdk: str, app_file: str, port: int | None = None) -> bytes:
     """The model card below the settings of a Space."""
     data = SpaceCardData(
         title=f"Expressions: {contents.metadata.run}"[:96],

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 import fer_bench
 from fer_bench.bundles.cascade import cascade_document, cascade_licence, cascade_xml
-from fer_bench.bundles.contents import MODEL, Contents, detector_settings, licences
+from fer_bench.bundles.contents import MODEL, BundleContents, detector_settings, licences
 from fer_bench.bundles.runtime import BACKENDS, RUNTIME, integrity, read_runtime
 from fer_bench.emotions import COLOURS
 from fer_bench.models.export_metadata import INPUT, OUTPUT
@@ -52,7 +52,7 @@ class WebBundle:
         names = [name for pair in BACKENDS.values() for name in pair]
         self._runtime = {} if cdn else read_runtime(names, runtime)
 
-    def files(self, contents: Contents) -> dict[str, bytes]:
+    def files(self, contents: BundleContents) -> dict[str, bytes]:
         """See `Bundle`."""
         # int8 networks run on WebAssembly alone.
         backends = [b for b in BACKENDS if b == "wasm" or contents.metadata.precision == "fp32"]
@@ -74,7 +74,7 @@ class WebBundle:
         worker = (page / "sw.js").read_text(encoding="utf-8")
         return result | {"sw.js": (self._file_list(result, backends) + worker).encode()}
 
-    def _document(self, contents: Contents, backends: list[str]) -> dict[str, object]:
+    def _document(self, contents: BundleContents, backends: list[str]) -> dict[str, object]:
         """`model.json`: all that the scripts need to know."""
         emotions = contents.metadata.emotions
         return contents.metadata.model_dump(mode="json") | {
@@ -95,7 +95,7 @@ class WebBundle:
     def _url(self, name: str) -> str:
         return RUNTIME.cdn_url(name) if self._cdn else f"runtime/{name}"
 
-    def _index(self, contents: Contents) -> str:
+    def _index(self, contents: BundleContents) -> str:
         source = (files("fer_bench.bundles") / "web" / "index.html").read_text(encoding="utf-8")
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
         markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -126,7 +126,7 @@ class WebBundle:
         return "".join(f"const {name} = {json.dumps(value)};\n" for name, value in lines.items())
 
 
-def _manifest(contents: Contents) -> dict[str, object]:
+def _manifest(contents: BundleContents) -> dict[str, object]:
     return {
         "name": f"Expressions: {contents.metadata.run}",
         "short_name": "Expressions",

@@ -122,7 +122,7 @@ def _in_words(error: BaseException | None) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upload:
+class Commit:
     """A commit on the hub, and where people see what it holds."""
 
     url: str
@@ -174,7 +174,7 @@ def upload_files(
     private: bool = False,
     force: bool = False,
     replaced: Collection[str] = (),
-) -> Upload:
+) -> Commit:
     """Writes files to a repository in one commit; makes the repository where there is none.
 
     Args:
@@ -210,7 +210,7 @@ def upload_files(
             repo_type=kind,
             parent_commit=info.sha,
         )
-    return Upload(url=str(url), commit=str(commit.oid))
+    return Commit(url=str(url), commit=str(commit.oid))
 
 
 def require_writable(repository: Repository) -> None:

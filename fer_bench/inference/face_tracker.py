@@ -81,7 +81,7 @@ class _Track:
         self.is_covered = any(iou(self.heading(now), box) > COVERED_IOU for box in boxes)
 
 
-class Tracker:
+class FaceTracker:
     """Numbers faces by where each was last seen and where it was heading.
 
     Faces and tracks are paired so that their overlaps, distances and sizes fit best in all

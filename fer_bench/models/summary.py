@@ -37,7 +37,7 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
+class ModelSummary:
     """A network: its rows in the order in which they are defined; `flops` of one image."""
 
     model: str
@@ -58,7 +58,7 @@ def outline(request: ModelRequest) -> Classifier:
         return build_model(request)
 
 
-def summarize(model: Classifier) -> Summary:
+def summarize(model: Classifier) -> ModelSummary:
     """Runs the network once on zeros, on its own device; on the meta device that costs nothing."""
     spec = model.input_spec
     shape = (spec.channels, spec.size, spec.size)
@@ -80,7 +80,7 @@ def summarize(model: Classifier) -> Summary:
     totals = _totals(counter, type(model).__name__, parts)
     layers = [_layer(name, part, outputs, totals) for name, part in parts.items()]
     parameters, trainable = count_parameters(model)
-    return Summary(
+    return ModelSummary(
         model=model.request.name,
         input=shape,
         layers=tuple(

@@ -22,7 +22,7 @@ from fer_bench.studies.latency.tables import MeasuredNetwork, measured_networks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class NumberedRun:
     """A record that numbers come from, and the number that stands for it in the report.
 
     Attributes:
@@ -60,7 +60,7 @@ class Benchmark:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contents:
+class ReportContents:
     """Everything that a report shows.
 
     Attributes:
@@ -70,16 +70,16 @@ class Contents:
     """
 
     benchmarks: tuple[Benchmark, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[NumberedRun, ...]
     without_result: tuple[tuple[str, str, str], ...]
     measured: tuple[MeasuredNetwork, ...]
 
-    def source(self, number: int) -> Source:
+    def source(self, number: int) -> NumberedRun:
         """The record that a number stands for."""
         return self.sources[number - 1]
 
 
-def collect(store: ResultsStore, dataset: str | None = None) -> Contents:
+def collect(store: ResultsStore, dataset: str | None = None) -> ReportContents:
     """The runs of a results folder; with `dataset`, those of that data set alone.
 
     Benchmarks with the most ranked runs come first; records are numbered in that order, by
@@ -102,7 +102,7 @@ def collect(store: ResultsStore, dataset: str | None = None) -> Contents:
     done = [run for run in runs if run.record and run.record.status == "done"]
     names = {run.id: run.require_record().spec.labels.model for run in done}
     benchmarks, sources = _numbered(done)
-    return Contents(
+    return ReportContents(
         benchmarks=tuple(_with_references(one, sources, store.roots) for one in benchmarks),
         sources=sources,
         without_result=tuple(_without_result(runs)),
@@ -112,7 +112,7 @@ def collect(store: ResultsStore, dataset: str | None = None) -> Contents:
     )
 
 
-def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[Source, ...]]:
+def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[NumberedRun, ...]]:
     names = ranking_names([run.require_record() for run in done])
     table = summary_table(done).assign(benchmark=names, place=range(len(done)))
     n_ranked = table.groupby("benchmark")["comparable"].sum()
@@ -122,7 +122,7 @@ def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[S
     table = table.sort_values("comparable", ascending=False, kind="stable")
     table = table.sort_values("_order", kind="stable").drop(columns="_order")
     sources = tuple(
-        Source(number=n, run=done[index], title=title)
+        NumberedRun(number=n, run=done[index], title=title)
         for n, (index, title) in enumerate(zip(table["place"], table["title"], strict=True), 1)
     )
     numbers = {source.run.folder.resolve(): source.number for source in sources}
@@ -138,7 +138,9 @@ def _numbered(done: Sequence[StoredRun]) -> tuple[tuple[Benchmark, ...], tuple[S
     return tuple(benchmarks), sources
 
 
-def _with_references(one: Benchmark, sources: Sequence[Source], roots: Sequence[Path]) -> Benchmark:
+def _with_references(
+    one: Benchmark, sources: Sequence[NumberedRun], roots: Sequence[Path]
+) -> Benchmark:
     """What stands next to its ranking: people, and others' figures on the same test images."""
     if one.ranked.empty:
         return one

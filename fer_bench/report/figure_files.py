@@ -21,7 +21,7 @@ from fer_bench import plots
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import how_many
 from fer_bench.report import figures
-from fer_bench.report.contents import Benchmark, Contents
+from fer_bench.report.contents import Benchmark, ReportContents
 from fer_bench.report.figures import INK
 from fer_bench.report.study_figures import Drawn
 from fer_bench.results.reproduce import figure_facts
@@ -60,7 +60,7 @@ class PaperFigure:
     facts: Mapping[str, str]
 
 
-def paper_figures(store: ResultsStore, contents: Contents, command: str) -> list[PaperFigure]:
+def paper_figures(store: ResultsStore, contents: ReportContents, command: str) -> list[PaperFigure]:
     """Every figure of the report, benchmark by benchmark; `study_figures` has the pages' others.
 
     Args:
@@ -91,7 +91,7 @@ def drawn_for_paper(drawn: Sequence[Drawn], command: str) -> list[PaperFigure]:
     ]
 
 
-def _of_benchmark(store: ResultsStore, contents: Contents, one: Benchmark) -> Iterator[Drawn]:
+def _of_benchmark(store: ResultsStore, contents: ReportContents, one: Benchmark) -> Iterator[Drawn]:
     """The figures of one benchmark; what the names begin with, the caller knows."""
 
     def of(name: str, title: str, figure: go.Figure, numbers: Iterable[int]) -> Drawn:

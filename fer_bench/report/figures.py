@@ -12,7 +12,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import calibrated_scores, reliability
 from fer_bench.evaluation.confusion import normalised, of_set, roc_table, scores
 from fer_bench.evaluation.selective import risk_coverage
-from fer_bench.report.contents import Benchmark, Source
+from fer_bench.report.contents import Benchmark, NumberedRun
 from fer_bench.results.leaderboard.five_models import five_models
 from fer_bench.results.leaderboard.headline import per_class
 from fer_bench.results.leaderboard.published import published_table
@@ -91,14 +91,14 @@ def against_latency(
             yield machine, figure, [int(number) for number in shown["source"]]
 
 
-def confusion(source: Source) -> go.Figure:
+def confusion(source: NumberedRun) -> go.Figure:
     """A run's confusion matrix on the test images, as shares of the true emotion."""
     record = source.record
     shares = normalised(record.metrics["test"].confusion, "true")
     return plots.confusion_matrix(shares, record.dataset.emotions, shares=True)
 
 
-def classes(source: Source) -> go.Figure:
+def classes(source: NumberedRun) -> go.Figure:
     """F1 of each emotion on the test images."""
     return plots.per_class_bars(per_class(source.record.metrics["test"]))
 

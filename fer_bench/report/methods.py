@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from fer_bench.formatting import how_many
-from fer_bench.report.contents import Benchmark, Contents
+from fer_bench.report.contents import Benchmark, ReportContents
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import WEIGHTS
 from fer_bench.results.titles import model_title
@@ -34,7 +34,7 @@ CITED_FOR_MODELS = {
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "nadam": "NAdam"}
 
 
-def ranked_records(contents: Contents, one: Benchmark) -> list[RunRecord]:
+def ranked_records(contents: ReportContents, one: Benchmark) -> list[RunRecord]:
     """The records of a benchmark's ranked runs, best first."""
     return [contents.source(int(number)).record for number in one.ranked["source"]]
 
@@ -56,7 +56,7 @@ def cited(records: Sequence[RunRecord]) -> list[str]:
     return [key for key in _entries() if key in keys]
 
 
-def bibtex(contents: Contents) -> str:
+def bibtex(contents: ReportContents) -> str:
     """BibTeX entries of the program, the data, the networks and the methods of ranked runs."""
     records = [r for one in contents.benchmarks for r in ranked_records(contents, one)]
     entries = _entries()
@@ -70,7 +70,7 @@ def _entries() -> dict[str, str]:
     return dict(zip(keys, parts, strict=True))
 
 
-def methods(contents: Contents) -> str:
+def methods(contents: ReportContents) -> str:
     """A paragraph of plain text per benchmark that ranks a run: data, training, choice, tests."""
     ranked = [one for one in contents.benchmarks if len(one.ranked)]
     return "\n\n".join(_paragraph(ranked_records(contents, one)) for one in ranked) + "\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fer_bench
 from fer_bench.errors import FerBenchError
 from fer_bench.report import figures, tables
-from fer_bench.report.contents import Benchmark, Contents, Source
+from fer_bench.report.contents import Benchmark, NumberedRun, ReportContents
 from fer_bench.report.figures import FigureWriter
 from fer_bench.report.paper import NO_RANKED
 from fer_bench.results.leaderboard.published import shipped_figures
@@ -19,7 +19,7 @@ from fer_bench.templates import render
 NO_PREDICTIONS = "the run has no predictions next to its record"
 
 
-def report_page(store: ResultsStore, contents: Contents) -> str:
+def report_page(store: ResultsStore, contents: ReportContents) -> str:
     """The whole page, plotly.js in it; the same records give the same page.
 
     Args:
@@ -43,7 +43,7 @@ def report_page(store: ResultsStore, contents: Contents) -> str:
     return render("fer_bench.report", "report.html", values)
 
 
-def _section(store: ResultsStore, contents: Contents, one: Benchmark) -> dict[str, object]:
+def _section(store: ResultsStore, contents: ReportContents, one: Benchmark) -> dict[str, object]:
     """A benchmark's tables and figures; None for those that it has not."""
     section: dict[str, object] = {
         "benchmark": one,
@@ -68,7 +68,7 @@ def _section(store: ResultsStore, contents: Contents, one: Benchmark) -> dict[st
     }
 
 
-def _best(store: ResultsStore, source: Source) -> dict[str, object] | None:
+def _best(store: ResultsStore, source: NumberedRun) -> dict[str, object] | None:
     """A closer look at the best run of a benchmark, where its record has test results."""
     if "test" not in source.record.metrics:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from fer_bench.report import tables
-from fer_bench.report.contents import Benchmark, Contents, Source
+from fer_bench.report.contents import Benchmark, NumberedRun, ReportContents
 from fer_bench.report.formats import to_latex, to_markdown
 from fer_bench.report.tables import Table
 from fer_bench.results.parse import read_predictions
@@ -24,12 +24,12 @@ MOST_PAIRED = 4
 NO_RANKED = "No run can be ranked: they are on drawn faces or on a part of the images."
 
 
-def _ranked(contents: Contents) -> list[Benchmark]:
+def _ranked(contents: ReportContents) -> list[Benchmark]:
     """The benchmarks that rank a run."""
     return [one for one in contents.benchmarks if len(one.ranked)]
 
 
-def markdown_tables(contents: Contents, columns: Sequence[str] | None = None) -> str:
+def markdown_tables(contents: ReportContents, columns: Sequence[str] | None = None) -> str:
     """A Markdown document: tables per benchmark, and the records behind them.
 
     Args:
@@ -52,7 +52,7 @@ def markdown_tables(contents: Contents, columns: Sequence[str] | None = None) ->
     return "\n\n".join(parts) + "\n"
 
 
-def latex_tables(contents: Contents, columns: Sequence[str] | None = None) -> str:
+def latex_tables(contents: ReportContents, columns: Sequence[str] | None = None) -> str:
     """The same as LaTeX tables in booktabs' style, to be read in by `\\input`."""
     parts = [r"% Needs \usepackage{booktabs}. Written by FER Bench: do not edit."]
     shown = _ranked(contents)
@@ -79,7 +79,9 @@ class _Part(NamedTuple):
     suffix: str = ""
 
 
-def _parts(contents: Contents, one: Benchmark, columns: Sequence[str] | None) -> Iterator[_Part]:
+def _parts(
+    contents: ReportContents, one: Benchmark, columns: Sequence[str] | None
+) -> Iterator[_Part]:
     yield _Part(tables.leaderboard(one.ranked, columns))
     if (together := tables.seeds(one.ranked)) is not None:
         caption = "mean and sample standard deviation over seeds."
@@ -96,14 +98,14 @@ def _parts(contents: Contents, one: Benchmark, columns: Sequence[str] | None) ->
         yield _Part(pairs, f"The best {MOST_PAIRED}, two by two", caption, "-pairs")
 
 
-def best_answered(ranked: Sequence[Source]) -> list[Source]:
+def best_answered(ranked: Sequence[NumberedRun]) -> list[NumberedRun]:
     """The best runs that have predictions, of the same images."""
     answered = [source for source in ranked if (source.run.folder / PREDICTIONS).exists()]
     same_data = answered[0].record.dataset.fingerprint if answered else None
     return [s for s in answered if s.record.dataset.fingerprint == same_data][:MOST_PAIRED]
 
 
-def _pairs(ranked: Sequence[Source]) -> Table | None:
+def _pairs(ranked: Sequence[NumberedRun]) -> Table | None:
     """The best runs that have predictions, tested two by two; None for fewer than two."""
     best = best_answered(ranked)
     if len(best) < 2:
@@ -118,7 +120,7 @@ def _pairs(ranked: Sequence[Source]) -> Table | None:
     return tables.pairs(comparison, called)
 
 
-def ranked_sources(contents: Contents) -> list[Source]:
+def ranked_sources(contents: ReportContents) -> list[NumberedRun]:
     """The records of the ranked runs, and those that they went on from."""
     ranked = [one.ranked for one in contents.benchmarks]
     numbers = {int(n) for rows in ranked for n in (*rows["source"], *rows["start"])}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fer_bench.errors import FerBenchError
-from fer_bench.report.contents import Benchmark, Contents
+from fer_bench.report.contents import Benchmark, ReportContents
 from fer_bench.report.formats import to_markdown
 from fer_bench.report.tables import NOTHING, Table, rate, seeds_words
 from fer_bench.results.leaderboard.five_models import five_models
@@ -15,7 +15,7 @@ from fer_bench.templates import prose
 START, END = "<!-- results -->", "<!-- /results -->"
 
 
-def with_results(text: str, contents: Contents) -> str:
+def with_results(text: str, contents: ReportContents) -> str:
     """A README whose tables between `START` and `END` are those of the records.
 
     Raises:
@@ -31,7 +31,7 @@ def with_results(text: str, contents: Contents) -> str:
     return f"{before}{START}\n\n{readme_tables(contents)}\n\n{END}{after}"
 
 
-def readme_tables(contents: Contents) -> str:
+def readme_tables(contents: ReportContents) -> str:
     """A ranking per benchmark, and the five backbones frozen next to full where both are there.
 
     Runs on a part of their data's emotions stand in the report and on the dashboard.

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from fer_bench import settings
 from fer_bench.errors import FerBenchError
 from fer_bench.formatting import how_many
-from fer_bench.report.contents import Contents
+from fer_bench.report.contents import ReportContents
 from fer_bench.report.paper import best_answered
 from fer_bench.results.parse import read_history, read_predictions
 from fer_bench.results.stored_run import HISTORY, PREDICTIONS, StoredRun
@@ -50,7 +50,7 @@ class Drawn(NamedTuple):
     protocol: str = ""
 
 
-def _compare(contents: Contents) -> Iterator[Drawn]:
+def _compare(contents: ReportContents) -> Iterator[Drawn]:
     """The best runs of each benchmark that have predictions."""
     for number, one in enumerate(contents.benchmarks, start=1):
         best = best_answered([contents.source(int(n)) for n in one.ranked["source"]])
@@ -69,7 +69,7 @@ def _compare(contents: Contents) -> Iterator[Drawn]:
             yield Drawn(f"compare-{number}-{kind}", f"{title}; {names}; {one.name}", figure, runs)
 
 
-def _latency(contents: Contents) -> Iterator[Drawn]:
+def _latency(contents: ReportContents) -> Iterator[Drawn]:
     """On each machine one network of each model, by one face and as many threads as it has."""
     if not contents.measured:
         raise FerBenchError("no run was measured: `python -m fer_bench latency RUN` does")
@@ -97,7 +97,7 @@ def _latency(contents: Contents) -> Iterator[Drawn]:
             yield Drawn(f"machine-{number}-{kind}", f"{title} on {machine}", figure, shown, n)
 
 
-def _robustness(contents: Contents) -> Iterator[Drawn]:
+def _robustness(contents: ReportContents) -> Iterator[Drawn]:
     """Runs that were measured on the same corrupted images, and the other data sets."""
     runs = {source.run.id: source for source in contents.sources}
     stored = [source.run for source in contents.sources]
@@ -126,7 +126,7 @@ def _robustness(contents: Contents) -> Iterator[Drawn]:
         yield Drawn("transfer", title, figure, shown)
 
 
-def _labels(contents: Contents) -> Iterator[Drawn]:
+def _labels(contents: ReportContents) -> Iterator[Drawn]:
     """What leaked test images are worth to the ranked runs of each benchmark."""
     titles = {source.run.id: source.title for source in contents.sources}
     for number, one in enumerate(contents.benchmarks, start=1):
@@ -145,7 +145,7 @@ def _labels(contents: Contents) -> Iterator[Drawn]:
             yield Drawn(f"leak-{number}", f"{title}; {one.name}", figure, shown)
 
 
-def _explain(contents: Contents) -> Iterator[Drawn]:
+def _explain(contents: ReportContents) -> Iterator[Drawn]:
     """How the first network with weights sorts the test images, which have to be at hand."""
     best = next((source for source in contents.sources if source.run.has_weights), None)
     data = settings.data_source()
@@ -168,7 +168,7 @@ def _explain(contents: Contents) -> Iterator[Drawn]:
 
 
 #: What draws each page's figures; a `FerBenchError` says why a page has none.
-PAGES: dict[str, Callable[[Contents], Iterator[Drawn]]] = {
+PAGES: dict[str, Callable[[ReportContents], Iterator[Drawn]]] = {
     "Compare": _compare,
     "Latency": _latency,
     "Robustness": _robustness,
@@ -177,7 +177,7 @@ PAGES: dict[str, Callable[[Contents], Iterator[Drawn]]] = {
 }
 
 
-def study_figures(contents: Contents) -> tuple[list[Drawn], list[str]]:
+def study_figures(contents: ReportContents) -> tuple[list[Drawn], list[str]]:
     """The pages' figures, and a sentence for each page that leaves some out."""
     drawn: list[Drawn] = []
     left_out = []

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fer_bench.errors import unknown_name
-from fer_bench.report.contents import Contents, Source
+from fer_bench.report.contents import NumberedRun, ReportContents
 from fer_bench.results.leaderboard.published import PublishedFigure
 from fer_bench.results.reproduce import reproduce_command
 from fer_bench.studies.comparison.compare import Comparison
@@ -127,7 +127,7 @@ def _leaderboard_cells(row: Mapping[Hashable, Any]) -> dict[str, str]:
     }
 
 
-def per_emotion(shown: Sequence[Source]) -> Table:
+def per_emotion(shown: Sequence[NumberedRun]) -> Table:
     """Recall of each emotion on the test images by runs of one benchmark."""
     emotions = shown[0].record.dataset.emotions
     tests = [source.record.metrics["test"].per_class for source in shown]
@@ -186,7 +186,7 @@ def seeds_words(row: Mapping[Hashable, Any]) -> str:
     return rate(mean) if pd.isna(deviation) else f"{rate(mean)} ± {rate(deviation)}"
 
 
-def sources(records: Iterable[Source], *, commands: bool) -> Table:
+def sources(records: Iterable[NumberedRun], *, commands: bool) -> Table:
     """The records behind the numbers; with `commands`, how to make each of them again."""
     shown = list(records)
     header = ("Record", "Commit", "Data fingerprint", "Test images", "Finished", "Machine")
@@ -212,7 +212,7 @@ def sources(records: Iterable[Source], *, commands: bool) -> Table:
     )
 
 
-def data_sets(records: Iterable[Source]) -> Table:
+def data_sets(records: Iterable[NumberedRun]) -> Table:
     """The data behind the records, one row per fingerprint."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for source in records:
@@ -227,7 +227,7 @@ def data_sets(records: Iterable[Source]) -> Table:
     return _grouped(header, groups)
 
 
-def environments(records: Iterable[Source]) -> Table:
+def environments(records: Iterable[NumberedRun]) -> Table:
     """The machines and versions behind the records, each once."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for source in records:
@@ -282,6 +282,6 @@ def published(figures: Iterable[PublishedFigure]) -> Table:
     return Table(header=header, rows=cells, texts=len(header) - 2)
 
 
-def without_result(contents: Contents) -> Table:
+def without_result(contents: ReportContents) -> Table:
     """Runs that gave no numbers, and why."""
     return Table(header=("Run", "Status", "What happened"), rows=contents.without_result, texts=3)

@@ -36,7 +36,7 @@ from fer_bench.inference.files import batch as batching
 from fer_bench.inference.files.batch import FileResult, predict_files
 from fer_bench.inference.files.copies import plan_outputs
 from fer_bench.inference.files.inputs import find_inputs
-from fer_bench.inference.files.summary import Summary
+from fer_bench.inference.files.summary import BatchSummary
 from fer_bench.inference.images import read_image
 from fer_bench.inference.predictor import Predictor
 from fer_bench.inference.video.frame import Frame
@@ -494,22 +494,22 @@ def test_a_stopped_command_keeps_its_rows_and_leaves_no_hidden_file(
 ) -> None:
     """A second signal, while the first is answered, changes nothing."""
     put_faces(tmp_path / "in", "a.png b.png c.png d.png")
-    add, document = Summary.add, Summary.document
+    add, document = BatchSummary.add, BatchSummary.document
 
-    def stop(self: Summary, result: FileResult) -> None:
+    def stop(self: BatchSummary, result: FileResult) -> None:
         if result.path.name == "c.png":
             if way is None:
                 raise FerBenchError("stopped")
             signal.raise_signal(way)
         add(self, result)
 
-    def strike_again(self: Summary) -> dict[str, object]:
+    def strike_again(self: BatchSummary) -> dict[str, object]:
         if way is not None:
             signal.raise_signal(way)
         return document(self)
 
-    monkeypatch.setattr(Summary, "add", stop)
-    monkeypatch.setattr(Summary, "document", strike_again)
+    monkeypatch.setattr(BatchSummary, "add", stop)
+    monkeypatch.setattr(BatchSummary, "document", strike_again)
     files = ["--csv", "new/rows.csv", "--jsonl", "new/rows.jsonl", "--out", "new", "--json"]
     code, out, err = predict("in", "--detector", "whole", *files)
     assert code == (2 if way is None else 128 + way)

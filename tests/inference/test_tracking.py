@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from table_fixtures import table
 
-from fer_bench.inference.face_tracker import Smoother, Tracker, iou, steadied
+from fer_bench.inference.face_tracker import FaceTracker, Smoother, iou, steadied
 
 LEFT, RIGHT = (0, 0, 100, 100), (300, 0, 100, 100)
 
@@ -27,14 +27,14 @@ def test_iou_is_intersection_over_union(one: tuple, other: tuple, expected: floa
 
 
 def test_faces_keep_their_numbers_while_they_move_and_swap_places_in_the_list() -> None:
-    tracker = Tracker()
+    tracker = FaceTracker()
     assert tracker.update([LEFT, RIGHT], 0.0) == [1, 2]
     assert tracker.update([(290, 5, 100, 100), (10, 5, 100, 100)], 0.1) == [2, 1]
     assert tracker.update([(20, 10, 100, 100)], 0.2) == [1]
 
 
 def test_a_face_missed_for_a_moment_keeps_its_number_and_one_gone_longer_gets_a_new_one() -> None:
-    tracker = Tracker(keep_s=1.0)
+    tracker = FaceTracker(keep_s=1.0)
     assert tracker.update([LEFT], 0.0) == [1]
     assert tracker.update([], 0.5) == []
     assert tracker.update([LEFT], 1.0) == [1]
@@ -44,21 +44,21 @@ def test_a_face_missed_for_a_moment_keeps_its_number_and_one_gone_longer_gets_a_
 
 
 def test_a_number_is_never_given_again() -> None:
-    tracker = Tracker(keep_s=0.1)
+    tracker = FaceTracker(keep_s=0.1)
     given = [tracker.update([LEFT], float(second))[0] for second in range(20)]
     assert given == list(range(1, 21))
 
 
 def test_pairs_are_chosen_for_the_largest_overlap_in_all() -> None:
     """Greedy by order would give the first box the track that the second fits better."""
-    tracker = Tracker()
+    tracker = FaceTracker()
     tracker.update([(0, 0, 100, 100), (60, 0, 100, 100)], 0.0)
     assert tracker.update([(50, 0, 100, 100), (5, 0, 100, 100)], 0.1) == [2, 1]
 
 
 @pytest.mark.parametrize("elsewhere", [(200, 0, 100, 100), (0, 300, 100, 100), (0, 0, 250, 250)])
 def test_a_face_elsewhere_or_of_another_size_is_another_face(elsewhere) -> None:
-    tracker = Tracker()
+    tracker = FaceTracker()
     tracker.update([LEFT], 0.0)
     assert tracker.update([elsewhere], 0.1) == [2]
 
@@ -66,14 +66,14 @@ def test_a_face_elsewhere_or_of_another_size_is_another_face(elsewhere) -> None:
 @table("step", [(75, 0), (-75, 0), (0, 75), (75, 75), (30, -75)])
 @table("interval", [0.04, 0.5])
 def test_a_face_that_moves_by_three_quarters_of_its_width_keeps_its_number(step, interval) -> None:
-    tracker = Tracker()
+    tracker = FaceTracker()
     for i in range(12):
         box = (500 + i * step[0], 500 + i * step[1], 100, 100)
         assert tracker.update([box], i * interval) == [1]
 
 
 def test_a_face_that_turns_round_keeps_its_number() -> None:
-    tracker = Tracker()
+    tracker = FaceTracker()
     for i, x in enumerate([0, 75, 150, 225, 150, 75, 0, 75]):
         assert tracker.update([(x, 0, 100, 100)], i * 0.1) == [1]
 
@@ -82,7 +82,7 @@ def test_a_face_that_turns_round_keeps_its_number() -> None:
 @table("drop", [0, 4], ids=["low", "shifted"])
 def test_two_faces_that_cross_do_not_swap(step, drop) -> None:
     """In whatever order the detector lists them."""
-    tracker = Tracker()
+    tracker = FaceTracker()
     n = 600 // step
     for i in range(n):
         boxes = [(i * step, 100, 100, 100), (603 - i * step, 100 + drop, 100, 100)]
@@ -92,7 +92,7 @@ def test_two_faces_that_cross_do_not_swap(step, drop) -> None:
 
 def test_of_two_faces_that_cross_the_one_behind_keeps_its_number() -> None:
     """The detector finds one box while one face covers the other."""
-    tracker = Tracker()
+    tracker = FaceTracker()
     for i in range(16):
         boxes = [(i * 40, 100, 100, 100), (600 - i * 40, 100, 100, 100)]
         covered = abs(boxes[0][0] - boxes[1][0]) < 50
@@ -106,7 +106,7 @@ def numbers_of_three(fps: int, seed: int) -> list[set[int]]:
     Boxes jitter by 3 % of their width, one in twenty is not found, and of two that overlap the
     one behind is not.
     """
-    rng, tracker, seconds = np.random.default_rng(seed), Tracker(keep_frames=2), 4
+    rng, tracker, seconds = np.random.default_rng(seed), FaceTracker(keep_frames=2), 4
     numbers: list[set[int]] = [set(), set(), set()]
     for i in range(seconds * fps + 1):
         share = i / fps / seconds
@@ -132,7 +132,7 @@ def test_three_people_who_meet_keep_their_numbers(fps: int) -> None:
 
 def test_frames_far_apart_forget_nobody() -> None:
     """A slide show or a recording of a screen, whose next frame comes when something changes."""
-    tracker = Tracker(keep_frames=2)
+    tracker = FaceTracker(keep_frames=2)
     for seconds, shown, numbers in (
         (0.0, [LEFT], [1]),
         (20.0, [LEFT], [1]),
@@ -147,14 +147,14 @@ def test_frames_far_apart_forget_nobody() -> None:
 
 def test_two_poor_pairs_do_not_break_up_a_good_one() -> None:
     """One of two leaves on the right while a third comes in on the left."""
-    tracker = Tracker()
+    tracker = FaceTracker()
     assert tracker.update([(300, 0, 100, 100), (420, 0, 100, 100)], 0.0) == [1, 2]
     assert tracker.update([(300, 0, 100, 100), (180, 0, 100, 100)], 0.1)[0] == 1
 
 
 def test_forty_faces_keep_forty_numbers() -> None:
     boxes = [(50 * (i % 8), 60 * (i // 8), 40, 40) for i in range(40)]
-    tracker = Tracker()
+    tracker = FaceTracker()
     assert tracker.update(boxes, 0.0) == list(range(1, 41))
     moved = [(x + 4, y - 3, w, h) for x, y, w, h in reversed(boxes)]
     assert tracker.update(moved, 0.1) == list(range(40, 0, -1))

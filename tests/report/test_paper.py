@@ -9,7 +9,7 @@ import pytest
 from browser_fixtures import save_runs
 
 from fer_bench.errors import FerBenchError
-from fer_bench.report import Contents, bibtex, collect, latex_tables, markdown_tables, methods
+from fer_bench.report import ReportContents, bibtex, collect, latex_tables, markdown_tables, methods
 from fer_bench.report.methods import CITED_FOR_DATA, CITED_FOR_MODELS, REFERENCES
 from fer_bench.results.store import ResultsStore
 
@@ -17,7 +17,7 @@ RUNS = 3
 
 
 @pytest.fixture(scope="module")
-def contents(tmp_path_factory: pytest.TempPathFactory) -> Contents:
+def contents(tmp_path_factory: pytest.TempPathFactory) -> ReportContents:
     root = tmp_path_factory.mktemp("paper") / "results"
     save_runs(root)
     return collect(ResultsStore(root))
@@ -29,7 +29,7 @@ def markdown_table(text: str, under: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
 
-def test_columns_are_those_that_were_chosen_words_first(contents: Contents) -> None:
+def test_columns_are_those_that_were_chosen_words_first(contents: ReportContents) -> None:
     text = markdown_tables(contents, ["accuracy", "interval", "run"])
     header = next(line for line in text.splitlines() if line.startswith("| \\#"))
     assert header == "| \\# | Run | Accuracy (%) | 95 % interval |"
@@ -38,12 +38,12 @@ def test_columns_are_those_that_were_chosen_words_first(contents: Contents) -> N
     )
 
 
-def test_an_unknown_column_is_a_sentence(contents: Contents) -> None:
+def test_an_unknown_column_is_a_sentence(contents: ReportContents) -> None:
     with pytest.raises(FerBenchError, match="unknown column 'acuracy': did you mean 'accuracy'"):
         markdown_tables(contents, ["acuracy"])
 
 
-def test_each_emotion_has_its_recall(contents: Contents) -> None:
+def test_each_emotion_has_its_recall(contents: ReportContents) -> None:
     header, _, *rows = markdown_table(markdown_tables(contents), "### Recall of each emotion")
     record = contents.source(1).record
     assert header[2:] == [f"{emotion.capitalize()} (%)" for emotion in record.dataset.emotions]
@@ -52,7 +52,7 @@ def test_each_emotion_has_its_recall(contents: Contents) -> None:
     assert rows[0][2:] == [f"{recall * 100:.1f}" for recall in recalls]
 
 
-def test_runs_are_tested_two_by_two(contents: Contents) -> None:
+def test_runs_are_tested_two_by_two(contents: ReportContents) -> None:
     header, _, *rows = markdown_table(markdown_tables(contents), "### The best 4, two by two")
     assert header == [
         "First", "Second", "Points ahead", "95 % interval", "p", "Holm p", "Significant",
@@ -63,7 +63,7 @@ def test_runs_are_tested_two_by_two(contents: Contents) -> None:
     }
 
 
-def test_the_methods_name_data_training_choice_and_tests(contents: Contents) -> None:
+def test_the_methods_name_data_training_choice_and_tests(contents: ReportContents) -> None:
     text = methods(contents)
     record = contents.source(1).record
     for said in (
@@ -80,7 +80,7 @@ def test_the_methods_name_data_training_choice_and_tests(contents: Contents) -> 
     assert text.count("\n") == 1
 
 
-def test_references_are_of_what_the_ranked_runs_use(contents: Contents) -> None:
+def test_references_are_of_what_the_ranked_runs_use(contents: ReportContents) -> None:
     assert re.findall(r"^@\w+\{(\w+),", bibtex(contents), re.MULTILINE) == [
         "ferbench", "goodfellow2013challenges", "he2016deep", "simonyan2015very",
         "mcnemar1947note", "holm1979simple",

@@ -17,7 +17,7 @@ from record_fixtures import make_predictions, make_record
 from table_fixtures import table
 
 from fer_bench.errors import FerBenchError, one_line
-from fer_bench.report import Contents, collect, latex_tables, markdown_tables, report_page
+from fer_bench.report import ReportContents, collect, latex_tables, markdown_tables, report_page
 from fer_bench.report.formats import LATEX, latex_text
 from fer_bench.results.reports.human_line import HumanLine, Share, add_human_line
 from fer_bench.results.reproduce import reproduce_command
@@ -36,12 +36,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def contents(root: Path) -> Contents:
+def contents(root: Path) -> ReportContents:
     return collect(ResultsStore(root))
 
 
 @pytest.fixture(scope="module")
-def page(root: Path, contents: Contents) -> str:
+def page(root: Path, contents: ReportContents) -> str:
     return report_page(ResultsStore(root), contents)
 
 
@@ -137,7 +137,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("tables_of", READERS.values(), ids=list(READERS))
-def test_every_accuracy_is_its_records(tables_of, root: Path, contents: Contents) -> None:
+def test_every_accuracy_is_its_records(tables_of, root: Path, contents: ReportContents) -> None:
     tables = tables_of(root, contents)
     records = {row["#"]: read_run(root / row["Record"]) for row in table_with(tables, "Record")}
     rows = table_with(tables, "Accuracy (%)")
@@ -160,7 +160,7 @@ def test_every_accuracy_is_its_records(tables_of, root: Path, contents: Contents
 
 @pytest.mark.parametrize("tables_of", READERS.values(), ids=list(READERS))
 def test_seeds_stand_together_with_mean_and_deviation(
-    tables_of, root: Path, contents: Contents
+    tables_of, root: Path, contents: ReportContents
 ) -> None:
     (row,) = table_with(tables_of(root, contents), "Seeds")
     values = [
@@ -192,7 +192,7 @@ def test_numbers_lead_to_their_records(page: str) -> None:
     assert {link.removeprefix("#") for link in links} == targets
 
 
-def test_what_is_not_comparable_is_not_ranked(page: str, contents: Contents) -> None:
+def test_what_is_not_comparable_is_not_ranked(page: str, contents: ReportContents) -> None:
     (one,) = contents.benchmarks
     assert one.others["model"].tolist() == ["keras-cnn"]
     boards = [t for t in read(page).tables if "Accuracy (%)" in t[0]]
@@ -368,7 +368,7 @@ def test_a_line_is_one_line() -> None:
 
 
 def test_the_command_writes_the_page_and_the_tables(
-    root: Path, page: str, contents: Contents, tmp_path: Path, fer: Fer
+    root: Path, page: str, contents: ReportContents, tmp_path: Path, fer: Fer
 ) -> None:
     file, tables = tmp_path / "new" / "report.html", tmp_path / "paper"
     words = ["--results", str(root), "--out", str(file), "--tables", str(tables)]

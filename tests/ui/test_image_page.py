@@ -20,7 +20,7 @@ from fer_bench.inference.history import History
 from fer_bench.inference.predictor import Analysis
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import StoredRun
-from fer_bench.ui.images.analysis import Picture, Result, Treatment
+from fer_bench.ui.images.analysis import GivenPicture, Result, Treatment
 from fer_bench.ui.images.faces import annotated_files
 from fer_bench.ui.models import run_labels
 
@@ -188,7 +188,7 @@ def test_a_picture_of_any_shape_is_shown(trained: Path) -> None:
 
 
 def test_a_picture_longer_than_jpeg_holds_is_shrunk_for_download() -> None:
-    long = Picture(name="long.png", key="long", data=png(np.zeros((2, 70_000, 3), np.uint8)))
+    long = GivenPicture(name="long.png", key="long", data=png(np.zeros((2, 70_000, 3), np.uint8)))
     treatment = Treatment(adjustment=Adjustment(), detector="haar")
     analysis = Analysis(faces=(), detect_ms=0.0, classify_ms=0.0)
     result = Result(picture=long, size=(70_000, 2), analyses={DEFAULT_RUN: analysis})

@@ -18,7 +18,7 @@ from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.export_metadata import ExportMetadata, ExportPrecision
 from fer_bench.registry import Entry, Registry
-from fer_bench.results.reports.exports import Calibration, Export, ExportedFile
+from fer_bench.results.reports.exports import CalibrationFaces, Export, ExportedFile
 from fer_bench.storage import write_atomically
 from fer_bench.types import Progress, silent
 
@@ -189,7 +189,7 @@ def export_model(
         agreement=agreement,
         accuracies=accuracies,
         calibration=calibration
-        and Calibration(faces=calibration.source, n=len(calibration.images)),
+        and CalibrationFaces(faces=calibration.source, n=len(calibration.images)),
         packages=package_versions(("torch", *handler.packages, *with_nncf)),
         exported_at=datetime.now(UTC),
     )

@@ -39,7 +39,7 @@ class Sizes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class NetworkSize:
     """What an architecture alone tells; `flops` per image and forward pass."""
 
     parameters: int
@@ -78,7 +78,7 @@ def sizes_of(dataset: FaceDataset, images: int | None = None) -> Sizes:
     return Sizes(splits=splits, pixels=pixels, classes=len(dataset.emotions))
 
 
-def imagined_sizes(images: int, network: Network | None, classes: int) -> Sizes:
+def imagined_sizes(images: int, network: NetworkSize | None, classes: int) -> Sizes:
     """Those of `images` images that one does not have yet, at the network's own size."""
     splits = {split: round(images * s) for split, s in zip(SPLITS, SHARES, strict=True)}
     pixels = images * network.side**2 * network.channels if network else 0
@@ -92,7 +92,7 @@ def limited(sizes: Sizes, limit: int | None) -> Sizes:
     return replace(sizes, splits={name: min(n, limit) for name, n in sizes.splits.items()})
 
 
-def network_of(spec: RunSpec) -> Network:
+def network_of(spec: RunSpec) -> NetworkSize:
     """A run's architecture, on PyTorch's meta device: no weights, no download, no work.
 
     Raises:
@@ -106,7 +106,7 @@ def network_of(spec: RunSpec) -> Network:
 @cache
 def _network(
     model: str, mode: Mode, options: tuple[tuple[str, Option], ...], head: tuple[int, ...]
-) -> Network:
+) -> NetworkSize:
     request = ModelRequest(
         name=model, emotions=FER2013, mode=mode, options=dict(options), head=head
     )
@@ -115,7 +115,7 @@ def _network(
         flops = count_flops(built)
     parameters, trainable = count_parameters(built)
     spec = built.input_spec
-    return Network(
+    return NetworkSize(
         parameters=parameters,
         trainable=trainable,
         flops=flops or 0,
@@ -133,7 +133,7 @@ def feature_passes(spec: RunSpec, sizes: Sizes) -> int:
     return sizes.splits["train"] * views + sizes.splits[spec.selection_split]
 
 
-def disk_of(spec: RunSpec, sizes: Sizes, network: Network, weights: Dtype | None) -> Disk:
+def disk_of(spec: RunSpec, sizes: Sizes, network: NetworkSize, weights: Dtype | None) -> Disk:
     """A run's bytes. A checkpoint holds the network, its best and average states and moments."""
     recipe = spec.recipe
     epochs = 0 if spec.mode == "zero-shot" else recipe.epochs
@@ -152,7 +152,7 @@ def predictions_of(spec: DataSpec, sizes: Sizes) -> int:
     return rows * (PREDICTION_ROW + FLOAT * sizes.classes)
 
 
-def _checkpoint(mode: str, recipe: Recipe, network: Network) -> int:
+def _checkpoint(mode: str, recipe: Recipe, network: NetworkSize) -> int:
     if mode == "zero-shot":
         return 0
     whole = network.trainable if mode == "frozen" else network.parameters

@@ -23,8 +23,8 @@ from fer_bench.errors import FerBenchError, RunFailed
 
 if TYPE_CHECKING:
     from fer_bench.inference.files.batch import FileResult
-    from fer_bench.inference.files.inputs import Input
-    from fer_bench.inference.files.summary import Summary
+    from fer_bench.inference.files.inputs import InputFile
+    from fer_bench.inference.files.summary import BatchSummary
     from fer_bench.inference.files.writers import Report
     from fer_bench.inference.predictor import Predictor
     from fer_bench.results.store import ResultsStore
@@ -95,7 +95,7 @@ def predict(
     with interruptible("what was finished is kept; start again for the rest") as interrupts:
         from fer_bench.inference.files.copies import AnnotatedImages, plan_outputs
         from fer_bench.inference.files.inputs import find_inputs
-        from fer_bench.inference.files.summary import Summary
+        from fer_bench.inference.files.summary import BatchSummary
         from fer_bench.inference.load import load
 
         left_out = [path for path in (out, video) if path is not None]
@@ -112,7 +112,7 @@ def predict(
             sets=sets,
         )
         emotions = predictor.classifier.emotions
-        summary = Summary()
+        summary = BatchSummary()
         with (
             _onto(stdout),
             progress_bars() as progress,
@@ -201,7 +201,7 @@ def _write(
     outputs: _Outputs,
     emotions: Sequence[str],
     stdout: TextIO,
-    summary: Summary,
+    summary: BatchSummary,
 ) -> None:
     """Each result into every report as it comes; what ends that early leaves the rows so far."""
     from fer_bench.formatting import how_many
@@ -228,7 +228,7 @@ def _write(
                     err.print(f"kept: {count} in {report.path}", markup=False)
 
 
-def _require_success(summary: Summary, copies: Collection[Path], n_inputs: int) -> None:
+def _require_success(summary: BatchSummary, copies: Collection[Path], n_inputs: int) -> None:
     """Raises RunFailed where nothing came of what was asked for."""
     from fer_bench.formatting import how_many
 
@@ -242,7 +242,7 @@ def _require_success(summary: Summary, copies: Collection[Path], n_inputs: int) 
 
 def _results(
     predictor: Predictor,
-    inputs: Sequence[Input],
+    inputs: Sequence[InputFile],
     copies: Mapping[Path, Path],
     every: int,
     progress: Progress,
@@ -288,7 +288,7 @@ def _onto(stdout: TextIO) -> Iterator[None]:
         ) from None
 
 
-def _name_error(result: FileResult, summary: Summary) -> None:
+def _name_error(result: FileResult, summary: BatchSummary) -> None:
     if result.error is None or summary.errors > SHOWN + 1:
         return
     if summary.errors > SHOWN:

@@ -13,7 +13,7 @@ from fer_bench.cli.console import err, out, print_json, say_step
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 
 if TYPE_CHECKING:
-    from fer_bench.report import Contents
+    from fer_bench.report import ReportContents
     from fer_bench.results.store import ResultsStore
 
 MARKDOWN, LATEX, METHODS = "leaderboard.md", "leaderboard.tex", "methods.txt"
@@ -97,7 +97,7 @@ def report(
     say_step(f"open {file} in a browser")
 
 
-def _figures(store: ResultsStore, contents: Contents, folder: Path) -> dict[Path, bytes]:
+def _figures(store: ResultsStore, contents: ReportContents, folder: Path) -> dict[Path, bytes]:
     """The figures' files; says on stderr where they could not become images."""
     from fer_bench.report.figure_files import drawn_for_paper, figure_files, paper_figures
     from fer_bench.report.study_figures import study_figures

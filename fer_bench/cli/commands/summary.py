@@ -14,7 +14,7 @@ from fer_bench.cli.console import out, print_json, print_table, say_next
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results, choose, parse_options
 
 if TYPE_CHECKING:
-    from fer_bench.models.summary import Summary
+    from fer_bench.models.summary import ModelSummary
 
 
 def summary(
@@ -66,7 +66,7 @@ def summary(
         say_next(f"train --model {trained} --data YOUR_DATA")
 
 
-def _write_figure(network: Summary, path: Path) -> None:
+def _write_figure(network: ModelSummary, path: Path) -> None:
     import pandas as pd
 
     from fer_bench.errors import FerBenchError
@@ -79,7 +79,7 @@ def _write_figure(network: Summary, path: Path) -> None:
         raise FerBenchError(f"cannot write {path}: {error.strerror}; choose another") from None
 
 
-def _print(network: Summary) -> None:
+def _print(network: ModelSummary) -> None:
     table = Table(box=None, pad_edge=False, show_footer=True)
     table.add_column("layer", network.model)
     table.add_column("kind")

@@ -45,7 +45,7 @@ def _emotions(samples: Sequence[Sample]) -> tuple[str, ...]:
     return AFFECTNET if "contempt" in present(samples, AFFECTNET) else AFFECTNET[:-1]
 
 
-class FolderReader(Reader):
+class AffectNetFolderReader(Reader):
     """`train_set/images/1.jpg` with `train_set/annotations/1_exp.npy`, or class folders 0..7."""
 
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
@@ -117,7 +117,7 @@ def _no_label(label: int) -> str:
     return f"labelled {meaning}" if meaning else "expected an expression 0-10 as its label"
 
 
-class CsvReader(Reader):
+class AffectNetCsvReader(Reader):
     """Manually_Annotated: `training.csv` and `validation.csv` next to the images' folders.
 
     The source is the folder, or one of the two CSV files. Faces are cropped by the CSV's box;

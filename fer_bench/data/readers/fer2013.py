@@ -66,7 +66,7 @@ def _part_in_name(file: str) -> str | None:
     return match[1] if match else None
 
 
-class CsvReader(Reader):
+class Fer2013CsvReader(Reader):
     """`fer2013.csv`: columns `emotion`, `pixels` (2,304 numbers 0-255, row by row), `Usage`.
 
     Columns may stand in any order, in any case, and `Usage` may be missing. Ids are `row 0`,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files import csv_table
-from fer_bench.data.readers.fer2013 import ROW_ID, CsvReader
+from fer_bench.data.readers.fer2013 import ROW_ID, Fer2013CsvReader
 from fer_bench.data.readers.registry import Reading
 from fer_bench.errors import FerBenchError
 
@@ -93,7 +93,7 @@ def rows_of(data: SourceData, rows_file: Path | None) -> NDArray[np.int64]:
     if csv_table.is_csv(rows_file) and csv_table.header(rows_file) != COLUMNS:
         with tempfile.TemporaryDirectory() as scratch:
             how = Reading(image_size=None, scratch=Path(scratch))
-            known = build_row_table(data, CsvReader().read(rows_file, how))
+            known = build_row_table(data, Fer2013CsvReader().read(rows_file, how))
     else:
         known = read_row_table(rows_file)
     rows = np.array([known.rows.get(key, -1) for key in file_keys(data)], dtype=np.int64)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fer_bench.data.dataset import UNASSIGNED, LeftOut, SourceData
 from fer_bench.data.files import csv_table
 from fer_bench.data.files.archive import is_tree, open_tree
-from fer_bench.data.readers.fer2013 import ROW_ID, CsvReader, KaggleReader
+from fer_bench.data.readers.fer2013 import ROW_ID, Fer2013CsvReader, KaggleReader
 from fer_bench.data.readers.fer2013_rows import is_from_csv, rows_of
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.emotions import FERPLUS
@@ -278,7 +278,7 @@ class FerPlusReader(Reader):
                 f"{source.name} holds no FER2013: expected fer2013.csv, fer2013.csv.gz, "
                 f"fer2013.zip or train/ and test/ next to {VOTES_FILE}"
             )
-        reader = KaggleReader() if is_tree(faces) else CsvReader()
+        reader = KaggleReader() if is_tree(faces) else Fer2013CsvReader()
         return reader.read(faces, how)
 
 

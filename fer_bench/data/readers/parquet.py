@@ -17,7 +17,7 @@ from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files.archive import is_image, open_tree
 from fer_bench.data.files.limits import require_size
 from fer_bench.data.readers.registry import Reader, Reading
-from fer_bench.data.readers.shards import Labelled, class_names, part_of_shard, read_shards
+from fer_bench.data.readers.shards import ShardImage, class_names, part_of_shard, read_shards
 from fer_bench.errors import FerBenchError, one_line
 
 IMAGE_COLUMNS = ("image", "img", "face", "pixels")
@@ -105,7 +105,7 @@ class _Shard:
             )
         return (usual or fitting)[0]
 
-    def labels(self) -> Iterator[Labelled | LeftOut]:
+    def labels(self) -> Iterator[ShardImage | LeftOut]:
         """Each row's name and label, in the file's order.
 
         Raises:
@@ -123,7 +123,7 @@ class _Shard:
                         if label is None or label == -1:  # -1: Hugging Face's for a hidden one
                             yield LeftOut(id=name, reason="no label")
                         else:
-                            yield Labelled(name=name, label=label, part=part)
+                            yield ShardImage(name=name, label=label, part=part)
         except ARROW_ERRORS as error:
             raise self._damaged(error) from error
 

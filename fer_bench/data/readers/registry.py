@@ -82,15 +82,15 @@ DATASETS = Registry(
             "FER2013 as Kaggle serves it: train/CLASS/Training_*.jpg ..., folder or zip",
         ),
         "fer2013-csv": Entry(
-            "fer_bench.data.readers.fer2013:CsvReader",
+            "fer_bench.data.readers.fer2013:Fer2013CsvReader",
             "the original fer2013.csv (emotion,pixels,Usage), plain or .gz",
         ),
         "affectnet": Entry(
-            "fer_bench.data.readers.affectnet:FolderReader",
+            "fer_bench.data.readers.affectnet:AffectNetFolderReader",
             "AffectNet: train_set/ and val_set/ with annotations/*_exp.npy, or class folders 0..7",
         ),
         "affectnet-csv": Entry(
-            "fer_bench.data.readers.affectnet:CsvReader",
+            "fer_bench.data.readers.affectnet:AffectNetCsvReader",
             "AffectNet: Manually_Annotated training.csv / validation.csv, 8 classes",
         ),
         "rafdb": Entry(

@@ -37,7 +37,7 @@ from fer_bench.errors import FerBenchError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Labelled:
+class ShardImage:
     """An image among the files as its shard labels it: by a class's number, or by its name."""
 
     name: str
@@ -73,7 +73,7 @@ def class_names(source: Path) -> Numbering | None:
 def read_shards(
     source: Path,
     files: Files,
-    rows: Iterable[Labelled | LeftOut],
+    rows: Iterable[ShardImage | LeftOut],
     names: Numbering | None,
     how: Reading,
 ) -> SourceData:

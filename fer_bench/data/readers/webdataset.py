@@ -12,7 +12,7 @@ from fer_bench.data.files.archive import READ_ERRORS, Files, is_image, open_tree
 from fer_bench.data.files.tar import TarTree
 from fer_bench.data.parts import part_of
 from fer_bench.data.readers.registry import Reader, Reading
-from fer_bench.data.readers.shards import Labelled, class_names, part_of_shard, read_shards
+from fer_bench.data.readers.shards import ShardImage, class_names, part_of_shard, read_shards
 from fer_bench.errors import cannot_read
 
 LABEL_SUFFIXES = (".cls", ".json")
@@ -63,7 +63,7 @@ def _key(name: str) -> str:
 
 def _labelled(
     files: Files, names: Sequence[str], *, in_shards: bool
-) -> Iterator[Labelled | LeftOut]:
+) -> Iterator[ShardImage | LeftOut]:
     """Each image with its label; sorted, the files of a sample stand together."""
     for _, group in groupby(names, _key):
         members = list(group)
@@ -77,7 +77,7 @@ def _labelled(
             if label is None:
                 yield LeftOut(id=name, reason="no label: expected a .cls or .json next to it")
             else:
-                yield Labelled(name=name, label=label, part=_part(name, in_shards))
+                yield ShardImage(name=name, label=label, part=_part(name, in_shards))
 
 
 def _part(name: str, in_shards: bool) -> str:

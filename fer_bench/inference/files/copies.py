@@ -11,7 +11,7 @@ from PIL import Image
 
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.inference.files.batch import FileResult
-from fer_bench.inference.files.inputs import Input
+from fer_bench.inference.files.inputs import InputFile
 from fer_bench.storage import finished_file, in_the_way, real_path, saving
 
 #: Names that an annotated image keeps; others get `.png` behind theirs.
@@ -62,7 +62,7 @@ class AnnotatedImages:
 
 
 def plan_outputs(
-    inputs: Sequence[Input],
+    inputs: Sequence[InputFile],
     *,
     out: Path | None = None,
     video: Path | None = None,
@@ -98,7 +98,7 @@ def plan_outputs(
     return copies
 
 
-def _names_in(out: Path, inputs: Sequence[Input]) -> dict[Path, Path]:
+def _names_in(out: Path, inputs: Sequence[InputFile]) -> dict[Path, Path]:
     """A name in `out` for each input: the folders kept, no name twice."""
     taken: set[str] = set()
     names = {}
@@ -116,7 +116,7 @@ def _names_in(out: Path, inputs: Sequence[Input]) -> dict[Path, Path]:
 
 
 def _check_places(
-    inputs: Sequence[Input], out: Path | None, outputs: Sequence[Path], named: Sequence[Path]
+    inputs: Sequence[InputFile], out: Path | None, outputs: Sequence[Path], named: Sequence[Path]
 ) -> None:
     if out is not None and os.path.exists(out) and not out.is_dir():  # noqa: PTH110  # long names
         raise FerBenchError(f"--out {out} is a file: expected a folder")

@@ -49,7 +49,7 @@ PACKETS = ((188, 0), (192, 4))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Input:
+class InputFile:
     """A file to analyse.
 
     Attributes:
@@ -77,7 +77,7 @@ class Inputs:
         passed_over: a sentence for each folder that holds files which are no inputs.
     """
 
-    files: tuple[Input, ...]
+    files: tuple[InputFile, ...]
     passed_over: tuple[str, ...] = ()
 
 
@@ -127,7 +127,7 @@ def find_inputs(words: Sequence[str], *, leave_out: Sequence[Path] = ()) -> Inpu
     root = os.path.commonpath(bases)
     return Inputs(
         files=tuple(
-            Input(path=path, name=whole.relative_to(root)) for whole, path in files.items()
+            InputFile(path=path, name=whole.relative_to(root)) for whole, path in files.items()
         ),
         passed_over=tuple(sentences),
     )

@@ -21,7 +21,7 @@ NAMES = ("summary.json", "summary.txt")
 
 
 @dataclass(kw_only=True)
-class Summary:
+class BatchSummary:
     """What came of a batch.
 
     Attributes:
@@ -114,7 +114,7 @@ class Summary:
 
 
 @contextmanager
-def summarised_in(folder: Path, summary: Summary) -> Iterator[None]:
+def summarised_in(folder: Path, summary: BatchSummary) -> Iterator[None]:
     """Writes `summary.json` and `summary.txt` when the block ends, whether well or not.
 
     Raises:

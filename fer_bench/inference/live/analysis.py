@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.inference.detectors.base import DetectedFace
-from fer_bench.inference.face_tracker import Smoother, Tracker, iou, steadied
+from fer_bench.inference.face_tracker import FaceTracker, Smoother, iou, steadied
 from fer_bench.inference.live.overlay import Overlay, TrackedFace
 from fer_bench.inference.predictor import Predictor
 
@@ -28,7 +28,7 @@ class FrameAnalyser:
         clock: the session's.
     """
 
-    def __init__(self, tracker: Tracker, clock: Callable[[], float]) -> None:
+    def __init__(self, tracker: FaceTracker, clock: Callable[[], float]) -> None:
         self._tracker = tracker
         self._clock = clock
         self._predictors: Sequence[Predictor] = ()

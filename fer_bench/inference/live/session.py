@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors.base import FaceDetector
-from fer_bench.inference.face_tracker import Tracker
+from fer_bench.inference.face_tracker import FaceTracker
 from fer_bench.inference.images import check_image
 from fer_bench.inference.live.analysis import FrameAnalyser
 from fer_bench.inference.live.log import ErrorLog, Rate, SessionLog
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # tables load only when they are asked for, torch when a netw
 
     from fer_bench.inference.classifier import FaceClassifier
 
-__all__ = ["LiveSession", "LiveSettings", "LiveStats", "Percentiles", "TrackedFace"]
+__all__ = ["LivePercentiles", "LiveSession", "LiveSettings", "LiveStats", "TrackedFace"]
 
 #: Frames whose overlay's age, and analyses whose milliseconds, the statistics speak of.
 AGES_KEPT, ANALYSES_KEPT = 300, 30
@@ -62,7 +62,7 @@ class LiveSettings:
             )
 
 
-class Percentiles(NamedTuple):
+class LivePercentiles(NamedTuple):
     """Median and 90th percentile."""
 
     p50: float
@@ -96,7 +96,7 @@ class LiveStats:
     analyses_per_second: float
     detect_ms: float | None
     classify_ms: float | None
-    overlay_age_ms: Percentiles | None
+    overlay_age_ms: LivePercentiles | None
     faces: tuple[TrackedFace, ...]
     models: tuple[str, ...]
     log_dropped: int
@@ -128,7 +128,7 @@ class LiveSession:
         self._log = SessionLog()
         self._errors = ErrorLog()
         # Nobody has left only because a busy machine did not look for a second.
-        self._tracker = Tracker(keep_frames=2)
+        self._tracker = FaceTracker(keep_frames=2)
 
     def _reset_figures(self) -> None:
         self._frames = self._drawn = self._analysed = 0
@@ -224,7 +224,7 @@ class LiveSession:
         if overlay is not None and overlay.is_expired(now):
             overlay = None
         detect_ms, classify_ms = np.median(spent, axis=0).tolist() if spent else (None, None)
-        age = Percentiles(*np.percentile(ages, (50, 90)).tolist()) if ages else None
+        age = LivePercentiles(*np.percentile(ages, (50, 90)).tolist()) if ages else None
         return LiveStats(
             playing=playing,
             frames=counts[0],

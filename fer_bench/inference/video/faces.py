@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
-from fer_bench.inference.face_tracker import Tracker
+from fer_bench.inference.face_tracker import FaceTracker
 from fer_bench.inference.files.batch import FileResult, batches
 from fer_bench.inference.predictor import FacePrediction, Predictor
 from fer_bench.inference.video.frame import Frame
@@ -62,7 +62,7 @@ def predict_video(
         shots = _shots(frames, every, copy is not None)
         faces: tuple[FacePrediction, ...] = ()
         tracks: tuple[int, ...] = ()
-        tracker = Tracker(keep_frames=2)
+        tracker = FaceTracker(keep_frames=2)
         for chunk in batches(shots, batch_size):
             analysed = [shot.image for shot in chunk if shot.frame.number % every == 0]
             predictions = deque(predictor.predict_batch(analysed, video=True))

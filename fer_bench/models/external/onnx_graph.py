@@ -14,7 +14,7 @@ from typing import Any
 
 from fer_bench.errors import FerBenchError, cannot_read, one_line
 from fer_bench.models.export_metadata import INPUT, OUTPUT, ExportMetadata
-from fer_bench.models.external.onnx_input import FLOAT, UINT8, GraphInput, Input, graph_input
+from fer_bench.models.external.onnx_input import FLOAT, UINT8, GraphInput, OnnxInput, graph_input
 
 #: Keeps the logarithm of a probability finite.
 TINY = 1e-12
@@ -32,7 +32,7 @@ class Ends:
         columns: the outputs that count, in their new order; () for all as they are.
     """
 
-    input: Input | None
+    input: OnnxInput | None
     output: str
     are_probabilities: bool = False
     columns: tuple[int, ...] = ()
@@ -155,7 +155,7 @@ def _rename(graph: Any, names: Mapping[str, str]) -> None:
                     _rename(inside, names)
 
 
-def _before(graph: Any, layout: Input, inner: str) -> None:
+def _before(graph: Any, layout: OnnxInput, inner: str) -> None:
     """Puts `faces` before a network's input: gray repeated, colours turned, axes in its order."""
     from onnx import helper
 

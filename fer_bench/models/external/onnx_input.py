@@ -24,7 +24,7 @@ class GraphInput:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Input:
+class OnnxInput:
     """How faces reach the network's input.
 
     Attributes:
@@ -51,7 +51,7 @@ def graph_input(value: Any) -> GraphInput:
     return GraphInput(name=value.name, kind=tensor.elem_type, shape=shape)
 
 
-def read_input(graph: GraphInput, options: ExternalOptions, source: str) -> Input:
+def read_input(graph: GraphInput, options: ExternalOptions, source: str) -> OnnxInput:
     """How a network wants its faces.
 
     Raises:
@@ -95,7 +95,7 @@ def _put_together(
     size: int,
     colour: str,
     channels: int,
-) -> Input:
+) -> OnnxInput:
     spec_channels = 1 if colour == "gray" else 3
     mean, std = _constants(options, colour, channels, source)
     if graph.kind == UINT8 and (options.mean or options.value_range != (0, 255)):
@@ -115,7 +115,7 @@ def _put_together(
         f"its faces: {size} x {size} px, {words}, {layout.upper()}, black is {low:.3g} and white "
         f"{high:.3g}, resized {spec.interpolation}"
     )
-    return Input(
+    return OnnxInput(
         graph=graph, spec=spec, channels=channels, layout=layout, colour=colour, notes=(note,)
     )
 

@@ -23,7 +23,7 @@ class ExportedFile(Part):
     sha256: str
 
 
-class Calibration(Part):
+class CalibrationFaces(Part):
     """The faces that int8 was calibrated on; all from the training split."""
 
     faces: str = Field(description="the data set's name")
@@ -51,7 +51,7 @@ class Export(Part):
     files: tuple[ExportedFile, ...] = Field(min_length=1, description="the one to open first")
     agreement: Fidelity
     accuracies: Accuracies | None = Field(None, description="where the faces have labels")
-    calibration: Calibration | None = Field(None, description="of int8")
+    calibration: CalibrationFaces | None = Field(None, description="of int8")
     packages: dict[str, str] = Field(description="versions of what converted and ran it")
     exported_at: datetime
 

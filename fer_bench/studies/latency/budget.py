@@ -102,7 +102,7 @@ class Option:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Recommendation:
     """What fits a budget, and what became of the rest.
 
     Attributes:
@@ -154,7 +154,7 @@ def candidates_by_benchmark(
     }
 
 
-def choose(candidates: Sequence[Candidate], budget: Budget) -> Answer:
+def choose(candidates: Sequence[Candidate], budget: Budget) -> Recommendation:
     """The most accurate run on the test images within a budget; of equals, the faster one.
 
     Args:
@@ -176,7 +176,7 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Answer:
             options.append(judged)
             ruled_out.update(miss.limit for miss in judged.misses)
     options.sort(key=_order)
-    return Answer(
+    return Recommendation(
         options=tuple(options),
         ruled_out=dict(ruled_out.most_common()),
         sentence=_sentence(options, budget) if options else _nothing_to_judge(ruled_out),

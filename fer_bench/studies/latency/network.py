@@ -39,7 +39,7 @@ class NetworkSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class NetworkToMeasure:
     """A classifier to measure, in eval mode on the CPU.
 
     Attributes:
@@ -66,7 +66,7 @@ def find_network(
     *,
     options: Mapping[str, Option] | None = None,
     pretraining: str = "none",
-) -> Network:
+) -> NetworkToMeasure:
     """A run by its name, as `ResultsStore.find` takes it, or else a model by its name.
 
     The time of a network does not depend on what its weights hold: a run without them is measured
@@ -86,7 +86,7 @@ def find_network(
         model = _seeded(request)
         own = network_name(name, request.options, model.input_spec.size)
         folder = network_folder(store.root, own)
-        return Network(
+        return NetworkToMeasure(
             name=own,
             model=model,
             weights="random",
@@ -111,7 +111,7 @@ def find_network(
     size = _size_in_memory(model)
     if weights == "trained":
         size = sum(file.stat().st_size for file in run.weight_files) / 2**20
-    return Network(
+    return NetworkToMeasure(
         name=run.name,
         model=model,
         weights=weights,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fer_bench.results.reports.latency import REFERENCE, LatencyReport, Measurement, Stages
 from fer_bench.results.reports.latency_files import StoredLatency
-from fer_bench.studies.latency.budget import Answer
+from fer_bench.studies.latency.budget import Recommendation
 
 #: Columns of `measurement_table`: what was measured, how fast, how faithful, at what cost.
 MEASUREMENT_COLUMNS = (
@@ -202,7 +202,7 @@ def _typed(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> pd.D
     return table
 
 
-def option_table(answer: Answer) -> pd.DataFrame:
+def option_table(answer: Recommendation) -> pd.DataFrame:
     """The runs that a budget was held against, those that fit first, in `OPTION_COLUMNS`.
 
     Rates are in [0, 1]; `milliseconds` are per face or per frame, as the budget was.

@@ -27,7 +27,7 @@ CHUNK = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labelled:
+class KnownImages:
     """The images of a split that a model has classes for.
 
     Attributes:
@@ -43,7 +43,7 @@ class Labelled:
 
 def labelled_images(
     dataset: FaceDataset, split: Split, emotions: Sequence[str], limit: int | None = None
-) -> Labelled:
+) -> KnownImages:
     """A split's images with labels as the model numbers them.
 
     Args:
@@ -55,7 +55,7 @@ def labelled_images(
     indices = dataset.spread(split, emotions, limit).indices(split)
     known, labels = align(dataset.labels[indices], dataset.emotions, emotions)
     require_known(known, split, dataset.source, emotions)
-    return Labelled(indices=indices[known], labels=labels, n_left_out=int((~known).sum()))
+    return KnownImages(indices=indices[known], labels=labels, n_left_out=int((~known).sum()))
 
 
 def describe_test(
@@ -172,7 +172,7 @@ class _Passes:
         self,
         model: Classifier,
         dataset: FaceDataset,
-        images: Labelled,
+        images: KnownImages,
         seed: int,
         device: str,
         passes: int,

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from fer_bench import plots
 from fer_bench.studies.robustness.tables import (
     MEAN,
-    Measured,
+    RunReport,
     curves,
     severity_table,
     summary,
@@ -20,20 +20,20 @@ from fer_bench.studies.robustness.tables import (
 Titles = Callable[[str], str]
 
 
-def ranking(group: Sequence[Measured], called: Titles) -> tuple[str, go.Figure]:
+def ranking(group: Sequence[RunReport], called: Titles) -> tuple[str, go.Figure]:
     """Mean corruption accuracy of runs that were measured alike: title and figure."""
     return "Mean accuracy under corruptions", plots.robustness_bars(titled(summary(group), called))
 
 
 def by_severity(
-    runs: Sequence[Measured], called: Titles, corruption: str = MEAN
+    runs: Sequence[RunReport], called: Titles, corruption: str = MEAN
 ) -> tuple[str, go.Figure]:
     """Accuracy by the severity of a corruption, or of all: title and figure."""
     figure = plots.severity_curves(titled(curves(runs, corruption), called))
     return f"Accuracy by severity, {corruption}", figure
 
 
-def by_corruption(one: Measured, called: Titles) -> tuple[str, go.Figure]:
+def by_corruption(one: RunReport, called: Titles) -> tuple[str, go.Figure]:
     """A run's accuracy under each corruption at each severity: title and figure."""
     figure = plots.severity_heatmap(severity_table(one.report), one.report.clean.accuracy)
     return f"Accuracy under each corruption, {called(one.name)}", figure

@@ -34,7 +34,7 @@ IMAGE_WORDS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class RunReport:
     """One report of a run that can be read and is still the one that was measured.
 
     Attributes:
@@ -52,21 +52,21 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class ReportsByRun:
     """What the folders of some runs hold.
 
     Attributes:
         problems: sentences about files that are damaged or older than their run.
     """
 
-    robustness: list[Measured]
+    robustness: list[RunReport]
     transfers: dict[str, list[TransferResult]]
     problems: list[str]
 
 
-def collect(runs: Iterable[StoredRun]) -> Found:
+def collect(runs: Iterable[StoredRun]) -> ReportsByRun:
     """Every report of every readable run, in the runs' order."""
-    measured: list[Measured] = []
+    measured: list[RunReport] = []
     transfers: dict[str, list[TransferResult]] = {}
     problems: list[str] = []
     for run in runs:
@@ -91,13 +91,13 @@ def collect(runs: Iterable[StoredRun]) -> Found:
                     f"{name} was trained again since its {command} was measured: measure it again "
                     f"with `python -m fer_bench {command} {name}`"
                 )
-        measured += [Measured(name=name, record=run.record, report=report) for report in fresh]
+        measured += [RunReport(name=name, record=run.record, report=report) for report in fresh]
         if usable:
             transfers[name] = usable
-    return Found(robustness=measured, transfers=transfers, problems=problems)
+    return ReportsByRun(robustness=measured, transfers=transfers, problems=problems)
 
 
-def describe_setting(measured: Measured) -> str:
+def describe_setting(measured: RunReport) -> str:
     """What a report is about: `fer2013 · official · test · 3,589 images · 11 corruptions`."""
     report, on = measured.report, measured.report.tested_on
     corruptions = corruptions_of(report)
@@ -127,13 +127,13 @@ def in_short(settings: Iterable[str]) -> tuple[dict[str, str], str]:
     return short, SEPARATOR.join(common)
 
 
-def settings(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
+def settings(measured: Sequence[RunReport]) -> dict[str, list[RunReport]]:
     """Reports that may be compared, by what they are about: those of most runs come first.
 
     Then those of most corruptions, then of most images. Settings that read alike (the same words
     about other data) are numbered.
     """
-    groups: dict[tuple[object, ...], list[Measured]] = {}
+    groups: dict[tuple[object, ...], list[RunReport]] = {}
     for one in measured:
         groups.setdefault(one.report.setting, []).append(one)
     ordered = sorted(
@@ -155,7 +155,7 @@ def corruptions_of(report: RobustnessReport) -> list[str]:
     return list(dict.fromkeys(one.corruption for one in report.corrupted))
 
 
-def summary(measured: Iterable[Measured]) -> pd.DataFrame:
+def summary(measured: Iterable[RunReport]) -> pd.DataFrame:
     """A row per report, in `SUMMARY_COLUMNS`, the sturdiest first; rates in [0, 1]."""
     rows = [
         (
@@ -173,7 +173,7 @@ def summary(measured: Iterable[Measured]) -> pd.DataFrame:
     return table.sort_values("mean_corruption_accuracy", ascending=False, ignore_index=True)
 
 
-def curves(measured: Iterable[Measured], corruption: str) -> pd.DataFrame:
+def curves(measured: Iterable[RunReport], corruption: str) -> pd.DataFrame:
     """Accuracy by severity, 0 being clean, in `CURVE_COLUMNS`; rates in [0, 1].
 
     Args:

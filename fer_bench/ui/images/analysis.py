@@ -24,7 +24,7 @@ MOST_MODELS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class GivenPicture:
     """A file as it was given.
 
     Attributes:
@@ -52,7 +52,7 @@ class Result:
         size: width and height in pixels, after the adjustment.
     """
 
-    picture: Picture
+    picture: GivenPicture
     size: tuple[int, int] = (0, 0)
     analyses: Mapping[str, Analysis]
     error: str | None = None
@@ -64,7 +64,7 @@ class Result:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def image_of(_picture: Picture, key: str, adjustment: Adjustment) -> NDArray[np.uint8]:
+def image_of(_picture: GivenPicture, key: str, adjustment: Adjustment) -> NDArray[np.uint8]:
     """A picture's pixels, adjusted: uint8 `(H, W, 3)` RGB; shared, so not writeable.
 
     Raises:
@@ -81,7 +81,7 @@ def image_of(_picture: Picture, key: str, adjustment: Adjustment) -> NDArray[np.
 # A face takes about 300 bytes, so room for every model on every picture of one batch, twice.
 @st.cache_data(max_entries=2 * MOST_PICTURES * MOST_MODELS, show_spinner=False)
 def _analysed(
-    _picture: Picture,
+    _picture: GivenPicture,
     _classifier: FaceClassifier,
     key: str,
     adjustment: Adjustment,
@@ -98,7 +98,7 @@ def _analysed(
 
 
 def analyse(
-    picture: Picture, treatment: Treatment, classifiers: Mapping[str, FaceClassifier]
+    picture: GivenPicture, treatment: Treatment, classifiers: Mapping[str, FaceClassifier]
 ) -> Result:
     """One picture by every model; a picture that cannot be read says why."""
     size, analyses = (0, 0), {}
@@ -119,7 +119,9 @@ def analyse(
 
 
 def analyse_all(
-    pictures: Sequence[Picture], treatment: Treatment, classifiers: Mapping[str, FaceClassifier]
+    pictures: Sequence[GivenPicture],
+    treatment: Treatment,
+    classifiers: Mapping[str, FaceClassifier],
 ) -> list[Result]:
     """`analyse` for each, with a bar that says how far it is."""
     if len(pictures) == 1:

@@ -13,7 +13,7 @@ from fer_bench.emotions import FER2013
 from fer_bench.environment import dashboard_folder
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.detectors.base import DEFAULT_DETECTOR
-from fer_bench.ui.images.analysis import MOST_PICTURES, Picture
+from fer_bench.ui.images.analysis import MOST_PICTURES, GivenPicture
 from fer_bench.ui.widgets import show_error
 
 if TYPE_CHECKING:  # torch loads only when a picture is analysed
@@ -47,13 +47,15 @@ def try_image(name: str, image: NDArray[np.uint8]) -> None:
     """Leaves for Try an image with a face of a data set, taken whole."""
     from fer_bench.inference.images import encode_png
 
-    st.session_state[GIVEN_KEY] = Picture(name=name, key=f"given {name}", data=encode_png(image))
+    st.session_state[GIVEN_KEY] = GivenPicture(
+        name=name, key=f"given {name}", data=encode_png(image)
+    )
     st.session_state["image-source"] = GIVEN
     st.session_state["image-detector"] = "whole"
     st.switch_page("pages/image.py")
 
 
-def ask_for_pictures() -> list[Picture]:
+def ask_for_pictures() -> list[GivenPicture]:
     """A sample, uploads or a snapshot, whichever the visitor chooses; maybe none yet.
 
     The adjustments go back to nothing with every other picture.
@@ -66,7 +68,7 @@ def ask_for_pictures() -> list[Picture]:
     return pictures
 
 
-def _asked_pictures() -> list[Picture]:
+def _asked_pictures() -> list[GivenPicture]:
     sources = [SAMPLE, UPLOAD, CAMERA, *([GIVEN] if GIVEN_KEY in st.session_state else [])]
     st.session_state.setdefault("image-source", SAMPLE)
     source = st.segmented_control(
@@ -86,7 +88,7 @@ def _asked_pictures() -> list[Picture]:
         if taken is None:
             st.caption("Browsers give the camera only to pages on HTTPS or on localhost.")
             return []
-        return [Picture(name="snapshot.jpg", key=taken.file_id, data=taken.getvalue())]
+        return [GivenPicture(name="snapshot.jpg", key=taken.file_id, data=taken.getvalue())]
     files = st.file_uploader(
         "Pictures", accept_multiple_files=True, label_visibility="collapsed", key="image-files"
     )
@@ -96,12 +98,12 @@ def _asked_pictures() -> list[Picture]:
             "`python -m fer_bench predict`."
         )
     return [
-        Picture(name=file.name, key=file.file_id, data=file.getvalue())
+        GivenPicture(name=file.name, key=file.file_id, data=file.getvalue())
         for file in files[:MOST_PICTURES]
     ]
 
 
-def _ask_for_sample() -> Picture:
+def _ask_for_sample() -> GivenPicture:
     """The photograph, or a drawn face that shows an emotion."""
     chosen = st.pills(
         "Sample",
@@ -115,9 +117,9 @@ def _ask_for_sample() -> Picture:
     )
     if chosen == PHOTOGRAPH:
         st.caption("Eileen Collins, photographed by NASA; public domain.")
-        return Picture(name=SAMPLE_FILE.name, key=SAMPLE, data=SAMPLE_FILE.read_bytes())
+        return GivenPicture(name=SAMPLE_FILE.name, key=SAMPLE, data=SAMPLE_FILE.read_bytes())
     st.caption("Drawn by FER Bench, taken as a face as it is: networks know photographs better.")
-    return Picture(name=f"drawn-{chosen}.png", key=f"drawn {chosen}", data=_drawn(chosen))
+    return GivenPicture(name=f"drawn-{chosen}.png", key=f"drawn {chosen}", data=_drawn(chosen))
 
 
 @st.cache_data(show_spinner=False)

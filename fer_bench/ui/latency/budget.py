@@ -8,7 +8,7 @@ import streamlit as st
 
 from fer_bench.formatting import escape, how_many
 from fer_bench.results.leaderboard.glossary import explain
-from fer_bench.studies.latency.budget import Answer, Budget, candidates_by_benchmark, choose
+from fer_bench.studies.latency.budget import Budget, Recommendation, candidates_by_benchmark, choose
 from fer_bench.studies.latency.tables import MeasuredNetwork, option_table
 from fer_bench.ui.pickers import RUN_COLUMN, run_table
 from fer_bench.ui.records import command, runs
@@ -92,7 +92,7 @@ def _ask_by_emotion(emotions: Sequence[str], least: int) -> dict[str, int]:
     return recall
 
 
-def _show_ruled_out(answer: Answer, n: int) -> None:
+def _show_ruled_out(answer: Recommendation, n: int) -> None:
     """How many runs each limit costs."""
     fits = sum(not option.misses for option in answer.options)
     lines = [f"{fits} of {how_many(n, 'run')} fit."]
@@ -102,7 +102,7 @@ def _show_ruled_out(answer: Answer, n: int) -> None:
     st.markdown("\n".join(lines))
 
 
-def _show_options(answer: Answer) -> None:
+def _show_options(answer: Recommendation) -> None:
     table = option_table(answer)
     if table.empty:
         return

@@ -16,8 +16,8 @@ from fer_bench.studies.robustness import figures
 from fer_bench.studies.robustness.corruptions import SEVERITIES
 from fer_bench.studies.robustness.tables import (
     MEAN,
-    Found,
-    Measured,
+    ReportsByRun,
+    RunReport,
     corruptions_of,
     curves,
     in_short,
@@ -55,7 +55,7 @@ def show_commands(missing: Sequence[str]) -> None:
             st.code("\n".join(missing[:MOST_COMMANDS]), language="bash", wrap_lines=True)
 
 
-def pick_runs(group: Sequence[Measured]) -> list[Measured]:
+def pick_runs(group: Sequence[RunReport]) -> list[RunReport]:
     """The runs to look at, the default one first."""
     by_name = {one.name: one for one in sorted(group, key=lambda one: one.name != default_id())}
     names = ui.pick_several(
@@ -77,7 +77,7 @@ def show_chart(drawn: tuple[str, go.Figure], key: str, runs: Iterable[str], n: i
     ui.chart(figure, key, title, ids, command=command, n=how_many(n, "test image"))
 
 
-def show_ranking(group: Sequence[Measured]) -> None:
+def show_ranking(group: Sequence[RunReport]) -> None:
     st.header("Mean corruption accuracy")
     table = summary(group)
     drawn = figures.ranking(group, ui.called)
@@ -86,7 +86,7 @@ def show_ranking(group: Sequence[Measured]) -> None:
     ui.download_csv(table, "robustness.csv", "robustness-csv")
 
 
-def show_curves(chosen: Sequence[Measured]) -> None:
+def show_curves(chosen: Sequence[RunReport]) -> None:
     st.header("Accuracy by severity")
     names = [MEAN, *corruptions_of(chosen[0].report)]
     corruption = st.selectbox("Corruption", names, key="corruption")
@@ -96,7 +96,7 @@ def show_curves(chosen: Sequence[Measured]) -> None:
     ui.download_csv(table, "severities.csv", "severities-csv")
 
 
-def show_heat_map(measured: Sequence[Measured]) -> None:
+def show_heat_map(measured: Sequence[RunReport]) -> None:
     st.header("Corruption × severity")
     by_name = {one.name: one for one in measured}
     chosen = st.selectbox("Run", list(by_name), format_func=ui.called, key="heat-map-run")
@@ -107,7 +107,7 @@ def show_heat_map(measured: Sequence[Measured]) -> None:
     ui.download_csv(table.reset_index(), "corruptions.csv", "corruptions-csv")
 
 
-def show_tiles(one: Measured) -> None:
+def show_tiles(one: RunReport) -> None:
     report = one.report
     ui.tiles(
         [
@@ -146,7 +146,7 @@ def show_faces() -> None:
     ui.gallery(spoilt(face, severity), width=144)
 
 
-def show_corruptions(found: Found) -> None:
+def show_corruptions(found: ReportsByRun) -> None:
     groups = settings(found.robustness)
     missing = robustness_commands(
         ui.runs(), [one.name for one in found.robustness], ui.own_results()

@@ -12,7 +12,7 @@ from fer_bench.data.synthetic import draw_face
 from fer_bench.emotions import FER2013
 from fer_bench.evaluation.gallery import enlarged, samples
 from fer_bench.studies.robustness.corruptions import CORRUPTIONS, Corruption, corrupt
-from fer_bench.studies.robustness.tables import Found, collect
+from fer_bench.studies.robustness.tables import ReportsByRun, collect
 from fer_bench.ui.data import load_data
 from fer_bench.ui.records import runs
 
@@ -21,7 +21,7 @@ DRAWN, OWN = "Drawn", "From my data"
 SIDE = 48
 
 
-def reports() -> Found:
+def reports() -> ReportsByRun:
     """What was measured of the stored runs; files are read again when they change."""
     return collect(runs())
 

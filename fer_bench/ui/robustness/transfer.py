@@ -6,7 +6,7 @@ import streamlit as st
 
 from fer_bench import ui
 from fer_bench.studies.robustness import figures
-from fer_bench.studies.robustness.tables import Found, transfer_table
+from fer_bench.studies.robustness.tables import ReportsByRun, transfer_table
 
 TRANSFER_WORDS = "transfer RUN --data CK+48 --data RAF-DB"
 TRANSFER = {
@@ -26,7 +26,7 @@ TRANSFER = {
 }
 
 
-def show_transfer(found: Found) -> None:
+def show_transfer(found: ReportsByRun) -> None:
     table = transfer_table(ui.runs(), found.transfers)
     if table.empty:
         ui.empty_state(

@@ -11,7 +11,7 @@ from record_fixtures import make_record
 from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.results.record import ClassMetrics
 from fer_bench.results.reports.latency import LatencyReport
-from fer_bench.studies.latency.budget import Answer, Budget, Candidate, choose
+from fer_bench.studies.latency.budget import Budget, Candidate, Recommendation, choose
 
 
 def candidate(
@@ -46,7 +46,7 @@ SLOW = candidate("slow", 0.75, make_report(eager=200), {"fear": 0.55})
 ALL = (FAST, MIDDLE, SLOW)
 
 
-def names(answer: Answer) -> list[str]:
+def names(answer: Recommendation) -> list[str]:
     return [option.title for option in answer.options if not option.misses]
 
 

@@ -24,7 +24,7 @@ from fer_bench.studies.latency import measure as measuring
 from fer_bench.studies.latency.faces import FRAME, drawn_faces, drawn_frame
 from fer_bench.studies.latency.machine import best_rate, gemm_gflops, governor, peak_memory
 from fer_bench.studies.latency.measure import largest_batch, measure_latency
-from fer_bench.studies.latency.network import Network, NetworkSource, find_network
+from fer_bench.studies.latency.network import NetworkSource, NetworkToMeasure, find_network
 from fer_bench.studies.latency.plan import SLOW_TO_OPEN, Plan, plan_backends
 from fer_bench.studies.latency.stages import percentiles
 
@@ -44,7 +44,7 @@ def _small_products(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def network(tmp_path: Path) -> Network:
+def network(tmp_path: Path) -> NetworkToMeasure:
     return find_network(ResultsStore(tmp_path), "resnet18", options=TINY)
 
 
@@ -52,7 +52,7 @@ def plan(*backends: str, threads: tuple[int, ...] = (1,), batches: tuple[int, ..
     return Plan(backends=backends, threads=threads, batches=batches, seconds=0.001)
 
 
-def measure(network: Network, asked: Plan) -> LatencyReport:
+def measure(network: NetworkToMeasure, asked: Plan) -> LatencyReport:
     return measure_latency(network, asked, drawn_faces(calibrate=False))
 
 
@@ -89,7 +89,7 @@ def test_every_model_is_measured(model: str, tmp_path: Path) -> None:
     assert LatencyReport.model_validate_json(report.model_dump_json()) == report
 
 
-def test_the_stages_are_parts_of_the_total(network: Network) -> None:
+def test_the_stages_are_parts_of_the_total(network: NetworkToMeasure) -> None:
     report = measure(network, plan(*PAIR, threads=(1, 2)))
     assert [(s.backend, s.threads) for s in report.stages if s.backend == "torch-fp32"] == [
         ("torch-fp32", 1), ("torch-fp32", 2)
@@ -103,7 +103,7 @@ def test_the_stages_are_parts_of_the_total(network: Network) -> None:
     assert drawn_frame().shape == (480, 640, 3)
 
 
-def test_autos_choice_is_measured_and_named(network: Network) -> None:
+def test_autos_choice_is_measured_and_named(network: NetworkToMeasure) -> None:
     report = measure(network, plan("torch-channels-last", AUTO))
     chosen = report.chosen[1]
     assert {row.backend for row in report.measurements} == {"torch-channels-last", chosen}
@@ -111,7 +111,7 @@ def test_autos_choice_is_measured_and_named(network: Network) -> None:
     assert chosen in {stages.backend for stages in report.stages}
 
 
-def test_every_number_of_threads_and_batch_has_its_rows(network: Network) -> None:
+def test_every_number_of_threads_and_batch_has_its_rows(network: NetworkToMeasure) -> None:
     report = measure(network, plan("torch-fp32", threads=(1, 2), batches=(1, 3)))
     rows = [(row.threads, row.batch) for row in report.measurements]
     assert rows == [(1, 1), (1, 3), (2, 1), (2, 3)]
@@ -119,7 +119,7 @@ def test_every_number_of_threads_and_batch_has_its_rows(network: Network) -> Non
     assert report.environment.threads is None
 
 
-def test_more_threads_than_cores_are_noted(network: Network) -> None:
+def test_more_threads_than_cores_are_noted(network: NetworkToMeasure) -> None:
     cores = measuring.capture().cpu_cores
     report = measure(network, plan("torch-fp32", threads=(cores + 1,)))
     assert report.measurements[0].note == f"more threads than the {cores} cores"
@@ -148,7 +148,9 @@ def test_one_face_that_does_not_fit_is_an_error() -> None:
         largest_batch(forward, torch.zeros, 8)
 
 
-def test_a_halved_batch_is_noted(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_halved_batch_is_noted(
+    network: NetworkToMeasure, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def open_small(name: str, *args: object, **options: object) -> Backend:
         backend = open_backend(name, *args, **options)
 
@@ -168,7 +170,7 @@ def test_a_halved_batch_is_noted(network: Network, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_batch_that_fails_otherwise_is_a_row(
-    network: Network, monkeypatch: pytest.MonkeyPatch
+    network: NetworkToMeasure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def open_single(name: str, *args: object, **options: object) -> Backend:
         backend = open_backend(name, *args, **options)
@@ -187,7 +189,7 @@ def test_a_batch_that_fails_otherwise_is_a_row(
 
 
 def test_a_batch_too_large_for_the_machine_is_not_tried(
-    network: Network, monkeypatch: pytest.MonkeyPatch
+    network: NetworkToMeasure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     face = 3 * 32 * 32 * 4 / 2**30
     share = 5.5 * face / measuring.capture().memory_gib
@@ -196,7 +198,9 @@ def test_a_batch_too_large_for_the_machine_is_not_tried(
     assert [row.batch for row in rows] == [1, 5, 4]
 
 
-def test_a_missing_package_is_a_row(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_a_row(
+    network: NetworkToMeasure, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     report = measure(network, plan(*PAIR, batches=(1, 2)))
     errors = {(row.backend, row.batch): row.error for row in report.measurements}
@@ -206,14 +210,14 @@ def test_a_missing_package_is_a_row(network: Network, monkeypatch: pytest.Monkey
 
 
 def test_a_missing_package_asked_for_by_name_is_refused(
-    network: Network, monkeypatch: pytest.MonkeyPatch
+    network: NetworkToMeasure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(FerBenchError, match=r"openvino-fp32 cannot be measured: .*pip install"):
         measure(network, plan("openvino-fp32"))
 
 
-def test_a_network_that_cannot_be_converted_is_a_row(network: Network) -> None:
+def test_a_network_that_cannot_be_converted_is_a_row(network: NetworkToMeasure) -> None:
     class Sorting(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return torch.linalg.eigvals(x[:, 0, :7, :7]).real.sort().values
@@ -224,7 +228,7 @@ def test_a_network_that_cannot_be_converted_is_a_row(network: Network) -> None:
     assert rows[0].milliseconds is rows[0].faces_per_second is rows[0].agreement is None
 
 
-def test_int8_without_faces_says_what_to_give(network: Network) -> None:
+def test_int8_without_faces_says_what_to_give(network: NetworkToMeasure) -> None:
     rows = measure(network, plan("torch-fp32", "openvino-int8")).measurements
     assert "faces of the training split" in rows[1].error
 
