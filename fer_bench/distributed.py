@@ -31,23 +31,23 @@ GRACE = 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
+class _Rank:
     """This process among those of the run."""
 
     rank: int = 0
     count: int = 1
 
 
-_place = _Place()
+_here = _Rank()
 
 
-def launched() -> int:
+def world_size() -> int:
     """How many processes the launcher started, by the variables that it sets; 1 without any."""
     return int(os.environ.get("WORLD_SIZE", 1)) if "LOCAL_RANK" in os.environ else 1
 
 
 def _launched_rank() -> int:
-    return int(os.environ.get("RANK", 0)) if launched() > 1 else 0
+    return int(os.environ.get("RANK", 0)) if world_size() > 1 else 0
 
 
 def cpu_wanted() -> bool:
@@ -82,8 +82,8 @@ def join(device: str) -> None:
         FerBenchError: more processes on this machine than it has GPUs.
         RunFailed: the processes do not find each other.
     """
-    global _place
-    if launched() == 1 or _place.count > 1:
+    global _here
+    if world_size() == 1 or _here.count > 1:
         return
     import torch
     from accelerate import PartialState
@@ -99,31 +99,31 @@ def join(device: str) -> None:
     except RuntimeError as error:
         reason = (str(error).splitlines() or [""])[0]
         raise RunFailed(
-            f"the {launched()} processes of this launch cannot meet ({reason:.160}): see that all "
-            "hosts reach the first one, and give torchrun --standalone or --rdzv-backend c10d"
+            f"the {world_size()} processes of this launch cannot meet ({reason:.160}): see that "
+            "all hosts reach the first one, and give torchrun --standalone or --rdzv-backend c10d"
         ) from None
     atexit.register(state.destroy_process_group)
-    _place = _Place(rank=state.process_index, count=state.num_processes)
+    _here = _Rank(rank=state.process_index, count=state.num_processes)
 
 
 def count() -> int:
     """How many processes share the work."""
-    return _place.count
+    return _here.count
 
 
 def rank() -> int:
     """This process's number, from 0."""
-    return _place.rank
+    return _here.rank
 
 
 def is_main() -> bool:
     """Whether this process is the one that writes records and speaks."""
-    return _place.rank == 0
+    return _here.rank == 0
 
 
 def gather(value: T) -> list[T]:
     """Every process's value, by rank."""
-    if _place.count == 1:
+    if _here.count == 1:
         return [value]
     from accelerate.utils import gather_object
 
@@ -137,7 +137,7 @@ def all_ranks(work: Callable[[], T]) -> list[T]:
     Raises:
         FerBenchError: what one of the processes raised; all raise it.
     """
-    if _place.count == 1:
+    if _here.count == 1:
         return [work()]
     outcomes = gather(_attempt(work))
     _raise_first([problem for _, problem in outcomes])
@@ -155,7 +155,7 @@ def raise_together() -> Iterator[None]:
     try:
         yield
     except FerBenchError as error:
-        if _place.count == 1:
+        if _here.count == 1:
             raise
         problem = error
     _raise_first(gather(problem))
@@ -167,7 +167,7 @@ def on_main(work: Callable[[], T]) -> T:
     Raises:
         FerBenchError: what it raised there; all raise it.
     """
-    if _place.count == 1:
+    if _here.count == 1:
         return work()
     from accelerate.utils import broadcast_object_list
 
@@ -181,7 +181,7 @@ def on_main(work: Callable[[], T]) -> T:
 
 def total(values: Tensor) -> Tensor:
     """The sum over the processes of a tensor that each of them has, on its device."""
-    if _place.count == 1:
+    if _here.count == 1:
         return values
     from accelerate.utils import reduce
 
@@ -203,12 +203,12 @@ def _raise_first(problems: list[FerBenchError | None]) -> None:
             raise problem
 
 
-def let_the_first_speak(error: Exception) -> None:
+def wait_for_root_cause(error: Exception) -> None:
     """Waits where an error only tells that another process has gone.
 
     The launcher ends this one meanwhile, so that what is reported is the cause.
     """
-    if _place.count == 1:
+    if _here.count == 1:
         return
     from torch.distributed import DistError
 
@@ -226,7 +226,7 @@ def quiet_unless_main() -> Iterator[None]:
         yield
 
 
-def sentence(error: FerBenchError) -> str:
+def error_line(error: FerBenchError) -> str:
     """How this process reports the error that ends it; empty where the main process does for all.
 
     Until they have joined, all processes do the same with the same input.

@@ -141,7 +141,7 @@ class _Work:
         except Exception as error:
             message = str(error)
             if not isinstance(error, FerBenchError):
-                distributed.let_the_first_speak(error)
+                distributed.wait_for_root_cause(error)
                 message = f"{type(error).__name__}: {message}"
             if distributed.is_main():
                 self._save_unless_done(_ended(record, "failed", message))

@@ -57,7 +57,7 @@ def seen_images(others: Sequence[StoredRun], dataset: FaceDataset) -> tuple[Hash
         if seen is None:
             silent.append(run.name)
             continue
-        if met := _met(seen, dataset):
+        if met := _count_seen(seen, dataset):
             raise FerBenchError(
                 f"run {run.name} was trained on, or chosen by, {met:,} of the "
                 f"{dataset.split_sizes()['test']:,} test images of {dataset.source} (protocol "
@@ -74,10 +74,10 @@ def n_seen(run: StoredRun, dataset: FaceDataset) -> int:
     0 where nobody knows.
     """
     seen = _seen_by(run, dataset, frozenset())
-    return 0 if seen is None else _met(seen, dataset)
+    return 0 if seen is None else _count_seen(seen, dataset)
 
 
-def _met(seen: Hashes, dataset: FaceDataset) -> int:
+def _count_seen(seen: Hashes, dataset: FaceDataset) -> int:
     return int(np.isin(dataset.hashes[dataset.clean_test], seen).sum())
 
 

@@ -13,7 +13,8 @@ from fer_bench.bundles.contents import MODEL, BundleContents, detector_settings,
 PROGRAM = ("run.py", "faces.py", "requirements.txt")
 #: FER Bench's own decoder of pictures, which becomes the package `PICTURES` of the folder.
 DECODER = (
-    "pixels.py", "bit_depth.py", "deep_tiff.py", "jpeg.py", "picture_errors.py", "unread_kinds.py",
+    "pixels.py", "bit_depth.py", "deep_tiff.py", "jpeg.py", "picture_errors.py",
+    "unsupported_formats.py",
 )  # fmt: skip
 PICTURES = "pictures"
 #: The decoder's one module that the folder has of its own: four packages do without simplejpeg.

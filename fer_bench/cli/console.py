@@ -220,7 +220,7 @@ def interruptible(way_on: str) -> Iterator[Interrupts]:
     """
     interrupts = Interrupts()
     # A launcher ends the processes of a run in its own way; `nohup` has its reason, too.
-    ours = distributed.launched() == 1 and threading.current_thread() is threading.main_thread()
+    ours = distributed.world_size() == 1 and threading.current_thread() is threading.main_thread()
     names = ("SIGINT", "SIGTERM", "SIGHUP") if ours else ()
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     free = [number for number in numbers if _is_usual(signal.getsignal(number))]

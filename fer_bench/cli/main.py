@@ -79,9 +79,9 @@ app.command()(dashboard.live)
 @app.callback()
 def _one_process_or_shared(context: typer.Context) -> None:
     command = context.invoked_subcommand
-    if distributed.launched() > 1 and command not in SHARED:
+    if distributed.world_size() > 1 and command not in SHARED:
         refusal = FerBenchError(
-            f"`{command}` is for one process, got {distributed.launched()}: start it without "
+            f"`{command}` is for one process, got {distributed.world_size()}: start it without "
             f"accelerate launch and torchrun, which are for {', '.join(SHARED)}"
         )
         refusal.shared = True
@@ -127,8 +127,8 @@ def main() -> None:
 
 def _end(error: FerBenchError) -> NoReturn:
     """Ends with the error's sentence on stderr; before it, for scripts, a line with its code."""
-    if sentence := distributed.sentence(error):
+    if line := distributed.error_line(error):
         if "--json" in sys.argv:
             sys.stderr.write(json.dumps({"code": error.code, "detail": str(error)}) + "\n")
-        sys.stderr.write(sentence)
+        sys.stderr.write(line)
     sys.exit(error.exit_code)

@@ -88,7 +88,7 @@ def _is_shifted(seen: Collection[int], numbering: Numbering, is_given: bool) -> 
     return first not in seen and (last + 1 in seen or (not is_given and others <= set(seen)))
 
 
-def _is_foreign(seen: Mapping[int, int], numbering: Numbering) -> bool:
+def _is_another_numbering(seen: Mapping[int, int], numbering: Numbering) -> bool:
     """Whether more labels than a few damaged ones are a number that `numbering` does not know."""
     odd = max((times for n, times in seen.items() if n >= 0 and n not in numbering), default=0)
     return odd > 1 and odd >= FEW_DAMAGED * sum(seen.values())
@@ -106,7 +106,7 @@ def require_fit(
         FerBenchError: they seem to be counted from another number, or to be another data set's.
     """
     shifted = _is_shifted(seen, numbering, is_given)
-    if shifted or (not is_given and _is_foreign(seen, numbering)):
+    if shifted or (not is_given and _is_another_numbering(seen, numbering)):
         what = "counted from another number" if shifted else "those of another data set"
         meanings = ", ".join(f"{n} = {name}" for n, name in sorted(numbering.items()))
         raise FerBenchError(

@@ -27,7 +27,7 @@ MISSED_COST = 0.25
 TURN_COST = 0.5
 #: What a pair is worth before its costs. Little more than `REACH`: else two poor pairs could break
 #: up a good one.
-WORTH = 1.5
+BASE_SCORE = 1.5
 #: Boxes that overlap more than this stand still, but for the detector's jitter.
 STILL_IOU = 0.75
 
@@ -158,7 +158,7 @@ class FaceTracker:
             return 0.0
         cost = min(ahead, behind + TURN_COST) + math.log(growth) - iou(box, expected) / 4
         cost += MISSED_COST if track.missed else 0.0
-        return max(WORTH - cost, 1e-6)
+        return max(BASE_SCORE - cost, 1e-6)
 
 
 def _middle(box: Sequence[float]) -> tuple[float, float]:

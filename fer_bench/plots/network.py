@@ -41,7 +41,7 @@ def training_curve(
             x=best["epoch"],
             y=best[f"val_{quantity}"],
             mode="markers",
-            name=f"kept: epoch {best_epoch}",
+            name=f"chosen: epoch {best_epoch}",
             marker={"color": ACCENT, "size": 13, "symbol": "star"},
             hoverinfo="skip",
         )

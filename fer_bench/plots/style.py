@@ -225,9 +225,9 @@ def _values(figure: go.Figure) -> Iterator[tuple[str, float]]:
         elif trace.type == "pie":
             cells = zip(map(_plain, trace.labels), trace.values, strict=True)
         else:
-            lies = getattr(trace, "orientation", None) == "h" or down.ticktext is not None
-            places, values = (trace.y, trace.x) if lies else (trace.x, trace.y)
-            names = _names(places, down if lies else across)
+            is_horizontal = getattr(trace, "orientation", None) == "h" or down.ticktext is not None
+            places, values = (trace.y, trace.x) if is_horizontal else (trace.x, trace.y)
+            names = _names(places, down if is_horizontal else across)
             if trace.type == "scatter" and trace.text is not None:
                 names = list(map(_plain, trace.text))
             series = f", {_plain(trace.name)}" if trace.name else ""

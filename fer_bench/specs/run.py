@@ -121,7 +121,7 @@ class RunSpec(DataSpec):
         return self
 
     @model_validator(mode="after")
-    def _can_be_taught(self) -> Self:
+    def _validate_teachers(self) -> Self:
         if self.teachers and self.mode not in ("full", "lora"):
             raise ValueError(
                 f"only the modes full and lora learn from teachers, not {self.mode}: leave the "
@@ -131,7 +131,7 @@ class RunSpec(DataSpec):
         return self
 
     @model_validator(mode="after")
-    def _has_a_start_to_keep(self) -> Self:
+    def _validate_pretraining(self) -> Self:
         if self.recipe.start_share and self.pretraining == "none":
             raise ValueError(
                 f"recipe {self.recipe.name} keeps a share of the weights that training starts "
@@ -195,7 +195,7 @@ class EnsembleSpec(DataSpec):
 
     @field_validator("ensemble")
     @classmethod
-    def _several_and_different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _validate_members(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(value) < 2:
             raise ValueError(f"expected two runs or more, got {len(value)}")
         _require_different(value)

@@ -53,7 +53,7 @@ def look_again() -> None:
     st.session_state[SEEN] = {}
 
 
-def _once(what: str, look_up: Callable[[], _T]) -> _T:
+def _cached_per_rerun(what: str, look_up: Callable[[], _T]) -> _T:
     """Looked up once in a run of the app's script: a page asks for names a hundred times."""
     seen: dict[str, _T] | None = st.session_state.get(SEEN)
     if seen is None:  # outside the app
@@ -69,7 +69,7 @@ def results_store() -> ResultsStore:
     A URL is asked for what is new, at most so often that no page waits for it twice; one that
     cannot be read ends the page with a sentence.
     """
-    return _once("store", _open_store)
+    return _cached_per_rerun("store", _open_store)
 
 
 def _open_store() -> ResultsStore:
@@ -144,7 +144,7 @@ def _load(roots: tuple[Path, ...], state: str) -> _Stored:
 
 def _stored() -> _Stored:
     roots = results_store().roots
-    return _once("runs", lambda: _load(roots, _runs_state(roots)))
+    return _cached_per_rerun("runs", lambda: _load(roots, _runs_state(roots)))
 
 
 def runs() -> list[StoredRun]:
@@ -154,7 +154,7 @@ def runs() -> list[StoredRun]:
 
 def readable_runs() -> dict[str, StoredRun]:
     """The runs whose records can be read, by `StoredRun.id`. Not to be modified."""
-    return _once("readable", lambda: {run.id: run for run in runs() if run.record})
+    return _cached_per_rerun("readable", lambda: {run.id: run for run in runs() if run.record})
 
 
 def table() -> pd.DataFrame:
@@ -247,7 +247,7 @@ def _read_part(run: StoredRun, file: str, changed: int) -> pd.DataFrame:
 
 def default_id() -> str | None:
     """The `dataset/run` marked as default; None where there is none."""
-    return _once("default", _look_up_default)
+    return _cached_per_rerun("default", _look_up_default)
 
 
 def _look_up_default() -> str | None:

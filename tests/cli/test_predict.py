@@ -516,7 +516,7 @@ def test_a_stopped_command_keeps_its_rows_and_leaves_no_hidden_file(
     assert ("interrupted" in err) == (way is not None)
     paths = ["in/a.png", "in/b.png", *([] if way is None else ["in/c.png"])]
     n = len(paths)
-    assert f"kept: {n} results in new/rows.csv\nkept: {n} results in new/rows.jsonl\n" in err
+    assert f"saved: {n} results in new/rows.csv\nsaved: {n} results in new/rows.jsonl\n" in err
     copies = ["a.png", "b.png", "c.png"]
     reports = ["rows.csv", "rows.jsonl", "summary.json", "summary.txt"]
     assert files_in(tmp_path / "new") == [*copies, *reports]

@@ -98,13 +98,13 @@ def test_log_ticks_are_readable_numbers() -> None:
     assert log_ticks(pd.Series([], dtype=float)) == {}
 
 
-def test_training_curves_draw_both_splits_and_mark_the_kept_epoch() -> None:
+def test_training_curves_draw_both_splits_and_mark_the_chosen_epoch() -> None:
     history = make_history(epochs=4)
-    train, val, kept = plots.training_curve(history, "accuracy", 3).data
+    train, val, chosen = plots.training_curve(history, "accuracy", 3).data
     assert list(train.y) == history["train_accuracy"].tolist()
     assert list(val.y) == history["val_accuracy"].tolist()
-    assert (kept.x[0], kept.y[0]) == (3, history["val_accuracy"][2])
-    assert kept.name == "kept: epoch 3"
+    assert (chosen.x[0], chosen.y[0]) == (3, history["val_accuracy"][2])
+    assert chosen.name == "chosen: epoch 3"
     assert len(plots.training_curve(history, "loss").data) == 2
 
 

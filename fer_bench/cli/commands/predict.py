@@ -114,7 +114,7 @@ def predict(
         emotions = predictor.classifier.emotions
         summary = BatchSummary()
         with (
-            _onto(stdout),
+            _writing_to(stdout),
             progress_bars() as progress,
             closing(_results(predictor, inputs, copies, every, progress)) as stream,
         ):
@@ -225,7 +225,7 @@ def _write(
             for report in reports:
                 if isinstance(report, FileReport) and report.n_written:
                     count = how_many(report.n_written, "result")
-                    err.print(f"kept: {count} in {report.path}", markup=False)
+                    err.print(f"saved: {count} in {report.path}", markup=False)
 
 
 def _require_success(summary: BatchSummary, copies: Collection[Path], n_inputs: int) -> None:
@@ -273,7 +273,7 @@ def _results(
 
 
 @contextmanager
-def _onto(stdout: TextIO) -> Iterator[None]:
+def _writing_to(stdout: TextIO) -> Iterator[None]:
     try:
         yield
         stdout.flush()

@@ -48,7 +48,7 @@ Precision = Annotated[
 ]
 Weights = Annotated[
     str,
-    typer.Option(help="How trained weights are kept: float32, float16 (half the file) or none."),
+    typer.Option(help="How trained weights are stored: float32, float16 (half the file) or none."),
 ]
 
 

@@ -26,7 +26,7 @@ from fer_bench.data.files.deep_tiff import (
 )
 from fer_bench.data.files.jpeg import decode_jpeg
 from fer_bench.data.files.picture_errors import TooLarge, UnsupportedKind, require_size
-from fer_bench.data.files.unread_kinds import require_known_alpha, unread_kind
+from fer_bench.data.files.unsupported_formats import require_known_alpha, unsupported_format
 
 #: Pillow's formats that are opened; others run programs (EPS) or are no pictures (MPEG, HDF5).
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF")
@@ -82,7 +82,7 @@ def _kinds_named(data: bytes) -> Iterator[None]:
     except (UnsupportedKind, TooLarge):
         raise
     except (OSError, SyntaxError, ValueError) as error:
-        if kind := unread_kind(data):
+        if kind := unsupported_format(data):
             raise UnsupportedKind(kind) from error
         raise
 
@@ -122,12 +122,14 @@ def pixels_of(data: bytes, *, colour: bool) -> NDArray[np.uint8]:
 
 def _pixels_of(data: bytes, colour: bool) -> NDArray[np.uint8]:
     if _is_deep(data):
-        return _as_asked(_deep_pixels(data), colour)
+        return _in_colour(_deep_pixels(data), colour)
     with open_picture(data) as image:
         require_size(image.size)
         orientation = 1 if image.format == "TIFF" else _orientation(image, data)
         pixels = _quickly(image, data, colour)
-        return _turned(eight_bits(image, colour=colour) if pixels is None else pixels, orientation)
+        return _oriented(
+            eight_bits(image, colour=colour) if pixels is None else pixels, orientation
+        )
 
 
 def pixels_of_image(image: Image.Image) -> NDArray[np.uint8]:
@@ -143,7 +145,7 @@ def pixels_of_image(image: Image.Image) -> NDArray[np.uint8]:
         image.load()
         _forget_other_orientations(image)  # a PNG's may stand behind its pixels
         orientation: int = image.getexif().get(EXIF_ORIENTATION, 1)
-        return _turned(eight_bits(image, colour=True), orientation)
+        return _oriented(eight_bits(image, colour=True), orientation)
     finally:
         image.info = info
 
@@ -166,10 +168,10 @@ def eight_bits(image: Image.Image, *, colour: bool) -> NDArray[np.uint8]:
         stretched = image.mode == "I" and image.format in ("PPM", "JPEG2000", "PNG")
         sixteen = image.mode.startswith("I;16") or stretched
         gray = scaled(values.astype(np.uint16) if sixteen else values)
-        return _as_asked(white_where(gray, values, image.info.get("transparency")), colour)
+        return _in_colour(white_where(gray, values, image.info.get("transparency")), colour)
     try:
         if image.has_transparency_data:
-            return _as_asked(over_white(image), colour)
+            return _in_colour(over_white(image), colour)
         if image.mode == "LAB":  # Pillow knows no way to gray
             image = image.convert("RGB")
         return np.array(image.convert("RGB" if colour else "L"))
@@ -188,7 +190,7 @@ def _orientation(image: Image.Image, data: bytes) -> int:
     return orientation if orientation in UPRIGHT else 1
 
 
-def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def _oriented(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     how = UPRIGHT.get(orientation)
     return pixels if how is None else np.array(Image.fromarray(pixels).transpose(how))
 
@@ -256,10 +258,10 @@ def _deep_pixels(data: bytes) -> NDArray[np.uint8]:
     values = _by_opencv(_still(data), cv2.IMREAD_UNCHANGED)
     if values is None:
         raise ValueError("its pixels are damaged")
-    return _turned(white_where(flat(values), values, key), orientation)
+    return _oriented(white_where(flat(values), values, key), orientation)
 
 
-def _as_asked(pixels: NDArray[np.uint8], colour: bool) -> NDArray[np.uint8]:
+def _in_colour(pixels: NDArray[np.uint8], colour: bool) -> NDArray[np.uint8]:
     if pixels.ndim == 2:
         return np.repeat(pixels[..., None], 3, axis=2) if colour else pixels
     return pixels if colour else np.array(Image.fromarray(pixels).convert("L"))

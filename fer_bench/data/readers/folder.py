@@ -44,7 +44,7 @@ FEW = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Placed:
+class _ImagePath:
     """An image by the folders it stands in: those above and below its class, and its split."""
 
     sample_id: str
@@ -55,9 +55,9 @@ class _Placed:
     below: tuple[str, ...]
 
 
-def _place(
+def _parse_path(
     name: str, numbers: Numbering, source: str, part_in_name: Callable[[str], str | None]
-) -> _Placed | LeftOut | None:
+) -> _ImagePath | LeftOut | None:
     """A file by the folders it stands in; None for one that is no image."""
     steps, file = tuple(folders_of(name)), name.rsplit("/", 1)[-1]
     if not is_image(name) and not may_be_image(file):
@@ -89,7 +89,7 @@ def _place(
         return LeftOut(id=name, reason=f"stands in a {parts[-1][1]} and in a {within[-1]} folder")
     root = parts[-1][0] if parts else position
     part = part_in_name(file) or (parts[-1][1] if parts else within[-1] if within else "")
-    return _Placed(
+    return _ImagePath(
         # The name itself where it is the id: one string in memory instead of two.
         sample_id="/".join([*steps[root:], file]) if root else name,
         name=name,
@@ -111,7 +111,7 @@ def class_samples(
     numbers: Numbering,
     part_in_name: Callable[[str], str | None] = _no_part,
 ) -> tuple[list[Sample], list[LeftOut]]:
-    """All images of a class tree, and those that cannot be placed.
+    """All images of a class tree, and those that cannot be images.
 
     Args:
         emotions: the labels' order; an emotion outside it is left out.
@@ -121,47 +121,47 @@ def class_samples(
     Raises:
         FerBenchError: a class folder that is no emotion, or folders that seem to be splits.
     """
-    placed: list[_Placed] = []
+    images: list[_ImagePath] = []
     left_out: list[LeftOut] = []
     for name in names:
-        sample = _place(name, numbers, source, part_in_name)
+        sample = _parse_path(name, numbers, source, part_in_name)
         if isinstance(sample, LeftOut):
             left_out.append(sample)
         elif sample is not None and sample.emotion not in emotions:
             reason = f"class {sample.emotion!r} is not of this set"
             left_out.append(LeftOut(id=sample.sample_id, reason=reason))
         elif sample is not None:
-            placed.append(sample)
-    placed = _parts_in_names(placed)
-    _require_understood(placed, source)
+            images.append(sample)
+    images = _parts_in_names(images)
+    _require_understood(images, source)
     samples = [
         Sample(id=p.sample_id, name=p.name, label=emotions.index(p.emotion), part=p.part)
-        for p in placed
+        for p in images
     ]
     return with_parts(_unique_ids(samples), left_out, source)
 
 
-def _parts_in_names(placed: list[_Placed]) -> list[_Placed]:
+def _parts_in_names(images: list[_ImagePath]) -> list[_ImagePath]:
     """With the parts that the files' own names say, where no folder does and every name says one.
 
     As in `happy/train_00017.png` and `happy/17_test.png`.
     """
-    if any(p.part for p in placed):
-        return placed
-    plain = (_DIGITS.sub("0", PurePath(p.name).stem) for p in placed)  # few different ones
+    if any(p.part for p in images):
+        return images
+    plain = (_DIGITS.sub("0", PurePath(p.name).stem) for p in images)  # few different ones
     parts = [part for part in takewhile(bool, map(lru_cache(part_of), plain)) if part]
-    if len(parts) < len(placed) or len(set(parts)) < 2:
-        return placed
-    return [replace(p, part=part) for p, part in zip(placed, parts, strict=True)]
+    if len(parts) < len(images) or len(set(parts)) < 2:
+        return images
+    return [replace(p, part=part) for p, part in zip(images, parts, strict=True)]
 
 
-def _require_understood(placed: Sequence[_Placed], source: str) -> None:
+def _require_understood(images: Sequence[_ImagePath], source: str) -> None:
     """Folders over or within the classes that no word explains may be splits: never pooled.
 
     Raises:
         FerBenchError: there are several, or one next to train, val or test.
     """
-    unclear = _unclear_above(placed) or _unclear_within(placed)
+    unclear = _unclear_above(images) or _unclear_within(images)
     if unclear:
         raise not_understood(unclear, source)
 
@@ -176,21 +176,21 @@ def not_understood(unclear: Collection[str], source: str) -> FerBenchError:
     )
 
 
-def _unclear_above(placed: Sequence[_Placed]) -> set[str]:
+def _unclear_above(images: Sequence[_ImagePath]) -> set[str]:
     """The topmost folders in which images without a part stand apart from others."""
-    contexts = {p.above for p in placed}
+    contexts = {p.above for p in images}
     levels = zip(*contexts, strict=False)
     common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
-    outside = {p.above for p in placed if not p.part}
-    if not any(p.part for p in placed) and len(outside) < 2:
+    outside = {p.above for p in images if not p.part}
+    if not any(p.part for p in images) and len(outside) < 2:
         return set()
     return {context[common] for context in outside if len(context) > common}
 
 
-def _unclear_within(placed: Sequence[_Placed]) -> set[str]:
+def _unclear_within(images: Sequence[_ImagePath]) -> set[str]:
     """Folders within the classes that look like splits: a few that all classes share."""
-    pooled = [p for p in placed if not p.part]
-    if len(pooled) < len(placed):
+    pooled = [p for p in images if not p.part]
+    if len(pooled) < len(images):
         return {p.below[0] for p in pooled if p.below}
     by_class: dict[str, set[str]] = defaultdict(set)
     for p in pooled:

@@ -187,7 +187,7 @@ class _Images:
                 self._open(self._group + 1)
                 continue
             try:
-                self._keep(next(self._rest))
+                self._remember(next(self._rest))
             except (*ARROW_ERRORS, StopIteration) as error:
                 reason = one_line(str(error)) or "it ends before its last row"
                 self._lost[self._group] = self._next, f"the row group is damaged: {reason}"
@@ -202,7 +202,7 @@ class _Images:
         shard, number = self._groups[group]
         self._group, self._rest, self._next = group, shard.images(number), self._starts[group]
 
-    def _keep(self, image: bytes | None) -> None:
+    def _remember(self, image: bytes | None) -> None:
         """Keeps the next row's image; the oldest go where they are too many."""
         before = self._kept.pop(self._next, None)
         self._kept[self._next] = image

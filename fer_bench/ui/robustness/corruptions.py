@@ -27,7 +27,7 @@ from fer_bench.studies.robustness.tables import (
     summary,
 )
 from fer_bench.ui.records import default_id
-from fer_bench.ui.robustness.reports import pick_face, spoilt
+from fer_bench.ui.robustness.reports import corrupted_faces, pick_face
 
 #: More lines than this nobody tells apart; so many are drawn at first.
 MOST_RUNS, FIRST_RUNS = 6, 3
@@ -143,7 +143,7 @@ def show_faces() -> None:
     severity = st.segmented_control(
         "Severity", SEVERITIES, default=3, required=True, key="severity"
     )
-    ui.gallery(spoilt(face, severity), width=144)
+    ui.gallery(corrupted_faces(face, severity), width=144)
 
 
 def show_corruptions(found: ReportsByRun) -> None:

@@ -46,7 +46,7 @@ def pick_face() -> NDArray[np.uint8]:
         return samples(dataset, emotion, 1)[0]
 
 
-def spoilt(face: NDArray[np.uint8], severity: int) -> list[tuple[Image.Image, str]]:
+def corrupted_faces(face: NDArray[np.uint8], severity: int) -> list[tuple[Image.Image, str]]:
     """The face as it is and under each corruption, with its name and level as Markdown."""
     pictures = [(enlarged(face), "clean")]
     for name in CORRUPTIONS:

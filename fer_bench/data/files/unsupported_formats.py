@@ -49,7 +49,7 @@ SIGNATURES = (
 )  # fmt: skip
 
 
-def unread_kind(data: bytes) -> str | None:
+def unsupported_format(data: bytes) -> str | None:
     """The kind of a picture that is not read; None for all others, and for damaged ones."""
     if data.startswith(TIFF_STARTS):
         return _tiff_kind(data)
