@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import time_left
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.people import People, Span
 from fer_bench.inference.files.writers import Csv, FileReport
@@ -132,7 +133,7 @@ class VideoJob:
             return "Opening the video …"
         spent = time.monotonic() - self._state.started
         left = spent * (total - done) / done
-        return f"{done:,} of {total:,} frames, {_duration(left)} left"
+        return f"{done:,} of {total:,} frames, {time_left(left)} left"
 
 
 @dataclass
@@ -194,8 +195,3 @@ def _end(thread: threading.Thread, state: _State, folder: Path) -> None:
     if thread is not threading.current_thread():
         thread.join(ENDS_WITHIN)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
