@@ -14,13 +14,13 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
+from botocore.exceptions import NoCredentialsError
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 from PIL import Image
 from table_fixtures import table
 
-from fer_bench import urls
 from fer_bench.errors import FerBenchError
 from fer_bench.inference import history as module
 from fer_bench.inference.history import FACES_FILE, IMAGE_FILE, MARKER, UNFINISHED, History
@@ -305,14 +305,10 @@ def test_an_error_of_the_stores_own_library_is_one_sentence(
 ) -> None:
     """As an S3 without credentials raises, which is no OSError."""
 
-    class OwnError(Exception):
-        pass
-
     def fail(self: object, path: str, *rest: object, **more: object) -> None:
-        raise OwnError("Unable to locate credentials")
+        raise NoCredentialsError
 
-    monkeypatch.setattr(module, "NoCredentials", OwnError, raising=False)
-    monkeypatch.setitem(urls._STORE_ERRORS, "memory", (f"{module.__name__}:NoCredentials",))
+    monkeypatch.setattr(MemoryFileSystem, "protocol", "s3")
     monkeypatch.setattr(MemoryFileSystem, "ls", fail)
     with pytest.raises(FerBenchError, match=r"cannot read .*: Unable to locate credentials; check"):
         History("memory://faces").entries()

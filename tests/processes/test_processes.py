@@ -68,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def both(folder: Path) -> tuple[list[dict[str, Any]], str, int]:
     """What two processes found, what was said last, and the launcher's exit code."""
-    process = launch(TORCHRUN, "tests/fixtures/process_worker.py", str(folder))
+    process = launch(TORCHRUN, "tests/processes/process_worker.py", str(folder))
     err = process.communicate(timeout=240)[1]
     try:
         found = [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]

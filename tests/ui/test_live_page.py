@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pandas as pd
 import pytest
 import streamlit_webrtc.component
 from aiortc import VideoStreamTrack
-from aiortc.contrib.media import MediaRelay, RelayStreamTrack
+from aiortc.contrib.media import MediaRelay
 from external_fixtures import LABEL_TEXT, write_onnx
 from face_fixtures import stand_in_yunet
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
@@ -164,11 +165,33 @@ def test_the_video_is_asked_for_without_sound_or_foreign_servers(
     assert video.given["sendback_audio"] is False
 
 
+class Numbered(VideoStreamTrack):
+    """Five frames at once, with their number as time stamp, and then no more."""
+
+    sent = 0
+
+    async def recv(self) -> av.VideoFrame:
+        if self.sent == 5:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        self.sent += 1
+        frame = av.VideoFrame(2, 2)
+        frame.pts = self.sent
+        return frame
+
+
 def test_frames_that_nobody_had_time_for_are_left_out(page: AppTest, relay: MediaRelay) -> None:
     page.run()
-    track = relay.subscribe(VideoStreamTrack())
-    assert isinstance(track, RelayStreamTrack)
-    assert not track._buffered
+    source = Numbered()
+
+    async def first_two() -> list[int]:
+        track = relay.subscribe(source)
+        first = (await track.recv()).pts
+        while source.sent < 5:
+            await asyncio.sleep(0)
+        return [first, (await track.recv()).pts]
+
+    assert asyncio.run(first_two()) == [1, 5]
 
 
 def test_playing_shows_pace_faces_and_the_last_minute(page: AppTest, video: Video) -> None:

@@ -49,20 +49,20 @@ class ParquetReader(Reader):
 
     def read(self, source: Path, how: Reading) -> SourceData:
         if source.is_dir():
-            files = [_Shard(source, n) for n in open_tree(source).names if _is_parquet(n)]
+            files = [Shard(source, n) for n in open_tree(source).names if _is_parquet(n)]
         else:
-            files = [_Shard(source.parent, source.name)]
+            files = [Shard(source.parent, source.name)]
         named = next((f.class_names for f in files if f.class_names), ())
         names = how.classes or class_names(source) or dict(enumerate(named)) or None
         rows = (one for file in files for one in file.labels())
-        return read_shards(source, _Images(source, files), rows, names, how)
+        return read_shards(source, ShardImages(source, files), rows, names, how)
 
 
 def _is_parquet(name: str) -> bool:
     return name.lower().endswith(".parquet")
 
 
-class _Shard:
+class Shard:
     """One Parquet file: its row groups' sizes, and which columns hold what."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -140,10 +140,10 @@ class _Shard:
                     yield value.as_py()
 
 
-class _Images:
+class ShardImages:
     """The images of all shards by `FILE/ROW`; asked for nearly in order, each is read once."""
 
-    def __init__(self, path: Path, shards: Sequence[_Shard]) -> None:
+    def __init__(self, path: Path, shards: Sequence[Shard]) -> None:
         self.path = path
         self._lock = Lock()
         self._groups = [(s, i) for s in shards for i in range(len(s.group_sizes))]

@@ -355,7 +355,7 @@ def test_of_two_streams_of_pictures_the_default_is_seen(tmp_path) -> None:
 @table("n_parts", [1, 3])
 def test_frames_that_theora_repeats_are_shown_again(tmp_path, n_parts) -> None:
     """Four of a part's five packets have no bytes: the picture stays. Headers are no frames."""
-    part = Path(__file__).parents[2] / "fixtures" / "repeated_frames.ogv"
+    part = Path(__file__).with_name("repeated_frames.ogv")
     times, _, problem = read(join(tmp_path / "c.ogv", [part] * n_parts))
     assert problem is None
     assert times == evenly(5 * n_parts, 4)

@@ -16,7 +16,7 @@ from data_fixtures import encoded, face, parquet_file, zipped
 
 from fer_bench.emotions import FER2013
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 #: Bytes for each further image, at most, that building an entry takes: its name and place, a label,
 #: a hash. Python's `zipfile` keeps 600 of a member; with two dataclasses more it was 1,300.
 BUILT = {"zip": 900, "parquet": 500}

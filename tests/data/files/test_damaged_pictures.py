@@ -16,7 +16,7 @@ from fer_bench.data.load import read_source
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.images import decode_image
 
-PHOTO = Path(__file__).parents[2] / "assets" / "samples" / "astronaut.jpg"
+PHOTO = Path(__file__).parents[3] / "assets" / "samples" / "astronaut.jpg"
 
 
 def photo(*, mode: str = "RGB", kind: str = "JPEG", size: int = 96, **options: object) -> bytes:

@@ -22,7 +22,7 @@ from fer_bench.inference.detectors.base import Box, DetectedFace
 from fer_bench.inference.drawing.faces import annotate
 from fer_bench.inference.predictor import FacePrediction
 
-RESULTS = Path(__file__).parents[2] / "results"
+RESULTS = Path(__file__).parents[3] / "results"
 RATE, N_FRAMES, SIZE = 12, 36, (640, 360)
 
 

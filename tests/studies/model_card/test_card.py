@@ -24,7 +24,7 @@ from fer_bench.templates import block, code, prose
 from fer_bench.types import Provenance
 from scripts.write_model_card import CARD, card_text
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HOSTILE = (
     "x\n\n# Hi\n```\n<script>alert(1)</script> ``` | [click](javascript:alert(1)) www.evil.com"
 )

@@ -219,8 +219,8 @@ def test_parquet_rows_are_found_in_any_order(
     for first in (0, 20):
         rows = images[first : first + 20]
         parquet_file(tmp_path / f"{first:02}.parquet", rows, [0] * len(rows), group=group)
-    shards = [parquet._Shard(tmp_path, f"{first:02}.parquet") for first in (0, 20)]
-    files = parquet._Images(tmp_path, shards)
+    shards = [parquet.Shard(tmp_path, f"{first:02}.parquet") for first in (0, 20)]
+    files = parquet.ShardImages(tmp_path, shards)
     names = [f"{n // 20 * 20:02}.parquet/{n % 20}" for n in range(30)]
     order = [*range(30), *np.random.default_rng(0).permutation(30), 29, 0]
     assert [files.read(names[n]) for n in order] == [images[n] for n in order]
@@ -230,13 +230,13 @@ def test_parquet_rows_in_order_are_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[int] = []
-    original = parquet._Shard.images
+    original = parquet.Shard.images
 
-    def noting(self: parquet._Shard, group: int) -> object:
+    def noting(self: parquet.Shard, group: int) -> object:
         opened.append(group)
         return original(self, group)
 
-    monkeypatch.setattr(parquet._Shard, "images", noting)
+    monkeypatch.setattr(parquet.Shard, "images", noting)
     path = parquet_file(tmp_path / "x.parquet", PICTURES * 50, ["happy", "sad"] * 300, group=100)
     assert len(read_source(path).labels) == 600
     assert opened == [0, 1, 2, 3, 4, 5] * 2  # to look at, and to decode

@@ -35,7 +35,7 @@ from fer_bench.models.export_metadata import describe
 from fer_bench.results.reports.exports import Export, add_export, read_exports
 from fer_bench.results.store import DEFAULT, ResultsStore
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RUN = "keras_cnn-full-finetune-5-s0"
 
 

@@ -27,7 +27,7 @@ from fer_bench.results.stored_run import WEIGHTS
 
 __all__ = ["api_results"]  # fixtures
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMAND = (
     sys.executable,
     "-m",

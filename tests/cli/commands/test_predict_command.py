@@ -47,7 +47,7 @@ from fer_bench.models.classifier import ModelRequest
 from fer_bench.models.weights import model_files
 from fer_bench.results.store import ResultsStore
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PHOTO = ROOT / "assets/samples/astronaut.jpg"
 FACES = read_synthetic(n_per_class=3, size=48, seed=0).images
 RUN = "tester"
@@ -751,10 +751,11 @@ def test_large_files_are_not_read_far_ahead(monkeypatch, tmp_path) -> None:
         return np.zeros((8, 8, 3), np.uint8)
 
     monkeypatch.setattr(batching, "read_image", read)
-    monkeypatch.setattr(batching, "_size", lambda path: batching.AHEAD_BYTES // 2)
-    results = predict_files(
-        make_predictor(NoFace()), [Path(f"{i}") for i in range(50)], batch_size=1
-    )
+    monkeypatch.setattr(batching, "AHEAD_BYTES", 4)
+    paths = [tmp_path / f"{i}" for i in range(50)]
+    for path in paths:
+        path.write_bytes(b"12")
+    results = predict_files(make_predictor(NoFace()), paths, batch_size=1)
     for done, _ in enumerate(results, 1):
         assert len(started) <= done + 3
 

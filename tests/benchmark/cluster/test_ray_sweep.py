@@ -10,14 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from io import StringIO
 from pathlib import Path
 from threading import Thread
 
 import pytest
 import ray
 from command_fixtures import Fer
-from rich.console import Console
 from s3_fixtures import lab, objects, s3
 from test_kill import NAME, RECIPE, ROOT, has_checkpoint
 
@@ -25,7 +23,7 @@ from fer_bench.benchmark import Runner, Source, plan, run_sweep
 from fer_bench.benchmark.cluster.ray_cluster import Cluster, connected, gpus_for
 from fer_bench.benchmark.cluster.ray_sweep import run_sweep_on_ray
 from fer_bench.benchmark.cluster.ray_task import RunEvent
-from fer_bench.cli.sweep_table import ENDED, SweepTable
+from fer_bench.cli.sweep_table import ENDED
 from fer_bench.config import load_yaml
 from fer_bench.errors import FerBenchError
 from fer_bench.results.location import local_folder
@@ -133,36 +131,6 @@ def when(moment: Callable[[], bool], act: Callable[[], None]) -> Thread:
     thread = Thread(target=wait, daemon=True)
     thread.start()
     return thread
-
-
-# Before Ray is started: a process that has joined a cluster stays with it.
-@pytest.mark.parametrize(
-    ("address", "why"),
-    [
-        ("nonsense", "it is no HOST:PORT"),
-        ("127.0.0.1:1", "Connection refused"),
-        ("ray://127.0.0.1:1", "Connection refused"),
-    ],
-)
-def test_an_address_without_a_cluster_is_one_sentence(
-    fer: Fer, sweep: Path, tmp_path: Path, address: str, why: str
-) -> None:
-    code, _, err = fer("run", str(sweep), "--ray", address, "--results", str(tmp_path))
-    assert code == 2
-    assert f"error: no Ray cluster answers at '{address}' ({why}): expected" in err
-    assert not ray.is_initialized()
-
-
-def test_workers_go_with_ray(fer: Fer, sweep: Path) -> None:
-    code, _, err = fer("run", str(sweep), "--workers", "2")
-    assert code == 2
-    assert "error: --workers, --cpus-per-run and --gpus-per-run go with --ray: say" in err
-
-
-@pytest.mark.parametrize("needs", [{"cpus": 0}, {"gpus": -1}])
-def test_a_run_needs_something(needs: dict[str, float]) -> None:
-    with pytest.raises(FerBenchError, match="expected more than 0 CPUs and 0 GPUs or more"):
-        Cluster(address="local", **needs)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_run_goes_on(
@@ -285,27 +253,3 @@ def test_more_than_any_machine_has_is_refused(cluster: None) -> None:
         gpus_for(Cluster(address="local", gpus=1), "cpu")
     with pytest.raises(FerBenchError, match="expected device auto, cpu or cuda, got 'tpu'"):
         gpus_for(ONE, "tpu")
-
-
-def test_the_table_says_what_each_run_is_at() -> None:
-    table = SweepTable(["a", "b", "c", "d"])
-    for event in (
-        RunEvent(run="a", state="started", node="north"),
-        RunEvent(run="a", state="done", node="north", epoch=9, epochs=9, val_accuracy=0.5),
-        RunEvent(run="b", state="started", node="south"),
-        RunEvent(run="b", state="started", node="east"),
-        RunEvent(
-            run="b", state="working", words="training", node="east",
-            epoch=3, epochs=9, val_accuracy=0.25,
-        ),
-        RunEvent(run="c", state="failed", words="run c failed: out of memory", node="east"),
-    ):  # fmt: skip
-        table(event)
-    console = Console(width=80, record=True, file=StringIO())
-    console.print(table)
-    rows = [line.split() for line in console.export_text().splitlines()]
-    assert rows[0] == ["run", "machine", "state", "epoch", "val", "time"]
-    assert rows[1][:-1] == ["a", "north", "done", "9/9", "50.0", "%"]
-    assert rows[2] == ["c", "east", "failed"]
-    assert rows[3][:-1] == ["b", "east", "training", "(2)", "3/9", "25.0", "%"]
-    assert rows[4] == ["1", "done,", "1", "failed,", "1", "at", "work,", "1", "to", "come"]

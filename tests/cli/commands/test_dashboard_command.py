@@ -28,7 +28,7 @@ from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.inference.live.window import watch
 from fer_bench.inference.load import load
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LAN = "192.168.7.9"
 Start = Callable[..., tuple[list[str], str, str]]
 

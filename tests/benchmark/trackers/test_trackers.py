@@ -14,7 +14,6 @@ from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto import wandb_internal_pb2
 
-from fer_bench import distributed
 from fer_bench.benchmark import Runner, Source, specify
 from fer_bench.benchmark.trackers.services import TRACKERS, mlflow_store
 from fer_bench.benchmark.trackers.tracked_run import (
@@ -23,7 +22,7 @@ from fer_bench.benchmark.trackers.tracked_run import (
     tracking_folder,
     where_to_look,
 )
-from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.errors import RunFailed
 from fer_bench.results.store import ResultsStore
 
 SYNTHETIC = Source(data="synthetic")
@@ -179,13 +178,6 @@ def test_wandb_keeps_the_run_offline(tracked):
     assert ended.exit_code == 0
 
 
-def test_settings_hold_no_path_of_this_machine(tmp_path):
-    spec = SPEC.model_copy(update={"pretraining": str(tmp_path / "weights.pth")})
-    settings = settings_of(spec, DATASET)
-    assert settings["pretraining"] == "weights.pth"
-    assert not [value for value in settings.values() if str(tmp_path.parent) in str(value)]
-
-
 def test_a_failed_run_is_a_failed_one_for_its_trackers(prepared):
     bad = SPEC.model_copy(update={"teachers": ("nobody",)})
     with pytest.raises(RunFailed, match="nobody"):
@@ -270,31 +262,6 @@ def test_a_folder_that_cannot_be_made_costs_a_sentence_for_each_tracker(tmp_path
     assert Runner(store=ResultsStore(tmp_path), trackers=names).run(SPEC, DATASET).status == "done"
     err = capsys.readouterr().err
     assert [err.count(f"warning: {name} does not follow") for name in names] == [1, 1]
-
-
-def test_of_several_processes_the_main_one_tracks(tmp_path, monkeypatch):
-    monkeypatch.setattr(distributed, "is_main", lambda: False)
-    from fer_bench.benchmark.trackers.tracked_run import tracked as follow
-
-    with follow(
-        ("tensorboard",),
-        SPEC,
-        DATASET,
-        results=tmp_path,
-        work_dir=tmp_path / "work",
-        resume=True,
-        device="cpu",
-    ) as tracking:
-        assert tracking.trackers == {}
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_unknown_and_missing_trackers_are_refused_at_the_start(monkeypatch):
-    with pytest.raises(FerBenchError, match=r"unknown tracker 'mlfow': did you mean 'mlflow'\?"):
-        Runner(store=ResultsStore(Path("none")), trackers=("mlfow",))
-    monkeypatch.setattr("fer_bench.benchmark.trackers.services.find_spec", lambda name: None)
-    with pytest.raises(FerBenchError, match=r"package wandb: pip install \'fer-bench\[scale\]\'"):
-        Runner(store=ResultsStore(Path("none")), trackers=("wandb",))
 
 
 def test_train_and_run_take_trackers_and_say_where_to_look(tmp_path, fer):

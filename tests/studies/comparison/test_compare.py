@@ -28,7 +28,7 @@ from fer_bench.studies.comparison.seeds import over_seeds
 from fer_bench.studies.comparison.shared_images import IMAGE_SETS, join
 from fer_bench.studies.comparison.verdicts import pair_verdict, points, remarks, scope, verdict
 
-SHIPPED = ResultsStore(Path(__file__).parents[2] / "results")
+SHIPPED = ResultsStore(Path(__file__).parents[3] / "results")
 KERAS = "keras_cnn-full-keras-cnn-12ep-scratch-s0"
 TEACHER = "compact_resnet-full-distill-16ep-depth2-taught-by-1-s0"
 N_CLASSES = 7
