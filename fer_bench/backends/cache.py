@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from fer_bench.backends.base import Backend
 from fer_bench.backends.openvino_ir import load_openvino
+from fer_bench.environment import capture
 from fer_bench.results.record import Part
 from fer_bench.settings import cache_dir
 from fer_bench.storage import write_atomically
@@ -39,6 +42,16 @@ class Choice(Part):
     milliseconds: dict[str, float]
 
 
+def choice_key(device: str, threads: int, *facts: object) -> str:
+    """Of a choice; it depends on this machine and its packages too. `facts` are JSON's."""
+    seen = capture()
+    parts = [
+        SCHEMA, *facts, seen.cpu, seen.cpu_cores, seen.cpu_flags, seen.cpu_design, device,
+        seen.gpu, threads, seen.fer_bench, seen.packages,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
 def load_choice(key: str) -> Choice | None:
     """The choice cached under a key; None where there is none, or a damaged one."""
     try:
@@ -47,9 +60,10 @@ def load_choice(key: str) -> Choice | None:
         return None
 
 
-def save_choice(key: str, choice: Choice) -> None:
-    """Caches a choice, whole or not at all."""
+def save_choice(key: str, chosen: Backend) -> None:
+    """Caches what was chosen, whole or not at all."""
     file = _choice_file(key)
+    choice = Choice(name=chosen.name, reason=chosen.reason, milliseconds=chosen.milliseconds)
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically({file: choice.model_dump_json(indent=2).encode()})
