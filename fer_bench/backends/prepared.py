@@ -129,7 +129,7 @@ class PreparedModel:
     @cached_property
     def fingerprint(self) -> str:
         """What tells this network from all others, weights included."""
-        return fingerprint(self.model)
+        return fingerprint(self.model, self.model.input_spec)
 
     @cached_property
     def int8_faces(self) -> str:

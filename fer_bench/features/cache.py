@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-from torch import nn
 
 from fer_bench import distributed
 from fer_bench.data.dataset import FaceDataset
@@ -25,6 +24,7 @@ from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.features.extractors import Extractor
 from fer_bench.models.classifier import Classifier
+from fer_bench.models.fingerprint import fingerprint
 from fer_bench.settings import cache_dir
 from fer_bench.storage import write_atomically
 from fer_bench.types import Progress, Split, silent
@@ -55,15 +55,6 @@ class NamedExtractor:
         return self.make()
 
 
-def backbone_hash(backbone: nn.Module) -> str:
-    """SHA-256 over a backbone's structure and weights."""
-    digest = hashlib.sha256(repr(backbone).encode())
-    for name, tensor in backbone.state_dict().items():
-        digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
 def extract_features(
     model: Classifier,
     dataset: FaceDataset,
@@ -89,13 +80,13 @@ def extract_features(
         FerBenchError: a split is empty, or `cache_dir` cannot be written.
         RunFailed: the backbone's features are not finite.
     """
-    weights = backbone_hash(model.backbone)
+    network = fingerprint(model.backbone, model.input_spec)
     features: Features = {}
     for split in splits:
         rows = dataset.indices(split)
         views = 2 if split in mirrored else 1
         shape = (len(rows), views, model.feature_size)
-        entry = _Entry(cache_dir, _key(model, weights, dataset, rows, extractor.name, shape), shape)
+        entry = _Entry(cache_dir, _key(network, dataset, rows, extractor.name, shape), shape)
         try:
             array = _kept(entry, model, dataset, split, extractor, progress)
         except OSError as error:
@@ -131,16 +122,14 @@ def _kept(
 
 
 def _key(
-    model: Classifier,
-    weights: str,
+    network: str,
     dataset: FaceDataset,
     rows: NDArray[np.int64],
     extractor: str,
     shape: tuple[int, int, int],
 ) -> str:
-    digest = hashlib.sha256()
-    facts = [SCHEMA, weights, extractor, shape, dataset.images.shape[1:]]
-    digest.update(json.dumps([*facts, model.input_spec.model_dump()]).encode())
+    facts = [SCHEMA, network, extractor, shape, dataset.images.shape[1:]]
+    digest = hashlib.sha256(json.dumps(facts).encode())
     digest.update(dataset.hashes[rows].tobytes())
     if "int8" in extractor:  # calibrated on images of train, whichever split this is
         digest.update(dataset.hashes[dataset.indices("train")].tobytes())

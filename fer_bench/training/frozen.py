@@ -24,7 +24,6 @@ from fer_bench.features.cache import (
     MIRRORED,
     Features,
     NamedExtractor,
-    backbone_hash,
     extract_features,
     feature_cache,
 )
@@ -36,6 +35,7 @@ from fer_bench.features.extractors import (
     make_extractor,
 )
 from fer_bench.models.classifier import Classifier
+from fer_bench.models.fingerprint import fingerprint
 from fer_bench.results.record import TrainingInfo
 from fer_bench.specs.recipe import Augmentation, Recipe
 from fer_bench.specs.run import RunSpec
@@ -178,7 +178,7 @@ def _choice(job: TrainingJob, sample: Tensor) -> Choice | Backend:
     Measured once for these weights and faces on this machine: resuming and other seeds must find
     the same features, although no two measurements are alike.
     """
-    recipe, backbone = job.recipe, backbone_hash(job.model.backbone)
+    recipe, backbone = job.recipe, fingerprint(job.model.backbone, job.model.input_spec)
     allow = [e for e in EXTRACTORS if recipe.precision in ("auto", e.partition("-")[2])]
     images = len(job.train) * (2 if recipe.augmentation.flip else 1)
     facts = backbone, digest_of(sample.cpu().numpy()), allow, images
