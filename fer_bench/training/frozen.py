@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fer_bench import distributed
 from fer_bench.backends.base import Backend
-from fer_bench.backends.cache import Choice, choice_key, digest_of, load_choice, save_choice
+from fer_bench.backends.cache import Choice, choice_key, load_choice, save_choice
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.preprocess import to_input
 from fer_bench.errors import FerBenchError, RunFailed
@@ -39,6 +39,7 @@ from fer_bench.models.fingerprint import fingerprint
 from fer_bench.results.record import TrainingInfo
 from fer_bench.specs.recipe import Augmentation, Recipe
 from fer_bench.specs.run import RunSpec
+from fer_bench.storage import digest_of
 from fer_bench.training.job import TrainingJob, TrainingOutcome
 from fer_bench.training.loss import Loss, make_loss, soft_targets
 from fer_bench.training.state import TrainingState, load_checkpoint, save_checkpoint, seed_epoch

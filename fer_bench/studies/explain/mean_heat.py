@@ -12,7 +12,8 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import FaceClassifier
 from fer_bench.models.fingerprint import fingerprint
-from fer_bench.studies.explain.cache import cached_arrays, digest_of
+from fer_bench.storage import digest_of
+from fer_bench.studies.explain.cache import cached_arrays
 from fer_bench.studies.explain.heat_map import explain, overlay_heat
 from fer_bench.types import Progress, Split, silent
 
@@ -93,7 +94,7 @@ def mean_heats(
                 progress("heat maps", before + number, total, {})
             return {"heat": (heat / len(faces)).astype(np.float32)}
 
-        facts = [network, list(classifier.emotions), emotion, digest_of(faces)]
+        facts = [network, list(classifier.emotions), emotion, digest_of(faces), faces.shape]
         heat = cached_arrays("heat", facts, compute)["heat"]
         done += len(rows)
         face = np.rint(faces.mean(0)).astype(np.uint8)
