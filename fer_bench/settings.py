@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fer_bench.errors import FerBenchError
-from fer_bench.storage import write_atomically
+from fer_bench.storage import read_json, write_atomically
 
 NAME, PREFIX = "fer_bench", "FER_BENCH_"
 
@@ -77,10 +77,7 @@ def data_source() -> str | None:
     settings = Settings()
     if settings.data:
         return settings.data
-    try:
-        remembered = json.loads(settings.config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
+    remembered = read_json(settings.config)
     source = remembered.get("data_source") if isinstance(remembered, dict) else None
     return source if isinstance(source, str) and source else None
 
@@ -106,8 +103,8 @@ def remember_data_source(source: str) -> None:
         )
     file = Settings().config
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically({file: json.dumps({"data_source": source}, indent=2).encode()})
+        content = json.dumps({"data_source": source}, indent=2).encode()
+        write_atomically({file: content}, parents=True)
     except OSError as error:
         raise FerBenchError(
             f"cannot save the data's path in {file}: {error}; set FER_BENCH_DATA instead"

@@ -133,13 +133,13 @@ def measure(
     choice = choose_extractor(model, sample, allow=EXTRACTORS)
     preparation = time.perf_counter() - start
     eager = make_extractor("torch-fp32", model, sample)
-    best = NamedExtractor(name=choice.name, make=lambda: choice.extractor)
+    best = NamedExtractor(name=choice.name, make=lambda: choice.forward)
 
     times: dict[str, list[float]] = {"eager": [], "same": [], "both_views": [], "head_epoch": []}
     images = data.images[data.indices("train")]
     for _ in range(rounds):
         times["eager"].append(one_view(model, images, eager))
-        times["same"].append(one_view(model, images, choice.extractor))
+        times["same"].append(one_view(model, images, choice.forward))
         times["both_views"].append(two_views(model, data, best))
         times["head_epoch"].append(full_size_head_epoch(build_model(request), spec))
         print(f"{name}: { {k: round(v[-1], 5) for k, v in times.items()} }", file=sys.stderr)
@@ -150,14 +150,14 @@ def measure(
     fp32 = EPOCHS * FULL_TRAIN * middle["eager"] + heads
     # The same initial head on both sides.
     accuracies = []
-    for extract in (choice.extractor, eager):
+    for extract in (choice.forward, eager):
         torch.manual_seed(0)
         fresh = build_model(request)
         accuracies.append(test_accuracy(fresh, spec, accuracy_data, extract, eager))
     return {
         "extractor": choice.name,
         "reason": choice.reason,
-        "images_per_s": {k: round(v, 1) for k, v in choice.images_per_second.items()},
+        "images_per_s": {k: round(1000 / ms, 1) for k, ms in choice.milliseconds.items()},
         "cosine_with_fp32": {
             k: {"min": round(a.min_cosine, 5), "mean": round(a.mean_cosine, 5)}
             for k, a in choice.fidelity.items()

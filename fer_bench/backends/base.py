@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.reports.latency import Precision
+from fer_bench.results.reports.latency import Fidelity, Precision
 
 #: float32 `(B, channels, S, S)` on the CPU, as `data.preprocess.to_input` gives, to float32 logits
 #: `(B, C)` on the CPU. May be called from several threads at once.
@@ -32,6 +32,7 @@ class Backend:
         open_seconds: conversion and first call.
         reason: why this one, in words, where it was chosen by measurement.
         milliseconds: of one face, by candidate, where it was.
+        fidelity: to eager fp32, by candidate, where it was.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Backend:
     open_seconds: float = 0.0
     reason: str = ""
     milliseconds: dict[str, float] = field(default_factory=dict)
+    fidelity: dict[str, Fidelity] = field(default_factory=dict)
 
 
 def one_by_one(forward: Forward, faces: Tensor) -> Tensor:

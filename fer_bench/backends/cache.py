@@ -6,21 +6,20 @@ A cache that cannot be read or written costs time, never a result.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from fer_bench.backends.base import Backend
 from fer_bench.backends.openvino_ir import load_openvino
+from fer_bench.environment import capture
 from fer_bench.results.record import Part
 from fer_bench.settings import cache_dir
-from fer_bench.storage import write_atomically
+from fer_bench.storage import checksum_of, key_of, write_if_possible
 
 #: Raised whenever networks are quantised or chosen in another way, so that old ones are not used.
 SCHEMA = 1
@@ -39,6 +38,16 @@ class Choice(Part):
     milliseconds: dict[str, float]
 
 
+def choice_key(device: str, threads: int, *facts: object) -> str:
+    """Of a choice; it depends on this machine and its packages too. `facts` are JSON's."""
+    seen = capture()
+    parts = [
+        SCHEMA, *facts, seen.cpu, seen.cpu_cores, seen.cpu_flags, seen.cpu_design, device,
+        seen.gpu, threads, seen.fer_bench, seen.packages,
+    ]  # fmt: skip
+    return key_of(parts)
+
+
 def load_choice(key: str) -> Choice | None:
     """The choice cached under a key; None where there is none, or a damaged one."""
     try:
@@ -47,17 +56,10 @@ def load_choice(key: str) -> Choice | None:
         return None
 
 
-def save_choice(key: str, choice: Choice) -> None:
-    """Caches a choice, whole or not at all."""
-    file = _choice_file(key)
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically({file: choice.model_dump_json(indent=2).encode()})
-
-
-def digest_of(faces: NDArray[np.uint8]) -> str:
-    """What tells the faces that a network was calibrated on from others."""
-    return hashlib.sha256(np.ascontiguousarray(faces).data).hexdigest()
+def save_choice(key: str, chosen: Backend) -> None:
+    """Caches what was chosen, whole or not at all."""
+    choice = Choice(name=chosen.name, reason=chosen.reason, milliseconds=chosen.milliseconds)
+    write_if_possible(_choice_file(key), choice.model_dump_json(indent=2).encode())
 
 
 def cached_faces(fingerprint: str) -> str:
@@ -109,7 +111,7 @@ def save_fp32(key: str, network: Any) -> None:
 def _load(folder: Path) -> Any | None:
     try:
         checksum = folder / CHECKSUM  # networks of before it was written have none
-        if checksum.exists() and checksum.read_text(encoding="utf-8") != _checksum(folder):
+        if checksum.exists() and checksum.read_text(encoding="utf-8") != _checksums(folder):
             return None
         return load_openvino().Core().read_model(folder / NETWORK)
     except (OSError, RuntimeError, UnicodeDecodeError):  # the last where a message quotes the file
@@ -126,7 +128,7 @@ def _store(folder: Path, network: Any, notes: Mapping[str, str]) -> None:
             # A full disk is a RuntimeError here.
             with contextlib.suppress(RuntimeError):
                 load_openvino().save_model(network, whole / NETWORK, compress_to_fp16=False)
-                for name, text in {**notes, CHECKSUM: _checksum(whole)}.items():
+                for name, text in {**notes, CHECKSUM: _checksums(whole)}.items():
                     (whole / name).write_text(text, encoding="utf-8")
                 shutil.rmtree(folder, ignore_errors=True)
                 whole.rename(folder)
@@ -136,13 +138,8 @@ def _store(folder: Path, network: Any, notes: Mapping[str, str]) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _checksum(folder: Path) -> str:
-    """SHA-256 of a network's two files."""
-    digests = []
-    for name in (NETWORK, WEIGHTS):
-        with (folder / name).open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return "\n".join(digests)
+def _checksums(folder: Path) -> str:
+    return "\n".join(checksum_of([folder / name]) for name in (NETWORK, WEIGHTS))
 
 
 def _root() -> Path:
@@ -150,7 +147,7 @@ def _root() -> Path:
 
 
 def _choice_file(key: str) -> Path:
-    return _root() / f"{key[:32]}.json"
+    return _root() / f"{key}.json"
 
 
 def _folder(key: str, kind: str) -> Path:

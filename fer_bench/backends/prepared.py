@@ -17,7 +17,6 @@ from torch import Tensor
 from fer_bench.backends.base import Unavailable
 from fer_bench.backends.cache import (
     cached_faces,
-    digest_of,
     load_fp32,
     load_int8,
     save_fp32,
@@ -33,6 +32,7 @@ from fer_bench.environment import capture
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.external.onnx_network import OnnxNetwork
 from fer_bench.models.fingerprint import fingerprint
+from fer_bench.storage import digest_of
 
 #: Drawn faces of each emotion that back ends are compared on where no others were given.
 DRAWN = 2
@@ -129,7 +129,7 @@ class PreparedModel:
     @cached_property
     def fingerprint(self) -> str:
         """What tells this network from all others, weights included."""
-        return fingerprint(self.model)
+        return fingerprint(self.model, self.model.input_spec)
 
     @cached_property
     def int8_faces(self) -> str:

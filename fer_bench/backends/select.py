@@ -1,26 +1,28 @@
-"""`open_backend`; its `auto` is the fastest that agrees with eager fp32, measured here once."""
+"""`open_backend`; its `auto` is the fastest that agrees with eager fp32, measured here once.
+
+The race itself is that of `features.extractors` too.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fer_bench.backends.base import Backend, Unavailable, one_by_one
-from fer_bench.backends.cache import SCHEMA, Choice, load_choice, save_choice
+from fer_bench.backends.base import Backend, Forward, Unavailable, one_by_one
+from fer_bench.backends.cache import choice_key, load_choice, save_choice
 from fer_bench.backends.fidelity import compare, why_unfaithful
 from fer_bench.backends.prepared import PreparedModel
 from fer_bench.backends.registry import AUTO, BACKENDS, open_prepared, reference_of
 from fer_bench.backends.timing import interleaved
-from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError, unknown_name
 from fer_bench.models.classifier import Classifier
+from fer_bench.results.reports.latency import Fidelity
 
 #: What `auto` tries besides it. Not torch-compile: it takes 3 to 23 s to open, too long for a page
 #: that someone waits for, and never beats OpenVINO in the same precision.
@@ -71,9 +73,9 @@ def choose(prepared: PreparedModel, seconds: float = 1.5) -> Backend:
         seconds: of measurement, for all candidates together, where none is clearly ahead before;
             opening them comes on top.
     """
-    key = _key(prepared)
-    remembered = load_choice(key)
-    if remembered:
+    network = prepared.fingerprint, prepared.int8_faces, CANDIDATES
+    key = choice_key(str(prepared.device), prepared.threads, *network)
+    if remembered := load_choice(key):
         try:
             opened = open_prepared(remembered.name, prepared)
         except FerBenchError:
@@ -82,68 +84,81 @@ def choose(prepared: PreparedModel, seconds: float = 1.5) -> Backend:
             reason = f"measured before: {remembered.reason}"
             return replace(opened, reason=reason, milliseconds=remembered.milliseconds)
     chosen = measure(prepared, seconds)
-    choice = Choice(name=chosen.name, reason=chosen.reason, milliseconds=chosen.milliseconds)
-    save_choice(key, choice)
+    save_choice(key, chosen)
     return chosen
 
 
 def measure(prepared: PreparedModel, seconds: float) -> Backend:
     """The fastest faithful back end, measured now; one face at a time, as in live use."""
     own = reference_of(prepared.model)
-    reference = open_prepared(own, prepared)
-    expected = one_by_one(reference.forward, prepared.checking)
-    others, left_out = _faithful(prepared, expected, CANDIDATES)
-    if not any(name.startswith("openvino") for name in others):
-        more, without = _faithful(prepared, expected, SUBSTITUTES)
-        others |= more
-        left_out |= without
-    racers = {**others, own: reference}
+    race = Race(
+        reference=open_prepared(own, prepared),
+        open=lambda name: open_prepared(name, prepared),
+        answer=lambda forward: one_by_one(forward, prepared.checking),
+    )
+    race.admit(CANDIDATES)
+    if not any(name.startswith("openvino") for name in race.racers):
+        race.admit(SUBSTITUTES)
+    race.racers[own] = race.reference
     face = prepared.checking[:1]
-    calls = {name: partial(backend.forward, face) for name, backend in racers.items()}
-    # The best of all calls: what others do on this machine can only add to it.
-    taken = {
-        name: min(times)
-        for name, times in interleaved(calls, seconds=seconds, clear_after=CLEAR_AFTER).items()
-    }
-    best = min(taken, key=lambda name: taken[name])
-    parts = [", ".join(f"{name} {ms:.1f} ms" for name, ms in taken.items())]
-    parts += [f"without {name}: {why}" for name, why in left_out.items()]
-    return replace(racers[best], reason="; ".join(parts), milliseconds=taken)
+    return race.run(face, "{:.1f} ms".format, seconds=seconds, clear_after=CLEAR_AFTER)
 
 
-def _faithful(
-    prepared: PreparedModel, expected: Tensor, names: Sequence[str]
-) -> tuple[dict[str, Backend], dict[str, str]]:
-    """The back ends that run the model as eager fp32 does, and why the others do not."""
-    racers, left_out = {}, {}
-    for name in names:
-        try:
-            backend = open_prepared(name, prepared)
-            fidelity = compare(one_by_one(backend.forward, prepared.checking), expected, "")
-            if why := why_unfaithful(fidelity):
-                raise Unavailable(why)
-            racers[name] = backend
-        except Unavailable as why_not:
-            left_out[name] = str(why_not)
-    return racers, left_out
+@dataclass(kw_only=True)
+class Race:
+    """Ways to run a network that are timed against each other, and why others are not.
 
+    Attributes:
+        reference: eager fp32.
+        open: one by its name.
+        answer: what one says to the faces that all are compared on, `(B, C)`.
+        why_not: what is too far from eager fp32, in words; empty where nothing is.
+        note: what else the reason says of the fastest.
+    """
 
-def _key(prepared: PreparedModel) -> str:
-    """What a choice depends on: network, machine, threads, packages, and whether int8 may be."""
-    seen = capture()
-    parts = [
-        SCHEMA,
-        prepared.fingerprint,
-        prepared.int8_faces,
-        CANDIDATES,
-        seen.cpu,
-        seen.cpu_cores,
-        seen.cpu_flags,
-        seen.cpu_design,
-        str(prepared.device),
-        seen.gpu,
-        prepared.threads,
-        seen.fer_bench,
-        seen.packages,
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    reference: Backend
+    open: Callable[[str], Backend]
+    answer: Callable[[Forward], Tensor]
+    why_not: Callable[[Fidelity], str] = why_unfaithful
+    note: Callable[[Fidelity], str] = lambda _: ""
+    racers: dict[str, Backend] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    fidelity: dict[str, Fidelity] = field(default_factory=dict)
+
+    @cached_property
+    def _expected(self) -> Tensor:
+        return self.answer(self.reference.forward)
+
+    def admit(self, names: Iterable[str]) -> None:
+        """Opens them; those that are faithful take part."""
+        for name in names:
+            try:
+                racer = self.open(name)
+                match = compare(self.answer(racer.forward), self._expected, "")
+                self.fidelity[name] = match
+                if why := self.why_not(match):
+                    raise Unavailable(why)
+                self.racers[name] = racer
+            except Unavailable as reason:
+                self.left_out[name] = str(reason)
+
+    def run(
+        self, x: Tensor, words: Callable[[float], str], among: Collection[str] = (), **timing: Any
+    ) -> Backend:
+        """The fastest, with the measurement behind it.
+
+        Args:
+            x: model input of a call.
+            words: for the milliseconds that an image takes.
+            among: which may be chosen; all, where none of these takes part.
+            timing: as `interleaved` takes it.
+        """
+        calls = {name: partial(racer.forward, x) for name, racer in self.racers.items()}
+        # The best of all calls: what others do on this machine can only add to it.
+        taken = {n: min(times) / len(x) for n, times in interleaved(calls, **timing).items()}
+        best = min([n for n in taken if n in among] or taken, key=lambda name: taken[name])
+        parts = [", ".join(f"{name} {words(ms)}" for name, ms in taken.items())]
+        parts += [self.note(match) for name, match in self.fidelity.items() if name == best]
+        parts += [f"without {name}: {why}" for name, why in self.left_out.items()]
+        reason = "; ".join(filter(None, parts))
+        return replace(self.racers[best], reason=reason, milliseconds=taken, fidelity=self.fidelity)

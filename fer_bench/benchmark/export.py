@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fer_bench.backends.export.export import check_target, export_model
 from fer_bench.backends.export.verify import Faces
+from fer_bench.backends.quantize import CALIBRATING
 from fer_bench.benchmark.plan import Source
 from fer_bench.data.cache import pixel_hashes
+from fer_bench.data.dataset import draw_rows
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import align
 from fer_bench.inference.classifier import load_run_model
@@ -23,8 +24,6 @@ from fer_bench.types import Progress, Split, silent
 
 #: Faces to compare on; a thousand tell 0.1 points of accuracy apart.
 COMPARED = 1000
-#: Faces that int8 is calibrated on; NNCF gains nothing from more.
-CALIBRATING = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +103,7 @@ def calibration_faces(record: RunRecord, source: Source) -> Faces:
         FerBenchError: the data cannot be read, or have no training split.
     """
     dataset = source.load_for(record.spec)
-    chosen = _draw(dataset.indices("train"), CALIBRATING)
+    chosen = draw_rows(dataset.indices("train"), CALIBRATING)
     return Faces(images=dataset.images[chosen], source=f"{dataset.name} train")
 
 
@@ -133,15 +132,9 @@ def comparison_faces(
             f"the {split} split of {dataset.source} has no face to compare on that the model "
             f"knows ({', '.join(emotions)}) and that int8 was not calibrated on: give other data"
         )
-    chosen = _draw(np.arange(len(indices)), limit)
+    chosen = draw_rows(np.arange(len(indices)), limit)
     return Faces(
         images=dataset.images[indices[chosen]],
         source=f"{dataset.name} {split}" if dataset.comparable else dataset.name,
         labels=labels[chosen] if dataset.comparable else None,
     )
-
-
-def _draw(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most so many of them, at random but always the same, in their order."""
-    drawn: NDArray[np.int64] = np.sort(np.random.default_rng(0).permutation(indices)[:most])
-    return drawn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.registry import Entry, Registry
 from fer_bench.results.parse import read_predictions
 from fer_bench.results.stored_run import PREDICTIONS, StoredRun
-from fer_bench.storage import write_atomically
+from fer_bench.storage import read_json, write_atomically
 from fer_bench.studies.model_card.card import card_data, model_card
 
 #: What a bundle's folder says about itself; a folder with it may be replaced.
@@ -80,10 +79,7 @@ def check_folder(out: Path, *, force: bool = False) -> None:
 
 
 def _is_bundle(folder: Path) -> bool:
-    try:
-        document = json.loads((folder / DOCUMENT).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
+    document = read_json(folder / DOCUMENT)
     # The second is the model.json of a run, as it is pushed to a hub.
     return isinstance(document, dict) and ("fer_bench" in document or "provenance" in document)
 
@@ -142,9 +138,7 @@ def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
         FerBenchError: they cannot be written.
     """
     try:
-        for folder in {(out / name).parent for name in files}:
-            folder.mkdir(parents=True, exist_ok=True)
-        write_atomically({out / name: content for name, content in files.items()})
+        write_atomically({out / name: content for name, content in files.items()}, parents=True)
     except OSError as error:
         raise FerBenchError(
             f"cannot write {out}: {error.strerror or error}; free some space or choose another "

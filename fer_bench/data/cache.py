@@ -21,6 +21,7 @@ from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.journal import SUFFIX
 from fer_bench.errors import FerBenchError
 from fer_bench.settings import cache_dir
+from fer_bench.storage import checksum_of, forgotten, saving_in_cache
 
 #: Raised whenever readers or this layout change, so that old entries are not used.
 SCHEMA = 4
@@ -28,7 +29,6 @@ SMALL_ARRAYS = ("labels", "ids", "parts", "hashes")
 META, CHECKSUM, LOCK_SUFFIX = "meta.json", "sha256.txt", ".lock"
 #: Bytes of an .npy file that hold all of its header, and more where its first items are small.
 HEADER_BYTES = 128
-CHUNK_BYTES = 2**20
 #: Images whose pixels are compared with their hashes on every load: finds zeroed or torn files.
 SPOT_CHECKS = 16
 DAY = 86_400.0
@@ -137,14 +137,10 @@ def _save(data: SourceData, folder: Path, format_name: str) -> None:
 
 def _digest(folder: Path) -> str:
     """SHA-256 over an entry's files, but for the pixels."""
-    digest = hashlib.sha256()
-    for name in (META, *(f"{array}.npy" for array in SMALL_ARRAYS)):
-        with (folder / name).open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
     with (folder / "images.npy").open("rb") as images:
-        digest.update(images.read(HEADER_BYTES))
-    return digest.hexdigest()
+        header = images.read(HEADER_BYTES)
+    names = (META, *(f"{array}.npy" for array in SMALL_ARRAYS))
+    return checksum_of([folder / name for name in names], header)
 
 
 def _load(folder: Path) -> tuple[str, SourceData] | None:
@@ -226,24 +222,16 @@ def cached(key: str, read: Callable[[Path], tuple[str, SourceData]]) -> tuple[st
     entry = _load(folder)
     if entry is not None:
         return entry
-    try:
+    with saving_in_cache("the decoded images", root):
         root.mkdir(parents=True, exist_ok=True)
         with _alone(unfinished):
             entry = _load(folder)  # another process's, which we waited for
             if entry is None:
                 _remove_stale(root, unfinished)
                 _build(read, unfinished, folder)
-    except OSError as error:
-        raise FerBenchError(
-            f"cannot keep the decoded images in {root}: {error.strerror or error}; free some space "
-            "there, or set FER_BENCH_CACHE to a folder that has it"
-        ) from error
     entry = entry or _load(folder)
     if entry is None:
-        raise FerBenchError(
-            f"the cache in {root} does not keep what is written to it; "
-            "set FER_BENCH_CACHE to another folder"
-        )
+        raise forgotten(root)
     return entry
 
 

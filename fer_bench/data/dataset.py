@@ -198,3 +198,9 @@ class FaceDataset:
         splits = self.splits.copy()
         splits[np.delete(known, chosen)] = UNASSIGNED
         return replace(self, splits=splits, limited_from=self.whole_fingerprint)
+
+
+def draw_rows(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many of the rows, at random but always the same, in their order."""
+    drawn: NDArray[np.int64] = np.sort(np.random.default_rng(0).permutation(rows)[:most])
+    return drawn

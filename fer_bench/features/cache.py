@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import time
@@ -17,16 +16,24 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-from torch import nn
 
 from fer_bench import distributed
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.preprocess import to_input
-from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.errors import RunFailed
 from fer_bench.features.extractors import Extractor
 from fer_bench.models.classifier import Classifier
+from fer_bench.models.fingerprint import fingerprint
 from fer_bench.settings import cache_dir
-from fer_bench.storage import write_atomically
+from fer_bench.storage import (
+    checksum_of,
+    digest_of,
+    forgotten,
+    key_of,
+    read_json,
+    saving_in_cache,
+    write_atomically,
+)
 from fer_bench.types import Progress, Split, silent
 
 #: Raised whenever the files' layout or the preprocessing changes, so that old entries are not used.
@@ -55,15 +62,6 @@ class NamedExtractor:
         return self.make()
 
 
-def backbone_hash(backbone: nn.Module) -> str:
-    """SHA-256 over a backbone's structure and weights."""
-    digest = hashlib.sha256(repr(backbone).encode())
-    for name, tensor in backbone.state_dict().items():
-        digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
 def extract_features(
     model: Classifier,
     dataset: FaceDataset,
@@ -89,24 +87,19 @@ def extract_features(
         FerBenchError: a split is empty, or `cache_dir` cannot be written.
         RunFailed: the backbone's features are not finite.
     """
-    weights = backbone_hash(model.backbone)
+    network = fingerprint(model.backbone, model.input_spec)
     features: Features = {}
     for split in splits:
         rows = dataset.indices(split)
         views = 2 if split in mirrored else 1
         shape = (len(rows), views, model.feature_size)
-        entry = _Entry(cache_dir, _key(model, weights, dataset, rows, extractor.name, shape), shape)
-        try:
+        entry = _Entry(cache_dir, _key(network, dataset, rows, extractor.name, shape), shape)
+        with saving_in_cache("features", cache_dir):
             array = _kept(entry, model, dataset, split, extractor, progress)
-        except OSError as error:
-            raise _refused(cache_dir, error) from error
         if not distributed.is_main():
             continue
         if array is None:
-            raise FerBenchError(
-                f"the cache in {cache_dir} does not keep what is written to it; "
-                "set FER_BENCH_CACHE to another folder"
-            )
+            raise forgotten(cache_dir)
         features[split] = array
     return features
 
@@ -131,20 +124,17 @@ def _kept(
 
 
 def _key(
-    model: Classifier,
-    weights: str,
+    network: str,
     dataset: FaceDataset,
     rows: NDArray[np.int64],
     extractor: str,
     shape: tuple[int, int, int],
 ) -> str:
-    digest = hashlib.sha256()
-    facts = [SCHEMA, weights, extractor, shape, dataset.images.shape[1:]]
-    digest.update(json.dumps([*facts, model.input_spec.model_dump()]).encode())
-    digest.update(dataset.hashes[rows].tobytes())
+    facts = [SCHEMA, network, extractor, shape, dataset.images.shape[1:]]
+    facts += [digest_of(dataset.hashes[rows])]
     if "int8" in extractor:  # calibrated on images of train, whichever split this is
-        digest.update(dataset.hashes[dataset.indices("train")].tobytes())
-    return digest.hexdigest()[:32]
+        facts += [digest_of(dataset.hashes[dataset.indices("train")])]
+    return key_of(facts)
 
 
 class _Entry:
@@ -160,11 +150,11 @@ class _Entry:
     def load(self) -> NDArray[np.float32] | None:
         """The array, memory-mapped; None where there is none or it is damaged."""
         try:
-            expected = json.loads(self.checksum.read_text(encoding="utf-8"))
             array: NDArray[np.float32] = np.load(self.array, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, RecursionError):
+        except (OSError, ValueError, EOFError):
             return None
-        same = array.shape == self.shape and expected == {"sha256": _sha256(self.array)}
+        checksum = {"sha256": checksum_of([self.array])}
+        same = array.shape == self.shape and read_json(self.checksum) == checksum
         return array if same else None
 
     def header(self) -> bytes:
@@ -176,33 +166,9 @@ class _Entry:
 
     def finish(self) -> None:
         """Makes the whole `.part` the entry; the checksum first, so that no array lacks it."""
-        write_whole(self.checksum, json.dumps({"sha256": _sha256(self.part)}))
+        checksum = {"sha256": checksum_of([self.part])}
+        write_atomically({self.checksum: json.dumps(checksum).encode()})
         self.part.replace(self.array)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a small file at once or not at all.
-
-    Raises:
-        FerBenchError: the disk refuses.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically({path: text.encode()})
-    except OSError as error:
-        raise _refused(path.parent, error) from error
-
-
-def _refused(folder: Path, error: OSError) -> FerBenchError:
-    return FerBenchError(
-        f"cannot keep features in {folder}: {error.strerror or error}; free some space there, "
-        "or set FER_BENCH_CACHE to a folder that has it"
-    )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _build(

@@ -7,7 +7,6 @@ it, int8 only where it stays faithful), so candidates are measured here and now,
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fer_bench.backends import pytorch
-from fer_bench.backends.base import Forward, Unavailable, first_line
-from fer_bench.backends.fidelity import compare
+from fer_bench.backends.base import Backend, Forward, Unavailable, first_line
 from fer_bench.backends.openvino_ir import (
     compile_for_cpu,
     convert,
@@ -27,6 +25,7 @@ from fer_bench.backends.openvino_ir import (
 )
 from fer_bench.backends.prepared import PreparedModel
 from fer_bench.backends.quantize import has_attention, quantise_openvino
+from fer_bench.backends.select import Race
 from fer_bench.backends.timing import interleaved
 from fer_bench.errors import unknown_name
 from fer_bench.models.classifier import Classifier
@@ -35,6 +34,8 @@ from fer_bench.results.reports.latency import Fidelity
 #: As a back end's, of a network without its head: to float32 `(B, D)` features on the CPU.
 Extractor = Forward
 
+#: What the others are compared with.
+EAGER = "torch-fp32"
 #: Mean cosine with eager fp32 features from which a candidate counts as faithful. bf16 reaches
 #: 0.9999; int8 of networks that quantise badly falls below and is left out.
 FAITHFUL_MEAN = 0.999
@@ -55,24 +56,6 @@ WORTHWHILE_SAMPLES = 16
 RACE_BATCH = 32
 #: Images per OpenVINO request: a fixed shape lets it pick faster kernels than a dynamic one.
 CHUNK = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """The extractor to use, and the measurement behind it.
-
-    Attributes:
-        images_per_second: by candidate, for those that ran.
-        fidelity: of their features to those of eager fp32, by candidate.
-        left_out: by candidate, why it was not taken into the race.
-    """
-
-    name: str
-    extractor: Extractor
-    reason: str
-    images_per_second: dict[str, float]
-    fidelity: dict[str, Fidelity] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def _torch_fp32(prepared: PreparedModel, sample: Tensor) -> Extractor:
@@ -128,7 +111,7 @@ def _in_chunks(model: Any, *, bf16: bool, threads: int) -> Extractor:
 
 #: What makes each, of a network without its head and a sample of its input.
 EXTRACTORS: dict[str, Callable[[PreparedModel, Tensor], Extractor]] = {
-    "torch-fp32": _torch_fp32,
+    EAGER: _torch_fp32,
     "torch-bf16": _torch_bf16,
     "openvino-fp32": _openvino,
     "openvino-bf16": partial(_openvino, bf16=True),
@@ -167,7 +150,7 @@ def choose_extractor(
     allow: Collection[str] = EXTRACTORS,
     images: int | None = None,
     seconds: float = 1.0,
-) -> Choice:
+) -> Backend:
     """The fastest of `allow` that agrees with eager fp32 on `sample`, measured now.
 
     Eager fp32 is the reference and the fallback even where it is not in `allow`.
@@ -183,33 +166,28 @@ def choose_extractor(
     """
     for name in allow:
         check_extractor(name)
-    eager = make_extractor("torch-fp32", model, sample)
-    left_out = _not_worthwhile(eager, sample, allow, images)
-    racers, fidelity = {"torch-fp32": eager}, {}
-    candidates = [name for name in allow if name != "torch-fp32" and name not in left_out]
-    reference = eager(sample) if candidates else sample
-    for name in candidates:
-        try:
-            candidate = make_extractor(name, model, sample)
-            fidelity[name] = match = compare(candidate(sample), reference, "")
-        except Unavailable as reason:
-            left_out[name] = str(reason)
-            continue
-        if match.mean_cosine >= FAITHFUL_MEAN and match.min_cosine >= FAITHFUL_MIN:
-            racers[name] = candidate
-        else:
-            left_out[name] = f"cosine with fp32 only {match.mean_cosine:.4f}"
-    batch = sample[: RACE_BATCH if len(racers) > 1 else FIRST_LOOK]
-    speed = _images_per_second(racers, batch, seconds)
-    entrants = {n: s for n, s in speed.items() if n in allow} or speed
-    best = max(entrants, key=lambda name: entrants[name])
-    return Choice(
-        name=best,
-        extractor=racers[best],
-        reason=_reason(best, speed, fidelity, left_out),
-        images_per_second=speed,
-        fidelity=fidelity,
-        left_out=left_out,
+
+    def opened(name: str) -> Backend:
+        return Backend(name=name, forward=make_extractor(name, model, sample))
+
+    eager = opened(EAGER)
+    race = Race(
+        reference=eager,
+        open=opened,
+        answer=lambda extractor: extractor(sample),
+        why_not=_why_unfaithful,
+        note=_cosines,
+        racers={EAGER: eager},
+        left_out=_not_worthwhile(eager.forward, sample, allow, images),
+    )
+    race.admit(name for name in allow if name != EAGER and name not in race.left_out)
+    alone = len(race.racers) == 1
+    return race.run(
+        sample[: FIRST_LOOK if alone else RACE_BATCH],
+        lambda milliseconds: f"{1000 / milliseconds:.0f} images/s",
+        among=allow,
+        seconds=0 if alone else seconds * len(race.racers),
+        warmup=0,
     )
 
 
@@ -217,36 +195,23 @@ def _not_worthwhile(
     eager: Extractor, sample: Tensor, allow: Collection[str], images: int | None
 ) -> dict[str, str]:
     """By candidate, why the images ahead are too few for preparing and comparing it."""
-    candidates = [name for name in allow if name != "torch-fp32"]
+    candidates = [name for name in allow if name != EAGER]
     if images is None:
         return {}
     if images < WORTHWHILE_SAMPLES * len(sample):
         return dict.fromkeys(candidates, f"only {images} images ahead")
-    speed = _images_per_second({"torch-fp32": eager}, sample[:FIRST_LOOK], 0)["torch-fp32"]
+    look = sample[:FIRST_LOOK]
+    taken = interleaved({EAGER: partial(eager, look)}, seconds=0, warmup=0)[EAGER]
+    speed = 1000 * len(look) / min(taken)
     worthless = [name for name in candidates if images < WORTHWHILE_SECONDS[name] * speed]
     return dict.fromkeys(worthless, f"only {images / speed:.1f} s of eager work ahead")
 
 
-def _images_per_second(
-    racers: dict[str, Extractor], sample: Tensor, seconds: float
-) -> dict[str, float]:
-    """By name; the best of batches run in turns, so that a busy moment hits all alike."""
-    calls = {name: partial(extractor, sample) for name, extractor in racers.items()}
-    seconds = seconds * len(calls) if len(calls) > 1 else 0
-    taken = interleaved(calls, seconds=seconds, warmup=0)
-    return {name: 1000 * len(sample) / min(milliseconds) for name, milliseconds in taken.items()}
+def _why_unfaithful(agreement: Fidelity) -> str:
+    if agreement.mean_cosine >= FAITHFUL_MEAN and agreement.min_cosine >= FAITHFUL_MIN:
+        return ""
+    return f"cosine with fp32 only {agreement.mean_cosine:.4f}"
 
 
-def _reason(
-    name: str,
-    speed: dict[str, float],
-    fidelity: dict[str, Fidelity],
-    left_out: dict[str, str],
-) -> str:
-    """The choice in one line, for the record."""
-    parts = [", ".join(f"{n} {s:.0f} images/s" for n, s in speed.items())]
-    if name in fidelity:
-        match = fidelity[name]
-        parts.append(f"cosine with fp32 {match.mean_cosine:.5f} (min {match.min_cosine:.5f})")
-    parts += [f"without {n}: {why}" for n, why in left_out.items()]
-    return "; ".join(parts)
+def _cosines(agreement: Fidelity) -> str:
+    return f"cosine with fp32 {agreement.mean_cosine:.5f} (min {agreement.min_cosine:.5f})"

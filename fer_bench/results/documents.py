@@ -16,7 +16,7 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from fer_bench.errors import FerBenchError, coded, one_line
-from fer_bench.results.location import saving, write_results
+from fer_bench.results.location import saving_results, write_results
 from fer_bench.results.record import Part
 
 
@@ -118,7 +118,7 @@ def _sole_use(path: Path) -> Iterator[None]:
         FerBenchError: a disk that is full or not writable.
     """
     lock = path.with_name(f".{path.name}.lock")
-    with saving(path.name, path.parent):
+    with saving_results(path.name, path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
             try:
@@ -140,7 +140,7 @@ def write_document(path: Path, document: Document) -> None:
         type(document).model_validate_json(text)  # JSON has no NaN: it is written as null
     except ValidationError as error:
         raise FerBenchError(f"{path.name} cannot be saved: {key_of(error)} is not finite") from None
-    with saving(path.name, path.parent):
+    with saving_results(path.name, path.parent):
         write_results({path: text})
 
 

@@ -115,7 +115,7 @@ def publishing(files: Mapping[Path, Path]) -> Iterator[None]:
 
 
 @contextmanager
-def saving(what: str, folder: Path) -> Iterator[None]:
+def saving_results(what: str, folder: Path) -> Iterator[None]:
     """A block that writes to a results folder, and says in words why a disk refuses.
 
     Args:
@@ -140,4 +140,4 @@ def write_results(files: Mapping[Path, bytes]) -> None:
         OSError: a disk that is full or not writable; the old files are all as they were.
         FerBenchError: likewise, where the URL cannot be written.
     """
-    write_atomically(files, publishing)
+    write_atomically(files, publishing, parents=True)

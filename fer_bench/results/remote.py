@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
+from fer_bench.storage import finished_file, read_json
 from fer_bench.urls import open_store, plain_errors, shown
 
 STATE, LOCK = ".mirror.json", ".mirror.lock"
@@ -105,10 +106,8 @@ class RemoteResults:
             here = self._state()
             if self._is_here(name, one, here):
                 return
-            temporary = path.with_name(f".{path.name}.tmp")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._files.get_file(self._at(name), str(temporary))
-            temporary.replace(path)
+            with finished_file(path) as temporary:
+                self._files.get_file(self._at(name), str(temporary))
             self._keep_state(here | {name: one})
 
     def has(self, path: Path) -> bool:
@@ -178,7 +177,8 @@ class RemoteResults:
                 continue
             if isinstance(content, Exception):
                 raise content
-            _replace(self.folder / name, content)
+            with finished_file(self.folder / name) as temporary:
+                temporary.write_bytes(content)
             came[name] = there[name]
         return came
 
@@ -192,15 +192,16 @@ class RemoteResults:
     def _state(self) -> dict[str, _Object]:
         """Which contents the folder has; none where that is not known."""
         try:
-            state = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
+            state = read_json(self.folder / STATE)
             return {
                 name: _Object(str(version), int(size)) for name, (version, size) in state.items()
             }
-        except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        except (ValueError, TypeError, AttributeError, OverflowError):
             return {}
 
     def _keep_state(self, here: Mapping[str, _Object]) -> None:
-        _replace(self.folder / STATE, json.dumps(dict(here)).encode())
+        with finished_file(self.folder / STATE) as temporary:
+            temporary.write_text(json.dumps(dict(here)), encoding="utf-8")
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -224,10 +225,3 @@ def _is_of_a_store(name: str) -> bool:
     parts = name.split("/")
     known = parts == ["default.txt"] or len(parts) == 3
     return known and all(_NAME.fullmatch(part) for part in parts)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)

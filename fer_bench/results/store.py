@@ -17,7 +17,7 @@ from fer_bench.results.location import (
     address_of,
     discard,
     local_folders,
-    saving,
+    saving_results,
     shown_location,
     write_results,
 )
@@ -186,7 +186,7 @@ class ResultsStore:
                 f"run {run.name} lies in {run.folder}, expected one in {self.location}: name that "
                 "results folder, or copy the run here"
             )
-        with saving(f"{run.id} as default", self.root):
+        with saving_results(f"{run.id} as default", self.root):
             write_results({self.root / DEFAULT_FILE: f"{run.id}\n".encode()})
 
     def exists_done(self, dataset: str, name: str) -> bool:
@@ -244,8 +244,7 @@ class ResultsStore:
             predictions.to_parquet(buffer, index=False)
             files[folder / PREDICTIONS] = buffer.getvalue()
         files[folder / RECORD] = text
-        with saving(record.name, folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        with saving_results(record.name, folder):
             write_results(files)
             if network is not None and SEEN not in network:
                 discard(folder / SEEN)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -17,18 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_bench import distributed
+from fer_bench.backends.base import Backend
+from fer_bench.backends.cache import Choice, choice_key, load_choice, save_choice
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.preprocess import to_input
-from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.features.cache import (
     MIRRORED,
     Features,
     NamedExtractor,
-    backbone_hash,
     extract_features,
     feature_cache,
-    write_whole,
 )
 from fer_bench.features.extractors import (
     EXTRACTORS,
@@ -38,9 +35,11 @@ from fer_bench.features.extractors import (
     make_extractor,
 )
 from fer_bench.models.classifier import Classifier
+from fer_bench.models.fingerprint import fingerprint
 from fer_bench.results.record import TrainingInfo
 from fer_bench.specs.recipe import Augmentation, Recipe
 from fer_bench.specs.run import RunSpec
+from fer_bench.storage import digest_of
 from fer_bench.training.job import TrainingJob, TrainingOutcome
 from fer_bench.training.loss import Loss, make_loss, soft_targets
 from fer_bench.training.state import TrainingState, load_checkpoint, save_checkpoint, seed_epoch
@@ -155,51 +154,43 @@ def sample_input(model: Classifier, dataset: FaceDataset, device: str = "cpu") -
 
 def _extractor(job: TrainingJob, name: str) -> tuple[NamedExtractor, str]:
     """The extractor to use, and why; chosen on the main process for all."""
-    model, recipe, device = job.model, job.recipe, job.device
-    sample = sample_input(model, job.dataset, device)
-    measured: list[Extractor | None] = []
+    sample = sample_input(job.model, job.dataset, job.device)
+    measured: list[Extractor] = []
 
     def choose() -> tuple[str, str]:
         if name != "auto":
             check_extractor(name)
             return name, "set by the user"
-        views = 2 if recipe.augmentation.flip else 1
-        ahead = views * len(job.train)
-        choice, reason, made = _choice(model, sample, recipe, device, images=ahead)
-        check_extractor(choice)
-        measured.append(made)
-        return choice, reason
+        chosen = _choice(job, sample)
+        if isinstance(chosen, Backend):
+            measured.append(chosen.forward)
+        return chosen.name, chosen.reason
 
     chosen, reason = distributed.on_main(choose)
 
     def make() -> Extractor:
-        made = measured.pop() if measured else None
-        return made or make_extractor(chosen, model, sample)
+        return measured.pop() if measured else make_extractor(chosen, job.model, sample)
 
-    return NamedExtractor(name=chosen, make=make, device=device), reason
+    return NamedExtractor(name=chosen, make=make, device=job.device), reason
 
 
-def _choice(
-    model: Classifier, sample: Tensor, recipe: Recipe, device: str, images: int
-) -> tuple[str, str, Extractor | None]:
-    """Name and reason, and the extractor where it was measured just now.
+def _choice(job: TrainingJob, sample: Tensor) -> Choice | Backend:
+    """The fastest faithful extractor, as remembered or measured just now.
 
     Measured once for these weights and faces on this machine: resuming and other seeds must find
     the same features, although no two measurements are alike.
     """
+    recipe, backbone = job.recipe, fingerprint(job.model.backbone, job.model.input_spec)
     allow = [e for e in EXTRACTORS if recipe.precision in ("auto", e.partition("-")[2])]
-    machine = [capture().processor, torch.__version__, torch.get_num_threads(), device]
-    digest = hashlib.sha256(backbone_hash(model.backbone).encode())
-    digest.update(json.dumps([machine, allow, images]).encode())
-    digest.update(sample.cpu().numpy().tobytes())
-    file = feature_cache() / f"{digest.hexdigest()[:32]}.choice"
-    try:
-        name, reason = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, RecursionError):
-        choice = choose_extractor(model, sample, allow=allow, images=images)
-        write_whole(file, json.dumps([choice.name, choice.reason]))
-        return choice.name, choice.reason, choice.extractor
-    return name, reason, None
+    images = len(job.train) * (2 if recipe.augmentation.flip else 1)
+    facts = backbone, digest_of(sample.cpu().numpy()), allow, images
+    key = choice_key(job.device, torch.get_num_threads(), *facts)
+    remembered = load_choice(key)
+    if remembered and remembered.name in EXTRACTORS:
+        return remembered
+    chosen = choose_extractor(job.model, sample, allow=allow, images=images)
+    save_choice(key, chosen)
+    return chosen
 
 
 def split_features(job: TrainingJob, extractor: NamedExtractor) -> Features:

@@ -61,7 +61,6 @@ def settled_precision(
     precision, reason = choose()
     text = json.dumps({"precision": precision, "reason": reason})
     try:
-        work_dir.mkdir(parents=True, exist_ok=True)
         write_results({path: text.encode()})
     except OSError as error:
         raise RunFailed(f"cannot write {path}: {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from fer_bench.errors import FerBenchError, RunFailed, one_line
 from fer_bench.models.pretrained import LOAD_ERRORS
 from fer_bench.specs.recipe import Recipe
+from fer_bench.storage import finished_file
 from fer_bench.training.optim import LearningRate, make_optimizer
 from fer_bench.types import Precision
 
@@ -200,15 +200,11 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     Raises:
         RunFailed: the disk refuses; the previous checkpoint stays.
     """
-    temporary = folder / f"{FILE}.{os.getpid()}.tmp"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         # A file of Python's: PyTorch's own would not say that the disk is full.
-        with temporary.open("wb") as file:
+        with finished_file(folder / FILE) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
-        temporary.replace(folder / FILE)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         reason = error.strerror if isinstance(error, OSError) else one_line(str(error))
         raise RunFailed(
             f"cannot write the checkpoint in {folder}: {reason}; free some space, then go on with "

@@ -219,10 +219,16 @@ def test_a_fingerprint_tells_networks_apart() -> None:
             model.head[1].bias[0] += 1e-6
         return model
 
-    networks = [tiny_classifier(), tiny_classifier(seed=1), sharper(), nudged()]
-    networks += [ensemble(1.0), ensemble(2.0)]
-    assert len({fingerprint(model) for model in networks}) == 6
-    assert fingerprint(tiny_classifier()) == fingerprint(tiny_classifier())
+    def curved() -> Classifier:
+        model = tiny_classifier()
+        model.backbone[2] = nn.Tanh()  # type: ignore[index]
+        return model
+
+    networks = [tiny_classifier(), tiny_classifier(seed=1), sharper(), nudged(), curved()]
+    networks += [ensemble(1.0), ensemble(2.0), tiny_classifier()]
+    prints = [fingerprint(model, model.input_spec) for model in networks]
+    assert len(set(prints[:-1])) == 7
+    assert prints[-1] == prints[0]
 
 
 def networks(memory: Path) -> list[Path]:

@@ -19,7 +19,6 @@ from fer_bench.features.cache import (
     BATCH_SIZE,
     Features,
     NamedExtractor,
-    backbone_hash,
     extract_features,
 )
 from fer_bench.features.extractors import make_extractor
@@ -217,10 +216,3 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FerBenchError, match=r"cannot keep features in .*; free some space"):
         extract(tmp_path / "file" / "cache", tiny_dataset(), tiny_classifier())
-
-
-def test_the_backbone_hash_sees_structure_and_weights() -> None:
-    assert backbone_hash(nn.Linear(2, 3)) != backbone_hash(nn.Linear(2, 3))
-    assert backbone_hash(nn.ReLU()) != backbone_hash(nn.Tanh())
-    layer = nn.Linear(2, 3)
-    assert backbone_hash(layer) == backbone_hash(layer)

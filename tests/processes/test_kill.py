@@ -90,7 +90,7 @@ def has_checkpoint(results: Path) -> bool:
 
 
 def writes_checkpoint(results: Path) -> bool:
-    return any(results.glob(f".work/synthetic/{NAME}/*/checkpoint.pt.*.tmp"))
+    return any(results.glob(f".work/synthetic/{NAME}/*/.*.tmp.pt"))
 
 
 @pytest.mark.timeout(600)  # four processes, one after the other

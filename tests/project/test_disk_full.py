@@ -6,7 +6,6 @@ The system itself refuses: a process may write files of so many bytes and no mor
 from __future__ import annotations
 
 import errno
-import os
 import resource
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import pytest
 import torch
 from command_fixtures import Fer
 from data_fixtures import kaggle_files, zipped
+from frozen_fixtures import FEATURE_SIZE, tiny_classifier, tiny_dataset
 from record_fixtures import make_history, make_predictions, make_record
 from report_fixtures import REPORT_WRITERS
 
@@ -33,7 +33,7 @@ from fer_bench.backends.onnx import OnnxFile
 from fer_bench.cli import main
 from fer_bench.data.load import read_source
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.features.cache import write_whole
+from fer_bench.features.splits import split_features
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.copies import AnnotatedImages
 from fer_bench.inference.files.writers import Csv, FileReport, JsonLines
@@ -94,10 +94,6 @@ def note_precision(folder: Path, number: int) -> None:
     settled_precision(folder, False, lambda: ("fp32", f"measured {number}" * 50))
 
 
-def keep_features(folder: Path, number: int) -> None:
-    write_whole(folder / "checksum.json", str(number) * 500)
-
-
 def decode_data(folder: Path, number: int) -> None:
     source = zipped(folder.parent / f"{number}.zip", kaggle_files(per_class=2 + number))
     read_source(source)
@@ -155,7 +151,6 @@ WRITERS: dict[str, Callable[[Path, int], None]] = {
     "the default": mark_default,
     "a checkpoint": write_checkpoint,
     "the precision": note_precision,
-    "features": keep_features,
     "decoded data": decode_data,
     **REPORT_WRITERS,
     "an export": export,
@@ -199,12 +194,22 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(
     assert contents(folder) == before
 
 
-def test_a_checkpoint_on_a_full_disk_says_that_no_space_is_left(folder: Path) -> None:
+def test_a_checkpoint_on_a_full_disk_says_what_the_system_says(folder: Path) -> None:
     """PyTorch by itself only knows of an unexpected position."""
-    (folder / f"checkpoint.pt.{os.getpid()}.tmp").symlink_to("/dev/full")
-    with pytest.raises(RunFailed, match=r"No space left on device; free some space"):
+    with full_after(300), pytest.raises(RunFailed, match=r": File too large; free some space"):
         write_checkpoint(folder, 0)
     assert contents(folder) == {}
+
+
+def test_features_on_a_full_disk_are_one_sentence_and_whole_the_next_time(folder: Path) -> None:
+    model, dataset = tiny_classifier(), tiny_dataset()
+    with (
+        full_after(300),
+        pytest.raises(FerBenchError, match=r"^cannot keep features in .*: File too large; free"),
+    ):
+        split_features(model, dataset, "val")
+    assert not list(folder.rglob("*.npy"))
+    assert split_features(model, dataset, "val").values.shape == (30, FEATURE_SIZE)
 
 
 @pytest.mark.parametrize("writer", ["a checkpoint", "a CSV", "an annotated image"])

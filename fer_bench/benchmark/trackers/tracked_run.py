@@ -33,6 +33,7 @@ from fer_bench.errors import FerBenchError, one_line
 from fer_bench.results.location import write_results
 from fer_bench.results.record import RunRecord
 from fer_bench.specs.run import EnsembleSpec, RunSpec
+from fer_bench.storage import read_json
 from fer_bench.types import EPOCHS, Progress
 
 #: Metrics of a record that trackers get, for each of its splits.
@@ -213,18 +214,13 @@ def _settle_device(device: str) -> None:
 
 
 def _remembered(memory: Path) -> dict[str, str]:
-    try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(known, dict):
+    if not isinstance(known := read_json(memory), dict):
         return {}
     return {str(k): v for k, v in known.items() if isinstance(v, str)}
 
 
 def _remember(memory: Path, ids: Mapping[str, str]) -> None:
     try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
         write_results({memory: json.dumps(dict(ids)).encode()})
     except OSError as error:
         _warn(f"a resumed run will be a new one for its trackers ({error.strerror})")

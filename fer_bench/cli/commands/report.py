@@ -136,9 +136,7 @@ def _write(files: Mapping[Path, bytes]) -> None:
     from fer_bench.storage import write_atomically
 
     try:
-        for path in files:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(files)
+        write_atomically(files, parents=True)
     except OSError as error:
         raise FerBenchError(
             f"cannot write {error.filename or next(iter(files))}: {error.strerror or error}; free "

@@ -63,8 +63,7 @@ class NetworkFile:
                 "again, or give the path of a copy that you trust"
             )
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically({target: network})
+            write_atomically({target: network}, parents=True)
         except OSError as error:
             raise FerBenchError(
                 f"cannot keep {self.title}'s network at {target}: {error.strerror or error}; set "

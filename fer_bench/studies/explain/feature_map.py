@@ -19,7 +19,8 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.features.splits import answer_table, split_features
 from fer_bench.models.classifier import Classifier
-from fer_bench.studies.explain.cache import cached_arrays, digest_of
+from fer_bench.storage import digest_of
+from fer_bench.studies.explain.cache import cached_arrays
 from fer_bench.studies.explain.mean_heat import spread_sample
 from fer_bench.types import Progress, Split, silent
 
@@ -62,7 +63,7 @@ def feature_map(
             f"split of {dataset.source}: choose a larger one"
         )
     values = np.asarray(features.values[chosen])
-    facts = [digest_of(values), COMPONENTS, PERPLEXITY, SEED, sklearn.__version__]
+    facts = [digest_of(values), values.shape, COMPONENTS, PERPLEXITY, SEED, sklearn.__version__]
 
     def compute() -> Mapping[str, NDArray[np.float32]]:
         progress("placing points", 0, len(values), {})

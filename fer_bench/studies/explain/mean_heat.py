@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
-from fer_bench.features.cache import backbone_hash
 from fer_bench.inference.classifier import FaceClassifier
-from fer_bench.studies.explain.cache import cached_arrays, digest_of
+from fer_bench.models.fingerprint import fingerprint
+from fer_bench.storage import digest_of
+from fer_bench.studies.explain.cache import cached_arrays
 from fer_bench.studies.explain.heat_map import explain, overlay_heat
 from fer_bench.types import Progress, Split, silent
 
@@ -78,8 +79,7 @@ def mean_heats(
             any map of the image.
     """
     chosen = _chosen(classifier, dataset, split, n_images)
-    weights = backbone_hash(classifier.model)
-    spec = classifier.model.input_spec.model_dump()
+    network = fingerprint(classifier.model, classifier.model.input_spec)
     total, means = sum(map(len, chosen.values())), []
     done = 0
     for emotion, rows in chosen.items():
@@ -94,7 +94,7 @@ def mean_heats(
                 progress("heat maps", before + number, total, {})
             return {"heat": (heat / len(faces)).astype(np.float32)}
 
-        facts = [weights, spec, list(classifier.emotions), emotion, digest_of(faces)]
+        facts = [network, list(classifier.emotions), emotion, digest_of(faces), faces.shape]
         heat = cached_arrays("heat", facts, compute)["heat"]
         done += len(rows)
         face = np.rint(faces.mean(0)).astype(np.uint8)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.data.dataset import FaceDataset
+from fer_bench.backends.quantize import CALIBRATING
+from fer_bench.data.dataset import FaceDataset, draw_rows
 from fer_bench.data.synthetic import draw_face
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.types import Split
 
-#: Faces of the training split for int8; half of them calibrate it, `auto` compares on the others.
-CALIBRATING = 300
 #: Operations that one back end may take for the faces that all are compared on, ten seconds or so
 #: in fp32; and the fewest and the most of these faces.
 COMPARING = 10**12
@@ -27,7 +26,7 @@ FACE = 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class Faces:
+class LatencyFaces:
     """All uint8, `(N, H, W)` gray or `(N, H, W, 3)` RGB.
 
     Attributes:
@@ -41,7 +40,7 @@ class Faces:
     source: str
 
 
-def faces_of(dataset: FaceDataset, flops: int | None) -> Faces:
+def faces_of(dataset: FaceDataset, flops: int | None) -> LatencyFaces:
     """Faces of the training split to calibrate on, and others to compare on.
 
     Those are of the validation split, or of the test split where there is no other.
@@ -60,14 +59,16 @@ def faces_of(dataset: FaceDataset, flops: int | None) -> Faces:
             f"{dataset.source} has {sizes['train']:,} training images and {sizes[other]:,} others: "
             "expected both, to calibrate int8 on the ones and to compare it on the others"
         )
-    return Faces(
-        calibration=_draw(dataset, "train", CALIBRATING),
-        compared=_draw(dataset, other, min(max(COMPARING // (flops or COMPARING), FEWEST), MOST)),
-        source=dataset.name,
+    most = min(max(COMPARING // (flops or COMPARING), FEWEST), MOST)
+    drawn = (
+        draw_rows(dataset.indices("train"), CALIBRATING),
+        draw_rows(dataset.indices(other), most),
     )
+    calibration, compared = (np.asarray(dataset.images[rows]) for rows in drawn)
+    return LatencyFaces(calibration=calibration, compared=compared, source=dataset.name)
 
 
-def drawn_faces(*, calibrate: bool) -> Faces:
+def drawn_faces(*, calibrate: bool) -> LatencyFaces:
     """Drawn faces of every emotion.
 
     Args:
@@ -80,7 +81,7 @@ def drawn_faces(*, calibrate: bool) -> Faces:
         for _ in range(2)
     ]
     calibration = drawn[1] if calibrate else None
-    return Faces(calibration=calibration, compared=drawn[0], source="synthetic")
+    return LatencyFaces(calibration=calibration, compared=drawn[0], source="synthetic")
 
 
 def drawn_frame() -> NDArray[np.uint8]:
@@ -91,9 +92,3 @@ def drawn_frame() -> NDArray[np.uint8]:
     top, left = (height - FACE) // 2, (width - FACE) // 2
     frame[top : top + FACE, left : left + FACE] = face[:, :, None]
     return frame
-
-
-def _draw(dataset: FaceDataset, split: Split, most: int) -> NDArray[np.uint8]:
-    """At most so many faces of a split, at random but always the same."""
-    chosen = np.random.default_rng(0).permutation(dataset.indices(split))[:most]
-    return np.asarray(dataset.images[np.sort(chosen)])

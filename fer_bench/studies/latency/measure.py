@@ -27,7 +27,7 @@ from fer_bench.results.reports.latency import (
     Percentiles,
     Stages,
 )
-from fer_bench.studies.latency.faces import Faces
+from fer_bench.studies.latency.faces import LatencyFaces
 from fer_bench.studies.latency.machine import gemm_gflops, governor, peak_memory
 from fer_bench.studies.latency.network import NetworkToMeasure
 from fer_bench.studies.latency.plan import Plan
@@ -44,7 +44,7 @@ FAILURES = (FerBenchError, RuntimeError, MemoryError)
 
 
 def measure_latency(
-    network: NetworkToMeasure, plan: Plan, faces: Faces, progress: Progress = silent
+    network: NetworkToMeasure, plan: Plan, faces: LatencyFaces, progress: Progress = silent
 ) -> LatencyReport:
     """Measures a network on this machine.
 
@@ -107,7 +107,7 @@ class _Meter:
     """Opens and times the back ends of one network."""
 
     def __init__(
-        self, network: NetworkToMeasure, plan: Plan, faces: Faces, progress: Progress
+        self, network: NetworkToMeasure, plan: Plan, faces: LatencyFaces, progress: Progress
     ) -> None:
         self.network, self.plan, self.faces, self.progress = network, plan, faces, progress
         self._input = to_input(faces.compared, network.model.input_spec)

@@ -114,8 +114,7 @@ def _write(folder: Path, heats: list[MeanHeat], points: pd.DataFrame) -> list[Pa
         pictures[folder / f"heat-{re.sub(r'[^A-Za-z0-9_-]', '_', one.emotion)}.png"] = content
     files = {path: content.getvalue() for path, content in pictures.items()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically({**files, folder / FEATURES: safe_csv(points)})
+        write_atomically({**files, folder / FEATURES: safe_csv(points)}, parents=True)
     except OSError as error:
         raise FerBenchError(
             f"cannot write to {folder}: {error.strerror or error}; free some space or choose "

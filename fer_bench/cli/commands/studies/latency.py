@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fer_bench.results.reports.latency import LatencyReport, Measurement, Percentiles
-    from fer_bench.studies.latency.faces import Faces
+    from fer_bench.studies.latency.faces import LatencyFaces
     from fer_bench.studies.latency.network import NetworkToMeasure
 
 
@@ -122,7 +122,7 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
-def _faces(network: NetworkToMeasure, source: str | None, classes: str | None) -> Faces:
+def _faces(network: NetworkToMeasure, source: str | None, classes: str | None) -> LatencyFaces:
     """The data's; else drawn ones, which calibrate only a network that knows nothing anyway."""
     from fer_bench.specs.run import DataSpec
     from fer_bench.studies.latency.faces import drawn_faces, faces_of
