@@ -6,7 +6,6 @@ import fnmatch
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 from fer_bench.config import validate
@@ -20,7 +19,7 @@ from fer_bench.models.build import find_builder, is_external
 from fer_bench.models.classifier import Option
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.recipe import Recipe, load_recipe
-from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
+from fer_bench.specs.run import DataSpec, EnsembleSpec, Protocol, RunSpec, VoteMode
 from fer_bench.specs.sweep import EnsembleEntry, Sweep, SweepEntry
 from fer_bench.types import Mode
 
@@ -100,16 +99,21 @@ def specify(
     model: str,
     mode: Mode,
     recipe: str,
+    protocol: Protocol = "official",
     emotions: str | tuple[str, ...] | None = None,
+    votes: VoteMode | None = None,
+    pretraining: str = "imagenet",
     model_options: dict[str, Option] | None = None,
+    seed: int = 0,
     epochs: int | None = None,
+    limit: int | None = None,
+    val_share: float | None = None,
+    image_size: int | None = None,
     tta_views: int | None = None,
-    **others: object,
+    teachers: tuple[str, ...] = (),
+    prompts: dict[str, tuple[str, ...]] | None = None,
 ) -> RunSpec:
     """One run's specification, with what its recipe implies filled in.
-
-    Args:
-        others: further fields of `RunSpec`, such as `seed=1`.
 
     Raises:
         FerBenchError: an unknown model, recipe or emotion, a recipe that is not for the mode, or a
@@ -135,14 +139,23 @@ def specify(
     options = dict(model_options or {})
     if chosen.input_size:
         options.setdefault("input_size", chosen.input_size)
-    values = others | {
+    values = {
         "model": model,
         "mode": mode,
         "recipe": chosen,
+        "protocol": protocol,
         "emotions": chosen.emotions if emotions is None else emotion_set(emotions),
+        "votes": votes,
+        "pretraining": pretraining,
         "model_options": options,
+        "seed": seed,
         "epochs": epochs,
+        "limit": limit,
+        "val_share": val_share,
+        "image_size": image_size,
         "tta_views": tta_views,
+        "teachers": teachers,
+        "prompts": prompts or {},
     }
     return validate(RunSpec, values, f"a run of {model}")
 
@@ -178,21 +191,24 @@ def plan(
 
 
 def _expand(sweep: Sweep, entry: SweepEntry, limit: int | None) -> Iterator[RunSpec]:
-    for model, mode, recipe, seed in product(entry.models, entry.modes, entry.recipes, entry.seeds):
-        yield specify(
-            model=model,
-            mode=mode,
-            recipe=recipe,
-            protocol=entry.protocol or sweep.protocol,
-            emotions=entry.emotions or sweep.emotions,
-            votes=entry.votes or sweep.votes,
-            pretraining=entry.pretraining or sweep.pretraining,
-            model_options=entry.model_options,
-            seed=seed,
-            epochs=entry.epochs,
-            limit=limit or entry.limit,
-            teachers=entry.teachers,
-        )
+    for model in entry.models:
+        for mode in entry.modes:
+            for recipe in entry.recipes:
+                for seed in entry.seeds:
+                    yield specify(
+                        model=model,
+                        mode=mode,
+                        recipe=recipe,
+                        protocol=entry.protocol or sweep.protocol,
+                        emotions=entry.emotions or sweep.emotions,
+                        votes=entry.votes or sweep.votes,
+                        pretraining=entry.pretraining or sweep.pretraining,
+                        model_options=entry.model_options,
+                        seed=seed,
+                        epochs=entry.epochs,
+                        limit=limit or entry.limit,
+                        teachers=entry.teachers,
+                    )
 
 
 def _names(runs: Sequence[str], meant: Mapping[str, RunSpec]) -> tuple[str, ...]:

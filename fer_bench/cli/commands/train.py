@@ -134,7 +134,7 @@ def train(
             image_size=image_size,
             tta_views=tta_views,
             teachers=tuple(store.find(name).name for name in teacher or ()),
-            prompts=load_prompts(prompts) if prompts else {},
+            prompts=load_prompts(prompts) if prompts else None,
         )
         err.print("reading the data")
         dataset = open_source(data_source(data), votes_file, rows_file, classes).load(spec)
