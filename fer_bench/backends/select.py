@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,7 +142,14 @@ class Race:
                 self.left_out[name] = str(reason)
 
     def run(
-        self, x: Tensor, words: Callable[[float], str], among: Collection[str] = (), **timing: Any
+        self,
+        x: Tensor,
+        words: Callable[[float], str],
+        *,
+        seconds: float,
+        among: Collection[str] = (),
+        warmup: int = 1,
+        clear_after: float | None = None,
     ) -> Backend:
         """The fastest, with the measurement behind it.
 
@@ -151,11 +157,12 @@ class Race:
             x: model input of a call.
             words: for the milliseconds that an image takes.
             among: which may be chosen; all, where none of these takes part.
-            timing: as `interleaved` takes it.
+            seconds, warmup, clear_after: see `interleaved`.
         """
         calls = {name: partial(racer.forward, x) for name, racer in self.racers.items()}
         # The best of all calls: what others do on this machine can only add to it.
-        taken = {n: min(times) / len(x) for n, times in interleaved(calls, **timing).items()}
+        times = interleaved(calls, seconds=seconds, warmup=warmup, clear_after=clear_after)
+        taken = {name: min(each) / len(x) for name, each in times.items()}
         best = min([n for n in taken if n in among] or taken, key=lambda name: taken[name])
         parts = [", ".join(f"{name} {words(ms)}" for name, ms in taken.items())]
         parts += [self.note(match) for name, match in self.fidelity.items() if name == best]
