@@ -51,9 +51,11 @@ def full_after(size: int) -> Iterator[None]:
     """No file may grow beyond so many bytes: what is behind them is refused, as by a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    sys.dont_write_bytecode = True  # Python would leave modules cut off after so many bytes
     try:
         yield
     finally:
+        sys.dont_write_bytecode = False
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
