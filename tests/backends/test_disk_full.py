@@ -207,7 +207,7 @@ def test_features_on_a_full_disk_are_one_sentence_and_whole_the_next_time(folder
     model, dataset = tiny_classifier(), tiny_dataset()
     with (
         full_after(300),
-        pytest.raises(FerBenchError, match=r"^cannot keep features in .*: File too large; free"),
+        pytest.raises(FerBenchError, match=r"^cannot save features in .*: File too large; free"),
     ):
         split_features(model, dataset, "val")
     assert not list(folder.rglob("*.npy"))
