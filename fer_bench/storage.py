@@ -134,7 +134,7 @@ def saving_in_cache(what: str, folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise FerBenchError(
-            f"cannot keep {what} in {folder}: {error.strerror or error}; free some space there, "
+            f"cannot save {what} in {folder}: {error.strerror or error}; free some space there, "
             "or set FER_BENCH_CACHE to a folder that has it"
         ) from error
 

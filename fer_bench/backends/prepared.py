@@ -155,7 +155,11 @@ class PreparedModel:
         return network
 
     def require_calibrating(self) -> Tensor:
-        """`calibrating`, or Unavailable where no faces were given."""
+        """`calibrating`, where it must be.
+
+        Raises:
+            Unavailable: no faces were given.
+        """
         if self.calibrating is None:
             raise Unavailable(
                 "int8 wants faces of the training split to calibrate on: measure the run once "

@@ -95,7 +95,7 @@ def extract_features(
         shape = (len(rows), views, model.feature_size)
         entry = _Entry(cache_dir, _key(network, dataset, rows, extractor.name, shape), shape)
         with saving_in_cache("features", cache_dir):
-            array = _kept(entry, model, dataset, split, extractor, progress)
+            array = _load_or_build(entry, model, dataset, split, extractor, progress)
         if not distributed.is_main():
             continue
         if array is None:
@@ -104,7 +104,7 @@ def extract_features(
     return features
 
 
-def _kept(
+def _load_or_build(
     entry: _Entry,
     model: Classifier,
     dataset: FaceDataset,

@@ -96,10 +96,10 @@ def _in_chunks(model: Any, *, bf16: bool, threads: int) -> Extractor:
         padded = F.pad(x, (0, 0, 0, 0, 0, 0, 0, -len(x) % CHUNK)).contiguous().numpy()
         out = torch.empty(len(padded), width)
 
-        def keep(request: Any, start: int) -> None:
+        def store(request: Any, start: int) -> None:
             out[start : start + CHUNK] = torch.from_numpy(request.get_output_tensor(0).data)
 
-        queue.set_callback(keep)
+        queue.set_callback(store)
         for start in range(0, len(padded), CHUNK):
             # Without sharing, OpenVINO 2026.4 copies later chunks into the first ones' memory.
             queue.start_async(padded[start : start + CHUNK], start, share_inputs=True)

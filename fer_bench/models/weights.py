@@ -22,7 +22,7 @@ from fer_bench.models.state_dict import load_weights
 from fer_bench.types import Dtype, InputSpec, Provenance
 
 SCHEMA_VERSION = 1
-CARD_FILE = "model.json"
+DOCUMENT_FILE = "model.json"
 #: What libraries make of a configuration that describes no network.
 BUILD_ERRORS = (
     ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError,
@@ -30,7 +30,7 @@ BUILD_ERRORS = (
 )  # fmt: skip
 
 
-class ModelCard(Config):
+class ModelDocument(Config):
     """What `model.json` holds: enough to rebuild the network that the tensors fit into."""
 
     schema_version: int = SCHEMA_VERSION
@@ -79,27 +79,27 @@ def model_files(model: Classifier, dtype: Dtype = "float32") -> dict[str, bytes]
     Raises:
         FerBenchError: the tensors cannot be stored so.
     """
-    card = ModelCard(
+    document = ModelDocument(
         request=model.request, input_spec=model.input_spec, provenance=model.provenance
     )
     return {
         WEIGHTS_FILE: save(_stored(model, dtype)),
-        CARD_FILE: json.dumps(card.model_dump(mode="json"), indent=2).encode() + b"\n",
+        DOCUMENT_FILE: json.dumps(document.model_dump(mode="json"), indent=2).encode() + b"\n",
     }
 
 
 @coded("bad_model")
-def read_card(folder: Path) -> ModelCard:
+def read_model_document(folder: Path) -> ModelDocument:
     """What `model.json` in a folder says; loads no weights.
 
     Raises:
         FerBenchError: missing, damaged, or written by a newer FER Bench.
     """
-    path = folder / CARD_FILE
+    path = folder / DOCUMENT_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FerBenchError(f"no model in {folder}: expected {CARD_FILE} there") from None
+        raise FerBenchError(f"no model in {folder}: expected {DOCUMENT_FILE} there") from None
     except (OSError, ValueError, RecursionError) as error:
         raise FerBenchError(f"cannot read {path}: expected JSON, got {error}") from None
     version = values.get("schema_version") if isinstance(values, dict) else None
@@ -110,7 +110,7 @@ def read_card(folder: Path) -> ModelCard:
             f"{path} was written by a newer FER Bench: this one reads schema {SCHEMA_VERSION}, "
             f"the file has {version}; update FER Bench"
         )
-    return validate(ModelCard, values, str(path))
+    return validate(ModelDocument, values, str(path))
 
 
 @coded("bad_model")
@@ -120,13 +120,13 @@ def load_model(folder: Path) -> Classifier:
     Raises:
         FerBenchError: files missing, damaged, from a newer version, or not of one model.
     """
-    card = read_card(folder)
+    document = read_model_document(folder)
     path = folder / WEIGHTS_FILE
     try:
         state = load_file(path)
     except FileNotFoundError:
         raise FerBenchError(
-            f"no weights in {folder}: expected {WEIGHTS_FILE} next to {CARD_FILE}"
+            f"no weights in {folder}: expected {WEIGHTS_FILE} next to {DOCUMENT_FILE}"
         ) from None
     except (OSError, SafetensorError) as error:
         raise FerBenchError(
@@ -134,15 +134,15 @@ def load_model(folder: Path) -> Classifier:
         ) from None
     # The mode is not set up: merged LoRA weights are plain, and the head is all that zero-shot has.
     try:
-        model = find_builder(card.request.name)(replace(card.request, pretraining="none"))
+        model = find_builder(document.request.name)(replace(document.request, pretraining="none"))
     except BUILD_ERRORS as error:
         reason = " ".join(str(error).split())
         raise FerBenchError(
-            f"{folder / CARD_FILE} describes a network that cannot be built "
+            f"{folder / DOCUMENT_FILE} describes a network that cannot be built "
             f"({type(error).__name__}: {reason:.200}): train or copy it again"
         ) from None
     load_weights(model, state, source=str(path))
-    model.request = card.request
-    model.input_spec = card.input_spec
-    model.provenance = card.provenance
+    model.request = document.request
+    model.input_spec = document.input_spec
+    model.provenance = document.provenance
     return model.eval()

@@ -10,27 +10,21 @@ import json
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from filelock import FileLock
 from pydantic import ValidationError
 
 from fer_bench.errors import FerBenchError, coded, one_line
 from fer_bench.results.location import saving_results, write_results
-from fer_bench.results.record import Part
-
-
-class Document(Part):
-    """What such a file holds; each kind says its own version and has a default for all else."""
-
-    #: What brings a damaged one back.
-    again: ClassVar[str] = "measure again"
-
-    schema_version: int = 1
-
+from fer_bench.results.record import Document
 
 D = TypeVar("D", bound=Document)
 E = TypeVar("E")
+
+
+class Newer(Exception):
+    """A document is of a newer FER Bench; says how it was written, and what to do."""
 
 
 @coded("bad_results")
@@ -43,16 +37,19 @@ def read_document(path: Path, kind: type[D]) -> D:
         FerBenchError: a file that is damaged or was written by a newer FER Bench.
     """
     try:
-        stat = path.stat()
-        parsed = _parsed_file(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size, kind)
+        return parse_file(path, kind)
     except FileNotFoundError:
         return kind()
     except OSError as error:
         raise FerBenchError(
             f"{path} cannot be read: {error.strerror}", code="missing_file"
         ) from None
-    assert isinstance(parsed, kind)  # nosec B101  # for mypy: so it was parsed
-    return parsed
+    except Newer as newer:
+        raise FerBenchError(f"{path} was {newer}") from None
+    except ValidationError as error:
+        raise FerBenchError(
+            f"{path} is damaged{_fault(error)}: delete it and {kind.again}"
+        ) from None
 
 
 class EntriesFile(Generic[E]):
@@ -144,22 +141,40 @@ def write_document(path: Path, document: Document) -> None:
         write_results({path: text})
 
 
-@lru_cache(maxsize=16_384)
-def _parsed_file(path: str, inode: int, mtime_ns: int, size: int, kind: type[Document]) -> Document:
-    """What tells one content of a file from the next is part of the cache's key."""
-    text = Path(path).read_bytes()
-    version = kind.model_fields["schema_version"].default
+def parse_document(kind: type[D], text: bytes) -> D:
+    """A document from its JSON.
+
+    Raises:
+        Newer: it was written by a newer FER Bench, whatever else it holds.
+        ValidationError: it does not fit.
+    """
+    reads = kind.model_fields["schema_version"].default
     try:
         document = kind.model_validate_json(text)
-    except ValidationError as error:
-        if claimed_version(text) > version:
-            raise _newer(path, claimed_version(text), version) from None
-        raise FerBenchError(
-            f"{path} is damaged{_fault(error)}: delete it and {kind.again}"
-        ) from None
-    if document.schema_version > version:
-        raise _newer(path, document.schema_version, version)
+        version = document.schema_version
+    except ValidationError:
+        version = _claimed_version(text)
+        if version <= reads:
+            raise
+    if version > reads:
+        raise Newer(
+            f"written by a newer FER Bench (schema {version}, this one reads {reads}): "
+            "update FER Bench"
+        )
     return document
+
+
+def parse_file(path: Path, kind: type[D]) -> D:
+    """As `parse_document`, once a process. Raises OSError too, where the file cannot be read."""
+    stat = path.stat()
+    document: D = _parsed_file(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size, kind)
+    return document
+
+
+@lru_cache(maxsize=16_384)
+def _parsed_file(path: str, inode: int, mtime_ns: int, size: int, kind: type[Any]) -> Any:
+    """What tells one content of a file from the next is part of the cache's key."""
+    return parse_document(kind, Path(path).read_bytes())
 
 
 def _fault(error: ValidationError) -> str:
@@ -169,7 +184,7 @@ def _fault(error: ValidationError) -> str:
     return f" ({key_of(error)}: {first['msg']})"
 
 
-def claimed_version(text: bytes) -> int:
+def _claimed_version(text: bytes) -> int:
     """The schema version that a document claims; 0 where it claims none."""
     try:
         version = json.loads(text)["schema_version"]
@@ -181,10 +196,3 @@ def claimed_version(text: bytes) -> int:
 def key_of(error: ValidationError) -> str:
     """Where in a document its first fault is: `reports.0.n`."""
     return one_line(".".join(map(str, error.errors()[0]["loc"]))) or "the document"
-
-
-def _newer(path: str, version: int, read: int) -> FerBenchError:
-    return FerBenchError(
-        f"{path} was written by a newer FER Bench (schema {version}, this one reads {read}): "
-        "update FER Bench"
-    )

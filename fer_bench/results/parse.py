@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from fer_bench.errors import FerBenchError, coded, one_line
-from fer_bench.results.record import SCHEMA_VERSION, SPEC_KINDS, RunRecord
+from fer_bench.results.documents import Newer, parse_document, parse_file
+from fer_bench.results.record import SPEC_KINDS, RunRecord
 from fer_bench.types import SPLITS
 
 if TYPE_CHECKING:
@@ -23,43 +22,12 @@ HISTORY_COLUMNS = (
 PREDICTION_COLUMNS = ("id", "split", "label", "clean")
 
 
-def _newer(version: int) -> str:
-    return (
-        f"written by a newer FER Bench (schema {version}, this one reads {SCHEMA_VERSION}): "
-        "update FER Bench"
-    )
-
-
-def _why_invalid(text: bytes, error: ValidationError) -> str:
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return f"record.json is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}"
-    values = json.loads(text)
-    version = values.get("schema_version") if isinstance(values, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        return _newer(version)
-    steps = [str(step) for step in first["loc"] if step not in SPEC_KINDS]
-    key = one_line(".".join(steps)) or "the document"
-    if first["type"] == "extra_forbidden":
-        return f"record.json has the unknown key {key!r}"
-    return f"record.json: {key}: {first['msg'].removeprefix('Value error, ')}"
-
-
 def parse_record(text: bytes) -> RunRecord | str:
     """A record from its JSON, or one sentence that says why it is none."""
     try:
-        record = RunRecord.model_validate_json(text)
-    except ValidationError as error:
-        return _why_invalid(text, error)
-    if record.schema_version > SCHEMA_VERSION:
-        return _newer(record.schema_version)
-    return record
-
-
-@lru_cache(maxsize=16_384)
-def _parsed_file(path: str, inode: int, mtime_ns: int, size: int) -> RunRecord | str:
-    """What tells one content of a file from the next is part of the cache's key."""
-    return parse_record(Path(path).read_bytes())
+        return parse_document(RunRecord, text)
+    except (Newer, ValidationError) as error:
+        return _why_none(error)
 
 
 def read_record(path: Path) -> RunRecord | str:
@@ -68,10 +36,24 @@ def read_record(path: Path) -> RunRecord | str:
     The record is shared by everyone who reads it: copy it before changing it.
     """
     try:
-        stat = path.stat()
-        return _parsed_file(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        return parse_file(path, RunRecord)
     except OSError as error:
         return f"record.json cannot be read: {error.strerror}"
+    except (Newer, ValidationError) as error:
+        return _why_none(error)
+
+
+def _why_none(error: Newer | ValidationError) -> str:
+    if isinstance(error, Newer):
+        return str(error)
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return f"record.json is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}"
+    steps = [str(step) for step in first["loc"] if step not in SPEC_KINDS]
+    key = one_line(".".join(steps)) or "the document"
+    if first["type"] == "extra_forbidden":
+        return f"record.json has the unknown key {key!r}"
+    return f"record.json: {key}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _damaged(path: Path, reason: str) -> FerBenchError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -11,7 +11,6 @@ from fer_bench.environment import Environment
 from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
 from fer_bench.types import Dtype, EmotionName, InputSpec, Provenance
 
-SCHEMA_VERSION = 1
 Status = Literal["running", "done", "failed", "interrupted"]
 
 
@@ -19,6 +18,15 @@ class Part(BaseModel):
     """Base of a record's parts: unknown keys refused, so a misspelt one cannot hide."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Document(Part):
+    """A file of a run; each kind says its own version."""
+
+    #: What brings a damaged one back.
+    again: ClassVar[str] = "measure again"
+
+    schema_version: int = 1
 
 
 class ClassMetrics(Part):
@@ -153,7 +161,7 @@ Spec = Annotated[
 ]
 
 
-class RunRecord(Part):
+class RunRecord(Document):
     """Everything about a run. Stored as `results/<dataset>/<run>/record.json`.
 
     Attributes:
@@ -161,7 +169,6 @@ class RunRecord(Part):
             probabilities, before the temperature.
     """
 
-    schema_version: int = SCHEMA_VERSION
     name: str
     status: Status
     error: str | None = None

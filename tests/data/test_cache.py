@@ -209,7 +209,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_entry(
 
 def test_a_cache_that_cannot_be_made(source: Path, root: Path) -> None:
     root.write_text("a file where the folder should be")
-    with pytest.raises(FerBenchError, match=r"cannot keep the decoded images in .*FER_BENCH_CACHE"):
+    with pytest.raises(FerBenchError, match=r"cannot save the decoded images in .*FER_BENCH_CACHE"):
         read_source(source)
 
 

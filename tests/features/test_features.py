@@ -214,5 +214,5 @@ def test_features_that_are_not_finite_fail_the_run_and_are_not_kept(tmp_path: Pa
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(FerBenchError, match=r"cannot keep features in .*; free some space"):
+    with pytest.raises(FerBenchError, match=r"cannot save features in .*; free some space"):
         extract(tmp_path / "file" / "cache", tiny_dataset(), tiny_classifier())

@@ -16,7 +16,7 @@ from test_models import EVERY, faces, small, train_one_step
 
 from fer_bench.errors import FerBenchError
 from fer_bench.models.lora import merge_lora
-from fer_bench.models.weights import load_model, model_files, read_card
+from fer_bench.models.weights import load_model, model_files, read_model_document
 
 
 @table("name", EVERY)
@@ -90,7 +90,7 @@ def test_saving_again_replaces_both_files(tmp_path: Path) -> None:
 def test_a_damaged_card_is_one_sentence(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(content)
     with pytest.raises(FerBenchError, match=message):
-        read_card(tmp_path)
+        read_model_document(tmp_path)
 
 
 def newer(card: Path) -> None:

@@ -36,7 +36,7 @@ from fer_bench.data.load import read_source
 from fer_bench.data.readers import images
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import open_classifier
-from fer_bench.models.weights import CARD_FILE, read_card
+from fer_bench.models.weights import DOCUMENT_FILE, read_model_document
 from fer_bench.models.zoo import clip
 from fer_bench.results.parse import parse_record
 from fer_bench.results.store import ResultsStore
@@ -305,11 +305,11 @@ def test_emotions_are_words(emotion: str, tmp_path: Path) -> None:
     assert isinstance(problem, str)
     assert problem.startswith("record.json: dataset.emotions.0: String should match pattern")
 
-    card = json.loads((shipped() / CARD_FILE).read_text(encoding="utf-8"))
+    card = json.loads((shipped() / DOCUMENT_FILE).read_text(encoding="utf-8"))
     card["request"]["emotions"][0] = emotion
-    (tmp_path / CARD_FILE).write_text(json.dumps(card))
+    (tmp_path / DOCUMENT_FILE).write_text(json.dumps(card))
     with pytest.raises(FerBenchError, match=r"request\.emotions\.0: String should match pattern"):
-        read_card(tmp_path)
+        read_model_document(tmp_path)
 
 
 def shipped() -> Path:

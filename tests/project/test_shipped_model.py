@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fer_bench.inference.load import load
-from fer_bench.models.weights import read_card
+from fer_bench.models.weights import read_model_document
 from fer_bench.results.lineage import same_data_only
 from fer_bench.results.store import DEFAULT, ResultsStore
 from fer_bench.results.stored_run import StoredRun
@@ -35,7 +35,7 @@ def test_its_record_is_comparable_and_its_temperature_fitted(shipped: StoredRun)
     assert record.dataset.split_sizes == {"train": 28_709, "val": 3_589, "test": 3_589}
     assert record.temperature is not None
     assert record.model is not None
-    assert read_card(shipped.folder).input_spec == record.model.input_spec
+    assert read_model_document(shipped.folder).input_spec == record.model.input_spec
 
 
 def test_it_sees_one_smiling_face(shipped: StoredRun) -> None:

@@ -13,8 +13,9 @@ from s3_fixtures import lab, objects, s3
 from streamlit.testing.v1 import AppTest
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.documents import Document, write_document
+from fer_bench.results.documents import write_document
 from fer_bench.results.location import address_of, fetch, local_folder, mirror_of
+from fer_bench.results.record import Document
 from fer_bench.results.store import DEFAULT_FILE, ResultsStore
 from fer_bench.results.stored_run import RECORD, WEIGHTS
 from fer_bench.settings import cache_dir

@@ -12,7 +12,7 @@ from record_fixtures import make_history, make_predictions, make_record
 from table_fixtures import table
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results import parse
+from fer_bench.results import documents
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore, open_results
 from fer_bench.results.stored_run import StoredRun
@@ -92,7 +92,7 @@ def test_a_saved_record_replaces_the_one_before(store: ResultsStore) -> None:
 def test_records_are_parsed_once(store: ResultsStore, monkeypatch: pytest.MonkeyPatch) -> None:
     save_one(store)
     first = store.runs()[0].record
-    monkeypatch.setattr(parse, "parse_record", lambda text: "parsed again")
+    monkeypatch.setattr(documents, "parse_document", lambda kind, text: "parsed again")
     assert store.runs()[0].record is first
     store.save(make_record(name="one", seed=1))
     assert store.runs()[0].problem == "parsed again"  # a changed file is

@@ -171,7 +171,7 @@ def export_model(
             written = [Path(scratch) / file.name for file in files]
             write_atomically({file: contents[file.suffix] for file in written})
             if handler.read_metadata(written[0]) != metadata:
-                raise RunFailed(f"{out.name} does not say what it should: it was not kept")
+                raise RunFailed(f"{out.name} does not say what it should: it was deleted")
             forward = handler.open(written[0])
             agreement, accuracies = compare_file(model, forward, precision, faces, progress)
             for file, target in reversed(list(zip(written, files, strict=True))):

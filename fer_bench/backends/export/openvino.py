@@ -30,7 +30,12 @@ class OpenVinoFiles:
     def convert(
         self, model: Classifier, metadata: ExportMetadata, calibration: Tensor | None
     ) -> dict[str, bytes]:
-        """See `ExportFormat`."""
+        """See `ExportFormat`.
+
+        Raises:
+            FerBenchError: there is no room for the network's temporary files.
+            Unavailable: a package is missing, or OpenVINO cannot hold or quantise the network.
+        """
         network = PreparedModel(model).openvino
         if calibration is not None:
             network = quantise_openvino(network, calibration, attends=has_attention(model))
@@ -56,7 +61,12 @@ class OpenVinoFiles:
         return self._read(path)[1]
 
     def open(self, path: Path) -> Forward:
-        """See `ExportFormat`."""
+        """See `ExportFormat`.
+
+        Raises:
+            FerBenchError: no such file, a damaged one, or one that is not ours.
+            Unavailable: OpenVINO is not installed.
+        """
         network, _ = self._read(path)
         compiled = compile_for_cpu(
             network, hint="LATENCY", bf16=False, threads=torch.get_num_threads()

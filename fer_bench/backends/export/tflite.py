@@ -39,7 +39,11 @@ class TfliteFile:
     def convert(
         self, model: Classifier, metadata: ExportMetadata, calibration: Tensor | None
     ) -> dict[str, bytes]:
-        """See `ExportFormat`."""
+        """See `ExportFormat`.
+
+        Raises:
+            Unavailable: the converter is not installed, or cannot convert the network.
+        """
         litert_torch = _load("litert_torch")
         spec = model.input_spec
         sample = torch.zeros(1, spec.channels, spec.size, spec.size)
@@ -55,7 +59,11 @@ class TfliteFile:
             return {".tflite": _with_archive(path.read_bytes(), metadata)}
 
     def read_metadata(self, path: Path) -> ExportMetadata:
-        """See `ExportFormat`."""
+        """See `ExportFormat`.
+
+        Raises:
+            FerBenchError: no such file, a damaged one, or one that is not ours.
+        """
         metadata: Any = {}
         try:
             with zipfile.ZipFile(path) as archive:
@@ -70,7 +78,12 @@ class TfliteFile:
         )
 
     def open(self, path: Path) -> Forward:
-        """See `ExportFormat`."""
+        """See `ExportFormat`.
+
+        Raises:
+            FerBenchError: as `read_metadata`.
+            Unavailable: what runs such files is not installed.
+        """
         self.read_metadata(path)
         interpreters = _load("ai_edge_litert.interpreter")
         try:

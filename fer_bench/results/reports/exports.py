@@ -8,8 +8,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from fer_bench.models.export_metadata import ExportPrecision
-from fer_bench.results.documents import Document, EntriesFile
-from fer_bench.results.record import Part
+from fer_bench.results.documents import EntriesFile
+from fer_bench.results.record import Document, Part
 from fer_bench.results.reports.latency import Fidelity
 
 EXPORTS, EXPORTS_VERSION = "exports.json", 1

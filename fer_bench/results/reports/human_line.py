@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from fer_bench.results.documents import Document, EntriesFile
-from fer_bench.results.record import Part, RunRecord
+from fer_bench.results.documents import EntriesFile
+from fer_bench.results.record import Document, Part, RunRecord
 
 HUMAN_LINE = "human_line.json"
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from pydantic import Field
 
 from fer_bench.errors import FerBenchError
-from fer_bench.results.documents import Document, EntriesFile
+from fer_bench.results.documents import EntriesFile
+from fer_bench.results.record import Document
 from fer_bench.results.reports.latency import LATENCY_VERSION, LatencyReport
 from fer_bench.results.store import ResultsStore
 

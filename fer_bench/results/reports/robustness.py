@@ -11,8 +11,8 @@ from datetime import datetime
 from pydantic import Field
 
 from fer_bench.environment import Environment
-from fer_bench.results.documents import Document, EntriesFile
-from fer_bench.results.record import Part
+from fer_bench.results.documents import EntriesFile
+from fer_bench.results.record import Document, Part
 from fer_bench.types import Split
 
 ROBUSTNESS, ROBUSTNESS_VERSION = "robustness.json", 1

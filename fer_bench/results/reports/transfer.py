@@ -7,7 +7,8 @@ from datetime import datetime
 from pydantic import Field
 
 from fer_bench.environment import Environment
-from fer_bench.results.documents import Document, EntriesFile
+from fer_bench.results.documents import EntriesFile
+from fer_bench.results.record import Document
 from fer_bench.results.reports.robustness import Score, TestedOn
 
 TRANSFER, TRANSFER_VERSION = "transfer.json", 1
