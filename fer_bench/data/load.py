@@ -292,6 +292,7 @@ def load_dataset(
         FerBenchError: a source that cannot be read, files for the votes missing, an empty split, or
             a class without training images.
     """
+    # As given: what a record may hold is narrower.
     spec = DataSpec.model_construct(
         protocol=protocol,
         emotions=None if emotions is None else emotion_set(emotions),
