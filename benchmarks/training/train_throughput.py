@@ -40,7 +40,7 @@ from torchvision import datasets, transforms
 
 from fer_bench.benchmark.initial_weights import request_for
 from fer_bench.data.dataset import FaceDataset
-from fer_bench.data.load import SYNTHETIC, Loaded, load_dataset, split_source
+from fer_bench.data.load import SYNTHETIC, Loaded, Source, load_dataset
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.environment import capture
 from fer_bench.models.build import build_model
@@ -48,7 +48,7 @@ from fer_bench.models.classifier import Classifier
 from fer_bench.models.flops import count_flops
 from fer_bench.results.record import TrainingInfo
 from fer_bench.specs.recipe import Augmentation, load_recipe
-from fer_bench.specs.run import RunSpec
+from fer_bench.specs.run import DataSpec, RunSpec
 from fer_bench.training.augment import ERASED_AREA, ERASED_ASPECT
 from fer_bench.training.finetune import finetune
 from fer_bench.training.job import TrainingJob
@@ -83,7 +83,8 @@ def load_faces(source: str, n: int) -> FaceDataset:
     if source != SYNTHETIC:
         return load_dataset(source, limit=n)
     drawn = read_synthetic(n_per_class=n * 5 // (7 * 4) + 3)  # a fifth of them is held out
-    return split_source(Loaded(format=SYNTHETIC, data=drawn, path=None)).limited(n)
+    loaded = Loaded(format=SYNTHETIC, data=drawn, path=None)
+    return Source(data=SYNTHETIC).split(loaded, DataSpec()).limited(n)
 
 
 def write_faces(data: FaceDataset, folder: Path) -> None:

@@ -73,9 +73,9 @@ def create_app(settings: ServeSettings) -> FastAPI:
         dependencies=[Depends(HTTPBearer(auto_error=False))] if guarded else [],
         responses=UNAUTHORISED if guarded else {},
     )
-    app.add_exception_handler(HTTPException, _tell_no_route)
-    app.add_exception_handler(FerBenchError, _tell)
-    app.add_exception_handler(Exception, _tell_fault)
+    app.add_exception_handler(HTTPException, _on_404)
+    app.add_exception_handler(FerBenchError, _on_error)
+    app.add_exception_handler(Exception, _on_crash)
     if settings.token is not None:
         app.add_middleware(TokenGate, token=settings.token)
     if settings.cors:
@@ -148,7 +148,7 @@ def _routes(service: Service, metrics: Metrics) -> APIRouter:
         results; where none can, the whole request is refused."""
         with service.admitted():
             sent = await read_upload(request, settings, "files")
-            answers = await service.analyse(sent.pictures, sent.asked)
+            answers = await service.analyse(sent.pictures, sent.options)
             _require_readable(answers)
         return Predictions(
             model=answers.model, backend=answers.backend, results=answers.documents()
@@ -177,20 +177,20 @@ async def _uploaded(
                 "expected one picture in the field 'file': send several to /v1/predict",
                 code="bad_form",
             )
-        answers = await service.analyse(sent.pictures, sent.asked, keep_images=as_page)
+        answers = await service.analyse(sent.pictures, sent.options, keep_images=as_page)
         _require_readable(answers)
         if not as_page:
             return answers.documents()[0]
-        picture = await service.detection.do(
-            lambda: picture_of(answers.pictures[0], answers.emotions)
+        picture = await service.detection.run_in_thread(
+            picture_of, answers.pictures[0], answers.emotions
         )
-        offered = await _form(service, sent.asked.model_copy(update={"model": answers.model}))
+        offered = await _form(service, sent.options.model_copy(update={"model": answers.model}))
         return page(offered, answers=answers, picture=picture)
 
 
-async def _form(service: Service, asked: PredictOptions) -> Form:
+async def _form(service: Service, options: PredictOptions) -> Form:
     names = await asyncio.to_thread(service.networks.short_names)
-    return Form(models=names, asked=asked, max_megabytes=service.settings.max_bytes / 1e6)
+    return Form(models=names, options=options, max_megabytes=service.settings.max_bytes / 1e6)
 
 
 def _require_readable(answers: Answers) -> None:
@@ -200,13 +200,13 @@ def _require_readable(answers: Answers) -> None:
         raise errors[0]
 
 
-async def _tell(request: Request, error: Exception) -> Response:
+async def _on_error(request: Request, error: Exception) -> Response:
     """A refusal, or a model that failed or cannot do what was asked of it."""
     assert isinstance(error, FerBenchError)  # nosec B101  # for mypy
     return problem_response(error)
 
 
-async def _tell_no_route(request: Request, error: Exception) -> Response:
+async def _on_404(request: Request, error: Exception) -> Response:
     """What Starlette itself refuses: an address or a method."""
     assert isinstance(error, HTTPException)  # nosec B101  # for mypy
     code: Code = "unknown_address"
@@ -218,7 +218,7 @@ async def _tell_no_route(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _tell_fault(request: Request, error: Exception) -> Response:
+async def _on_crash(request: Request, error: Exception) -> Response:
     """A fault of this server, which logs it."""
     return problem_response(
         FerBenchError("the server failed: its log says why", code="server_fault")

@@ -30,7 +30,7 @@ class Batcher:
     """Collects jobs in the event loop and runs them, batch by batch, in its one thread.
 
     While a batch is at work the next one gathers. A batch that is not full waits up to `wait`
-    seconds, but only while `on_their_way` counts pictures that will soon bring more faces: a
+    seconds, but only while `n_pending` counts pictures that will soon bring more faces: a
     single request never waits.
     """
 
@@ -39,12 +39,12 @@ class Batcher:
         *,
         max_faces: int,
         wait: float,
-        on_their_way: Callable[[], int],
+        n_pending: Callable[[], int],
         on_batch: Callable[[int], None],
     ) -> None:
         self._max_faces = max_faces
         self._wait = wait
-        self._on_their_way = on_their_way
+        self._n_pending = n_pending
         self._on_batch = on_batch
         self._jobs: deque[_Job] = deque()
         self._arrived = asyncio.Event()
@@ -84,7 +84,7 @@ class Batcher:
             self._arrived.clear()
             await self._arrived.wait()
         until = loop.time() + self._wait
-        while sum(len(job.faces) for job in self._jobs) < self._max_faces and self._on_their_way():
+        while sum(len(job.faces) for job in self._jobs) < self._max_faces and self._n_pending():
             self._arrived.clear()
             try:
                 async with asyncio.timeout_at(until):

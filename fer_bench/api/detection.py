@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,19 +33,7 @@ MOST_THREADS = 8
 HEAT_SIDE, MOST_EXPLAINED = 192, 16
 
 Done = TypeVar("Done")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PictureRequest:
-    """What one request wants of each of its pictures.
-
-    Attributes:
-        keep_image: because it will be drawn on.
-    """
-
-    predictor: Predictor
-    explain: bool = False
-    keep_image: bool = False
+Given = TypeVarTuple("Given")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +58,7 @@ class DetectorPool:
 
     Attributes:
         detectors: by name; the configured one, and the one for pictures that are faces already.
-        looking_at: pictures in detection or waiting for it.
+        n_detecting: pictures in detection or waiting for it.
 
     Raises:
         FerBenchError: the detector is unknown or cannot be used here.
@@ -80,40 +68,41 @@ class DetectorPool:
         own = make_detector(settings.detector, settings.detector_file)
         self.detectors = {WHOLE: make_detector(WHOLE), settings.detector: own}
         self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), "detection")
-        self.looking_at = 0
+        self.n_detecting = 0
 
-    async def look(self, picture: Picture, request: PictureRequest) -> Detections:
-        """The faces in a picture."""
-        self.looking_at += 1
+    async def detect(
+        self, picture: Picture, predictor: Predictor, explain: bool, keep_image: bool
+    ) -> Detections:
+        """The faces in a picture; with `keep_image`, it will be drawn on."""
+        self.n_detecting += 1
         try:
-            return await self.do(lambda: self._look(picture, request))
+            return await self.run_in_thread(_detect, picture, predictor, explain, keep_image)
         finally:
-            self.looking_at -= 1
+            self.n_detecting -= 1
 
-    async def do(self, work: Callable[[], Done]) -> Done:
+    async def run_in_thread(self, work: Callable[[*Given], Done], *given: *Given) -> Done:
         """The result of other work that would hold up the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *given)
 
     def close(self) -> None:
         """Takes no more work; what waits is dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _look(self, picture: Picture, request: PictureRequest) -> Detections:
-        try:
-            image = decode_image(picture.data, picture.name or "the file")
-        except FerBenchError as error:
-            return Detections(error=error)
-        predictor = request.predictor
-        faces = predictor.detect(image)
-        crops = predictor.classifier.crops(image, faces)
-        explained = crops[:MOST_EXPLAINED] if request.explain else []
-        return Detections(
-            image=image if request.keep_image else None,
-            faces=faces,
-            # Copied and prepared here: crops are views of the image, which would wait in memory.
-            crops=[shrunk_to(crop, HEAT_SIDE)[0].copy() for crop in explained],
-            prepared=predictor.classifier.prepare(crops) if crops else None,
-        )
+
+def _detect(picture: Picture, predictor: Predictor, explain: bool, keep_image: bool) -> Detections:
+    try:
+        image = decode_image(picture.data, picture.name or "the file")
+    except FerBenchError as error:
+        return Detections(error=error)
+    faces = predictor.detect(image)
+    crops = predictor.classifier.crops(image, faces)
+    return Detections(
+        image=image if keep_image else None,
+        faces=faces,
+        # Copied and prepared here: crops are views of the image, which would wait in memory.
+        crops=[shrunk_to(crop, HEAT_SIDE)[0].copy() for crop in crops[:MOST_EXPLAINED] if explain],
+        prepared=predictor.classifier.prepare(crops) if crops else None,
+    )
 
 
 def heat_map(classifier: FaceClassifier, crop: NDArray[np.uint8], emotion: str) -> str:

@@ -91,7 +91,8 @@ class TokenGate:
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == HEALTH or self._knows(Headers(scope=scope)):
+        is_open = scope["type"] != "http" or scope["path"] == HEALTH
+        if is_open or self._is_authorised(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
         refusal = FerBenchError(
@@ -99,7 +100,7 @@ class TokenGate:
         )
         await problem_response(refusal)(scope, receive, send)
 
-    def _knows(self, headers: Headers) -> bool:
+    def _is_authorised(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         secret = given.strip().encode("latin-1")  # as it came
         if scheme.lower() == "basic":

@@ -36,7 +36,7 @@ class Form:
     """
 
     models: Mapping[str, str]
-    asked: PredictOptions
+    options: PredictOptions
     max_megabytes: float
 
 

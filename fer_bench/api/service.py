@@ -7,14 +7,13 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.api.batching import Batcher
-from fer_bench.api.detection import DetectorPool, PictureRequest, heat_map
+from fer_bench.api.detection import DetectorPool, heat_map
 from fer_bench.api.metrics import Metrics
 from fer_bench.api.model_pool import Networks
 from fer_bench.api.schemas import ImageResult, PredictOptions
@@ -94,7 +93,7 @@ class Service:
         self._batcher = Batcher(
             max_faces=settings.max_batch,
             wait=settings.batch_wait,
-            on_their_way=lambda: self.detection.looking_at,
+            n_pending=lambda: self.detection.n_detecting,
             on_batch=metrics.count_batch,
         )
         metrics.watch_queue(lambda: self._at_work)
@@ -153,7 +152,7 @@ class Service:
             self._at_work -= 1
 
     async def analyse(
-        self, pictures: Sequence[Picture], asked: PredictOptions, *, keep_images: bool = False
+        self, pictures: Sequence[Picture], options: PredictOptions, *, keep_images: bool = False
     ) -> Answers:
         """Each picture's answer, in order.
 
@@ -161,20 +160,18 @@ class Service:
             FerBenchError: what was asked for is not here, it takes too long, or the model cannot
                 be opened, gives no numbers or cannot be explained.
         """
-        detector = self._detector(asked)
+        detector = self._detector(options)
         limit = self.settings.time_limit
         try:
             async with asyncio.timeout(limit):
-                name, classifier = await self.networks.get(asked.model)
+                name, classifier = await self.networks.get(options.model)
                 rule = None
-                if asked.sets is not None:
-                    rule = await self.detection.do(partial(classifier.set_rule, asked.sets))
-                request = PictureRequest(
-                    predictor=Predictor(classifier, detector, rule),
-                    explain=asked.explain,
-                    keep_image=keep_images,
+                if options.sets is not None:
+                    rule = await self.detection.run_in_thread(classifier.set_rule, options.sets)
+                predictor = Predictor(classifier, detector, rule)
+                answers = await asyncio.gather(
+                    *(self._answer(p, predictor, options.explain, keep_images) for p in pictures)
                 )
-                answers = await asyncio.gather(*(self._answer(p, request) for p in pictures))
         except TimeoutError:
             raise FerBenchError(
                 f"no answer within {limit:g} s: send less at once, or try again", code="not_ready"
@@ -186,9 +183,9 @@ class Service:
             pictures=answers,
         )
 
-    def _detector(self, asked: PredictOptions) -> FaceDetector:
+    def _detector(self, options: PredictOptions) -> FaceDetector:
         offered = self.detection.detectors
-        name = self.settings.detector if asked.detector is None else asked.detector
+        name = self.settings.detector if options.detector is None else options.detector
         if name not in offered:
             raise FerBenchError(
                 f"the detector {name!r} is not offered here: {suggest(name, offered)}",
@@ -196,16 +193,17 @@ class Service:
             )
         return offered[name]
 
-    async def _answer(self, picture: Picture, request: PictureRequest) -> Answer:
-        seen = await self.detection.look(picture, request)
+    async def _answer(
+        self, picture: Picture, predictor: Predictor, explain: bool, keep_image: bool
+    ) -> Answer:
+        seen = await self.detection.detect(picture, predictor, explain, keep_image)
         answer = Answer(name=picture.name, error=seen.error, image=seen.image)
         if seen.prepared is None:
             return answer
-        predictor = request.predictor
         rows = await self._batcher.probabilities(predictor.classifier, seen.prepared)
         faces = tuple(predictor.name(face, row) for face, row in zip(seen.faces, rows, strict=True))
         maps = [
-            await self.detection.do(partial(heat_map, predictor.classifier, crop, face.emotion))
+            await self.detection.run_in_thread(heat_map, predictor.classifier, crop, face.emotion)
             for crop, face in zip(seen.crops, faces, strict=False)
         ]
         return replace(answer, faces=faces, heat_maps=tuple(maps))

@@ -35,7 +35,7 @@ class Upload:
     """What was sent."""
 
     pictures: tuple[Picture, ...]
-    asked: PredictOptions
+    options: PredictOptions
 
 
 class _InMemoryParser(MultiPartParser):
@@ -93,7 +93,7 @@ async def read_upload(request: Request, settings: ServeSettings, field: str) -> 
         raise FerBenchError(
             f"no picture was sent: put at least one into the field {field!r}", code="bad_form"
         )
-    return Upload(pictures=tuple(pictures), asked=_asked(fields))
+    return Upload(pictures=tuple(pictures), options=_parse_options(fields))
 
 
 async def _picture(file: UploadFile) -> Picture:
@@ -126,7 +126,7 @@ def _too_large(most: int) -> FerBenchError:
     )
 
 
-def _asked(fields: Mapping[str, str]) -> PredictOptions:
+def _parse_options(fields: Mapping[str, str]) -> PredictOptions:
     try:
         return PredictOptions.model_validate(fields)
     except ValidationError as error:
@@ -145,10 +145,10 @@ def openapi_form(field: str, *, many: bool) -> dict[str, Any]:
     """What OpenAPI says of such a request: FastAPI cannot see it, as the form is read here."""
     file: dict[str, Any] = {"type": "string", "format": "binary"}
     files: dict[str, Any] = {"type": "array", "items": file, "minItems": 1} if many else file
-    asked = PredictOptions.model_json_schema()["properties"]
+    options = PredictOptions.model_json_schema()["properties"]
     body: dict[str, Any] = {
         "type": "object",
-        "properties": {field: files, **asked},
+        "properties": {field: files, **options},
         "required": [field],
         "additionalProperties": False,
     }
@@ -160,7 +160,7 @@ def openapi_form(field: str, *, many: bool) -> dict[str, Any]:
                 "schema": schema,
                 "description": schema.get("description", ""),
             }
-            for name, schema in asked.items()
+            for name, schema in options.items()
         ],
         "requestBody": {"required": True, "content": {FORM: {"schema": body}}},
     }

@@ -10,9 +10,9 @@ import numpy as np
 from fer_bench.backends.export.export import check_target, export_model
 from fer_bench.backends.export.verify import Faces
 from fer_bench.backends.quantize import CALIBRATING
-from fer_bench.benchmark.plan import Source
 from fer_bench.data.cache import pixel_hashes
 from fer_bench.data.dataset import draw_rows
+from fer_bench.data.load import Source
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.metrics import align
 from fer_bench.inference.classifier import load_run_model

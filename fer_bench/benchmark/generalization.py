@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fer_bench.benchmark.plan import Source
 from fer_bench.benchmark.seen_images import seen_images
 from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.load import Source
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.results.reports.robustness import RobustnessReport, add_robustness, read_robustness
 from fer_bench.results.reports.transfer import TransferResult, add_transfer, read_transfer

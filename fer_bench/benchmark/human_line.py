@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_bench.benchmark.plan import Source
+from fer_bench.data.load import Source
 from fer_bench.data.vote_counts import find_vote_counts
 from fer_bench.errors import FerBenchError
 from fer_bench.results.reports.human_line import HumanLine

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fer_bench.config import validate
 from fer_bench.data.dataset import FaceDataset
-from fer_bench.data.load import load_dataset
+from fer_bench.data.load import Source
 from fer_bench.data.notes import data_notes
 from fer_bench.emotions import emotion_set
 from fer_bench.errors import FerBenchError
@@ -22,58 +21,6 @@ from fer_bench.specs.recipe import Recipe, load_recipe
 from fer_bench.specs.run import DataSpec, EnsembleSpec, Protocol, RunSpec, VoteMode
 from fer_bench.specs.sweep import EnsembleEntry, Sweep, SweepEntry
 from fer_bench.types import Mode
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """Where the data of a benchmark come from; `load` gives the data set that a run asks for.
-
-    Attributes:
-        votes_file, rows_file: for FER+ labels, see `data.load.load_dataset`.
-        classes: what labels that are numbers mean, see there.
-        on_load: gets each data set that is loaded, to say what has been decided about it.
-    """
-
-    data: str
-    votes_file: Path | None = None
-    rows_file: Path | None = None
-    classes: str | None = None
-    on_load: Callable[[FaceDataset], None] | None = None
-
-    def load(self, spec: DataSpec, *, complete: bool = True) -> FaceDataset:
-        """The data of one run. The held-out split is the same for every seed of the training.
-
-        Args:
-            complete: False for data that are evaluated on only, whose other splits may be empty.
-        """
-        dataset = load_dataset(
-            self.data,
-            protocol=spec.protocol,
-            emotions=spec.emotions,
-            votes=spec.votes,
-            votes_file=self.votes_file,
-            rows_file=self.rows_file,
-            limit=spec.limit,
-            val_share=spec.val_share,
-            image_size=spec.image_size,
-            classes=self.classes,
-            complete=complete,
-        )
-        if self.on_load is not None:
-            self.on_load(dataset)
-        return dataset
-
-    def load_for(self, spec: DataSpec) -> FaceDataset:
-        """All the data, to try a finished run of this specification on.
-
-        Under the run's protocol; under its FER+ labels over FER2013, elsewhere the data's own.
-        """
-        asked = spec.model_copy(update={"limit": None, "emotions": None, "votes": None})
-        dataset = self.load(asked, complete=False)
-        if spec.votes and dataset.name in ("fer2013", "ferplus"):  # no other data have votes
-            asked = asked.model_copy(update={"votes": spec.votes})
-            dataset = self.load(asked, complete=False)
-        return dataset
 
 
 def as_source(data: str | Path | Source) -> Source:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_bench import distributed
-from fer_bench.benchmark.plan import Source, as_source
+from fer_bench.benchmark.plan import as_source
 from fer_bench.benchmark.seen_images import n_seen
+from fer_bench.data.load import Source
 from fer_bench.evaluation.evaluate import evaluate as measure
 from fer_bench.evaluation.tta import tta_of
 from fer_bench.inference.classifier import load_run_model

@@ -7,9 +7,10 @@ from functools import partial
 from typing import Literal
 
 from fer_bench.benchmark.initial_weights import as_recorded
-from fer_bench.benchmark.plan import Source, data_key
+from fer_bench.benchmark.plan import data_key
 from fer_bench.benchmark.runner import Runner
 from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.load import Source
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.locks import run_lock
 from fer_bench.results.record import RunRecord

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fer_bench import distributed
-from fer_bench.benchmark.plan import Source, as_source, specify
+from fer_bench.benchmark.plan import as_source, specify
 from fer_bench.benchmark.runner import Runner
 from fer_bench.benchmark.sweep import is_finished
+from fer_bench.data.load import Source
 from fer_bench.models.classifier import Option
 from fer_bench.results.store import open_results
 from fer_bench.results.stored_run import StoredRun

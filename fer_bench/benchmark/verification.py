@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.benchmark.plan import Source
 from fer_bench.benchmark.records import describe_dataset, reasons_not_comparable
 from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.load import Source
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import PREFIXES, scores
 from fer_bench.evaluation.evaluate import predict_probabilities

@@ -14,7 +14,7 @@ from fer_bench.errors import FerBenchError
 
 if TYPE_CHECKING:
     from fer_bench.benchmark.estimate.estimate import PlanEstimate, RunEstimate
-    from fer_bench.benchmark.plan import Source
+    from fer_bench.data.load import Source
     from fer_bench.results.store import ResultsStore
     from fer_bench.specs.run import EnsembleSpec, RunSpec
     from fer_bench.types import Dtype

@@ -100,8 +100,16 @@ Track = Annotated[
 ]
 
 
-def data_source(data: str | None, fallback: str | None = None) -> str:
-    """The source given on the command line, by the variable, or by the specification.
+def open_source(
+    data: str | None,
+    votes_file: Path | None = None,
+    rows_file: Path | None = None,
+    classes: str | None = None,
+    fallback: str | None = None,
+) -> Source:
+    """The source given on the command line, by the specification (`fallback`) or by the variable.
+
+    What is decided about its data is printed, once.
 
     Raises:
         FerBenchError: none of them.
@@ -114,16 +122,7 @@ def data_source(data: str | None, fallback: str | None = None) -> str:
             "no data given: say --data PATH (folder, zip, CSV or shards) or --data synthetic, "
             "or set the variable FER_BENCH_DATA"
         )
-    return source
-
-
-def open_source(
-    data: str,
-    votes_file: Path | None,
-    rows_file: Path | None,
-    classes: str | None = None,
-) -> Source:
-    """The source as the benchmark wants it; what is decided about its data is printed, once."""
+    # They bring PyTorch.
     from fer_bench import distributed
     from fer_bench.benchmark import Source
     from fer_bench.data.notes import data_notes
@@ -137,7 +136,7 @@ def open_source(
             printed.add(note)
 
     return Source(
-        data=data, votes_file=votes_file, rows_file=rows_file, classes=classes, on_load=say
+        data=source, votes_file=votes_file, rows_file=rows_file, classes=classes, on_load=say
     )
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from fer_bench.data.dataset import FaceDataset, LeftOut
-from fer_bench.data.load import load_source, split_source
+from fer_bench.data.load import Source
 from fer_bench.data.notes import data_notes, persons_note
-from fer_bench.specs.run import Protocol, VoteMode
+from fer_bench.specs.run import DataSpec, Protocol, VoteMode
 from fer_bench.types import SPLITS, Progress, silent
 
 #: Fewer test images than this give intervals too wide to compare models by.
@@ -62,11 +62,10 @@ def check(
     Raises:
         FerBenchError: the source cannot be read at all.
     """
-    loaded = load_source(source, classes=classes, progress=progress)
-    dataset = split_source(
-        loaded, protocol=protocol, votes=votes, votes_file=votes_file, rows_file=rows_file
-    )
-    return summarise(dataset, loaded.format)
+    asked = Source(data=str(source), classes=classes, votes_file=votes_file, rows_file=rows_file)
+    loaded = asked.read(progress=progress)
+    spec = DataSpec.model_construct(protocol=protocol, votes=votes)
+    return summarise(asked.split(loaded, spec), loaded.format)
 
 
 def summarise(dataset: FaceDataset, format: str) -> DataCheck:

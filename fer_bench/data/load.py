@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from fer_bench.data.readers.ferplus import ROWS_FILE, VOTES_FILE, apply_votes
 from fer_bench.data.readers.registry import DATASETS, Reader, Reading
 from fer_bench.emotions import FERPLUS, emotion_set
 from fer_bench.errors import Code, FerBenchError, coded
-from fer_bench.specs.run import Protocol, VoteMode
+from fer_bench.specs.run import DataSpec, Protocol, VoteMode
 from fer_bench.types import Progress, silent
 
 #: One split for all training seeds: they are to differ in training, not in data.
@@ -84,44 +84,122 @@ def _synthetic(source: str, image_size: int | None) -> Loaded:
     return Loaded(format=SYNTHETIC, data=data, path=None)
 
 
-@coded("bad_data")
-def load_source(
-    source: str | Path,
-    *,
-    format: str | None = None,
-    image_size: int | None = None,
-    classes: str | None = None,
-    progress: Progress = silent,
-) -> Loaded:
-    """A source with its format; arguments and errors as in `read_source`."""
-    if format is not None:
-        DATASETS.entry(format)
-    if str(source).partition(":")[0] == SYNTHETIC:
-        return _synthetic(str(source), image_size)
-    if format == SYNTHETIC:
-        raise FerBenchError(f"synthetic faces need no files: give `synthetic`, not {str(source)!r}")
-    # Not pathlib's: it stumbles over an unknown `~user`, and gives `.` and links other names.
-    path = Path(os.path.abspath(os.path.expanduser(source)))  # noqa: PTH100, PTH111
-    if not str(source) or not path.exists():
-        raise _no_data(f"the data source {str(source)!r} does not exist", "missing_file")
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where faces come from, and what goes with them.
 
-    numbers = None if classes is None else parse_classes(classes, "--classes")
+    Attributes:
+        data: a folder, zip or CSV, or `synthetic` / `synthetic:SEED`.
+        format: a name in `DATASETS`; by default the first reader that recognises the source.
+        classes: what labels that are numbers mean, see `fer_bench.data.numbering.parse_classes`.
+        votes_file, rows_file: for FER+ labels, see `load_dataset`.
+        on_load: gets each data set that is loaded, to say what has been decided about it.
+    """
 
-    # A CSV's header says at once whose it is; of a tree, no reader looks outside.
-    known = format or (recognise(path) if csv_table.is_csv(path) else None)
-    reads = path if known is None else _reader(known).reads(path)
+    data: str
+    format: str | None = None
+    classes: str | None = None
+    votes_file: Path | None = None
+    rows_file: Path | None = None
+    on_load: Callable[[FaceDataset], None] | None = None
 
-    def read(scratch: Path) -> tuple[str, SourceData]:
-        name = known or recognise(path)
-        how = Reading(image_size=image_size, scratch=scratch, progress=progress, classes=numbers)
-        return name, _reader(name).read(path, how)
+    @coded("bad_data")
+    def read(self, image_size: int | None = None, progress: Progress = silent) -> Loaded:
+        """Everything that it holds, from the cache where it has been read before.
 
-    asked = f"{format or 'auto'}\0{image_size or 'as is'}"
-    key = f"{path.resolve().name}\0{content_digest(reads)}\0{asked}"
-    if numbers is not None:
-        key += f"\0{sorted(numbers.items())}"
-    format_name, data = cached(key, read)
-    return Loaded(format=format_name, data=data, path=path)
+        Args:
+            image_size: side of the square that images are resized to, pixels; by default their
+                common size, or 224 where they differ.
+
+        Raises:
+            FerBenchError: it does not exist, is of no known format, or is damaged throughout;
+                single damaged images are in `left_out` instead.
+        """
+        if self.format is not None:
+            DATASETS.entry(self.format)
+        if self.data.partition(":")[0] == SYNTHETIC:
+            return _synthetic(self.data, image_size)
+        if self.format == SYNTHETIC:
+            raise FerBenchError(
+                f"synthetic faces need no files: give `synthetic`, not {self.data!r}"
+            )
+        # Not pathlib's: it stumbles over an unknown `~user`, and gives `.` and links other names.
+        path = Path(os.path.abspath(os.path.expanduser(self.data)))  # noqa: PTH100, PTH111
+        if not self.data or not path.exists():
+            raise _no_data(f"the data source {self.data!r} does not exist", "missing_file")
+
+        numbers = None if self.classes is None else parse_classes(self.classes, "--classes")
+
+        # A CSV's header says at once whose it is; of a tree, no reader looks outside.
+        known = self.format or (recognise(path) if csv_table.is_csv(path) else None)
+        reads = path if known is None else _reader(known).reads(path)
+
+        def read(scratch: Path) -> tuple[str, SourceData]:
+            name = known or recognise(path)
+            how = Reading(
+                image_size=image_size, scratch=scratch, progress=progress, classes=numbers
+            )
+            return name, _reader(name).read(path, how)
+
+        asked = f"{self.format or 'auto'}\0{image_size or 'as is'}"
+        key = f"{path.resolve().name}\0{content_digest(reads)}\0{asked}"
+        if numbers is not None:
+            key += f"\0{sorted(numbers.items())}"
+        format_name, data = cached(key, read)
+        return Loaded(format=format_name, data=data, path=path)
+
+    def split(self, loaded: Loaded, spec: DataSpec) -> FaceDataset:
+        """What was read under a protocol and label set, not yet checked for empty splits."""
+        data, protocol, val_share = loaded.data, spec.protocol, spec.val_share
+        groups = loaded.groups()
+        assigned = splits.assign(data, protocol, SPLIT_SEED, groups, val_share)
+        dataset = FaceDataset(
+            name=data.name,
+            source=data.source,
+            protocol=splits.describe(data, protocol, groups),
+            images=data.images,
+            labels=data.labels,
+            ids=data.ids,
+            hashes=data.hashes,
+            splits=assigned,
+            emotions=data.emotions,
+            numbering=data.numbering,
+            left_out=data.left_out,
+            comparable=data.comparable,
+            shared_persons=splits.shared_groups(assigned, groups),
+            split_note=splits.decisions(data, protocol, groups, val_share),
+        )
+        if votes := spec.votes or ("majority" if loaded.format == "ferplus" else None):
+            dataset = _with_votes(dataset, loaded, votes, self)
+        return dataset if spec.emotions is None else dataset.select_emotions(spec.emotions)
+
+    def load(
+        self, spec: DataSpec, *, complete: bool = True, seed: int = 0, progress: Progress = silent
+    ) -> FaceDataset:
+        """The data set that a run asks for; arguments and errors as in `load_dataset`."""
+        with coded("bad_data"):
+            loaded = self.read(spec.image_size, progress)
+            dataset = self.split(loaded, spec)
+            if complete:
+                splits.require_use(loaded.data, spec.protocol, spec.val_share)
+                splits.require_complete(dataset)
+            if spec.limit is not None:
+                dataset = dataset.limited(spec.limit, seed)
+        if self.on_load is not None:
+            self.on_load(dataset)
+        return dataset
+
+    def load_for(self, spec: DataSpec) -> FaceDataset:
+        """All the data, to try a finished run of this specification on.
+
+        Under the run's protocol; under its FER+ labels over FER2013, elsewhere the data's own.
+        """
+        asked = spec.model_copy(update={"limit": None, "emotions": None, "votes": None})
+        dataset = self.load(asked, complete=False)
+        if spec.votes and dataset.name in ("fer2013", "ferplus"):  # no other data have votes
+            asked = asked.model_copy(update={"votes": spec.votes})
+            dataset = self.load(asked, complete=False)
+        return dataset
 
 
 def read_source(
@@ -132,22 +210,9 @@ def read_source(
     classes: str | None = None,
     progress: Progress = silent,
 ) -> SourceData:
-    """Everything a source holds, from the cache where it has been read before.
-
-    Args:
-        source: a folder, zip or CSV, or `synthetic` / `synthetic:SEED`.
-        format: a name in `DATASETS`; by default the first reader that recognises the source.
-        image_size: side of the square that images are resized to, pixels; by default their common
-            size, or 224 where they differ.
-        classes: what labels that are numbers mean, see `fer_bench.data.numbering.parse_classes`.
-
-    Raises:
-        FerBenchError: the source does not exist, is of no known format, or is damaged throughout;
-            single damaged images are in `left_out` instead.
-    """
-    return load_source(
-        source, format=format, image_size=image_size, classes=classes, progress=progress
-    ).data
+    """Everything a source holds; arguments and errors as in `Source`."""
+    asked = Source(data=str(source), format=format, classes=classes)
+    return asked.read(image_size, progress).data
 
 
 def find_sibling_file(loaded: Loaded, name: str) -> Path | None:
@@ -159,20 +224,16 @@ def find_sibling_file(loaded: Loaded, name: str) -> Path | None:
 
 
 def _with_votes(
-    dataset: FaceDataset,
-    loaded: Loaded,
-    mode: VoteMode,
-    votes_file: Path | None,
-    rows_file: Path | None,
+    dataset: FaceDataset, loaded: Loaded, mode: VoteMode, source: Source
 ) -> FaceDataset:
     """The same faces and splits under FER+'s labels; faces without one leave their split."""
-    votes_file = votes_file or find_sibling_file(loaded, VOTES_FILE)
+    votes_file = source.votes_file or find_sibling_file(loaded, VOTES_FILE)
     if votes_file is None:
         raise FerBenchError(
             f"FER+ labels need the votes: give the votes file {VOTES_FILE} (from "
             f"github.com/microsoft/FERPlus), or put it next to {dataset.source}"
         )
-    rows_file = rows_file or find_sibling_file(loaded, ROWS_FILE)
+    rows_file = source.rows_file or find_sibling_file(loaded, ROWS_FILE)
     voted = apply_votes(loaded.data, mode, votes_file=votes_file, rows_file=rows_file)
     labels, left_out = voted.labels, voted.left_out
     if mode in ("probability", "multi-target"):
@@ -192,45 +253,6 @@ def _with_votes(
         emotions=FERPLUS,
         left_out=(*dataset.left_out, *left_out),
     )
-
-
-def split_source(
-    loaded: Loaded,
-    *,
-    protocol: Protocol = "official",
-    emotions: str | Sequence[str] | None = None,
-    votes: VoteMode | None = None,
-    votes_file: Path | None = None,
-    rows_file: Path | None = None,
-    val_share: float | None = None,
-) -> FaceDataset:
-    """A read source under a protocol and label set, not yet checked for empty splits."""
-    data = loaded.data
-    if loaded.format == "ferplus":
-        votes = votes or "majority"
-    groups = loaded.groups()
-    assigned = splits.assign(data, protocol, SPLIT_SEED, groups, val_share)
-    dataset = FaceDataset(
-        name=data.name,
-        source=data.source,
-        protocol=splits.describe(data, protocol, groups),
-        images=data.images,
-        labels=data.labels,
-        ids=data.ids,
-        hashes=data.hashes,
-        splits=assigned,
-        emotions=data.emotions,
-        numbering=data.numbering,
-        left_out=data.left_out,
-        comparable=data.comparable,
-        shared_persons=splits.shared_groups(assigned, groups),
-        split_note=splits.decisions(data, protocol, groups, val_share),
-    )
-    if votes is not None:
-        dataset = _with_votes(dataset, loaded, votes, votes_file, rows_file)
-    if emotions is not None:
-        dataset = dataset.select_emotions(emotion_set(emotions))
-    return dataset
 
 
 @coded("bad_data")
@@ -254,7 +276,8 @@ def load_dataset(
     """Faces ready for training and evaluation.
 
     Args:
-        source, format, image_size, classes: as in `read_source`.
+        source, format, classes: see `Source`.
+        image_size: see `Source.read`.
         protocol, val_share: see `fer_bench.data.splits.assign`. What is held out is the same for
             every seed.
         emotions: only these classes, in this order; the others leave their splits.
@@ -269,19 +292,16 @@ def load_dataset(
         FerBenchError: a source that cannot be read, files for the votes missing, an empty split, or
             a class without training images.
     """
-    loaded = load_source(
-        source, format=format, image_size=image_size, classes=classes, progress=progress
-    )
-    dataset = split_source(
-        loaded,
+    # As given: what a record may hold is narrower.
+    spec = DataSpec.model_construct(
         protocol=protocol,
-        emotions=emotions,
+        emotions=None if emotions is None else emotion_set(emotions),
         votes=votes,
-        votes_file=votes_file,
-        rows_file=rows_file,
+        limit=limit,
         val_share=val_share,
+        image_size=image_size,
     )
-    if complete:
-        splits.require_use(loaded.data, protocol, val_share)
-        splits.require_complete(dataset)
-    return dataset if limit is None else dataset.limited(limit, seed)
+    asked = Source(
+        data=str(source), format=format, classes=classes, votes_file=votes_file, rows_file=rows_file
+    )
+    return asked.load(spec, complete=complete, seed=seed, progress=progress)

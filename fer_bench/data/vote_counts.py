@@ -43,11 +43,11 @@ def find_vote_counts(
             files without a table of their rows.
     """
     # They bring OpenCV, which whoever only names these votes can spare.
-    from fer_bench.data.load import find_sibling_file, load_source
+    from fer_bench.data.load import Source, find_sibling_file
     from fer_bench.data.readers.fer2013_rows import rows_of
     from fer_bench.data.readers.ferplus import ROWS_FILE, VOTES_FILE, apply_votes, read_votes
 
-    loaded = load_source(source, progress=progress)
+    loaded = Source(data=str(source)).read(progress=progress)
     data = loaded.data
     if loaded.path is None or (data.name != "fer2013" and votes_file is None):
         return None

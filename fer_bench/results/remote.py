@@ -106,6 +106,8 @@ class RemoteResults:
             here = self._state()
             if self._is_here(name, one, here):
                 return
+            for leftover in path.parent.glob(f".*.tmp{LARGE}"):  # of a process that was killed
+                leftover.unlink(missing_ok=True)
             with finished_file(path) as temporary:
                 self._files.get_file(self._at(name), str(temporary))
             self._keep_state(here | {name: one})

@@ -201,6 +201,8 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         RunFailed: the disk refuses; the previous checkpoint stays.
     """
     try:
+        for leftover in folder.glob(f".*.tmp{Path(FILE).suffix}"):  # of a process that was killed
+            leftover.unlink()
         # A file of Python's: PyTorch's own would not say that the disk is full.
         with finished_file(folder / FILE) as temporary, temporary.open("wb") as file:
             torch.save(state, file)

@@ -67,7 +67,7 @@ def test_faces_of_concurrent_requests_go_through_the_network_together(
         others = [threads.submit(ask, client) for _ in range(8)]
         service = client.app.state.service
         wait_until(
-            lambda: waiting(client) == 9 and not service.detection.looking_at,
+            lambda: waiting(client) == 9 and not service.detection.n_detecting,
             "all but those at work wait",
         )
         gate.open.set()
@@ -89,7 +89,7 @@ def test_a_batch_is_of_max_batch_faces_at_most(
         others = [threads.submit(ask, client) for _ in range(8)]
         service = client.app.state.service
         wait_until(
-            lambda: waiting(client) == 9 and not service.detection.looking_at,
+            lambda: waiting(client) == 9 and not service.detection.n_detecting,
             "all but those at work wait",
         )
         gate.open.set()

@@ -19,7 +19,7 @@ from property_fixtures import few, read_or_refused, replaced, values
 
 from fer_bench.backends.onnx import read_metadata
 from fer_bench.config import load_yaml
-from fer_bench.data.load import load_source
+from fer_bench.data.load import Source, read_source
 from fer_bench.data.readers.fer2013_rows import read_row_table
 from fer_bench.data.readers.ferplus import read_votes
 from fer_bench.emotions import COLOURS
@@ -101,7 +101,7 @@ def test_any_rows_of_a_csv_are_read_left_out_or_refused(
     monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
     rows = [csv_row(face(1), 3, "Training"), *map(list, cells)]
     source = write_csv(tmp_path / "fer2013.csv", rows)
-    loaded = read_or_refused(lambda: load_source(source))
+    loaded = read_or_refused(lambda: Source(data=str(source)).read())
     if loaded is not None:
         assert len(loaded.data.labels) >= 1
 
@@ -114,7 +114,7 @@ def test_any_table_of_text_is_read_or_refused(
 ) -> None:
     monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "x.csv").write_bytes(header.encode() + b"\n" + content)
-    for read in (read_votes, read_row_table, load_source):
+    for read in (read_votes, read_row_table, read_source):
         read_or_refused(lambda read=read: read(tmp_path / "x.csv"))
 
 
@@ -137,7 +137,7 @@ def test_any_tree_of_images_is_read_or_refused(
         source = folder / "faces.zip"
     else:
         source = put(folder / "faces", files)
-    loaded = read_or_refused(lambda: load_source(source))
+    loaded = read_or_refused(lambda: Source(data=str(source)).read())
     if loaded is not None:
         data = loaded.data
         assert len(data.images) == len(data.labels) == len(data.ids) == len(data.parts)

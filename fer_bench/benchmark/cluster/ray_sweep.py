@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from fer_bench.benchmark.cluster.ray_cluster import Cluster, connected, gpus_for
 from fer_bench.benchmark.cluster.ray_task import Job, RunEvent, carry_out, mirrors
-from fer_bench.benchmark.plan import Source
 from fer_bench.benchmark.runner import Runner
+from fer_bench.data.load import Source
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.location import address_of, local_folder
 from fer_bench.results.record import RunRecord

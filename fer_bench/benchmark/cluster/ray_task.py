@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import torch
 
-from fer_bench.benchmark.plan import Source
 from fer_bench.benchmark.runner import Runner
 from fer_bench.benchmark.sweep import RunState, run_unless_finished
 from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.load import Source
 from fer_bench.errors import FerBenchError
 from fer_bench.results.location import local_folder
 from fer_bench.results.record import RunRecord

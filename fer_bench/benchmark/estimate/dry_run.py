@@ -15,9 +15,10 @@ from fer_bench.benchmark.estimate.rates import (
     measure,
 )
 from fer_bench.benchmark.estimate.size import Sizes, imagined_sizes, limited, network_of, sizes_of
-from fer_bench.benchmark.plan import Source, data_key
+from fer_bench.benchmark.plan import data_key
 from fer_bench.benchmark.sweep import is_finished
 from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.load import Source
 from fer_bench.emotions import FER2013
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError

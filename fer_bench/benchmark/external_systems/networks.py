@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from fer_bench.benchmark.plan import Source
 from fer_bench.benchmark.records import describe_model, finished, new_record
 from fer_bench.config import validate
 from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.load import Source
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.evaluate import evaluate
 from fer_bench.models.build import open_external

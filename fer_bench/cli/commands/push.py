@@ -67,7 +67,7 @@ def push(
     destination = Destination(
         repository=repository, private=private, force=force, folder=folder, dry_run=dry_run
     )
-    source = open_source(data or Settings().data or "synthetic", None, None)
+    source = open_source(data, fallback=Settings().data or "synthetic")
     stored = store.find(run)
     with progress_bars() as progress:
         job = ExportJob(run=stored, called=f"{HUB}{repository.id}", data=source, progress=progress)

@@ -33,7 +33,6 @@ from fer_bench.cli.options import (
     as_trackers,
     choose,
     choose_device,
-    data_source,
     open_source,
 )
 from fer_bench.cli.sweep_table import sweep_table
@@ -110,7 +109,7 @@ def run(
             with_precision(one, chosen)
 
     def open_data() -> Source:
-        return open_source(data_source(data, sweep.data), votes_file, rows_file, classes)
+        return open_source(data, votes_file, rows_file, classes, sweep.data)
 
     if dry_run:
         print_estimate(

@@ -29,7 +29,6 @@ from fer_bench.cli.options import (
     as_trackers,
     choose,
     choose_device,
-    data_source,
     open_source,
     parse_options,
 )
@@ -137,7 +136,7 @@ def train(
             prompts=load_prompts(prompts) if prompts else None,
         )
         err.print("reading the data")
-        dataset = open_source(data_source(data), votes_file, rows_file, classes).load(spec)
+        dataset = open_source(data, votes_file, rows_file, classes).load(spec)
     if not force:
         distributed.on_main(lambda: _require_new(store, spec, dataset, "choose another --seed"))
     if not force:
@@ -187,7 +186,7 @@ def ensemble(
     device = choose_device(device)
     with distributed.raise_together():
         spec = specify_ensemble(store, runs, title=title, weighting=weighting, tta=tta)
-        dataset = open_source(data_source(data), votes_file, rows_file, classes).load(spec)
+        dataset = open_source(data, votes_file, rows_file, classes).load(spec)
     if not force:
         distributed.on_main(lambda: _require_new(store, spec, dataset, "choose another --title"))
     with interruptible("make it again, its members are all there"), progress_bars() as progress:

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,20 +44,14 @@ class _Row:
     probabilities: NDArray[np.float32]
 
 
-class _Point(NamedTuple):
-    """What the faces of a moment showed: number, emotion and its probability."""
-
-    time: float
-    faces: tuple[tuple[int, str, float], ...]
-
-
 class SessionLog:
     """Bounded: the oldest rows go when it is full, and are counted. Thread-safe."""
 
     def __init__(self, rows: int = LOG_ROWS) -> None:
         self._lock = threading.Lock()
         self._rows: deque[_Row] = deque(maxlen=rows)
-        self._points: deque[_Point] = deque(maxlen=TIMELINE_POINTS)
+        #: When, and what the first model made of each face then.
+        self._points: deque[tuple[float, list[_Row]]] = deque(maxlen=TIMELINE_POINTS)
         self._begin: float | None = None
         self._dropped = 0
 
@@ -67,34 +62,15 @@ class SessionLog:
 
     def add(self, overlay: Overlay) -> None:
         """One analysed frame: a row per face and model; its faces to the timeline."""
-        seen = [face for face in overlay.faces if not face.held]
         with self._lock:
             if self._begin is None:
                 self._begin = overlay.arrived
-            for face in seen:
-                predictions = (face.prediction, *face.others)
-                for model, emotions, prediction in zip(
-                    overlay.models, overlay.classes, predictions, strict=True
-                ):
-                    self._dropped += len(self._rows) == self._rows.maxlen
-                    self._rows.append(
-                        _Row(
-                            time_s=overlay.arrived - self._begin,
-                            track=face.track,
-                            model=model,
-                            emotion=prediction.emotion,
-                            score=prediction.score,
-                            emotions=emotions,
-                            probabilities=prediction.probabilities.astype(np.float32),
-                        )
-                    )
-            self._add_point(overlay, seen)
-
-    def _add_point(self, overlay: Overlay, seen: list[TrackedFace]) -> None:
-        if self._points and overlay.arrived - self._points[-1].time < TIMELINE_STEP_S:
-            return
-        faces = tuple((f.track, f.prediction.emotion, f.prediction.score) for f in seen)
-        self._points.append(_Point(overlay.arrived, faces))
+            rows = [_rows(face, overlay, self._begin) for face in overlay.faces if not face.held]
+            for row in chain.from_iterable(rows):
+                self._dropped += len(self._rows) == self._rows.maxlen
+                self._rows.append(row)
+            if not self._points or overlay.arrived - self._points[-1][0] >= TIMELINE_STEP_S:
+                self._points.append((overlay.arrived, [of_face[0] for of_face in rows]))
 
     def table(self) -> pd.DataFrame:
         """As `LiveSession.log`."""
@@ -113,8 +89,8 @@ class SessionLog:
         import pandas as pd
 
         with self._lock:
-            points = [point for point in self._points if now - point.time <= TIMELINE_S]
-        rows = [(point.time - now, *face) for point in points for face in point.faces]
+            points = [(time, rows) for time, rows in self._points if now - time <= TIMELINE_S]
+        rows = [(t - now, row.track, row.emotion, row.score) for t, rows in points for row in rows]
         return pd.DataFrame(rows, columns=["seconds", "face", "emotion", "score"])
 
     def clear(self) -> None:
@@ -124,6 +100,25 @@ class SessionLog:
             self._points.clear()
             self._begin = None
             self._dropped = 0
+
+
+def _rows(face: TrackedFace, overlay: Overlay, begin: float) -> list[_Row]:
+    """What each model makes of a face."""
+    predictions = (face.prediction, *face.others)
+    return [
+        _Row(
+            time_s=overlay.arrived - begin,
+            track=face.track,
+            model=model,
+            emotion=prediction.emotion,
+            score=prediction.score,
+            emotions=emotions,
+            probabilities=prediction.probabilities.astype(np.float32),
+        )
+        for model, emotions, prediction in zip(
+            overlay.models, overlay.classes, predictions, strict=True
+        )
+    ]
 
 
 def _by_emotion(rows: Sequence[tuple[tuple[str, ...], NDArray[np.floating]]]) -> pd.DataFrame:

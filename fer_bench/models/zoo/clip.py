@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,13 @@ from fer_bench.models.options import ArchitectureOptions, SizeOptions, read_opti
 from fer_bench.models.pretrained import downloading, hub_cache, kind_of, read_local, unpublished
 from fer_bench.models.state_dict import State, load_weights
 from fer_bench.models.zoo import two_towers
-from fer_bench.models.zoo.prompts import prompts_for
-from fer_bench.models.zoo.two_towers import cosine_head
+from fer_bench.models.zoo.two_towers import PREFIX
 from fer_bench.types import InputSpec, Provenance
 
 REFERENCE = "clip_vit_b_32"
 REFERENCE_ID = "openai/clip-vit-base-patch32"
 #: The commit of each repository that we name ourselves; the user's own are taken as they are now.
 REVISIONS = {REFERENCE_ID: "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"}
-PREFIX = "clip:"
 #: The preprocessing of OpenAI's CLIP, which nearly every later one keeps.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -75,7 +74,7 @@ def _open_clip(source: str) -> CLIPModel:
     Raises:
         FerBenchError: it cannot be had, is no CLIP, or lacks tensors.
     """
-    with downloading(f"the CLIP model {source} ({_place(source)})"):
+    with _getting("the CLIP model", source):
         config = _config(source)
         clip, report = CLIPModel.from_pretrained(
             source,
@@ -123,31 +122,25 @@ def _is_relative(request: ModelRequest, source: str | None) -> bool:
     if request.architecture or request.name == REFERENCE:
         return "towers" in request.architecture
     hub_id = source or request.name.removeprefix(PREFIX)
-    with downloading(f"the configuration of {hub_id} ({_place(hub_id)})"):
+    with _getting("the configuration of", hub_id):
         return bool(_any_config(hub_id).model_type != "clip")
 
 
-def _place(source: str) -> str:
-    return str(Path(source).expanduser()) if Path(source).exists() else hub_cache(source)
+def _getting(what: str, source: str) -> AbstractContextManager[None]:
+    """`downloading` that says what of which repository or folder cannot be had."""
+    place = str(Path(source).expanduser()) if Path(source).exists() else hub_cache(source)
+    return downloading(f"{what} {source} ({place})")
 
 
-def text_head(clip: CLIPModel, source: str, request: ModelRequest) -> CosineHead:
+def _text_head(clip: CLIPModel, source: str, request: ModelRequest) -> CosineHead:
     """A head whose rows are the emotions' prompts, embedded, averaged and scaled.
 
     Raises:
         FerBenchError: the tokenizer cannot be had, or an emotion has no prompt.
     """
-    with downloading(f"the tokenizer of {source} ({_place(source)})"):
+    with _getting("the tokenizer of", source):
         tokenizer = CLIPTokenizer.from_pretrained(source, revision=_revision(source))
-    rows = []
-    for prompts in prompts_for(request.emotions, request.prompts):
-        tokens = tokenizer(list(prompts), padding=True, truncation=True, return_tensors="pt")
-        with torch.no_grad():
-            text = clip.text_model(
-                input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
-            )
-            rows.append(clip.text_projection(text.pooler_output))
-    return cosine_head(rows, clip.logit_scale.detach().exp())
+    return two_towers.text_head(clip, tokenizer, request)
 
 
 def _source(request: ModelRequest, tiny: bool) -> str | None:
@@ -186,7 +179,7 @@ def _own_config(request: ModelRequest, tiny: bool) -> CLIPVisionConfig:
     if request.name == REFERENCE:
         return CLIPVisionConfig()  # its defaults are ViT-B/32's
     hub_id = request.name.removeprefix(PREFIX)
-    with downloading(f"the configuration of {hub_id} ({_place(hub_id)})"):
+    with _getting("the configuration of", hub_id):
         return _config(hub_id).vision_config
 
 
@@ -214,7 +207,7 @@ def _input_spec(source: str | None, size: int) -> InputSpec:
     """
     mean, std = MEAN, STD
     if source is not None and not _is_bare(Path(source)):
-        with downloading(f"the preprocessing of {source} ({_place(source)})"):
+        with _getting("the preprocessing of", source):
             processor = CLIPImageProcessor.from_pretrained(source, revision=_revision(source))
         mean, std = tuple(processor.image_mean), tuple(processor.image_std)
     return InputSpec(size=size, channels=3, mean=mean, std=std, interpolation="bicubic")
@@ -285,7 +278,7 @@ def _zero_shot_head(
         FerBenchError: the starting weights hold no text tower.
     """
     if clip is not None and source is not None:
-        return text_head(clip, source, request)
+        return _text_head(clip, source, request)
     if request.pretraining != "none":
         raise FerBenchError(
             f"zero-shot needs CLIP's text tower and tokenizer: expected a hub id or a folder saved "

@@ -23,6 +23,7 @@ from fer_bench.models.external.image_processor import FAILURES, Preprocessing, r
 from fer_bench.models.heads import CosineHead, with_head
 from fer_bench.models.options import CommonOptions, read_options
 from fer_bench.models.pretrained import kind_of
+from fer_bench.models.zoo.prompts import prompts_for
 from fer_bench.types import InputSpec, Provenance
 
 PREFIX = "clip:"
@@ -89,7 +90,9 @@ def build(request: ModelRequest) -> Classifier:
     model = _open(files, source, random=request.pretraining == "none")
     prepared = _preprocessing(files, source, model.config)
     # Before the image tower drops what reads text.
-    head = _head(model, files, source, request) if request.mode == "zero-shot" else None
+    head = None
+    if request.mode == "zero-shot":
+        head = text_head(model, _tokenizer(files, source), request)
     tower = ImageTower(model, prepared.crop)
     features = _width(tower, prepared.spec, source)
     described = json.loads(model.config.to_json_string(use_diff=False))
@@ -226,19 +229,19 @@ def _width(tower: ImageTower, spec: InputSpec, source: str) -> int:
     return int(output.shape[-1])
 
 
-def _head(model: Any, files: ModelFiles, source: str, request: ModelRequest) -> CosineHead:
+def text_head(model: Any, tokenizer: Any, request: ModelRequest) -> CosineHead:
     """Rows are the emotions' prompts, embedded, averaged and scaled.
 
     SigLIP's bias is the same for all emotions, so that a softmax over them does not see it.
+
+    Raises:
+        FerBenchError: an emotion has no prompt.
     """
-    from fer_bench.models.zoo.prompts import prompts_for
-
     prompts = prompts_for(request.emotions, request.prompts)
-    rows = [embed(model, files, source, texts) for texts in prompts]
-    return cosine_head(rows, scale_of(model))
+    return _cosine_head([_embed(model, tokenizer, texts) for texts in prompts], _scale_of(model))
 
 
-def scale_of(model: Any) -> Tensor:
+def _scale_of(model: Any) -> Tensor:
     """What similarities are multiplied by, `exp(logit_scale)`; 1 over ALIGN's temperature."""
     if hasattr(model, "logit_scale"):
         scale: Tensor = model.logit_scale.detach().exp()
@@ -247,7 +250,7 @@ def scale_of(model: Any) -> Tensor:
     return scale.reshape(())
 
 
-def cosine_head(rows: Sequence[Tensor], scale: Tensor) -> CosineHead:
+def _cosine_head(rows: Sequence[Tensor], scale: Tensor) -> CosineHead:
     """A head of each emotion's prompts' embeddings `(P, D)`: normalised, averaged, normalised."""
     mean = torch.stack([F.normalize(texts, dim=-1).mean(0) for texts in rows])
     weight = F.normalize(mean, dim=-1) * scale
@@ -257,22 +260,22 @@ def cosine_head(rows: Sequence[Tensor], scale: Tensor) -> CosineHead:
     return head
 
 
-def embed(model: Any, files: ModelFiles, source: str, texts: Sequence[str]) -> Tensor:
-    """Text embeddings `(P, D)`, not normalised.
-
-    Raises:
-        FerBenchError: the tokenizer cannot be had.
-    """
+def _tokenizer(files: ModelFiles, source: str) -> Any:
+    """Raises FerBenchError where it cannot be had."""
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
+        return AutoTokenizer.from_pretrained(
             files.folder, local_files_only=True, trust_remote_code=False
         )
     except FAILURES as error:
         raise FerBenchError(
             f"{source} has no tokenizer, which zero-shot needs: {one_line(str(error)):.160}"
         ) from None
+
+
+def _embed(model: Any, tokenizer: Any, texts: Sequence[str]) -> Tensor:
+    """Text embeddings `(P, D)`, not normalised."""
     options: dict[str, Any] = {"padding": True, "truncation": True}
     longest = getattr(model.config.text_config, "max_position_embeddings", None)
     if longest:

@@ -28,7 +28,7 @@ from table_fixtures import table
 from fer_bench.data.check import check
 from fer_bench.data.files import archive
 from fer_bench.data.files.decode import decode
-from fer_bench.data.load import load_dataset, load_source, read_source
+from fer_bench.data.load import Source, load_dataset, read_source
 from fer_bench.data.readers.registry import DATASETS
 from fer_bench.emotions import AFFECTNET, CKPLUS, FER2013, RAFDB
 from fer_bench.errors import FerBenchError
@@ -161,7 +161,7 @@ def test_each_format_is_recognised_and_loads_with_three_splits(
 ) -> None:
     monkeypatch.setattr(archive, "LOOKED_AT", 1)  # however large, none is taken for a whole disk
     source = SOURCES[name](tmp_path)
-    loaded = load_source(source)
+    loaded = Source(data=str(source)).read()
     assert loaded.format == name
     dataset = load_dataset(source)
     assert min(dataset.split_sizes().values()) > 0

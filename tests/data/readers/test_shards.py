@@ -20,7 +20,7 @@ from table_fixtures import table
 
 from fer_bench.data.dataset import SourceData
 from fer_bench.data.files import limits, tar
-from fer_bench.data.load import load_dataset, load_source, read_source
+from fer_bench.data.load import Source, load_dataset, read_source
 from fer_bench.data.readers import parquet
 from fer_bench.emotions import AFFECTNET, FER2013
 from fer_bench.errors import FerBenchError
@@ -122,7 +122,7 @@ def test_one_tar_is_a_source_with_the_splits_of_its_folders(tmp_path: Path) -> N
     for n, part in enumerate(["train", "train", "val", "test"]):
         files[f"./{part}/{n}.seg.png"] = PICTURES[n]
         files[f"./{part}/{n}.cls"] = b"fear" if n % 2 else b"sad"
-    loaded = load_source(tarred(tmp_path / "faces.tar", files))
+    loaded = Source(data=str(tarred(tmp_path / "faces.tar", files))).read()
     assert (loaded.format, loaded.data.name) == ("webdataset", "faces")
     assert labelled(loaded.data) == {
         "test/3.seg.png": ("fear", "test"),
@@ -134,7 +134,7 @@ def test_one_tar_is_a_source_with_the_splits_of_its_folders(tmp_path: Path) -> N
 
 def test_a_tar_of_class_folders_is_read_as_the_zip_of_them_is(tmp_path: Path) -> None:
     files = class_files(["train/happy", "train/sad", "test/happy", "test/sad"], 3)
-    packed = load_source(tarred(tmp_path / "faces.tar", files))
+    packed = Source(data=str(tarred(tmp_path / "faces.tar", files))).read()
     assert packed.format == "folder"
     same = read_source(zipped(tmp_path / "faces.zip", files))
     assert packed.data.ids.tolist() == same.ids.tolist()
@@ -201,7 +201,7 @@ def test_parquet_columns_of_other_types_and_names(kind: str, tmp_path: Path) -> 
     names = ["face_jpeg", "what"] if kind == "named otherwise" else ["img", "emotion"]
     path = tmp_path / "faces.parquet"
     pq.write_table(pa.table([pictures, emotions, pa.array([0.5] * 12)], [*names, "age"]), path)
-    loaded = load_source(path)
+    loaded = Source(data=str(path)).read()
     assert (loaded.format, loaded.data.source) == ("parquet", "faces.parquet")
     assert loaded.data.ids[3] == "faces.parquet/3"
     assert np.array_equal(loaded.data.images[3], face(3, size=16))
@@ -415,5 +415,5 @@ def test_any_change_of_a_shard_is_read_or_refused(
     changed = whole[:place] + replacement + whole[place + len(replacement) :]
     for data in (changed, changed[: cut % (len(whole) + 1)]):
         path.write_bytes(data)
-        loaded = read_or_refused(lambda: load_source(path))
+        loaded = read_or_refused(lambda: Source(data=str(path)).read())
         assert loaded is None or len(loaded.data.labels) == len(loaded.data.images) > 0

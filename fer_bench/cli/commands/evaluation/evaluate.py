@@ -36,7 +36,6 @@ from fer_bench.cli.options import (
     VotesFile,
     choose,
     choose_device,
-    data_source,
     open_source,
     parse_options,
 )
@@ -126,7 +125,7 @@ def evaluate(
             "licence": licence, "limit": limit, "protocol": choose("protocol", protocol),
             "votes": choose("votes", votes), "emotions": emotions,
         }  # fmt: skip
-        source = open_source(data_source(data), votes_file, rows_file, classes)
+        source = open_source(data, votes_file, rows_file, classes)
         _evaluate_external(
             model, source, options, about, store, choose_device(device), force, as_json
         )
@@ -139,7 +138,7 @@ def evaluate(
         report = evaluate_run(
             store,
             run,
-            open_source(data_source(data), votes_file, rows_file, classes),
+            open_source(data, votes_file, rows_file, classes),
             split=choose("split", split),
             tta=tta,
             tta_views=tta_views,

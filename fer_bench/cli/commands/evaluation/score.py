@@ -25,7 +25,6 @@ from fer_bench.cli.options import (
     VoteRule,
     VotesFile,
     choose,
-    data_source,
     open_source,
 )
 from fer_bench.errors import FerBenchError
@@ -104,7 +103,7 @@ def score(
         "training": training,
     }
     spec = validate(ExternalSpec, values, f"the external system {name or predictions.stem!r}")
-    source = open_source(data_source(data), votes_file, rows_file, classes)
+    source = open_source(data, votes_file, rows_file, classes)
     dataset = source.load(asked, complete=False)
     record = score_predictions(store, predictions, spec, dataset)
     others = compare_with_others(store, store.find(record.id))

@@ -18,7 +18,6 @@ from fer_bench.cli.options import (
     RowsFile,
     VotesFile,
     choose,
-    data_source,
     open_source,
 )
 
@@ -61,7 +60,7 @@ def explain(
     from fer_bench.studies.explain.mean_heat import mean_heats
 
     part = choose("split", split)
-    source = open_source(data_source(data), votes_file, rows_file, classes)
+    source = open_source(data, votes_file, rows_file, classes)
     stored = store.find(run)
     classifier = open_classifier(stored, "torch-fp32")
     method = method_of(classifier)

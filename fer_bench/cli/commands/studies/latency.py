@@ -130,7 +130,7 @@ def _faces(network: NetworkToMeasure, source: str | None, classes: str | None) -
     if source is None:
         return drawn_faces(calibrate=network.weights == "random")
     spec = DataSpec(protocol=network.record.spec.protocol if network.record else "official")
-    dataset = open_source(source, None, None, classes).load(spec, complete=False)
+    dataset = open_source(source, classes=classes).load(spec, complete=False)
     return faces_of(dataset, network.flops)
 
 

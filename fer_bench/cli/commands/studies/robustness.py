@@ -20,7 +20,6 @@ from fer_bench.cli.options import (
     VotesFile,
     choose,
     choose_device,
-    data_source,
     open_source,
 )
 from fer_bench.formatting import images_measured, interval, percent
@@ -67,7 +66,7 @@ def robustness(
     with progress_bars() as progress:
         report = robustness_of_run(
             stored,
-            open_source(data_source(data), votes_file, rows_file, classes),
+            open_source(data, votes_file, rows_file, classes),
             corruptions=names or None,
             split=choose("split", split),
             seed=seed,
@@ -134,11 +133,11 @@ def transfer(
     from fer_bench.results.reports.transfer import TRANSFER
 
     stored = store.find(run)
-    given = [data_source(one) for one in data] if data else [data_source(None)]
+    sources = [open_source(one, votes_file, rows_file, classes) for one in data or [""]]
     with progress_bars() as progress:
         measured = transfer_of_run(
             stored,
-            [open_source(one, votes_file, rows_file, classes) for one in given],
+            sources,
             split=choose("split", split),
             limit=limit,
             device=choose_device(device),
