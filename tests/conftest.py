@@ -49,6 +49,7 @@ SLOW = (
     "project/test_disk_full.py",
     "project/test_notebook.py",
     "project/test_packaging.py",
+    "project/test_shipped_records.py",
     "project/test_train_throughput.py",
     "results/reports/test_reports_at_once.py",
     "results/test_remote_results.py",

@@ -1,4 +1,4 @@
-"""`verify`: shipped records agree with their predictions, and each kind of tampering is found."""
+"""`verify`: each kind of tampering with a record is found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from fer_bench.evaluation.verify import verify
 from fer_bench.results.record import ClassMetrics, RunRecord, SetCoverage
 from fer_bench.results.store import ResultsStore
 
-ROOT = Path(__file__).parents[2]
 Pair = tuple[RunRecord, pd.DataFrame]
 
 
@@ -261,16 +260,6 @@ def test_tampering_is_found(kind: str) -> None:
     tamper, sentence = TAMPERED[kind]
     found = problems(*tamper(*honest()))
     assert any(sentence in problem for problem in found), found
-
-
-def test_every_shipped_record_agrees() -> None:
-    store = ResultsStore(ROOT / "results")
-    found = {
-        run.name: problems(run.require_record(), store.predictions(run))
-        for run in store.runs()
-        if (run.folder / "predictions.parquet").exists()
-    }
-    assert found and not {name: wrong for name, wrong in found.items() if wrong}
 
 
 def test_the_command_says_what_differs(fer: Fer, tmp_path: Path) -> None:
