@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from face_fixtures import crowd
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
 from page_fixtures import open_page, texts
 from PIL import Image
@@ -21,7 +23,7 @@ from fer_bench.inference.predictor import Analysis
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.ui.images.analysis import GivenPicture, Result, Treatment
-from fer_bench.ui.images.faces import annotated_files
+from fer_bench.ui.images.faces import annotated_files, zipped
 from fer_bench.ui.models import run_labels
 
 ROOT = Path(__file__).parents[2]
@@ -179,6 +181,35 @@ def test_of_several_faces_the_largest_comes_first_and_any_can_be_chosen(trained:
     assert choice.value == 0
     choice.set_value(1).run()
     assert not app.exception
+
+
+def test_of_many_faces_one_is_chosen_from_a_list(trained: Path) -> None:
+    picture, boxes = crowd(5, 2, 160)
+    app = open_page("image")
+    upload(app, ("crowd.png", png(picture)))
+    assert f"The {len(boxes)} faces" in [heading.value for heading in app.header]
+    choice = app.selectbox[-1]
+    assert choice.label == "Face"
+    assert [option.split(" · ")[0] for option in choice.options] == [*map(str, range(1, 11))]
+
+
+def test_more_pictures_than_the_page_takes_are_said_to_be(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_bench.ui.images.upload.MOST_PICTURES", 1)
+    app = open_page("image")
+    upload(app, ("astronaut.jpg", SAMPLE), gray())
+    assert "The first 1 of 2 pictures; for more there is `python -m fer_bench predict`." in texts(
+        app
+    )
+    assert app.dataframe[0].value["image"].tolist() == ["astronaut.jpg"]
+
+
+def test_files_of_one_name_keep_apart_in_the_zip() -> None:
+    files = [("a.jpg", b"first"), ("a.jpg", b"second"), ("b.jpg", b"third")]
+    with ZipFile(BytesIO(zipped(files))) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    assert held == {"a.jpg": b"first", "a-2.jpg": b"second", "b.jpg": b"third"}
 
 
 def test_a_picture_of_any_shape_is_shown(trained: Path) -> None:
