@@ -210,6 +210,13 @@ def test_errors_asks_why_of_a_face(results: Path, predictions: pd.DataFrame) -> 
     assert app.selectbox(key="explain-face").value == first
 
 
+def test_errors_takes_a_face_to_other_models(results: Path, predictions: pd.DataFrame) -> None:
+    app = open_page("errors")
+    app.button(key="try").click().run()
+    assert [title.value for title in app.title] == ["Try an image"]
+    assert app.dataframe[0].value["image"].tolist() == [f"{wrong(predictions).index[0]}.png"]
+
+
 def test_filters_that_no_face_fits_say_so_in_every_view(
     results: Path, predictions: pd.DataFrame
 ) -> None:

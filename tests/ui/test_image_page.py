@@ -8,14 +8,17 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from external_fixtures import LABEL_TEXT, write_onnx
 from face_fixtures import crowd
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
-from page_fixtures import open_page, texts
+from page_fixtures import open_page, plain, texts
 from PIL import Image
 from record_fixtures import make_record
 from streamlit.testing.v1 import AppTest
 
 from fer_bench import plots
+from fer_bench.benchmark import Source
+from fer_bench.benchmark.external_systems.networks import evaluate_external
 from fer_bench.emotions import COLOURS, EXPRESSIO, FER2013
 from fer_bench.inference.adjust import Adjustment
 from fer_bench.inference.history import History
@@ -133,6 +136,34 @@ def test_runs_of_one_name_are_told_apart_by_their_data_set(results: Path) -> Non
     labels = run_labels(runs)
     assert [label.partition(" · ")[0] for label in labels.values()] == list(labels)
     assert list(labels) == [f"fer2013/{one.name}", f"other/{one.name}"]
+
+
+def test_what_is_known_of_a_model_is_its_card_or_why_there_is_none(trained: Path) -> None:
+    app = open_page("image")
+    app.button(key="about-models").click().run()
+    assert "## Intended use" in texts(app)
+    (trained / DEFAULT_RUN / "predictions.parquet").write_bytes(b"PAR1")
+    app.button(key="about-models").click().run()
+    assert "predictions.parquet is damaged" in plain(app.error[0].value)
+
+
+def test_a_network_that_cannot_be_looked_into_says_so_and_answers(
+    results: Path, tmp_path: Path
+) -> None:
+    file = write_onnx(tmp_path / "theirs.onnx", channels=1, always="Surprise")
+    evaluate_external(
+        ResultsStore(results),
+        f"onnx:{file}",
+        Source(data="synthetic"),
+        options={"labels": LABEL_TEXT, "value_range": "0,1"},
+        about={"external": "theirs", "limit": 14},
+    )
+    app = open_page("image")
+    assert app.dataframe[0].value["emotion"].tolist() == ["surprise"]
+    assert plain(app.error[0].value) == (
+        "cannot show where external-theirs-limit14 looked: its network is an ONNX file, which "
+        "gives no gradients; choose another model"
+    )
 
 
 # --- pictures ----------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from fer_bench import ui
 from fer_bench.emotions import EXPRESSIO, FERPLUS
 from fer_bench.evaluation.confusion import of_set
 from fer_bench.results.leaderboard.five_models import FIVE
-from fer_bench.results.store import ResultsStore
+from fer_bench.results.store import DEFAULT_FILE, ResultsStore, shipped_results
 from fer_bench.ui.leaderboard import ranking
 
 PAGES = ("leaderboard", "run", "compare", "errors", "calibration", "latency", "dataset", "labels")
@@ -69,6 +69,25 @@ def test_every_page_opens_on_good_and_bad_records(page: str, mixed: Path) -> Non
 def test_no_file_of_ui_hides_a_function_of_its_name() -> None:
     files = {module.name for module in pkgutil.iter_modules(ui.__path__)}
     assert files.isdisjoint(ui.__all__)
+
+
+def test_the_shipped_results_are_shown_unless_others_are_given(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FER_BENCH_RESULTS")
+    shipped = len(ResultsStore(shipped_results()).runs())
+    assert f"{shipped} runs · no data set connected" in texts(open_page("home"))
+
+
+def test_a_default_that_is_gone_is_none(mixed: Path) -> None:
+    (mixed / DEFAULT_FILE).write_text("fer2013/gone\n")
+    assert open_page("run").selectbox[0].value == BEST
+
+
+def test_a_view_of_another_page_leaves_the_address(mixed: Path) -> None:
+    app = open_page("run", BEST, view="Settings")
+    app.switch_page("pages/labels.py").run()
+    assert "view" not in app.query_params
 
 
 PREDICTIONS, AGREEMENT = "predictions.parquet", {"view": "Annotators' agreement"}
