@@ -149,12 +149,13 @@ def test_the_data_are_in_words_with_their_balance(mixed: Path) -> None:
 
 
 def test_the_environment_names_the_machine_packages_and_training(mixed: Path) -> None:
+    record = make_record()
+    environment = record.environment.model_copy(update={"packages": {"scikit-learn": "1.7.0"}})
+    ResultsStore(mixed).save(record.model_copy(update={"environment": environment}))
     app = open_page("run", BEST, view="Environment")
-    machine, packages, training = (
-        dict(frame.value[["Setting", "Value"]].values.tolist()) for frame in app.dataframe
-    )
+    machine, packages, training = (dict(frame.value.values.tolist()) for frame in app.dataframe)
     assert machine["CPU"] == "Test CPU"
-    assert packages == {"Torch": "2.8.0"}
+    assert packages == {"scikit-learn": "1.7.0"}
     assert training["Device"] == "cpu"
 
 
