@@ -21,7 +21,7 @@ from fer_bench.benchmark import Source
 from fer_bench.benchmark.external_systems.networks import evaluate_external
 from fer_bench.emotions import COLOURS, EXPRESSIO, FER2013
 from fer_bench.inference.adjust import Adjustment
-from fer_bench.inference.history import History
+from fer_bench.inference.history import MARKER, History
 from fer_bench.inference.predictor import Analysis
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import StoredRun
@@ -362,6 +362,20 @@ def test_what_is_damaged_in_the_history_is_counted_and_can_be_deleted(
     assert "1 picture there cannot be read." in texts(app)
     app.button(key="history-delete").click().run()
     assert "1 picture deleted" in texts(app)
+
+
+def test_what_the_history_did_not_mark_as_its_own_stays_and_the_page_says_so(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "kept"
+    monkeypatch.setenv("FER_BENCH_HISTORY", str(place))
+    entry = History(str(place)).add("a", *NO_FACES)
+    (place / MARKER).unlink()
+    app = open_page("image")
+    app.toggle(key="history-shown").set_value(True).run()
+    app.button(key="history-delete").click().run()
+    assert f"nothing was deleted in {place}: expected the history's file {MARKER}" in texts(app)
+    assert (place / entry / "image.jpg").exists()
 
 
 @pytest.mark.parametrize(
