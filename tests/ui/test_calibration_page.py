@@ -104,3 +104,20 @@ def test_a_promise_is_chosen_on_val_and_reported_on_test(mixed: Path) -> None:
         "Accuracy of the answered on test"
     ] == f"{found.held_on.accuracy.value:.1%}".replace("%", " %")
     assert "It was chosen there alone; test shows what it is worth." in texts(app)
+
+
+def test_a_run_without_predictions_of_these_images_is_left_out_by_name(mixed: Path) -> None:
+    (mixed / SECOND / "predictions.parquet").unlink()
+    app = open_page("calibration", BEST)
+    app.multiselect[0].set_value([SECOND]).run()
+    name = "ResNet18, fine-tuned, 5 epochs, seed 1"
+    assert f"{name} has no predictions of these images." in texts(app)
+    assert app.dataframe[1].value["title"].tolist() == ["ResNet18, fine-tuned, 5 epochs"]
+
+
+def test_a_promise_that_no_threshold_keeps_is_said_to_be_too_much(mixed: Path) -> None:
+    worst = make_record(model="worst", accuracy=0.02)
+    ResultsStore(mixed).save(worst, predictions=make_predictions(accuracy=0.02))
+    app = open_page("calibration", "fer2013/worst-full-finetune-5-s0")
+    assert "No threshold reaches 90.0 % on val: ask for less." in texts(app)
+    assert "Answered on val" not in tiles(app)

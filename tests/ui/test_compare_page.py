@@ -111,6 +111,30 @@ def test_disagreements_are_filtered_by_who_is_right(stored: Path) -> None:
     assert "The images of fer2013 do not come with FER Bench." in texts(app)
 
 
+def test_images_that_no_filter_fits_are_a_sentence(stored: Path) -> None:
+    sure = make_predictions(accuracy=1.0)
+    save_run(stored, make_record(model="vit-b-16", accuracy=1.0), sure)
+    app = open_runs(FIRST, "fer2013/vit-b-16-full-finetune-5-s0")
+    (right,) = [group for group in app.segmented_control if group.label == "Right"]
+    right.set_value("B").run()
+    assert "No image fits this filter." in texts(app)
+
+
+def test_a_damaged_history_is_a_sentence_and_the_other_curves_show(stored: Path) -> None:
+    (stored / WORSE / "history.csv").write_text("epoch\n1\n")
+    app = open_runs(FIRST, WORSE)
+    assert "history.csv is damaged" in plain(app.error[0].value)
+    assert "Training" in [heading.value for heading in app.header]
+
+
+def test_runs_that_trained_nothing_have_no_curves(stored: Path) -> None:
+    for name in (FIRST, WORSE):
+        (stored / name / "history.csv").unlink()
+    app = open_runs(FIRST, WORSE)
+    assert "Training" not in [heading.value for heading in app.header]
+    assert len(app.get("plotly_chart")) == 3
+
+
 def test_runs_of_other_images_are_left_out_by_name_and_the_rest_is_shown(stored: Path) -> None:
     few = make_record(model="expressio", emotions=EXPRESSIO)
     run = save_run(stored, few, make_predictions(emotions=EXPRESSIO))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from data_fixtures import csv_row, csv_rows, face, kaggle_files, write_csv, zipped
-from page_fixtures import open_page, plain, texts, tiles
+from page_fixtures import BEST, Click, open_page, plain, texts, tiles
 from record_fixtures import make_metrics, make_predictions, make_record
 
 from fer_bench import ui
@@ -104,6 +104,48 @@ def test_the_gallery_filters_by_class(mixed: Path) -> None:
     app = open_page("errors")
     app.selectbox(key="gallery-true").set_value("sad").run()
     assert set(app.dataframe[-1].value["true"]) == {"sad"}
+    app.selectbox(key="gallery-predicted").set_value("surprise").run()
+    assert set(app.dataframe[-1].value["predicted"]) == {"surprise"}
+    app.selectbox(key="gallery-predicted").set_value("sad").run()
+    assert "No image fits these filters." in texts(app)
+
+
+@pytest.mark.parametrize(("cell", "answers"), [("sad>surprise", "Wrong"), ("sad>sad", "Right")])
+def test_a_click_on_a_cell_shows_its_images(
+    mixed: Path, click: Click, cell: str, answers: str
+) -> None:
+    click("confusion", cell)
+    app = open_page("errors")
+    true, predicted = cell.split(">")
+    assert app.segmented_control(key="gallery-answers").value == answers
+    shown = app.dataframe[-1].value
+    assert set(shown["true"]) == {true} and set(shown["predicted"]) == {predicted}
+    app.selectbox(key="gallery-true").set_value("fear").run()  # until another cell is clicked
+    assert app.selectbox(key="gallery-true").value == "fear"
+
+
+def test_a_run_without_mistakes_has_no_confused_pairs(results: Path) -> None:
+    ResultsStore(results).save(make_record(accuracy=1.0))
+    assert "No mistakes on these images." in texts(open_page("errors"))
+
+
+def test_the_errors_page_says_what_its_numbers_leave_out(mixed: Path) -> None:
+    record = make_record()
+    test = record.metrics["test"].model_copy(update={"n_left_out": 1234})
+    changes = {"temperature": 1.25, "metrics": {**record.metrics, "test": test}}
+    ResultsStore(mixed).save(record.model_copy(update=changes), predictions=make_predictions())
+    said = texts(open_page("errors", BEST))
+    assert "1,234 images of classes the model does not know left out." in said
+    assert "In use its answers are divided by a temperature first" in said
+
+
+def test_data_that_cannot_be_read_are_a_sentence_and_asked_for(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_BENCH_DATA", "nowhere.zip")
+    app = open_page("errors")
+    assert "'nowhere.zip' does not exist" in plain(app.error[0].value)
+    assert "The images of fer2013 do not come with FER Bench." in texts(app)
 
 
 # --- dataset -----------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from record_fixtures import make_metrics, make_predictions, make_record
 from streamlit.testing.v1 import AppTest
 
 from fer_bench.data.load import load_dataset
+from fer_bench.emotions import FER2013
+from fer_bench.evaluation import confusion
 from fer_bench.evaluation.evaluate import evaluate
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
@@ -185,6 +187,48 @@ def test_one_face_has_its_bars_and_its_neighbours(results: Path, predictions: pd
     app.segmented_control(key="explain-k").set_value(6).run()
     assert len(app.get("image")) == 2 + 6
     assert sum(float(share.removesuffix(" %")) for share in tiles(app).values()) <= 100.1
+
+
+@pytest.mark.parametrize("is_right", [True, False], ids=["right", "wrong"])
+def test_the_face_of_an_address_is_the_one_looked_at(
+    results: Path, predictions: pd.DataFrame, is_right: bool
+) -> None:
+    mistaken = predictions["id"].isin(wrong(predictions).index)
+    face = predictions.loc[mistaken != is_right, "id"].iloc[-1]
+    app = open_page("explain", face=face)
+    assert app.selectbox(key="explain-face").value == face
+    assert app.segmented_control(key="explain-answers").value == ("Right" if is_right else "Wrong")
+    roles = ["its label and the answer"] if is_right else ["the answer", "its label"]
+    assert [tile.delta for tile in app.metric] == roles
+
+
+def test_errors_asks_why_of_a_face(results: Path, predictions: pd.DataFrame) -> None:
+    app = open_page("errors")
+    first = wrong(predictions).index[0]
+    app.button(key="why").click().run()
+    assert [title.value for title in app.title] == ["Explain"]
+    assert app.selectbox(key="explain-face").value == first
+
+
+def test_errors_takes_a_face_to_other_models(results: Path, predictions: pd.DataFrame) -> None:
+    app = open_page("errors")
+    app.button(key="try").click().run()
+    assert [title.value for title in app.title] == ["Try an image"]
+    assert app.dataframe[0].value["image"].tolist() == [f"{wrong(predictions).index[0]}.png"]
+
+
+def test_filters_that_no_face_fits_say_so_in_every_view(
+    results: Path, predictions: pd.DataFrame
+) -> None:
+    answers = confusion.answers(predictions, FER2013)
+    (never, *_) = sorted({*FER2013} - {*answers.loc[answers["correct"], "true"]})
+    app = open_page("explain")
+    for view in ("Gallery", "One face"):
+        choose(app, view)
+        app.segmented_control(key="explain-answers").set_value("Right")
+        app.selectbox(key="explain-emotion").set_value(never).run()
+        assert "No test image of the data at hand fits these filters." in texts(app)
+        assert not app.get("image")
 
 
 def test_the_map_is_coloured_as_asked(results: Path, predictions: pd.DataFrame) -> None:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from external_fixtures import LABEL_TEXT, write_onnx
+from face_fixtures import crowd
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, SMALL_RUN, save_models
-from page_fixtures import open_page, texts
+from page_fixtures import open_page, plain, texts
 from PIL import Image
 from record_fixtures import make_record
 from streamlit.testing.v1 import AppTest
 
 from fer_bench import plots
+from fer_bench.benchmark import Source
+from fer_bench.benchmark.external_systems.networks import evaluate_external
 from fer_bench.emotions import COLOURS, EXPRESSIO, FER2013
 from fer_bench.inference.adjust import Adjustment
-from fer_bench.inference.history import History
+from fer_bench.inference.history import MARKER, History
 from fer_bench.inference.predictor import Analysis
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.ui.images.analysis import GivenPicture, Result, Treatment
-from fer_bench.ui.images.faces import annotated_files
+from fer_bench.ui.images.faces import annotated_files, zipped
 from fer_bench.ui.models import run_labels
 
 ROOT = Path(__file__).parents[2]
@@ -133,6 +138,34 @@ def test_runs_of_one_name_are_told_apart_by_their_data_set(results: Path) -> Non
     assert list(labels) == [f"fer2013/{one.name}", f"other/{one.name}"]
 
 
+def test_what_is_known_of_a_model_is_its_card_or_why_there_is_none(trained: Path) -> None:
+    app = open_page("image")
+    app.button(key="about-models").click().run()
+    assert "## Intended use" in texts(app)
+    (trained / DEFAULT_RUN / "predictions.parquet").write_bytes(b"PAR1")
+    app.button(key="about-models").click().run()
+    assert "predictions.parquet is damaged" in plain(app.error[0].value)
+
+
+def test_a_network_that_cannot_be_looked_into_says_so_and_answers(
+    results: Path, tmp_path: Path
+) -> None:
+    file = write_onnx(tmp_path / "theirs.onnx", channels=1, always="Surprise")
+    evaluate_external(
+        ResultsStore(results),
+        f"onnx:{file}",
+        Source(data="synthetic"),
+        options={"labels": LABEL_TEXT, "value_range": "0,1"},
+        about={"external": "theirs", "limit": 14},
+    )
+    app = open_page("image")
+    assert app.dataframe[0].value["emotion"].tolist() == ["surprise"]
+    assert plain(app.error[0].value) == (
+        "cannot show where external-theirs-limit14 looked: its network is an ONNX file, which "
+        "gives no gradients; choose another model"
+    )
+
+
 # --- pictures ----------------------------------------------------------------------------------
 
 
@@ -179,6 +212,35 @@ def test_of_several_faces_the_largest_comes_first_and_any_can_be_chosen(trained:
     assert choice.value == 0
     choice.set_value(1).run()
     assert not app.exception
+
+
+def test_of_many_faces_one_is_chosen_from_a_list(trained: Path) -> None:
+    picture, boxes = crowd(5, 2, 160)
+    app = open_page("image")
+    upload(app, ("crowd.png", png(picture)))
+    assert f"The {len(boxes)} faces" in [heading.value for heading in app.header]
+    choice = app.selectbox[-1]
+    assert choice.label == "Face"
+    assert [option.split(" · ")[0] for option in choice.options] == [*map(str, range(1, 11))]
+
+
+def test_more_pictures_than_the_page_takes_are_said_to_be(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_bench.ui.images.upload.MOST_PICTURES", 1)
+    app = open_page("image")
+    upload(app, ("astronaut.jpg", SAMPLE), gray())
+    assert "The first 1 of 2 pictures; for more there is `python -m fer_bench predict`." in texts(
+        app
+    )
+    assert app.dataframe[0].value["image"].tolist() == ["astronaut.jpg"]
+
+
+def test_files_of_one_name_keep_apart_in_the_zip() -> None:
+    files = [("a.jpg", b"first"), ("a.jpg", b"second"), ("b.jpg", b"third")]
+    with ZipFile(BytesIO(zipped(files))) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    assert held == {"a.jpg": b"first", "a-2.jpg": b"second", "b.jpg": b"third"}
 
 
 def test_a_picture_of_any_shape_is_shown(trained: Path) -> None:
@@ -300,6 +362,20 @@ def test_what_is_damaged_in_the_history_is_counted_and_can_be_deleted(
     assert "1 picture there cannot be read." in texts(app)
     app.button(key="history-delete").click().run()
     assert "1 picture deleted" in texts(app)
+
+
+def test_what_the_history_did_not_mark_as_its_own_stays_and_the_page_says_so(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "kept"
+    monkeypatch.setenv("FER_BENCH_HISTORY", str(place))
+    entry = History(str(place)).add("a", *NO_FACES)
+    (place / MARKER).unlink()
+    app = open_page("image")
+    app.toggle(key="history-shown").set_value(True).run()
+    app.button(key="history-delete").click().run()
+    assert f"nothing was deleted in {place}: expected the history's file {MARKER}" in texts(app)
+    assert (place / entry / "image.jpg").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from command_fixtures import Fer
 from data_fixtures import VOTES_HEADER, csv_rows, write_csv
-from page_fixtures import BEST, open_page, texts, tiles
+from page_fixtures import BEST, open_page, plain, texts, tiles
 from record_fixtures import make_metrics, make_predictions, make_record
 from streamlit.testing.v1 import AppTest
 
@@ -137,6 +137,29 @@ def test_damaged_votes_are_one_sentence_and_the_page_goes_on(
     assert len(app.dataframe[0].value) == 2
 
 
+def test_a_run_without_doubts_has_no_suspects(results: Path) -> None:
+    sure = make_predictions(accuracy=1.0)
+    ResultsStore(results).save(make_record(accuracy=1.0), predictions=sure)
+    app = open_page("labels")
+    assert "**0 of 140 test labels** are suspect." in texts(app)
+    assert not app.dataframe
+
+
+@pytest.mark.parametrize(
+    ("query", "which"),
+    [({}, "these images"), ({"view": AGREEMENT}, "this run's test images")],
+    ids=["suspects", "agreement"],
+)
+def test_votes_on_other_images_are_said_to_be(
+    voted: pd.DataFrame, results: Path, query: dict[str, str], which: str
+) -> None:
+    others = voted.assign(id="other " + voted["id"])
+    others.to_parquet(results / "fer2013" / "mine" / "predictions.parquet")
+    app = open_page("labels", **query)
+    assert f"FER+'s votes next to your data know none of {which}." in texts(app)
+    assert not app.metric
+
+
 # --- annotators' agreement ---------------------------------------------------------------------
 
 
@@ -177,6 +200,26 @@ def test_runs_that_are_not_comparable_show_on_demand(mixed: Path) -> None:
     app = view(open_page("labels", BEST), LEAK)
     app.toggle[0].set_value(True).run()
     assert "keras-cnn, fine-tuned, 5 epochs, 20 images" in set(app.dataframe[0].value["title"])
+
+
+def test_runs_without_predictions_have_no_leak(mixed: Path) -> None:
+    (mixed / BEST / "predictions.parquet").unlink()
+    app = open_page("labels", BEST, view=LEAK)
+    assert "ResNet18, fine-tuned, 5 epochs" not in set(app.dataframe[0].value["title"])
+    for file in mixed.glob("fer2013/*/predictions.parquet"):
+        file.unlink()
+    app.run()
+    assert "No such run has predictions on test next to its record: run one again." in texts(app)
+
+
+# --- the human line ----------------------------------------------------------------------------
+
+
+def test_a_damaged_human_line_is_a_sentence_and_the_way_to_one_is_there(mixed: Path) -> None:
+    (mixed / "fer2013" / "human_line.json").write_text("{")
+    app = open_page("labels", BEST, view="The human line")
+    assert "human_line.json is damaged" in plain(app.error[0].value)
+    assert "No human line is stored for these test images" in texts(app)
 
 
 # --- the command -------------------------------------------------------------------------------

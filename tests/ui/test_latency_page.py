@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from latency_fixtures import LAPTOP, NO_COMPILER, SERVER, UNFAITHFUL, make_report, save_reports
+from latency_fixtures import (
+    LAPTOP,
+    NO_COMPILER,
+    SERVER,
+    UNFAITHFUL,
+    make_measurement,
+    make_report,
+    save_reports,
+)
 from page_fixtures import BEST, open_page, plain, texts, tiles
 from record_fixtures import make_record
 from streamlit.testing.v1 import AppTest
@@ -122,6 +130,20 @@ def test_errors_and_notes_are_sentences(measured: Path) -> None:
     assert "**Could not be measured**" in shown
     assert f"- **torch-compile** {names}: {NO_COMPILER}" in shown
     assert f"- **onnxruntime-int8** {names}: {UNFAITHFUL}" in shown
+
+
+def test_a_network_that_could_not_be_measured_says_why_alone(results: Path) -> None:
+    ResultsStore(results).save(make_record())
+    failed = make_report().model_copy(update={"measurements": [make_measurement(median=None)]})
+    save_reports(results / BEST, [failed])
+    app = open_page("latency")
+    shown = texts(app)
+    assert "Nothing was measured with these threads and this many faces per call." in shown
+    assert f"- **torch-fp32** ({TITLES[BEST]}): {NO_COMPILER}" in shown
+    assert not app.metric
+    app = budget(app)
+    assert "0 of 1 run fit." in texts(app)
+    assert not app.dataframe
 
 
 def test_an_address_opens_its_run_on_a_machine_that_measured_it(measured: Path) -> None:

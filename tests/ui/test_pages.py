@@ -7,9 +7,14 @@ import pkgutil
 from pathlib import Path
 
 import pytest
+from latency_fixtures import make_report, save_reports
 from page_fixtures import (
+    APP,
     BEST,
     HOSTILE,
+    PATIENCE_S,
+    Click,
+    click_name,
     limited,
     make_ensemble_record,
     notices,
@@ -18,14 +23,14 @@ from page_fixtures import (
     tiles,
 )
 from record_fixtures import make_predictions, make_recipe, make_record
+from streamlit.testing.v1 import AppTest
 
 from fer_bench import ui
 from fer_bench.emotions import EXPRESSIO, FERPLUS
 from fer_bench.evaluation.confusion import of_set
 from fer_bench.results.leaderboard.five_models import FIVE
-from fer_bench.results.locks import run_lock
-from fer_bench.results.store import ResultsStore
-from fer_bench.specs.run import ExternalSpec
+from fer_bench.results.store import DEFAULT_FILE, ResultsStore, shipped_results
+from fer_bench.ui.leaderboard import ranking
 
 PAGES = ("leaderboard", "run", "compare", "errors", "calibration", "latency", "dataset", "labels")
 
@@ -59,6 +64,30 @@ def test_without_results_the_dataset_page_draws_synthetic_faces(results: Path) -
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_opens_on_good_and_bad_records(page: str, mixed: Path) -> None:
     assert "7 runs · 2 failed · no data set connected" in texts(open_page(page))
+
+
+def test_no_file_of_ui_hides_a_function_of_its_name() -> None:
+    files = {module.name for module in pkgutil.iter_modules(ui.__path__)}
+    assert files.isdisjoint(ui.__all__)
+
+
+def test_the_shipped_results_are_shown_unless_others_are_given(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FER_BENCH_RESULTS")
+    shipped = len(ResultsStore(shipped_results()).runs())
+    assert f"{shipped} runs · no data set connected" in texts(open_page("home"))
+
+
+def test_a_default_that_is_gone_is_none(mixed: Path) -> None:
+    (mixed / DEFAULT_FILE).write_text("fer2013/gone\n")
+    assert open_page("run").selectbox[0].value == BEST
+
+
+def test_a_view_of_another_page_leaves_the_address(mixed: Path) -> None:
+    app = open_page("run", BEST, view="Settings")
+    app.switch_page("pages/labels.py").run()
+    assert "view" not in app.query_params
 
 
 PREDICTIONS, AGREEMENT = "predictions.parquet", {"view": "Annotators' agreement"}
@@ -112,6 +141,33 @@ def test_home_without_results_keeps_its_doors_and_says_what_to_do(results: Path)
         "Smile at your camera", "Choose a model", "Bring your data",
     ]  # fmt: skip
     assert "No runs yet" in texts(app)
+
+
+# --- who may enter, and where from -------------------------------------------------------------
+
+
+def test_a_dashboard_with_a_token_asks_for_it_and_lets_in_who_knows_it(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_BENCH_TOKEN", "secret")
+    app = AppTest.from_file(APP, default_timeout=PATIENCE_S).run()
+    assert "This dashboard asks for a token" in texts(app)
+    app.text_input[0].set_value("guessed").run()
+    assert "That is not the token" in texts(app)
+    assert not app.title
+    app.text_input[0].set_value("secret").run()
+    assert [title.value for title in app.title] == ["FER Bench"]
+    assert not app.text_input
+
+
+def test_other_devices_find_the_pages_by_a_code(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_BENCH_ADDRESS", "https://bench.example.org:8501/?token=secret")
+    app = open_page("run")
+    assert app.sidebar.code[0].value == "https://bench.example.org:8501/?token=secret"
+    (code,) = app.sidebar.get("image")
+    assert code.proto.imgs[0].alt == f"QR code of {app.sidebar.code[0].value}"
 
 
 # --- leaderboard -------------------------------------------------------------------------------
@@ -306,112 +362,32 @@ def test_the_box_for_a_paper_offers_its_files_and_their_command(mixed: Path) -> 
     assert not app.exception
 
 
-# --- run ---------------------------------------------------------------------------------------
-
-
-def test_the_run_page_says_what_is_known_of_an_external_system(mixed: Path) -> None:
-    spec = ExternalSpec(external="theirs", source="https://example.org/x", licence="MIT")
-    record = make_record(name=spec.name).model_copy(
-        update={"spec": spec, "model": None, "training": None}
-    )
-    ResultsStore(mixed).save(record, predictions=make_predictions())
-    app = open_page("run", f"fer2013/{spec.name}", view="Use")
-    said = texts(app)
-    assert "**Trained on these test images:** not known" in said
-    assert "**Source:** https://example.org/x" in said and "**Training:** not said" in said
-    assert "FER Bench did not run this system" in said
-    assert "Curves" not in [tab.label for tab in app.tabs]
-
-
-def test_the_run_page_opens_on_the_best_run(mixed: Path) -> None:
-    app = open_page("run")
-    test = make_record().metrics["test"]
-    assert app.selectbox[0].value == BEST
-    assert tiles(app)["Accuracy"] == f"{test.accuracy * 100:.1f} %"
-    assert [t.label for t in app.tabs] == [
-        "Curves", "Classes", "Use", "Settings", "Data", "Environment", "Files",
-    ]  # fmt: skip
-
-
-def test_the_address_opens_a_tab_of_the_run_and_no_other_is_made(mixed: Path) -> None:
-    app = open_page("run", BEST, view="Use")
-    assert app.code[-1].value.startswith("python -m fer_bench train --model resnet18 --mode full")
-    assert not app.get("plotly_chart") and not app.dataframe
-    without_classes = open_page("run", "fer2013/densenet121-full-finetune-5-s0", view="Classes")
-    assert len(without_classes.get("plotly_chart")) == 2
-
-
-def test_the_run_page_opens_on_the_default_run(mixed: Path) -> None:
-    name = "vgg16-frozen-frozen-20-s0"
-    (mixed / "default.txt").write_text(f"fer2013/{name}\n")
-    assert open_page("run").selectbox[0].value == f"fer2013/{name}"
-
-
-def test_an_address_opens_its_run(mixed: Path) -> None:
-    app = open_page("run", "fer2013/vgg16-frozen-frozen-20-s0")
-    assert app.selectbox[0].value == "fer2013/vgg16-frozen-frozen-20-s0"
-
-
-def test_choosing_a_run_changes_the_address(mixed: Path) -> None:
-    app = open_page("run", BEST)
-    app.selectbox[0].set_value("fer2013/broken").run()
-    assert app.query_params["run"] == "fer2013/broken"
-    assert "record.json is not valid JSON" in texts(app)
-    app.selectbox[0].set_value(BEST).run()
-    assert app.query_params["run"] == BEST
-    assert tiles(app)
-
-
-def test_a_failed_run_shows_its_error_as_plain_text(mixed: Path) -> None:
-    app = open_page("run", "fer2013/vit-b-16-full-finetune-5-s0")
-    assert HOSTILE in texts(app)
-    assert "<script>" not in app.error[0].value
-    assert "](javascript" not in app.error[0].value
-
-
-def test_a_running_run_shows_its_progress(mixed: Path) -> None:
-    with run_lock(mixed / "fer2013" / "densenet121-full-finetune-5-s0"):
-        app = open_page("run", "fer2013/densenet121-full-finetune-5-s0")
-    assert "This run has not finished; its epochs so far are below." in texts(app)
-    assert "Epoch 2 of 5 is done, 3 min left" in texts(app)
-    assert "--resume" not in texts(app)
-    assert len(app.get("plotly_chart")) == 2
+@pytest.mark.parametrize("chart", ["accuracy-bars", "accuracy-parameters", "accuracy-latency"])
+def test_a_click_on_a_run_of_a_chart_opens_it(mixed: Path, click: Click, chart: str) -> None:
+    if chart == "accuracy-latency":
+        save_reports(mixed / BEST, [make_report()])
+    app = open_page("leaderboard")
+    click(chart, BEST)
     app.run()
-    assert "train it again with `--resume`" in texts(app)
+    assert [title.value for title in app.title] == ["Run"]
+    assert app.query_params["run"] == BEST
 
 
-def test_a_run_that_is_not_comparable_says_why(mixed: Path) -> None:
-    app = open_page("run", "fer2013/keras-cnn-full-finetune-5-limit20-s0")
-    assert "not comparable: limit" in texts(app)
+def test_a_click_on_a_name_of_the_ranking_opens_its_run(mixed: Path) -> None:
+    app = click_name(open_page("leaderboard"), "leaderboard", 0)
+    assert [title.value for title in app.title] == ["Run"]
+    assert app.query_params["run"] == BEST
 
 
-def test_an_ensemble_shows_its_members_and_no_seed(mixed: Path) -> None:
-    record = make_ensemble_record("best", {"a": 0.75, "b": 0.25})
-    ResultsStore(mixed).save(record.model_copy(update={"temperature": 1.5}))
-    app = open_page("run", "fer2013/ensemble-best", view="Settings")
-    assert "ensemble · of 2 · fitted weights · fer2013 · official" in texts(app).splitlines()
-    members = next(frame.value for frame in app.dataframe if "weight" in frame.value)
-    assert members[["title", "weight", "temperature"]].values.tolist() == [
-        ["fer2013/a", 75.0, 1.25],
-        ["fer2013/b", 25.0, 1.25],
-    ]
-    settings = [row[:2] for frame in app.dataframe for row in frame.value.values.tolist()]
-    assert ["Temperature", "1.5"] in settings
-
-
-def test_no_file_of_ui_hides_a_function_of_its_name() -> None:
-    files = {module.name for module in pkgutil.iter_modules(ui.__path__)}
-    assert files.isdisjoint(ui.__all__)
-
-
-def test_settings_are_in_words_and_what_another_run_differs_in_is_named(mixed: Path) -> None:
-    app = open_page("run", BEST, view="Settings")
-    tables = [frame.value for frame in app.dataframe]
-    recipe = next(table for table in tables if "Meaning" in table)
-    assert "Optimizer: learning rate" in list(recipe["Setting"])
-    assert "11,180,103" in [value for table in tables for value in table["Value"]]
-    assert dict(zip(recipe["Setting"], recipe["Meaning"], strict=True))["Mixup"].startswith("Beta")
-    app.selectbox(key="differs-from").select_index(1).run()
-    assert not app.exception
-    table = next(frame.value for frame in app.dataframe if "this" in frame.value)
-    assert "Seed" in list(table["setting"]) or "Model" in list(table["setting"])
+def test_charts_of_many_runs_show_the_best_and_say_so(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "MOST_BARS", 2)
+    monkeypatch.setattr(ranking, "MOST_POINTS", 1)
+    app = open_page("leaderboard")
+    assert "The best 2 of 3 runs." in texts(app)
+    assert "The best 1 of 3 runs." in texts(app)
+    for name in (BEST, "fer2013/vgg16-frozen-frozen-20-s0"):
+        save_reports(mixed / name, [make_report()])
+    said = texts(open_page("leaderboard"))
+    assert "see Latency. The best 1 of 2 runs. Not measured there: 1 run." in said

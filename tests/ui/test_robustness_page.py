@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
 from page_fixtures import BEST, open_page, plain, texts, tiles
 from robustness_fixtures import make_measured, make_robustness, make_tested_on, make_transfer
 from streamlit.testing.v1 import AppTest
@@ -73,6 +74,17 @@ def test_with_nothing_measured_the_page_says_what_to_do_and_shows_the_corruption
 
 def test_without_any_run_the_page_says_the_same(results: Path) -> None:
     assert "**No run measured on corrupted faces yet**" in texts(open_page("robustness"))
+
+
+def test_runs_that_could_be_measured_are_listed_with_their_commands(measured: Path) -> None:
+    save_models(measured)
+    app = open_page("robustness")
+    assert "2 runs with weights not measured yet" in [one.label for one in app.expander]
+    commands = app.code[0].value.splitlines()
+    assert commands == [
+        f"python -m fer_bench robustness {run} --data fer2013.zip --results {measured}"
+        for run in (DEFAULT_RUN, SECOND_RUN)
+    ]
 
 
 def test_runs_of_one_setting_stand_side_by_side(measured: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 import threading
 from io import StringIO
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_fixtures import DEFAULT_RUN, SECOND_RUN
-from page_fixtures import open_page, texts
+from page_fixtures import Click, notices, open_page, plain, texts
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from waiting_fixtures import PATIENCE_S
@@ -133,6 +134,33 @@ def test_the_scrubber_shows_another_frame(page: AppTest, clip: Path) -> None:
     assert len(page.get("image")) == 1
 
 
+def test_a_click_on_a_span_brings_its_start(page: AppTest, clip: Path, click: Click) -> None:
+    analyse(page, clip)
+    click("video-timeline", "0.4")
+    page.run()
+    assert page.slider(key="video-time").value == 0.4
+    page.slider(key="video-time").set_value(0.2).run()  # the click is over
+    assert page.slider(key="video-time").value == 0.2
+
+
+def test_a_single_frame_has_its_picture_and_no_scrubber(page: AppTest, clip: Path) -> None:
+    page.selectbox(key="video-every").select(10)
+    analyse(page, clip)
+    assert not page.slider
+    assert page.get("image")[0].proto.imgs[0].alt == "The frame at 0.00 s, its faces boxed"
+
+
+def test_without_its_annotated_copy_the_time_line_is_there(page: AppTest, clip: Path) -> None:
+    copy = analyse(page, clip).report.copy
+    copy.write_bytes(b"no video")
+    page.run()
+    assert "annotated.mp4 is text whatever its name says" in plain(page.error[0].value)
+    copy.unlink()
+    page.run()
+    assert "There is no annotated copy, so no frame can be shown." in texts(page)
+    assert len(page.get("plotly_chart")) == 2 and not page.get("image")
+
+
 def test_another_model_and_fewer_frames(page: AppTest, clip: Path) -> None:
     page.selectbox(key="video-model").select(SECOND_RUN)
     page.selectbox(key="video-every").select(5)
@@ -194,6 +222,43 @@ def test_visitors_from_elsewhere_name_no_files(
 ) -> None:
     monkeypatch.setenv("FER_BENCH_ALLOW_PATHS", "0")
     assert open_page("video").segmented_control(key="video-source").options == ["Sample", "Upload"]
+
+
+def give(at: AppTest, path: Path) -> None:
+    """Uploads the video."""
+    at.segmented_control(key="video-source").set_value("Upload").run()
+    at.file_uploader(key="video-file").set_value((path.name, path.read_bytes(), "video/mp4"))
+    at.run()
+    assert not at.exception
+
+
+def test_an_upload_is_analysed_under_its_name_and_the_next_takes_its_place(
+    page: AppTest, clip: Path
+) -> None:
+    page.segmented_control(key="video-source").set_value("Upload").run()
+    assert "Give a video and press **Analyse**" in texts(page)
+    assert next(one for one in page.button if one.label == "Analyse").disabled
+    give(page, clip)
+    button(page, "Analyse")
+    page.run()
+    page.session_state["video-job"].wait()
+    page.run()
+    assert plain(page.header[0].value) == "clip.mp4"
+    folder = page.session_state["video-folder"].path
+    (first,) = folder.glob("upload-*.mp4")
+    give(page, clip)
+    (second,) = folder.glob("upload-*.mp4")
+    assert second != first
+
+
+def test_an_upload_that_finds_no_room_is_one_sentence(page: AppTest, clip: Path) -> None:
+    folder = page.session_state["video-folder"].path
+    shutil.rmtree(folder)
+    give(page, clip)
+    assert notices(page)[0] == (
+        f"cannot write {folder}: No such file or directory; free some space there"
+    )
+    assert next(one for one in page.button if one.label == "Analyse").disabled
 
 
 def test_recordings_of_live_are_offered_and_deleted(page: AppTest) -> None:

@@ -28,8 +28,9 @@ ANY = "any"
 def filtered(answers: pd.DataFrame, emotions: tuple[str, ...]) -> pd.DataFrame:
     """The answers that the gallery's controls ask for."""
     kind, true, predicted = st.columns(3)
+    st.session_state.setdefault("gallery-answers", "Wrong")  # a click on a cell sets it too
     right = kind.segmented_control(
-        "Answers", ["Wrong", "Right"], default="Wrong", required=True, key="gallery-answers"
+        "Answers", ["Wrong", "Right"], required=True, key="gallery-answers"
     )
     wanted_true = true.selectbox("True", [ANY, *emotions], key="gallery-true")
     wanted_predicted = predicted.selectbox("Predicted", [ANY, *emotions], key="gallery-predicted")

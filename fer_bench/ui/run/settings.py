@@ -104,7 +104,9 @@ def show_environment(record: RunRecord) -> None:
     with left:
         ui.value_table(record.environment.model_dump(mode="json", exclude={"packages"}))
     with right:
-        ui.value_table(record.environment.packages)
+        packages = list(record.environment.packages.items())
+        table = pd.DataFrame(packages, columns=["Package", "Version"])
+        st.dataframe(table, hide_index=True, width="stretch", height="content")
         if record.training:
             st.header("Training")
             ui.value_table(record.training.model_dump(mode="json"))

@@ -7,26 +7,22 @@ import hashlib
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import av
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit_webrtc.component
 from aiortc import VideoStreamTrack
 from aiortc.contrib.media import MediaRelay
 from external_fixtures import LABEL_TEXT, write_onnx
 from face_fixtures import stand_in_yunet
+from live_fixtures import Video, feed, opened, play
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
 from page_fixtures import open_page, texts
-from PIL import Image
 from streamlit.testing.v1 import AppTest
-from table_fixtures import table
 from waiting_fixtures import PATIENCE_S, wait_until
 
 from fer_bench.benchmark import Source
@@ -42,93 +38,20 @@ from fer_bench.inference.detectors.base import (
 )
 from fer_bench.inference.detectors.network_file import YUNET
 from fer_bench.inference.live.session import LiveSettings
-from fer_bench.inference.video.reader import VideoReader
 from fer_bench.plots import emotion_timeline
 from fer_bench.results.store import ResultsStore
 from fer_bench.ui.images import upload
 from fer_bench.ui.live import camera as live
 from fer_bench.ui.live import opening
 
-ROOT = Path(__file__).parents[2]
-FACE = np.asarray(Image.open(ROOT / "assets" / "samples" / "astronaut.jpg").convert("RGB"))
+ROOT = Path(__file__).parents[3]
 STUN = [{"urls": "stun:stun.example.org:3478"}]
-
-
-@pytest.fixture
-def relay() -> MediaRelay:
-    return MediaRelay()
-
-
-@pytest.fixture
-def results(tmp_path: Path, relay: MediaRelay, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "results"
-    monkeypatch.setenv("FER_BENCH_RESULTS", str(root))
-    monkeypatch.setenv("FER_BENCH_CONFIG", str(tmp_path / "settings.json"))
-    monkeypatch.delenv(live.ICE_VARIABLE, raising=False)
-    # AppTest has neither a browser's session nor a server's event loop; the library looks for both.
-    monkeypatch.setattr(streamlit_webrtc.component, "get_this_session_info", lambda: None)
-    monkeypatch.setattr(live, "get_global_relay", lambda: relay)
-    return root
-
-
-@dataclass(kw_only=True)
-class Video:
-    """Stands for `webrtc_streamer`: plays or not as the test says, and keeps what it was given."""
-
-    playing: bool = False
-    given: dict[str, Any] = field(default_factory=dict)
-
-    def __call__(self, **given: Any) -> SimpleNamespace:
-        self.given = given
-        return SimpleNamespace(state=SimpleNamespace(playing=self.playing, signalling=False))
-
-
-@pytest.fixture
-def video(results: Path, models_root: Path, monkeypatch: pytest.MonkeyPatch) -> Video:
-    monkeypatch.setenv("FER_BENCH_RESULTS", str(models_root))
-    stub = Video()
-    monkeypatch.setattr(live, "webrtc_streamer", stub)
-    return stub
-
-
-@pytest.fixture
-def page(video: Video) -> Iterator[AppTest]:
-    """The page, opened; its session is stopped at the end."""
-    opened = open_page("live")
-    yield opened
-    if live.SESSION in opened.session_state:
-        opened.session_state[live.SESSION].session.stop()
-
-
-def play(at: AppTest, video: Video) -> live.Camera:
-    """Start, and frames of a face until one was analysed and the next ones came back."""
-    video.playing = True
-    at.run()
-    camera: live.Camera = at.session_state[live.SESSION]
-    feed(camera, lambda: camera.session.stats().analysed > 0)
-    camera.on_frame(av.VideoFrame.from_ndarray(FACE, format="rgb24"))
-    return camera
-
-
-def feed(camera: live.Camera, enough: Callable[[], bool]) -> None:
-    def fed() -> bool:
-        camera.on_frame(av.VideoFrame.from_ndarray(FACE, format="rgb24"))
-        return enough()
-
-    wait_until(fed, "frames are analysed", every=0.01)
 
 
 def test_without_models_the_page_says_what_to_do(results: Path) -> None:
     at = open_page("live")
     assert "No trained model here" in texts(at)
     assert not at.selectbox
-
-
-def opened(at: AppTest) -> live.Camera:
-    """The visit's camera, once the models that were chosen last are open."""
-    camera: live.Camera = at.session_state[live.SESSION]
-    wait_until(lambda: not camera.models.is_busy, "the models are open")
-    return camera
 
 
 def names(*runs: str) -> tuple[str, ...]:
@@ -192,18 +115,6 @@ def test_frames_that_nobody_had_time_for_are_left_out(page: AppTest, relay: Medi
         return [first, (await track.recv()).pts]
 
     assert asyncio.run(first_two()) == [1, 5]
-
-
-def test_playing_shows_pace_faces_and_the_last_minute(page: AppTest, video: Video) -> None:
-    camera = play(page, video)
-    feed(camera, lambda: len(camera.session.timeline()) > 1)
-    page.run()
-    names = ["Video", "Analyses", "Age", "Detect", "Classify"]
-    assert [metric.label for metric in page.metric] == names
-    assert all(any(digit in metric.value for digit in "0123456789") for metric in page.metric)
-    assert "**1 face now**" in texts(page)
-    assert "analysed, by Compact ResNet" in texts(page).replace("\\", "")
-    assert page.get("vega_lite_chart")
 
 
 def test_another_model_back_end_and_a_second_model_go_live_at_once(
@@ -281,35 +192,6 @@ def test_switches_reach_the_next_frame(page: AppTest, video: Video) -> None:
     assert page.session_state[live.SESSION].session.settings == wanted
 
 
-def test_after_stop_the_figures_go(page: AppTest, video: Video) -> None:
-    camera = play(page, video)
-    page.run()
-    assert page.metric
-    video.playing = False
-    page.run()
-    assert not camera.session.stats().playing
-    assert not page.metric and not page.get("vega_lite_chart")
-    assert not camera.session.log().empty  # the CSV stays
-
-
-def test_without_a_camera_the_page_leads_to_pictures(page: AppTest) -> None:
-    assert page.get("page_link")[-1].proto.label == "Try an image"
-    assert "NotAllowedError" not in texts(page)  # said when it happens
-    next(one for one in page.button if one.label == "Try a sample clip").click().run()
-    assert page.title[0].value == "Videos"
-    assert page.segmented_control(key="video-source").value == "Sample"
-
-
-def test_a_camera_that_falls_silent_is_explained(
-    page: AppTest, video: Video, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    camera = play(page, video)
-    silent = replace(camera.session.stats(), fps=0.0)
-    monkeypatch.setattr(camera.session, "stats", lambda: silent)
-    page.run()
-    assert "The camera sends nothing any more" in page.warning[0].value
-
-
 def test_the_end_of_the_video_ends_the_worker(page: AppTest, video: Video) -> None:
     camera = play(page, video)
     video.given["on_video_ended"]()
@@ -371,35 +253,16 @@ def test_the_minute_is_one_line_a_person_that_stays_open_where_they_were_away() 
     assert set(chart["encoding"]["y"]["scale"]["domain"]) == set(FER2013)
 
 
-@table(
-    ("url", "hidden"),
-    [
-        ("http://192.168.0.7:8501/live", True),
-        ("http://bench.example.org/live", True),
-        ("https://bench.example.org/live", False),
-        ("http://localhost:8501/live", False),
-        ("http://127.0.0.1:8501", False),
-        ("http://[::1]:8501", False),
-        (None, False),
-    ],
-)
-def test_where_browsers_hide_the_camera(url: str | None, hidden: bool) -> None:
-    assert live.hides_camera(url) is hidden
-
-
-def test_an_address_without_https_is_explained(
-    page: AppTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live, "hides_camera", lambda url: True)
-    page.run()
-    assert "only over HTTPS" in page.warning[0].value
-    assert page.code[0].value == "python -m fer_bench app --lan --https"
-
-
 def test_configured_servers_are_passed_on(
     page: AppTest, video: Video, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(live.ICE_VARIABLE, '[{"urls": "stun:stun.example.org:3478"}]')
+    page.run()
+    assert video.given["rtc_configuration"] == {"iceServers": STUN}
+
+
+def test_servers_of_the_secrets_are_passed_on(page: AppTest, video: Video) -> None:
+    page.secrets[live.ICE_SECRET] = STUN
     page.run()
     assert video.given["rtc_configuration"] == {"iceServers": STUN}
 
@@ -421,40 +284,6 @@ def test_servers_that_make_no_sense_are_a_sentence(
     page.run()
     assert sentence in page.error[0].value.replace("\\", "")
     assert not video.given
-
-
-def test_a_recording_is_asked_for_kept_and_opened_in_videos(page: AppTest, video: Video) -> None:
-    labels = [toggle.label for toggle in page.toggle]
-    assert "Record" not in labels  # without a camera
-    camera = play(page, video)
-    page.run()
-    assert camera.recording is None
-    page.toggle(key="live-record").set_value(True).run()
-    assert camera.recording is not None
-    camera.on_frame(av.VideoFrame.from_ndarray(FACE, format="rgb24"))
-    page.toggle(key="live-record").set_value(False).run()
-    assert not page.exception
-    (recording,) = page.session_state["video-folder"].recordings()
-    with VideoReader(recording) as reader:
-        (frame,) = reader.frames()
-    assert frame.image().shape == FACE.shape
-    next(one for one in page.button if one.label == "Open in Videos").click().run()
-    assert [title.value for title in page.title] == ["Videos"]
-    assert page.selectbox(key="video-recording").value == recording
-
-
-def test_stopping_the_camera_ends_its_recording(page: AppTest, video: Video) -> None:
-    camera = play(page, video)
-    page.run()
-    page.toggle(key="live-record").set_value(True).run()
-    camera.on_frame(av.VideoFrame.from_ndarray(FACE, format="rgb24"))
-    video.playing = False
-    page.run()
-    assert camera.recording is None
-    assert "1 recording" in texts(page)
-    next(one for one in page.button if one.label == "Delete").click().run()
-    assert page.session_state["video-folder"].recordings() == []
-    assert "1 recording" not in texts(page)
 
 
 SERVER_THAT_ENDS = """
