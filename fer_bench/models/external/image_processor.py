@@ -83,7 +83,7 @@ def _in_our_terms(values: Mapping[str, Any]) -> Preprocessing | None:
     if size is None or interpolation is None or (crop or 0) > size:
         return None
     factor = float(values.get("rescale_factor", 1 / 255)) * 255 if values.get("do_rescale") else 255
-    mean, std = _three(0.0), _three(1.0)
+    mean, std, below = _three(0.0), _three(1.0), bool(values.get("rescale_offset"))  # ALIGN: -1
     if values.get("do_normalize"):
         mean, std = (_three(values.get(f"image_{what}")) for what in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
@@ -91,7 +91,7 @@ def _in_our_terms(values: Mapping[str, Any]) -> Preprocessing | None:
     spec = InputSpec(
         size=size,
         channels=3,
-        mean=tuple(m / factor for m in mean),
+        mean=tuple((m + below) / factor for m in mean),
         std=tuple(s / factor for s in std),
         interpolation=interpolation,
     )
