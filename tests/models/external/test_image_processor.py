@@ -38,9 +38,11 @@ def processor(folder: Path, **values: Any) -> Path:
         {"image_std": [0.5, 0.0, 0.5]},
         {"image_mean": [0.5], "image_std": [0.5]},
         {"size": {"longest_edge": 32}},
+        {"do_center_crop": True},
         {"do_center_crop": True, "crop_size": {"height": 24, "width": 28}},
         {"do_center_crop": True, "crop_size": {"height": 40, "width": 40}},
-        {"image_processor_type": "BeitImageProcessor", "do_reduce_labels": True, "crop_size": 24},
+        {"image_processor_type": "EfficientNetImageProcessor", "include_top": True},
+        {"image_processor_type": "DPTImageProcessor", "do_pad": True, "size_divisor": 48},
     ],
     ids=str,
 )
