@@ -38,6 +38,6 @@ def test_quantising_an_onnx_file_needs_onnx(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_onnx_runtime_s_failure_is_one_line() -> None:
     backend = open_backend("onnxruntime-fp32", tiny_classifier())
-    with pytest.raises(RuntimeError, match="^ONNX Runtime could not run the network: ") as caught:
+    with pytest.raises(RuntimeError, match="ONNX Runtime could not run") as caught:
         backend.forward(torch.zeros(1, 1, 16, 17))
     assert "\n" not in str(caught.value)

@@ -19,6 +19,9 @@ from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.evaluation.evaluate import predict_probabilities
 from fer_bench.models.build import open_external
 from fer_bench.models.classifier import Classifier
+from fer_bench.models.export_metadata import ExportMetadata
+from fer_bench.models.external.onnx_graph import add_metadata
+from fer_bench.types import InputSpec
 
 SAID = {"labels": LABEL_TEXT, "colour": "rgb", "value_range": "0,1"}
 
@@ -169,3 +172,14 @@ def test_pytorch_cannot_trace_an_onnx_file(tmp_path: Path) -> None:
 def test_faces_of_another_side_fail_the_run_and_not_the_model(tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match="ONNX Runtime could not run the network"):
         opened(tmp_path)(torch.zeros(1, 3, SIDE + 1, SIDE))
+
+
+def test_an_export_of_ours_says_itself_how_it_wants_its_faces(tmp_path: Path) -> None:
+    spec = InputSpec(size=SIDE, channels=3, mean=(0.0,) * 3, std=(1.0,) * 3)
+    proto = onnx.load(write_onnx(tmp_path / "m.onnx", names=("faces", "logits")))
+    add_metadata(proto, ExportMetadata(model="resnet18", emotions=FER2013, input_spec=spec))
+    onnx.save(proto, tmp_path / "m.onnx")
+    with pytest.raises(FerBenchError, match=r"is an export of FER Bench .*: leave colour out"):
+        open_external(f"onnx:{tmp_path / 'm.onnx'}", {"colour": "bgr"})
+    found = open_external(f"onnx:{tmp_path / 'm.onnx'}", {})
+    assert found.emotions == FER2013
