@@ -83,11 +83,12 @@ def _in_our_terms(values: Mapping[str, Any]) -> Preprocessing | None:
     if size is None or interpolation is None or (crop or 0) > size:
         return None
     factor = float(values.get("rescale_factor", 1 / 255)) * 255 if values.get("do_rescale") else 255
-    mean, std, below = _three(0.0), _three(1.0), bool(values.get("rescale_offset"))  # ALIGN: -1
+    mean, std = _three(0.0), _three(1.0)
     if values.get("do_normalize"):
         mean, std = (_three(values.get(f"image_{what}")) for what in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         return None
+    below = 1 if values.get("rescale_offset") else 0  # ALIGN's black is -1
     spec = InputSpec(
         size=size,
         channels=3,

@@ -176,8 +176,8 @@ def test_zero_shot_answers_as_transformers(kind: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=2e-5)
     assert found.std(1).min() > 1e-5
     save_network(model, tmp_path / "run")
-    loaded = load_model(tmp_path / "run")
-    np.testing.assert_array_equal(predict_probabilities(loaded, COLOUR), found)
+    loaded = predict_probabilities(load_model(tmp_path / "run"), COLOUR)
+    np.testing.assert_allclose(loaded, found, atol=1e-7)  # convolutions vary in their last bits
 
 
 def test_several_prompts_are_averaged_as_directions(tmp_path: Path) -> None:
