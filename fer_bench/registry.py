@@ -1,4 +1,4 @@
-"""Named things found by name: lazy, clash-free, and helpful about misspelt names."""
+"""Named things found by name: lazy, and helpful about misspelt names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from fer_bench.errors import FerBenchError, unknown_name
+from fer_bench.errors import unknown_name
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,6 @@ class Registry:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
-
-    def register(self, name: str, entry: Entry) -> None:
-        """Adds an entry at run time (plug-ins, tests).
-
-        Raises:
-            FerBenchError: the name is taken by another target.
-        """
-        taken = self._entries.get(name)
-        if taken is not None and taken != entry:
-            raise FerBenchError(f"{self.kind} {name!r} is already registered as {taken.target}")
-        self._entries[name] = entry
 
     def entry(self, name: str) -> Entry:
         """The entry behind a name.

@@ -25,11 +25,13 @@ from fer_bench.evaluation.prediction_sets import (
     measure_sets,
     rule_of,
     standing,
+    with_sets,
 )
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
 from fer_bench.models.weights import model_files
 from fer_bench.results.store import ResultsStore
+from fer_bench.specs.run import ExternalSpec
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [
@@ -83,6 +85,24 @@ def test_without_validation_answers_there_is_no_rule() -> None:
     record, table = make_record(), make_predictions()
     with pytest.raises(FerBenchError, match="no stored predictions on val"):
         rule_of(record, table[table["split"] == "test"])
+
+
+def test_without_test_answers_there_is_nothing_to_cover() -> None:
+    table = make_predictions()
+    with pytest.raises(FerBenchError, match="no stored predictions on test"):
+        measure_sets(make_record(), table[table["split"] == "val"])
+
+
+def test_labels_alone_make_no_sets() -> None:
+    spec = ExternalSpec(external="theirs", answers="labels")
+    with pytest.raises(FerBenchError, match="gave one emotion per image and no probabilities"):
+        with_sets(make_record().model_copy(update={"spec": spec}), make_predictions())
+
+
+def test_where_nothing_is_promised_nothing_is_said() -> None:
+    found = measure_sets(make_record(), make_predictions())[0]
+    unpromised = found.all.model_copy(update={"expected95": None})
+    assert standing(found.model_copy(update={"all": unpromised})) == ""
 
 
 def test_what_is_expected_counts_both_draws() -> None:

@@ -7,19 +7,23 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from command_fixtures import Fer
 from record_fixtures import make_predictions, make_record
 from table_fixtures import table
 
 from fer_bench.emotions import FER2013
+from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import calibrate
 from fer_bench.evaluation.prediction_sets import with_sets as with_prediction_sets
 from fer_bench.evaluation.verify import verify
-from fer_bench.results.record import ClassMetrics, RunRecord, SetCoverage
+from fer_bench.results.record import ClassMetrics, Member, RunRecord, SetCoverage
 from fer_bench.results.store import ResultsStore
+from fer_bench.specs.run import ExternalSpec
 
 Pair = tuple[RunRecord, pd.DataFrame]
 
@@ -95,6 +99,29 @@ def limited(record: RunRecord) -> RunRecord:
 
 def without_tta(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=[c for c in table if c.startswith("tta_")])
+
+
+HALF = Member(run="half", weight=0.5, temperature=1, pretraining="none")
+
+
+def without_metrics(record: RunRecord, split: str) -> RunRecord:
+    kept = {k: v for k, v in record.metrics.items() if not k.startswith(split)}
+    return record.model_copy(update={"metrics": kept})
+
+
+def imported(record: RunRecord, **values: Any) -> RunRecord:
+    return record.model_copy(update={"spec": ExternalSpec(external="theirs", **values)})
+
+
+def as_labels(table: pd.DataFrame) -> pd.DataFrame:
+    columns = [c for c in table if c.startswith(("p_", "tta_"))]
+    answers = np.eye(7)[table[columns[:7]].to_numpy().argmax(axis=1)]
+    return table.assign(**dict(zip(columns, np.hstack([answers, answers]).T, strict=True)))
+
+
+def without_fear(one: SetCoverage) -> SetCoverage:
+    kept = {k: v for k, v in one.per_emotion.items() if k != "fear"}
+    return one.model_copy(update={"per_emotion": kept})
 
 
 TAMPERED: dict[str, tuple[Callable[[RunRecord, pd.DataFrame], Pair], str]] = {
@@ -241,12 +268,56 @@ TAMPERED: dict[str, tuple[Callable[[RunRecord, pd.DataFrame], Pair], str]] = {
         lambda r, t: (r, t.rename(columns={"p_angry": "p_fear", "p_fear": "p_angry"})),
         "emotions: columns p_... are of fear",
     ),
+    "no metrics of stored answers": (
+        lambda r, t: (without_metrics(r, "val"), t),
+        "val: predictions are stored, but the record has no metrics",
+    ),
+    "trained on the test, and ranked": (
+        lambda r, t: (imported(r, trained_on="in-sample"), t),
+        "trained on these test images is called comparable",
+    ),
+    "weights of an ensemble": (
+        lambda r, t: (r.model_copy(update={"members": [HALF]}), t),
+        "its members' weights do not sum to 1",
+    ),
+    "clean images of val": (
+        lambda r, t: (r, t.assign(clean=True)),
+        "images outside test are marked clean",
+    ),
+    "TTA of other emotions": (
+        lambda r, t: (with_metric(r, "val_tta", confusion=[[70]]), without_tta(t)),
+        "val_tta: its confusion matrix is not one of counts of its emotions",
+    ),
+    "probabilities called labels": (
+        lambda r, t: (imported(r, answers="labels"), t),
+        "test: its answers are probabilities",
+    ),
+    "calibration of labels": (
+        lambda r, t: (imported(r, answers="labels"), as_labels(t)),
+        "which answers without probabilities do not have",
+    ),
+    "one kind of sets": (
+        lambda r, t: (r.model_copy(update={"prediction_sets": r.prediction_sets[:1]}), t),
+        "prediction sets: not two kinds of sets",
+    ),
+    "an emotion left out of the sets": (
+        lambda r, t: (
+            r.model_copy(update={"prediction_sets": [*map(without_fear, r.prediction_sets)]}),
+            t,
+        ),
+        "marginal at 90%: not the emotions of the test images",
+    ),
     "a part called the whole": (lambda r, t: (limited(r), t), "called comparable"),
 }
 
 
 def test_an_honest_record_agrees() -> None:
     assert problems(*honest()) == []
+
+
+def test_only_a_finished_run_is_verified() -> None:
+    with pytest.raises(FerBenchError, match="is failed: only a finished run is verified"):
+        verify(make_record(status="failed"), make_predictions())
 
 
 def test_what_is_not_stored_is_said_not_to_be_checked() -> None:

@@ -564,6 +564,17 @@ def test_an_avif_that_pillow_cannot_open(monkeypatch: pytest.MonkeyPatch) -> Non
         decode_image(saved(halves(), "AVIF"), "new.avif")
 
 
+def test_a_heic_without_its_package_is_told_from_a_damaged_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(FerBenchError, match="is a HEIC picture but damaged"):
+        decode_image(ftyp(b"heic"), "phone.heic")
+    monkeypatch.delitem(Image.OPEN, "HEIF")
+    monkeypatch.setattr(pixels, "FORMATS", ("JPEG", "PNG"))
+    with pytest.raises(FerBenchError, match="is a HEIC picture: install pillow-heif"):
+        decode_image(ftyp(b"heic"), "phone.heic")
+
+
 def test_postscript_is_not_run() -> None:
     data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n"
     with pytest.raises(FerBenchError, match="is text whatever its name says"):

@@ -29,6 +29,7 @@ from fer_bench.inference.predictor import Predictor
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest
 from fer_bench.results.store import ResultsStore
+from fer_bench.specs.run import ExternalSpec
 
 FACES = read_synthetic(n_per_class=3, size=48, seed=0).images
 
@@ -212,3 +213,16 @@ def test_a_run_opens_with_its_weights_and_temperature(
     opened = open_classifier(store.find(record.name), "torch-fp32")
     assert (opened.name, opened.emotions, opened.temperature) == (record.name, FER2013, used)
     assert torch.equal(opened.logits(list(FACES)), classifier().logits(list(FACES)))
+
+
+def test_a_run_whose_answers_were_imported_has_no_network(tmp_path: Path) -> None:
+    spec = ExternalSpec(external="theirs")
+    store = ResultsStore(tmp_path)
+    store.save(make_record(name=spec.name).model_copy(update={"spec": spec}))
+    with pytest.raises(FerBenchError, match="is external, only its answers are stored"):
+        open_classifier(store.find(spec.name))
+
+
+def test_prediction_sets_need_a_stored_run() -> None:
+    with pytest.raises(FerBenchError, match="model compact_resnet is no stored run"):
+        classifier().set_rule(0.9)

@@ -157,6 +157,12 @@ def test_an_unknown_option_is_refused_by_every_model(name: str) -> None:
         ("resnet81", {}, "unknown model 'resnet81': did you mean 'resnet18'"),
         ("vit-b-16", {}, "unknown model 'vit-b-16': did you mean 'vit_b_16'"),
         ("timm:convnext_tinny", {}, "unknown timm model .*: did you mean 'convnext_tiny"),
+        ("timm:test_resnet.a1", {}, r"no weights called .*: .* test_resnet\.r160_in1k"),
+        (
+            "timm:nest_tiny",
+            {"input_size": 33},
+            "nest_tiny at input_size 33: .* evenly",
+        ),
         ("timm:", {}, "names no model: expected timm:NAME"),
         ("tim:resnet18", {}, "unknown model source 'tim': did you mean 'timm'"),
         ("keras_cnn", {"lora_rank": 1000}, r"no layer for LoRA at rank 1000.*lower lora_rank"),

@@ -12,7 +12,10 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+import timm
 import torch
+import torchvision
+from external_fixtures import lay_in_hub_cache
 from model_fixtures import save_network
 from safetensors.torch import save_file
 from table_fixtures import table
@@ -146,6 +149,49 @@ def test_published_weights_fill_the_backbone(offline: Path) -> None:
     assert same_features(model, published)
     assert model(faces(model)).shape == (3, 4)
     assert model.provenance.weights == "ResNet18_Weights.IMAGENET1K_V1"
+
+
+@pytest.mark.parametrize(
+    ("pretraining", "repository"),
+    [("imagenet", "timm/test_resnet.r160_in1k"), ("someone/faces", "someone/faces")],
+)
+def test_a_timm_models_weights_come_from_a_hubs_cache(
+    pretraining: str, repository: str, offline: Path
+) -> None:
+    """As timm itself writes a repository, which holds the classifier, too."""
+    published = timm.create_model("test_resnet", num_classes=10)
+    timm.models.save_for_hf(published, offline / "theirs", safe_serialization=True)
+    lay_in_hub_cache(offline / "theirs", offline / "hub", repository)
+    request = ModelRequest(name="timm:test_resnet", emotions=FER2013, pretraining=pretraining)
+    model = build_model(request)
+    with torch.no_grad():
+        expected = published.eval().forward_head(
+            published.forward_features(faces(model)), pre_logits=True
+        )
+    torch.testing.assert_close(model.features(faces(model)), expected)
+    assert model.provenance.weights == repository
+
+
+def test_a_hubs_weights_are_taken_without_their_classifier(offline: Path) -> None:
+    published = torchvision.models.resnet18(num_classes=5).eval()
+    (offline / "theirs").mkdir()
+    save_file(published.state_dict(), offline / "theirs" / "model.safetensors")
+    lay_in_hub_cache(offline / "theirs", offline / "hub", "someone/faces")
+    request = ModelRequest(
+        name="resnet18",
+        emotions=FER2013,
+        pretraining="someone/faces",
+        options={"input_size": 32},
+    )
+    model = build_model(request)
+    published.fc = torch.nn.Identity()
+    with torch.no_grad():
+        torch.testing.assert_close(model.features(faces(model)), published(faces(model)))
+
+
+def test_a_timm_model_that_nobody_trained_has_no_weights() -> None:
+    with pytest.raises(FerBenchError, match=r"timm has no weights for test_vit4: use .* none"):
+        start_from("imagenet", "timm:test_vit4")
 
 
 @pytest.mark.parametrize("name", REFERENCES)
@@ -323,6 +369,12 @@ def test_resampling_keeps_the_class_token_and_a_constant_grid() -> None:
     assert resized.shape == (1, 26, 8)
     assert torch.equal(resized[:, 0], torch.zeros(1, 8))
     torch.testing.assert_close(resized[:, 1:], torch.ones(1, 25, 8))
+
+
+@pytest.mark.parametrize(("held", "count"), [(7, 26), (17, 24)])
+def test_positions_that_make_no_square_stay_as_they_are(held: int, count: int) -> None:
+    positions = torch.zeros(1, held, 8)
+    assert resize_positions(positions, count) is positions
 
 
 def test_weights_that_do_not_fit_are_told_with_counts(tmp_path: Path) -> None:

@@ -98,6 +98,12 @@ def newer(card: Path) -> None:
     card.write_text(json.dumps(document | {"schema_version": 2, "new": True}))
 
 
+def of_no_network(card: Path) -> None:
+    document = json.loads(card.read_text())
+    document["request"] |= {"name": "onnx:m.onnx", "architecture": {"bytes": 10}}
+    card.write_text(json.dumps(document))
+
+
 def of_another_network(card: Path) -> None:
     save_network(small("keras_cnn"), card.parent / "other")
     (card.parent / "other" / card.name).replace(card)
@@ -116,6 +122,7 @@ def of_another_network(card: Path) -> None:
             "the file is damaged",
         ),
         (newer, r"newer FER Bench: .* reads schema 1, the file has 2"),
+        (of_no_network, r"describes a network that cannot be built \(KeyError: 'parameters'\)"),
         (of_another_network, r"do not fit: of 12 tensors expected, 10 missing"),
     ],
 )

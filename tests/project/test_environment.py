@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import psutil
 import pytest
 
+import fer_bench
 from fer_bench import environment
 from fer_bench.environment import capture, share_cores
 
@@ -34,3 +36,12 @@ def test_a_server_leaves_the_cores_to_others_unless_its_user_chose_otherwise(
         monkeypatch.delenv("OMP_WAIT_POLICY")
     share_cores()
     assert os.environ["OMP_WAIT_POLICY"] == policy
+
+
+def test_a_checkout_without_git_has_no_commit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".git").touch()
+    monkeypatch.setattr(fer_bench, "__file__", str(tmp_path / "fer_bench" / "__init__.py"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert environment.git_commit() is None

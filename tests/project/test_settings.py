@@ -94,3 +94,14 @@ def test_settings_that_cannot_be_written_say_so(config: Path) -> None:
     config.parent.write_text("a file where the folder should be")
     with pytest.raises(FerBenchError, match="set FER_BENCH_DATA instead"):
         settings.remember_data_source("synthetic")
+
+
+def test_a_path_that_none_can_be_is_not_there(config: Path) -> None:
+    for path in ("~nobody-of-this-name/faces", "null\0character", "x" * 5000):
+        assert not settings.exists(path)
+
+
+def test_settings_that_cannot_be_forgotten_say_so(config: Path) -> None:
+    config.mkdir(parents=True)
+    with pytest.raises(FerBenchError, match="cannot forget the data's path in"):
+        settings.forget_data_source()

@@ -8,20 +8,24 @@ from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 from browser_fixtures import BEST, save_runs
 from command_fixtures import Fer
+from kaleido.errors import BrowserFailedError
 from model_fixtures import save_models
 from PIL import Image
-from record_fixtures import make_recipe, make_record
+from record_fixtures import make_history, make_predictions, make_recipe, make_record
 from robustness_fixtures import make_robustness, make_transfer
 
 import fer_bench.report
 from fer_bench import plots
+from fer_bench.errors import FerBenchError
 from fer_bench.report import collect
 from fer_bench.report.figure_files import (
     COLUMN_MM,
     PaperFigure,
+    figure_files,
     paper_figures,
     stamp_png,
     stamp_svg,
@@ -198,6 +202,43 @@ def test_without_a_browser_the_figures_are_pages_and_a_sentence_says_so(
     page = (folder / "1-fer2013-official-7-emotions-f1.html").read_text(encoding="utf-8")
     assert f'<meta name="Run" content="fer2013/{BEST}">' in page
     assert not re.search(r"<script[^>]* src=", page)
+
+
+def test_a_browser_that_does_not_start_is_told_from_none(
+    drawn: dict[str, PaperFigure], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**_: object) -> None:
+        raise BrowserFailedError("it ended at once")
+
+    monkeypatch.setattr("kaleido.Kaleido", fails)
+    files, why = figure_files([drawn["f1"]], tmp_path)
+    assert [path.suffix for path in files] == [".html"]
+    assert "no Chrome or Chromium would start: mend it" in why
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_answers_that_cannot_be_shown_leave_their_figures_out(
+    damaged: bool, tmp_path: Path
+) -> None:
+    store = ResultsStore(tmp_path)
+    table = make_predictions()
+    folder = store.save(make_record(), predictions=table[table["split"] == "val"])
+    if damaged:
+        (folder / "predictions.parquet").write_text("damaged")
+    names = [one.name for one in paper_figures(store, collect(store), "")]
+    assert [name.rpartition("-")[2] for name in names] == ["accuracy", "confusion", "f1"]
+    word = "is damaged" if damaged else "hold no test image"
+    with pytest.raises(FerBenchError, match=word):
+        run_figures(store, read_run(folder))
+
+
+@pytest.mark.parametrize("history", [None, make_history(epochs=0)])
+def test_without_a_history_there_are_no_curves(
+    history: pd.DataFrame | None, tmp_path: Path
+) -> None:
+    store = ResultsStore(tmp_path)
+    run = read_run(store.save(make_record(), history=history))
+    assert [one.name for one in run_figures(store, run)] == ["confusion", "f1", "balance"]
 
 
 def test_a_runs_own_figures_lie_beside_it(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from browser_fixtures import save_runs
+from record_fixtures import make_recipe, make_record
 
 from fer_bench.errors import FerBenchError
 from fer_bench.report import ReportContents, bibtex, collect, latex_tables, markdown_tables, methods
 from fer_bench.report.methods import CITED_FOR_DATA, CITED_FOR_MODELS, REFERENCES
 from fer_bench.results.store import ResultsStore
+from fer_bench.specs.run import ExternalSpec
 
 RUNS = 3
+SHARE = {"start_share": 0.25, "modes": ("full",)}
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,27 @@ def test_references_are_of_what_the_ranked_runs_use(contents: ReportContents) ->
         "ferbench", "goodfellow2013challenges", "he2016deep", "simonyan2015very",
         "mcnemar1947note", "holm1979simple",
     ]  # fmt: skip
+
+
+def test_what_deviates_from_the_usual_stands_in_both(tmp_path: Path) -> None:
+    """FER+ labels, a temperature, random weights, a share of the start; and what was imported."""
+    store = ResultsStore(tmp_path)
+    random = make_record(pretraining="none")
+    votes = random.spec.model_copy(update={"votes": "majority"})
+    store.save(random.model_copy(update={"spec": votes, "temperature": 2}))
+    store.save(make_record(seed=1, recipe=make_recipe().model_copy(update=SHARE)))
+    theirs = ExternalSpec(external="theirs")
+    store.save(make_record(name=theirs.name, seed=2).model_copy(update={"spec": theirs}))
+    contents = collect(store)
+    text = methods(contents)
+    for said in (
+        "from imagenet weights or random weights, 2 seeds",
+        "mixed with 25% of the weights they started from",
+        "1 further run combined finished networks or imported answers.",
+    ):
+        assert said in text
+    keys = re.findall(r"^@\w+\{(\w+),", bibtex(contents), re.MULTILINE)
+    assert {"barsoum2016training", "guo2017calibration"} <= set(keys)
 
 
 @pytest.mark.parametrize("key", [*CITED_FOR_DATA.values(), *CITED_FOR_MODELS.values()])

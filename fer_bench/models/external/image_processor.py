@@ -88,10 +88,11 @@ def _in_our_terms(values: Mapping[str, Any]) -> Preprocessing | None:
         mean, std = (_three(values.get(f"image_{what}")) for what in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         return None
+    below = 1 if values.get("rescale_offset") else 0  # ALIGN's black is -1
     spec = InputSpec(
         size=size,
         channels=3,
-        mean=tuple(m / factor for m in mean),
+        mean=tuple((m + below) / factor for m in mean),
         std=tuple(s / factor for s in std),
         interpolation=interpolation,
     )

@@ -132,9 +132,18 @@ def test_zero_shot_needs_the_text_tower(folder: Path, tmp_path: Path) -> None:
         open_clip(tmp_path / "vision.safetensors", mode="zero-shot", tiny=True)
 
 
-def test_a_folder_of_another_kind_of_model_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(FerBenchError, match=r"is a model of type bert: expected a CLIP"):
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ('{"model_type": "bert"}', "is a model of type bert: expected a CLIP"),
+        ('{"architecture": "resnet18"}', "is no Hugging Face model: expected a CLIP"),
+    ],
+)
+def test_a_folder_of_another_kind_of_model_is_refused(
+    config: str, sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(FerBenchError, match=sentence):
         open_clip(tmp_path)
 
 

@@ -64,3 +64,10 @@ def test_bars_show_accuracy_and_interval_and_end_in_the_run() -> None:
     assert list(bars.x) == [f"ViT-B/16<br>{100 * accuracy:.1f}\N{NO-BREAK SPACE}%"]
     assert list(bars.y) == [pytest.approx(accuracy)]
     assert bars.customdata[0][-1] == f"fer2013/{record.name}"
+
+
+def test_what_nothing_was_learned_by_is_called_random_features() -> None:
+    recipe = make_recipe(name="frozen-20")
+    record = make_record(mode="frozen", recipe=recipe, pretraining="none")
+    figure = plots.frozen_and_full(five_models(summary_table([stored(record)])))
+    assert [bar.name for bar in figure.data] == ["Frozen: random features", "Fully tuned"]

@@ -152,6 +152,7 @@ FAULTS = [
     (lambda t: t.assign(**dict.fromkeys(FER2013, 0.0)), "sum to 0"),
     (lambda t: t.assign(filename="x"), "'filename' is no emotion"),
     (lambda t: t.rename(columns={"fear": "Anger"}), "both mean angry"),
+    (lambda t: t.assign(**{" angry": t["angry"]}), "two columns of one name"),
 ]
 #: What spreadsheets and other programs write.
 WRITTEN = [
