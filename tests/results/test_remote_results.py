@@ -123,8 +123,11 @@ def test_weights_are_brought_when_they_are_opened(url: str, tmp_path: Path) -> N
     (run,) = open_at(url, tmp_path / "other").runs()
     assert run.has_weights
     assert not (run.folder / WEIGHTS).exists()
+    left_by_a_killed_process = run.folder / f".{'0' * 32}.tmp.safetensors"
+    left_by_a_killed_process.write_bytes(b"half")
     fetch(run.weight_files)
     assert (run.folder / WEIGHTS).read_bytes() == NETWORK[WEIGHTS]
+    assert not left_by_a_killed_process.exists()
 
 
 def test_a_run_without_weights_leaves_none_of_an_earlier_one(url: str, tmp_path: Path) -> None:

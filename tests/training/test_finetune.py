@@ -204,6 +204,12 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == [FILE]
 
 
+def test_what_a_killed_process_left_of_a_checkpoint_goes_with_the_next(tmp_path):
+    (tmp_path / f".{'0' * 32}.tmp.pt").write_bytes(b"half")
+    save_checkpoint(tmp_path, {"epoch": 1})
+    assert [p.name for p in tmp_path.iterdir()] == [FILE]
+
+
 def test_a_recipe_refuses_a_mode_it_is_not_for():
     with pytest.raises(
         FerBenchError, match="recipe 'frozen-20' is for mode frozen, got mode 'full'"
