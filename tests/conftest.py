@@ -46,6 +46,7 @@ SLOW = (
     "hubs/test_huggingface.py",
     "inference/video/test_video_kinds.py",
     "models/test_lora.py",
+    "models/test_pretrained.py",
     "models/test_published_weights.py",
     "processes",
     "project/test_contributing.py",
@@ -59,6 +60,7 @@ SLOW = (
     "studies/explain/test_heat_map.py",
     "studies/latency/test_latency.py",
     "training/test_distillation.py",
+    "ui/test_explain_page.py",
 )
 #: Damaged inputs of every kind: `pytest -m fuzz`.
 FUZZ = ("fuzz",)
