@@ -93,6 +93,16 @@ def finished_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path, suffix: str = "") -> None:
+    """Removes what processes that were killed were writing in a folder that is this one's alone.
+
+    Args:
+        suffix: of the files that `finished_file` was to finish; empty for `write_atomically`'s.
+    """
+    for leftover in folder.glob(f".*.tmp{suffix}"):
+        leftover.unlink(missing_ok=True)
+
+
 def real_path(path: Path) -> Path:
     """Where a path leads, as `Path.resolve`; links that lead to each other are no error."""
     return Path(os.path.realpath(path))

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from fer_bench.storage import finished_file, read_json
+from fer_bench.storage import finished_file, read_json, remove_leftovers
 from fer_bench.urls import open_store, plain_errors, shown
 
 STATE, LOCK = ".mirror.json", ".mirror.lock"
@@ -106,8 +106,7 @@ class RemoteResults:
             here = self._state()
             if self._is_here(name, one, here):
                 return
-            for leftover in path.parent.glob(f".*.tmp{LARGE}"):  # of a process that was killed
-                leftover.unlink(missing_ok=True)
+            remove_leftovers(path.parent, LARGE)
             with finished_file(path) as temporary:
                 self._files.get_file(self._at(name), str(temporary))
             self._keep_state(here | {name: one})

@@ -36,6 +36,7 @@ from fer_bench.results.stored_run import (
     read_run,
 )
 from fer_bench.settings import Settings, cache_dir
+from fer_bench.storage import remove_leftovers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,8 +91,7 @@ class ResultsStore:
         Raises:
             FerBenchError: as `folder`.
         """
-        for leftover in self.folder(dataset, name).glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        remove_leftovers(self.folder(dataset, name))
 
     def _folders(self) -> list[Path]:
         """Run folders; one without a record (cut off while it was first saved) is no run."""

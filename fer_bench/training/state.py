@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fer_bench.errors import FerBenchError, RunFailed, one_line
 from fer_bench.models.pretrained import LOAD_ERRORS
 from fer_bench.specs.recipe import Recipe
-from fer_bench.storage import finished_file
+from fer_bench.storage import finished_file, remove_leftovers
 from fer_bench.training.optim import LearningRate, make_optimizer
 from fer_bench.types import Precision
 
@@ -201,8 +201,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         RunFailed: the disk refuses; the previous checkpoint stays.
     """
     try:
-        for leftover in folder.glob(f".*.tmp{Path(FILE).suffix}"):  # of a process that was killed
-            leftover.unlink()
+        remove_leftovers(folder, Path(FILE).suffix)
         # A file of Python's: PyTorch's own would not say that the disk is full.
         with finished_file(folder / FILE) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
