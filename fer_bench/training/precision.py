@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fer_bench.backends.openvino_ir import lacks_bf16
 from fer_bench.errors import FerBenchError, RunFailed
@@ -29,9 +31,26 @@ FIRST_LOOK = 4
 LARGEST_SHARE = 0.02
 
 
-def autocast(device: str, precision: Precision) -> torch.autocast:
-    """The context in which forward passes of a precision run."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
+@contextmanager
+def autocast(device: str, precision: Precision) -> Iterator[None]:
+    """The context in which forward passes of a precision run.
+
+    In bf16 on a CPU attention is made of plain products: for a face's few tokens the backward pass
+    of PyTorch's fused kernel takes many times as long (`benchmarks/training/attention_step.py`).
+    """
+    if precision == "fp32":
+        yield
+        return
+    with ExitStack() as contexts:
+        contexts.enter_context(torch.autocast(device, dtype=torch.bfloat16))
+        if device == "cpu":
+            contexts.enter_context(sdpa_kernel(SDPBackend.MATH))
+            # Settings of CPUs too, whatever their place is called.
+            cuda = torch.backends.cuda
+            before = cuda.fp16_bf16_reduction_math_sdp_allowed()  # type: ignore[no-untyped-call]
+            contexts.callback(cuda.allow_fp16_bf16_reduction_math_sdp, before)
+            cuda.allow_fp16_bf16_reduction_math_sdp(True)
+        yield
 
 
 def layout(model: nn.Module, precision: Precision) -> nn.Module:

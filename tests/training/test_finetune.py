@@ -233,6 +233,25 @@ def test_bf16_is_tried_where_the_cpu_has_it(lacking, reason, monkeypatch):
     assert chosen == "fp32" or not lacking
 
 
+@pytest.mark.parametrize("tokens", [5, 10, 50])
+def test_attention_in_bf16_answers_and_learns_as_in_fp32(tokens):
+    faces = torch.randn(3, 2, 4, tokens, 8, generator=torch.Generator().manual_seed(0))
+
+    def attention(dtype, kind):
+        query = faces.clone().to(dtype).requires_grad_()
+        with precision.autocast("cpu", kind):
+            answer = torch.nn.functional.scaled_dot_product_attention(*query)
+        answer.square().sum().backward()
+        return answer.detach().float(), query.grad.float()
+
+    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    for exact, rounded in zip(
+        attention(torch.float32, "fp32"), attention(torch.bfloat16, "bf16"), strict=True
+    ):
+        assert (rounded - exact).norm() < 0.02 * exact.norm()
+    assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed() == before
+
+
 class Counted(torch.nn.Module):
     """Notes how many images every call, of it or of its copies, was about."""
 
