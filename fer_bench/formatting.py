@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NBSP = "\N{NO-BREAK SPACE}"
 #: Parts of settings' keys that are no words.
 SPELT = {
+    "fer": "FER", "bench": "Bench",
     "cpu": "CPU", "ece": "ECE", "ema": "EMA", "flops": "FLOPs", "gib": "GiB", "gpu": "GPU",
     "jpeg": "JPEG", "lr": "learning rate", "n": "number", "tta": "TTA",
 }  # fmt: skip

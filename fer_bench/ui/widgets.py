@@ -287,4 +287,9 @@ def value_table(values: Mapping[str, object], meanings: Mapping[str, str] | None
     )
     if meanings:
         rows["Meaning"] = [meanings.get(key, "") for key in flat.index]
-    st.dataframe(rows, hide_index=True, width="stretch", height="content")
+    text_table(rows)
+
+
+def text_table(rows: pd.DataFrame) -> None:
+    """A table of texts: its cells break into lines, so all of them shows on a phone too."""
+    st.table(rows.map(escape).rename(columns=escape), border="horizontal")

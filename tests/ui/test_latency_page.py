@@ -15,7 +15,7 @@ from latency_fixtures import (
     make_report,
     save_reports,
 )
-from page_fixtures import BEST, open_page, plain, texts, tiles
+from page_fixtures import BEST, open_page, plain, text_tables, texts, tiles
 from record_fixtures import make_record
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Multiselect
@@ -164,7 +164,7 @@ def test_stages_are_those_of_the_threads_chosen(measured: Path) -> None:
 def test_details_name_the_network_and_the_machine(measured: Path) -> None:
     app = view(open_page("latency"), "Details")
     app.selectbox(key="details-network").set_value(BARE).run()
-    network, machine = (dict(frame.value.values.tolist()) for frame in app.dataframe)
+    network, machine = (dict(table.values.tolist()) for table in text_tables(app))
     assert (network["Weights"], network["Input size"]) == ("random", "224")
     assert network["Auto@2"] == "openvino-int8"
     assert (machine["CPU"], machine["Threads"]) == (SERVER, "1, 2")

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 from model_fixtures import DEFAULT_RUN, save_models
-from page_fixtures import BEST, HOSTILE, make_ensemble_record, open_page, plain, texts, tiles
+from page_fixtures import (
+    BEST,
+    HOSTILE,
+    make_ensemble_record,
+    open_page,
+    plain,
+    text_tables,
+    texts,
+    tiles,
+)
 from record_fixtures import make_predictions, make_record
 
 from fer_bench.results.leaderboard.headline import per_class
@@ -103,21 +112,22 @@ def test_an_ensemble_shows_its_members_and_no_seed(mixed: Path) -> None:
         ["fer2013/a", 75.0, 1.25],
         ["fer2013/b", 25.0, 1.25],
     ]
-    settings = [row[:2] for frame in app.dataframe for row in frame.value.values.tolist()]
-    assert ["Temperature", "1.5"] in settings
+    assert ["Temperature", "1.5"] in [
+        row[:2] for table in text_tables(app) for row in table.values.tolist()
+    ]
 
 
 def test_settings_are_in_words_and_what_another_run_differs_in_is_named(mixed: Path) -> None:
     app = open_page("run", BEST, view="Settings")
-    tables = [frame.value for frame in app.dataframe]
+    tables = text_tables(app)
     recipe = next(table for table in tables if "Meaning" in table)
     assert "Optimizer: learning rate" in list(recipe["Setting"])
     assert "11,180,103" in [value for table in tables for value in table["Value"]]
     assert dict(zip(recipe["Setting"], recipe["Meaning"], strict=True))["Mixup"].startswith("Beta")
     app.selectbox(key="differs-from").select_index(1).run()
     assert not app.exception
-    table = next(frame.value for frame in app.dataframe if "this" in frame.value)
-    assert "Seed" in list(table["setting"]) or "Model" in list(table["setting"])
+    table = next(table for table in text_tables(app) if "This run" in table)
+    assert "Seed" in list(table["Setting"]) or "Model" in list(table["Setting"])
 
 
 def test_a_run_with_the_same_settings_differs_in_what_it_gave_alone(mixed: Path) -> None:
@@ -142,7 +152,7 @@ def test_each_emotion_has_its_rates(mixed: Path) -> None:
 
 def test_the_data_are_in_words_with_their_balance(mixed: Path) -> None:
     app = open_page("run", BEST, view="Data")
-    (shown,) = (frame.value.set_index("Setting") for frame in app.dataframe)
+    (shown,) = (table.set_index("Setting") for table in text_tables(app))
     assert shown.loc[["Protocol", "Source"], "Value"].tolist() == ["official", "fer2013.zip"]
     assert shown.loc["Protocol", "Meaning"].startswith("The authors' own split")
     assert "Class balance of fer2013" in app.get("plotly_chart")[0].proto.spec
@@ -153,7 +163,7 @@ def test_the_environment_names_the_machine_packages_and_training(mixed: Path) ->
     environment = record.environment.model_copy(update={"packages": {"scikit-learn": "1.7.0"}})
     ResultsStore(mixed).save(record.model_copy(update={"environment": environment}))
     app = open_page("run", BEST, view="Environment")
-    machine, packages, training = (dict(frame.value.values.tolist()) for frame in app.dataframe)
+    machine, packages, training = (dict(table.values.tolist()) for table in text_tables(app))
     assert machine["CPU"] == "Test CPU"
     assert packages == {"scikit-learn": "1.7.0"}
     assert training["Device"] == "cpu"

@@ -80,7 +80,7 @@ def show_differences(run: StoredRun, record: RunRecord) -> None:
     for column in ("this", "other"):
         table[column] = table[column].map(setting)
     names = {"setting": "Setting", "this": "This run", "other": ui.called(chosen.id)}
-    st.dataframe(table, column_config=names, hide_index=True, width="stretch")
+    ui.text_table(table.rename(columns=names))
 
 
 def show_members(run: StoredRun, record: RunRecord) -> None:
@@ -106,7 +106,7 @@ def show_environment(record: RunRecord) -> None:
     with right:
         packages = list(record.environment.packages.items())
         table = pd.DataFrame(packages, columns=["Package", "Version"])
-        st.dataframe(table, hide_index=True, width="stretch", height="content")
+        ui.text_table(table)
         if record.training:
             st.header("Training")
             ui.value_table(record.training.model_dump(mode="json"))
