@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 NBSP = "\N{NO-BREAK SPACE}"
 #: Parts of settings' keys that are no words.
 SPELT = {
-    "fer": "FER", "bench": "Bench",
-    "cpu": "CPU", "ece": "ECE", "ema": "EMA", "flops": "FLOPs", "gib": "GiB", "gpu": "GPU",
-    "jpeg": "JPEG", "lr": "learning rate", "n": "number", "tta": "TTA",
+    "bench": "Bench", "cpu": "CPU", "ece": "ECE", "ema": "EMA", "fer": "FER", "flops": "FLOPs",
+    "gib": "GiB", "gpu": "GPU", "jpeg": "JPEG", "lr": "learning rate", "n": "number", "tta": "TTA",
 }  # fmt: skip
 #: A cell that starts so is a formula to Excel, LibreOffice and Google Sheets (OWASP).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
