@@ -145,7 +145,7 @@ def near_names(path: Path) -> str:
     try:
         names = [entry.name for entry in path.parent.iterdir()]
     except FileNotFoundError:
-        return f"there is no folder {path.parent}"
+        return f"there is no folder {path.parent.name}"
     except OSError:
         return ""
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
