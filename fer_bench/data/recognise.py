@@ -9,6 +9,7 @@ from fer_bench.data.files.archive import is_tree, open_tree
 from fer_bench.data.readers.class_folders import ARCHIVES
 from fer_bench.data.readers.registry import DATASETS, Reader
 from fer_bench.errors import Code, FerBenchError
+from fer_bench.file_kinds import wrong_kind
 
 SYNTHETIC = "synthetic"
 
@@ -36,6 +37,8 @@ def recognise(source: Path) -> str:
         if name != SYNTHETIC and reader_of(name).recognises(source, names):
             return name
     if csv_table.is_csv(source):
+        if what := wrong_kind(source):
+            raise FerBenchError(f"{source.name} is no CSV: it {what}")
         raise FerBenchError(
             f"{source.name} is a CSV of no known kind: expected the columns emotion,pixels,Usage "
             "(FER2013) or subDirectory_filePath,...,expression (AffectNet), "

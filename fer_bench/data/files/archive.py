@@ -211,7 +211,7 @@ class ZipTree:
 def damaged_zip(path: Path) -> FerBenchError:
     """The error for a file that should be a zip and is not, or not a whole one."""
     if what := wrong_kind(path):
-        return FerBenchError(f"{path.name} {what}, expected a zip file")
+        return FerBenchError(f"{path.name} is no zip: it {what}")
     return FerBenchError(
         f"{path.name} is not a zip or is cut short: expected a complete zip file; "
         "download it again, or give the unpacked folder"

@@ -18,7 +18,14 @@ from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files import csv_table
 from fer_bench.data.files.archive import is_image, is_tree, open_tree
 from fer_bench.data.files.decode import resize_plain
-from fer_bench.data.numbering import PUBLISHED, Numbering, emotion_of, is_emotion, require_fit
+from fer_bench.data.numbering import (
+    PUBLISHED,
+    Numbering,
+    emotion_of,
+    is_emotion,
+    require_fit,
+    require_spelt,
+)
 from fer_bench.data.parts import EVAL, part_of, settle_eval
 from fer_bench.data.readers.class_folders import class_numbers
 from fer_bench.data.readers.folder import ORDER, class_samples
@@ -100,10 +107,12 @@ class Fer2013CsvReader(Reader):
         usable: list[tuple[int, int, str]] = []
         left_out: list[LeftOut] = []
         seen: Counter[int] = Counter()
+        words: Counter[str] = Counter()
         for number, row in enumerate(chain([first] if first else [], rows)):
             try:
                 cell = emotion_cell(row, columns)
                 if not is_emotion(cell):
+                    words[cell] += not csv_table.is_count(cell)
                     seen[label_number(cell)] += 1
                 label, pixels, usage = parse_row(row, columns, numbers)
             except ValueError as error:
@@ -114,6 +123,7 @@ class Fer2013CsvReader(Reader):
                 resize_plain(pixels, (how.image_size, how.image_size)) if how.image_size else pixels
             )
         require_fit(seen, numbers, source.name, is_given=how.classes is not None)
+        require_spelt(words, source.name, len(usable) + len(left_out))
         if not usable:
             why = f"; the first, {left_out[0].id}: {left_out[0].reason}" if left_out else ""
             raise FerBenchError(f"no row of {source.name} is an image with a label{why}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol
 
-from fer_bench.emotions import ALIASES, COLOURS, canonical
+from fer_bench.emotions import canonical, resembles_emotion
 from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.external.options import LEFT_OUT
@@ -113,7 +112,7 @@ def read_labels(
     others = [name for name, label in zip(names, labels, strict=True) if label is None]
     if not others:
         return labels, []
-    if not stated and (meant := next(filter(_sounds_like_one, others), None)):
+    if not stated and (meant := next(filter(resembles_emotion, others), None)):
         raise FerBenchError(
             f"{source} has an output {meant!r:.80}, which may be meant as an emotion and is none's "
             f"name: name the emotions in the outputs' order with --labels, {LEFT_OUT} for an "
@@ -136,13 +135,6 @@ def _emotion(name: str, source: str, stated: bool) -> str | None:
                 f"labels of {source}: {error} ({LEFT_OUT} leaves an output out)", code=error.code
             ) from None
         return None
-
-
-def _sounds_like_one(name: str) -> bool:
-    """Whether one of a name's words is an emotion's, or nearly: `suprise`, `angry face`."""
-    known = (*COLOURS, *ALIASES)
-    words = re.findall(r"[^\W\d_]+", name.lower())
-    return any(difflib.get_close_matches(word, known, n=1, cutoff=0.8) for word in words)
 
 
 def _shown(names: Sequence[str]) -> str:

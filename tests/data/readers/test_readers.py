@@ -252,6 +252,9 @@ def test_csv_rows_may_name_their_emotions_and_blank_lines_are_no_rows(tmp_path: 
     data = load_dataset(named)
     assert data.fingerprint == numbered.fingerprint
     assert (data.numbering, data.left_out) == ((), ())
+    named.write_text(named.read_text().replace("Happy", "Hapy"))
+    with pytest.raises(FerBenchError, match=r"16 images of .* labelled 'Hapy', .* mean 'happy'"):
+        load_dataset(named)
 
 
 def test_a_source_that_is_not_there_names_a_near_one(tmp_path: Path) -> None:
@@ -311,6 +314,9 @@ def test_affectnet_csv_crops_the_box_and_leaves_out_expressions_8_to_10(tmp_path
 def test_rafdb_labels_count_from_one(layout: str, tmp_path: Path) -> None:
     if layout == "list":
         data = read_source(rafdb_folder(tmp_path))
+        labels = next(tmp_path.rglob("list_patition_label.txt"))
+        labels.rename(labels.with_name("list_partition_label.txt"))  # as copies correct it
+        assert labelled(read_source(tmp_path / data.source)) == labelled(data)
         found = labelled(data)["train_00004.jpg"]
     else:
         files = {
