@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fer_bench.data.dataset import LeftOut, SourceData
-from fer_bench.data.files.archive import is_image, open_tree
+from fer_bench.data.files.archive import open_tree
 from fer_bench.data.files.limits import require_size
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.data.readers.shards import ShardImage, class_names, part_of_shard, read_shards
@@ -46,7 +46,7 @@ class ParquetReader(Reader):
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
         if not source.is_dir():
             return _is_parquet(source.name)
-        return any(map(_is_parquet, names)) and not any(map(is_image, names))
+        return any(map(_is_parquet, names))  # no folder of classes, which is asked before
 
     def read(self, source: Path, how: Reading) -> SourceData:
         if source.is_dir():

@@ -182,6 +182,7 @@ def test_parquet_labels_are_named_by_hugging_faces_metadata(tmp_path: Path) -> N
             [7, 1, 0, -1],
             names=[*AFFECTNET[:7], "Contempt"],
         )
+    put(tmp_path / "hub", {"assets/example.png": PICTURES[0]})  # shown in its README
     data = read_source(tmp_path / "hub")
     assert data.emotions == ("happy", "neutral", "contempt")
     assert labelled(data)["data/validation-00000-of-00001.parquet/0"] == ("contempt", "val")
