@@ -74,7 +74,12 @@ class HuggingFaceModel:
         prepared = read_preprocessing(files.folder, f"hf:{source}")
         backbone = TransformersNetwork(config, prepared.crop, net).eval()
         with torch.no_grad():
-            values = require_outputs(backbone, prepared.spec, source)
+            values = require_outputs(
+                backbone,
+                prepared.spec,
+                f"hf:{source}",
+                "its preprocessor_config.json and its config.json do not belong together",
+            )
         names = asked.labels or _own_labels(config, source)
         stated = asked.labels is not None
         labels, left_out = read_labels(names, values.shape[1], f"hf:{source}", stated=stated)

@@ -30,6 +30,12 @@ def test_weights_without_a_classifier_are_refused(tmp_path: Path) -> None:
         open_external(f"hf:{file.parent}", {})
 
 
+def test_an_image_processor_of_another_size_is_refused(tmp_path: Path) -> None:
+    folder = save_vit(tmp_path / "theirs", size={"height": 48, "width": 48})
+    with pytest.raises(FerBenchError, match=r"hf:.* 48 px faces .*do not belong together"):
+        open_external(f"hf:{folder}", {})
+
+
 def renumbered(first: int, names: Sequence[object]) -> dict[str, object]:
     return {str(first + n): name for n, name in enumerate(names)}
 
