@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Sequence
 
 from fer_bench.errors import FerBenchError, suggest
@@ -73,6 +75,13 @@ def canonical(name: str) -> str:
             code="unknown_name",
         )
     return emotion
+
+
+def resembles_emotion(name: str) -> bool:
+    """Whether one of a name's words is an emotion's, or nearly: `suprise`, `sad face`."""
+    known = {*COLOURS, *ALIASES} - {"none"}  # which is a word of other names, too
+    words = re.findall(r"[^\W\d_]+", name.lower())
+    return any(difflib.get_close_matches(word, known, n=1, cutoff=0.8) for word in words)
 
 
 def emotion_set(value: str | Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 #: Packages that only an extra brings, by the name that is imported (pyproject.toml).
@@ -130,7 +131,25 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> FerBenchError:
 
 def cannot_read(path: object, error: OSError) -> FerBenchError:
     """The error of a file or folder that the system does not give."""
-    return FerBenchError(f"cannot read {path}: {error.strerror or error}", code="missing_file")
+    sentence = f"cannot read {path}: {error.strerror or error}"
+    if isinstance(error, FileNotFoundError) and isinstance(path, Path):
+        sentence = "; ".join(filter(None, (sentence, near_names(path))))
+    return FerBenchError(sentence, code="missing_file")
+
+
+def near_names(path: Path) -> str:
+    """`did you mean 'faces.zip'?` of what stands in a missing file's folder; empty for none near.
+
+    A folder that is missing itself is named.
+    """
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except FileNotFoundError:
+        return f"there is no folder {path.parent.name}"
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

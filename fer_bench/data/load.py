@@ -14,18 +14,18 @@ from fer_bench.data import splits
 from fer_bench.data.cache import cached
 from fer_bench.data.dataset import UNASSIGNED, FaceDataset, SourceData
 from fer_bench.data.files import csv_table
-from fer_bench.data.files.archive import content_digest, is_tree, open_tree
+from fer_bench.data.files.archive import content_digest
 from fer_bench.data.numbering import parse_classes
 from fer_bench.data.readers.ferplus import ROWS_FILE, VOTES_FILE, apply_votes
-from fer_bench.data.readers.registry import DATASETS, Reader, Reading
+from fer_bench.data.readers.registry import DATASETS, Reading
+from fer_bench.data.recognise import SYNTHETIC, no_data, reader_of, recognise
 from fer_bench.emotions import FERPLUS, emotion_set
-from fer_bench.errors import Code, FerBenchError, coded
+from fer_bench.errors import FerBenchError, coded, near_names
 from fer_bench.specs.run import DataSpec, Protocol, VoteMode
 from fer_bench.types import Progress, silent
 
 #: One split for all training seeds: they are to differ in training, not in data.
 SPLIT_SEED = 0
-SYNTHETIC = "synthetic"
 SYNTHETIC_SIZE = 48
 
 
@@ -39,38 +39,7 @@ class Loaded:
 
     def groups(self) -> NDArray[np.int64] | None:
         """Persons, where the format knows them; see `Reader.groups`."""
-        return None if self.path is None else _reader(self.format).groups(self.data)
-
-
-def _reader(name: str) -> Reader:
-    reader: Reader = DATASETS.load(name)()
-    return reader
-
-
-def _no_data(sentence: str, code: Code) -> FerBenchError:
-    """The error of a source of no known format: it ends with all that are read."""
-    lines = (f"{DATASETS.entry(name).summary} [{name}]" for name in DATASETS)
-    return FerBenchError(sentence, code=code, expected="expected one of: " + "; ".join(lines))
-
-
-def recognise(source: Path) -> str:
-    """The name of the first format whose reader recognises the source.
-
-    Raises:
-        FerBenchError: no reader does.
-    """
-    names = open_tree(source).names if is_tree(source) else []
-    for name in DATASETS:
-        if name != SYNTHETIC and _reader(name).recognises(source, names):
-            return name
-    if csv_table.is_csv(source):
-        raise FerBenchError(
-            f"{source.name} is a CSV of no known kind: expected the columns emotion,pixels,Usage "
-            "(FER2013) or subDirectory_filePath,...,expression (AffectNet), "
-            f"got {','.join(csv_table.header(source))[:80] or 'an empty file'}"
-        )
-    held = "holds no images" if is_tree(source) else "is no data set"
-    raise _no_data(f"{source.name} {held}", "bad_data")
+        return None if self.path is None else reader_of(self.format).groups(self.data)
 
 
 def _synthetic(source: str, image_size: int | None) -> Loaded:
@@ -126,20 +95,23 @@ class Source:
         # Not pathlib's: it stumbles over an unknown `~user`, and gives `.` and links other names.
         path = Path(os.path.abspath(os.path.expanduser(self.data)))  # noqa: PTH100, PTH111
         if not self.data or not path.exists():
-            raise _no_data(f"the data source {self.data!r} does not exist", "missing_file")
+            sentence = f"the data source {self.data!r} does not exist"
+            if self.data and (near := near_names(path)):
+                raise FerBenchError(f"{sentence}; {near}", code="missing_file")
+            raise no_data(sentence, "missing_file")
 
         numbers = None if self.classes is None else parse_classes(self.classes, "--classes")
 
         # A CSV's header says at once whose it is; of a tree, no reader looks outside.
         known = self.format or (recognise(path) if csv_table.is_csv(path) else None)
-        reads = path if known is None else _reader(known).reads(path)
+        reads = path if known is None else reader_of(known).reads(path)
 
         def read(scratch: Path) -> tuple[str, SourceData]:
             name = known or recognise(path)
             how = Reading(
                 image_size=image_size, scratch=scratch, progress=progress, classes=numbers
             )
-            return name, _reader(name).read(path, how)
+            return name, reader_of(name).read(path, how)
 
         asked = f"{self.format or 'auto'}\0{image_size or 'as is'}"
         key = f"{path.resolve().name}\0{content_digest(reads)}\0{asked}"

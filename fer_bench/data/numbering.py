@@ -5,8 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from fer_bench.emotions import AFFECTNET, ALIASES, COLOURS, FER2013, FERPLUS, RAFDB, canonical
-from fer_bench.errors import FerBenchError
+from fer_bench.emotions import (
+    AFFECTNET,
+    ALIASES,
+    COLOURS,
+    FER2013,
+    FERPLUS,
+    RAFDB,
+    canonical,
+    resembles_emotion,
+)
+from fer_bench.errors import FerBenchError, suggest
 
 #: A class's name by its number; a name need not be an emotion's.
 Numbering = Mapping[int, str]
@@ -113,6 +122,24 @@ def require_fit(
             f"the labels of {source} are the numbers {_listed(n for n in seen if n >= 0)}, but "
             f"{meanings} was expected: they seem to be {what}; say what each means with "
             "--classes, for example --classes 1=angry,2=disgust,3=fear"
+        )
+
+
+def require_spelt(words: Mapping[str, int], source: str, total: int) -> None:
+    """Checks that no more than a few damaged labels may be an emotion's name misspelt.
+
+    Args:
+        words: how many of all `total` labels are each word that is no emotion's name.
+
+    Raises:
+        FerBenchError: a class would be left out for its spelling.
+    """
+    odd = [w for w, n in words.items() if n >= FEW_DAMAGED * total and resembles_emotion(w)]
+    if odd:
+        raise FerBenchError(
+            f"{words[odd[0]]:,} images of {source} are labelled {odd[0]!r:.60}, which may be meant "
+            "as an emotion and is none's name: correct it, or say what numbered "
+            f"classes are with --classes; {suggest(odd[0].lower(), [*COLOURS, *ALIASES])}"
         )
 
 

@@ -8,6 +8,7 @@ import pickle  # nosec B403  # for its error alone
 import re
 import struct
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, near_names
+from fer_bench.file_kinds import wrong_kind
 from fer_bench.hubs.network import HTTP_ERROR, no_waiting_without_network
 from fer_bench.models.classifier import ModelRequest
 from fer_bench.models.state_dict import State
@@ -124,15 +126,22 @@ def read_local(source: str) -> State:
     if path.is_dir():
         path = next((path / n for n in WEIGHTS_FILES if (path / n).is_file()), path / WEIGHTS_FILE)
     if not path.is_file():
-        raise FerBenchError(f"no weights at {path}: expected a .safetensors, .pth or .pt file")
+        near = near_names(path) or _other_weights(path.parent)
+        raise FerBenchError(
+            f"no weights at {path}: expected a .safetensors, .pth or .pt file"
+            + (f"; {near}" if near else "")
+        )
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             return load_file(path)
         with torch.serialization.safe_globals(_PLAIN):
             loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except LOAD_ERRORS:
+    except LOAD_ERRORS as error:
+        what = wrong_kind(path) or _archive_kind(path, error)
         raise FerBenchError(
-            f"cannot read weights from {path}: expected an undamaged file of plain tensors "
+            f"cannot read weights from {path}: it {what}"
+            if what
+            else f"cannot read weights from {path}: expected an undamaged file of plain tensors "
             "(.safetensors, or a state dict saved with torch.save); pickled models are refused, "
             "and a broken download is mended by deleting the file"
         ) from None
@@ -144,6 +153,50 @@ def read_local(source: str) -> State:
         )
     state: State = loaded
     return state
+
+
+def described_folder(source: str) -> Path | None:
+    """The folder that local weights are or stand in, where its `config.json` describes them.
+
+    A file taken out of such a folder by name is still what the folder says it is.
+    """
+    path = Path(source).expanduser()
+    folder = path.parent if path.name in WEIGHTS_FILES else path
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By its content, whatever it is called: its header is JSON behind 8 bytes of length."""
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _other_weights(folder: Path) -> str:
+    """Which weights a folder has under other names; empty for none."""
+    names = sorted(p.name for p in folder.glob("*") if p.suffix in _SUFFIXES)
+    return f"{folder.name} has {', '.join(names[:4])}: name the file" if names else ""
+
+
+def _archive_kind(path: Path, error: Exception) -> str | None:
+    """What a zip holds instead of plain tensors, and what to do; None where it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return None
+    if any(name.split("/")[1:2] == ["code"] for name in names):
+        return (
+            "is a TorchScript program, which is not run for its weights: whoever trusts it saves "
+            "them with torch.save(torch.jit.load(FILE).state_dict(), OTHER)"
+        )
+    if not any(name.endswith("data.pkl") for name in names):
+        return f"is a zip of {', '.join(names[:3])[:80] or 'nothing'}: unpack it and name that file"
+    if isinstance(error, pickle.UnpicklingError):
+        return (
+            "holds a model pickled whole or other Python objects; pickled models are refused: "
+            "save its weights alone with torch.save(model.state_dict(), FILE)"
+        )
+    return None
 
 
 def _unwrapped(loaded: Any, path: Path) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Collection
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from fer_bench.errors import FerBenchError
 State = dict[str, Tensor]
 
 
-def backbone_state(state: State, wanted: Container[str]) -> State:
+def backbone_state(state: State, wanted: Collection[str]) -> State:
     """The tensors below the prefix under which most of the wanted ones stand, without it.
 
     So the backbone's own are found in a whole classifier (`backbone.`) and in what a wrapper saved
@@ -26,7 +26,7 @@ def backbone_state(state: State, wanted: Container[str]) -> State:
         wanted: the backbone's names.
 
     Raises:
-        FerBenchError: two prefixes have equally many, so that either may be meant.
+        FerBenchError: two prefixes have equally many, at least half, so that either may be meant.
     """
     counts: Counter[str] = Counter()
     for name in state:
@@ -35,6 +35,8 @@ def backbone_state(state: State, wanted: Container[str]) -> State:
     if not counts or "" in (most := [p for p, n in counts.items() if n == max(counts.values())]):
         return state
     if len(most) > 1:
+        if 2 * counts[most[0]] < len(wanted):
+            return state
         raise FerBenchError(
             f"the weights hold {len(most)} networks of this kind, under {' and '.join(most)}: "
             "save the state dict of one of them alone"

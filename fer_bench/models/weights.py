@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fer_bench.config import Config, validate
 from fer_bench.errors import FerBenchError, coded
+from fer_bench.file_kinds import wrong_kind
 from fer_bench.models.build import find_builder
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.lora import has_lora
@@ -129,9 +130,8 @@ def load_model(folder: Path) -> Classifier:
             f"no weights in {folder}: expected {WEIGHTS_FILE} next to {DOCUMENT_FILE}"
         ) from None
     except (OSError, SafetensorError) as error:
-        raise FerBenchError(
-            f"cannot read {path}: the file is damaged ({error!s:.200}); train or copy it again"
-        ) from None
+        what = wrong_kind(path) or f"is damaged ({error!s:.200}); train or copy it again"
+        raise FerBenchError(f"cannot read {path}: the file {what}") from None
     # The mode is not set up: merged LoRA weights are plain, and the head is all that zero-shot has.
     try:
         model = find_builder(document.request.name)(replace(document.request, pretraining="none"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import re
+import zipfile
 from argparse import Namespace
 from collections.abc import Callable
 from itertools import product
@@ -172,6 +175,42 @@ def test_a_timm_models_weights_come_from_a_hubs_cache(
     assert model.provenance.weights == repository
 
 
+def test_a_folder_of_timms_says_how_its_weights_want_their_images(tmp_path: Path) -> None:
+    published = timm.create_model("test_resnet", num_classes=10)
+    published.pretrained_cfg |= {"mean": (0.1, 0.2, 0.3), "interpolation": "bilinear"}
+    timm.models.save_for_hf(published, tmp_path, safe_serialization=True)
+    for place in (tmp_path, tmp_path / "model.safetensors"):
+        spec = start_from(place, "timm:test_resnet").input_spec
+        assert (spec.mean, spec.interpolation) == ((0.1, 0.2, 0.3), "bilinear")
+    with pytest.raises(FerBenchError, match=r"holds a test_resnet .*, expected test_vit"):
+        start_from(tmp_path, "timm:test_vit")
+
+
+#: ConvNeXt's layers as its authors' files name them, and as timm does.
+AUTHORS_NAMES = (
+    (r"^stem\.", "downsample_layers.0."),
+    (r"^stages\.(\d+)\.downsample", r"downsample_layers.\1"),
+    (r"\.blocks\.", "."),
+    (r"conv_dw", "dwconv"),
+    (r"mlp\.fc", "pwconv"),
+    (r"^head\.norm", "norm"),
+)
+
+
+def test_files_of_a_networks_authors_are_read_by_timms_own_names(tmp_path: Path) -> None:
+    theirs = timm.create_model("test_convnext", num_classes=10)
+    state = theirs.state_dict()
+    for ours, authors in AUTHORS_NAMES:
+        state = {re.sub(ours, authors, name): tensor for name, tensor in state.items()}
+    torch.save({"model": state}, tmp_path / "w.pth")
+    model = start_from(tmp_path / "w.pth", "timm:test_convnext")
+    with torch.no_grad():
+        expected = theirs.eval().forward_head(
+            theirs.forward_features(faces(model)), pre_logits=True
+        )
+    torch.testing.assert_close(model.features(faces(model)), expected)
+
+
 def test_a_hubs_weights_are_taken_without_their_classifier(offline: Path) -> None:
     published = torchvision.models.resnet18(num_classes=5).eval()
     (offline / "theirs").mkdir()
@@ -279,6 +318,11 @@ def diverged(state: State) -> State:
     return state
 
 
+def parts(state: State) -> State:
+    """Tensors of one block, as `nn.Sequential` numbers a network's layers."""
+    return {k: v for k, v in state.items() if k.startswith("bn1.")}
+
+
 def of_both(state: State) -> State:
     return {f"{who}.{k}": v for who in ("student", "teacher") for k, v in state.items()}
 
@@ -290,6 +334,10 @@ def of_both(state: State) -> State:
         (
             lambda state: {"student": state, "teacher": state, "epoch": 3},
             r"holds 2 state dicts \(student, teacher\) and nothing",
+        ),
+        (
+            lambda state: {f"{block}.{k}": v for block in "45" for k, v in parts(state).items()},
+            r"do not fit: of 120 tensors expected, 100 missing",
         ),
         (diverged, r"in 1 tensors \(first: bn1\.running_var\)"),
         (
@@ -399,7 +447,48 @@ def test_a_file_that_is_no_weights_is_one_sentence(file: str, tmp_path: Path) ->
         start_from(tmp_path / file)
 
 
+def zipped(**members: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name.replace("_", "/", 1), text)
+    return content.getvalue()
+
+
+@table(
+    ("content", "sentence"),
+    [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "it is a Git LFS pointer"),
+        (b"\n<!DOCTYPE html><html>", "it is a web page: its download failed"),
+        (b"\x89HDF\r\n\x1a\n0", "it is an HDF5 file, as Keras"),
+        (zipped(net_weights="x"), "it is a zip of net/weights: unpack it"),
+        (zipped(net_code="x", **{"net_data.pkl": "x"}), "it is a TorchScript program"),
+    ],
+)
+def test_what_came_in_place_of_weights_is_said(
+    content: bytes, sentence: str, tmp_path: Path
+) -> None:
+    for name in ("w.pth", "w.safetensors"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(FerBenchError, match=f"cannot read weights from .*{name}: {sentence}"):
+            start_from(tmp_path / name)
+
+
+def test_safetensors_are_read_whatever_they_are_called(tmp_path: Path) -> None:
+    model = small("resnet18")
+    save_file(model.backbone.state_dict(), tmp_path / "w.pth")
+    torch.save(model.backbone.state_dict(), tmp_path / "w.safetensors")
+    for name in ("w.pth", "w.safetensors"):
+        assert same_features(start_from(tmp_path / name), model)
+
+
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "best.pth").touch()
+    with pytest.raises(FerBenchError, match=r"did you mean 'best\.pth'\?"):
+        start_from(tmp_path / "bets.pth")
+    with pytest.raises(FerBenchError, match=r"has best\.pth: name the file"):
+        start_from(tmp_path)
     with pytest.raises(FerBenchError, match=r"no weights at .*nothing\.pth"):
         start_from(tmp_path / "nothing.pth")
 

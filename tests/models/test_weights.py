@@ -121,6 +121,12 @@ def of_another_network(card: Path) -> None:
             lambda card: os.truncate(card.with_name("model.safetensors"), 5000),
             "the file is damaged",
         ),
+        (
+            lambda card: card.with_name("model.safetensors").write_text(
+                "version https://git-lfs.github.com/spec/v1"
+            ),
+            "the file is a Git LFS pointer",
+        ),
         (newer, r"newer FER Bench: .* reads schema 1, the file has 2"),
         (of_no_network, r"describes a network that cannot be built \(KeyError: 'parameters'\)"),
         (of_another_network, r"do not fit: of 12 tensors expected, 10 missing"),

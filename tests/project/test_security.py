@@ -37,7 +37,7 @@ from fer_bench.data.readers import images
 from fer_bench.errors import FerBenchError
 from fer_bench.inference.classifier import open_classifier
 from fer_bench.models.weights import DOCUMENT_FILE, read_model_document
-from fer_bench.models.zoo import clip
+from fer_bench.models.zoo import clip_files
 from fer_bench.results.parse import parse_record
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import read_run
@@ -105,8 +105,8 @@ def test_downloads_are_pinned() -> None:
     ways = re.compile(r"urlopen\(|urlretrieve|import (requests|httpx)\b|hf_hub_download\(")
     users = {p.name for p in SOURCES if ways.search(p.read_text(encoding="utf-8"))}
     assert users == {"network_file.py", "pretrained.py"}
-    assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in clip.REVISIONS.values())
-    assert clip.REFERENCE_ID in clip.REVISIONS
+    assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in clip_files.REVISIONS.values())
+    assert clip_files.REFERENCE_ID in clip_files.REVISIONS
 
 
 # Data sets

@@ -16,6 +16,7 @@ from typing import Protocol
 from fer_bench.data.files.limits import is_visible, plain_name, require_size
 from fer_bench.data.files.tar import TarTree, is_tar
 from fer_bench.errors import FerBenchError, cannot_read
+from fer_bench.file_kinds import wrong_kind
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif",
@@ -209,6 +210,8 @@ class ZipTree:
 
 def damaged_zip(path: Path) -> FerBenchError:
     """The error for a file that should be a zip and is not, or not a whole one."""
+    if what := wrong_kind(path):
+        return FerBenchError(f"{path.name} is no zip: it {what}")
     return FerBenchError(
         f"{path.name} is not a zip or is cut short: expected a complete zip file; "
         "download it again, or give the unpacked folder"

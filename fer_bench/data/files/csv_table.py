@@ -1,38 +1,41 @@
-"""CSV files, plain or gzipped, with errors that say what is wrong with them."""
+"""CSV files, plain, gzipped or in a zip, with errors that say what is wrong with them."""
 
 from __future__ import annotations
 
 import csv
 import gzip
-import zlib
+import zipfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import TextIO, cast
 
+from fer_bench.data.files.archive import READ_ERRORS
 from fer_bench.errors import FerBenchError
 
 #: Characters of a line and lines of a file: a few kilobytes of .gz may become gigabytes of text.
 MAX_LINE, MAX_LINES = 2**20, 5_000_000
 
 
-def open_text(path: Path) -> TextIO:
+def open_text(path: Path | zipfile.Path) -> TextIO:
     """A text file, or a gzipped one by its name, opened for reading."""
+    if isinstance(path, zipfile.Path):
+        return cast(TextIO, path.open(encoding="utf-8-sig", newline=""))
     if path.suffix.lower() == ".gz":
         return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def rows(path: Path) -> Iterator[list[str]]:
-    """The rows of a CSV file, the header first.
+def rows(path: Path | zipfile.Path) -> Iterator[list[str]]:
+    """The rows of a CSV file, the header first; blank lines are none.
 
     Raises:
         FerBenchError: the file cannot be read, is cut short, or is no text.
     """
     try:
         with open_text(path) as file:
-            yield from csv.reader(_lines(file))
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+            yield from filter(None, csv.reader(_lines(file)))
+    except (*READ_ERRORS, csv.Error) as error:
         raise FerBenchError(
             f"{path.name} cannot be read as CSV: {error}; expected a whole text file or .csv.gz"
         ) from error
@@ -58,7 +61,7 @@ def is_count(cell: str) -> bool:
     return cell.isdecimal() and len(cell) <= 9
 
 
-def header(path: Path) -> list[str]:
+def header(path: Path | zipfile.Path) -> list[str]:
     """The column names of a CSV file, without the spaces around them; empty for an empty file."""
     return [column.strip() for column in next(rows(path), [])]
 

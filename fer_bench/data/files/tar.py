@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fer_bench.data.files.limits import is_visible, plain_name, require_size
 from fer_bench.errors import FerBenchError
+from fer_bench.file_kinds import wrong_kind
 
 #: What `tarfile` may read at once: names are short, whatever length a header promises.
 MAX_HEADER = 2**20
@@ -104,6 +105,8 @@ def _require_end(file: io.FileIO, offset: int) -> None:
 
 
 def _damaged_tar(path: Path) -> FerBenchError:
+    if what := wrong_kind(path):
+        return FerBenchError(f"{path.name} is no tar: it {what}")
     return FerBenchError(
         f"{path.name} is not a plain tar or is cut short: expected a complete, uncompressed .tar; "
         "download it again, or decompress it"

@@ -50,6 +50,11 @@ def is_class(folder: str) -> bool:
     return is_count(folder) or is_emotion(folder)
 
 
+def in_class_folder(name: str) -> bool:
+    """Whether one of the folders that a file stands in can only be a class."""
+    return any(map(is_class, folders_of(name)))
+
+
 def may_be_image(file: str) -> bool:
     """Whether a file without an image's suffix may be one all the same: the decoder will tell."""
     suffix = os.path.splitext(file)[1].lower()  # noqa: PTH122  # millions of names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
@@ -15,15 +16,22 @@ from numpy.typing import NDArray
 from fer_bench.data.cache import pixel_hashes
 from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files import csv_table
-from fer_bench.data.files.archive import is_image, open_tree
+from fer_bench.data.files.archive import is_image, is_tree, open_tree
 from fer_bench.data.files.decode import resize_plain
-from fer_bench.data.numbering import PUBLISHED, Numbering, emotion_of, require_fit
+from fer_bench.data.numbering import (
+    PUBLISHED,
+    Numbering,
+    emotion_of,
+    is_emotion,
+    require_fit,
+    require_spelt,
+)
 from fer_bench.data.parts import EVAL, part_of, settle_eval
 from fer_bench.data.readers.class_folders import class_numbers
 from fer_bench.data.readers.folder import ORDER, class_samples
 from fer_bench.data.readers.images import read_images
 from fer_bench.data.readers.registry import Reader, Reading
-from fer_bench.emotions import FER2013
+from fer_bench.emotions import FER2013, canonical
 from fer_bench.errors import FerBenchError
 
 SIDE = 48
@@ -69,17 +77,23 @@ def _part_in_name(file: str) -> str | None:
 class Fer2013CsvReader(Reader):
     """`fer2013.csv`: columns `emotion`, `pixels` (2,304 numbers 0-255, row by row), `Usage`.
 
-    Columns may stand in any order, in any case, and `Usage` may be missing. Ids are `row 0`,
-    `row 1`, ...: FER+ finds its votes by them.
+    The file, or a folder or zip that holds it and no images. Columns may stand in any order, in any
+    case, and `Usage` may be missing. An emotion is a number or a name. Ids are `row 0`, `row 1`,
+    ...: FER+ finds its votes by them.
     """
 
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
-        return csv_table.is_csv(source) and {"emotion", "pixels"} <= set(
-            _columns(csv_table.header(source))
-        )
+        if names:
+            return not any(map(is_image, names)) and _table_in(source, names) is not None
+        return csv_table.is_csv(source) and _has_faces(source)
 
     def read(self, source: Path, how: Reading) -> SourceData:
-        rows = csv_table.rows(source)
+        table = _table_in(source, open_tree(source).names) if is_tree(source) else source
+        if table is None:
+            raise FerBenchError(
+                f"{source.name} holds no CSV of FER2013: expected the columns emotion,pixels,Usage"
+            )
+        rows = csv_table.rows(table)
         header = [c.strip() for c in next(rows, [])]
         first = next(rows, [])
         columns = _columns(header, first)
@@ -93,9 +107,13 @@ class Fer2013CsvReader(Reader):
         usable: list[tuple[int, int, str]] = []
         left_out: list[LeftOut] = []
         seen: Counter[int] = Counter()
+        words: Counter[str] = Counter()
         for number, row in enumerate(chain([first] if first else [], rows)):
             try:
-                seen[label_number(row, columns)] += 1
+                cell = emotion_cell(row, columns)
+                if not is_emotion(cell):
+                    words[cell] += not csv_table.is_count(cell)
+                    seen[label_number(cell)] += 1
                 label, pixels, usage = parse_row(row, columns, numbers)
             except ValueError as error:
                 left_out.append(LeftOut(id=ROW_ID.format(number), reason=str(error)))
@@ -105,13 +123,14 @@ class Fer2013CsvReader(Reader):
                 resize_plain(pixels, (how.image_size, how.image_size)) if how.image_size else pixels
             )
         require_fit(seen, numbers, source.name, is_given=how.classes is not None)
+        require_spelt(words, source.name, len(usable) + len(left_out))
         if not usable:
             why = f"; the first, {left_out[0].id}: {left_out[0].reason}" if left_out else ""
             raise FerBenchError(f"no row of {source.name} is an image with a label{why}")
         stacked = np.stack(images)
         labels = np.array([label for _, label, _ in usable], dtype=np.int64)
         emotions: tuple[str, ...] = FER2013
-        if how.classes is not None:
+        if how.classes is not None or labels.max() >= len(FER2013):
             emotions = tuple(e for i, e in enumerate(ORDER) if (labels == i).any())
             labels = np.array([emotions.index(ORDER[i]) for i in labels], dtype=np.int64)
         return SourceData(
@@ -123,9 +142,36 @@ class Fer2013CsvReader(Reader):
             parts=_settled([usage for _, _, usage in usable], source.name),
             hashes=pixel_hashes(stacked),
             emotions=emotions,
-            numbering=tuple(sorted(numbers.items())),
+            numbering=tuple(sorted(numbers.items())) if seen else (),
             left_out=tuple(left_out),
         )
+
+
+def _has_faces(table: Path | zipfile.Path) -> bool:
+    return {"emotion", "pixels"} <= set(_columns(csv_table.header(table)))
+
+
+def _table_in(source: Path, names: Sequence[str]) -> Path | zipfile.Path | None:
+    """FER2013's CSV in a folder or zip: the only one, or the only one that names the parts.
+
+    So Kaggle's `icml_face_data.csv` is taken, and not the `train.csv` next to it.
+
+    Raises:
+        FerBenchError: it may be one of several.
+    """
+    folder = source if source.is_dir() else None
+    if folder is None and not zipfile.is_zipfile(source):
+        return None  # a tar: its members are no files
+    tables = [n for n in names if n.lower().endswith((".csv", ".csv.gz") if folder else ".csv")]
+    paths = [folder / n if folder else zipfile.Path(source, n) for n in tables]
+    faces = {n: p for n, p in zip(tables, paths, strict=True) if p.is_file() and _has_faces(p)}
+    whole = [n for n, p in faces.items() if "Usage" in _columns(csv_table.header(p))]
+    if len(faces) > 1 and len(whole) != 1:
+        raise FerBenchError(
+            f"{source.name} holds {len(faces)} tables of faces ({', '.join(faces)[:160]}): give "
+            "one of them"
+        )
+    return faces[whole[0]] if len(whole) == 1 else next(iter(faces.values()), None)
 
 
 def _columns(header: Sequence[str], first: Sequence[str] = ()) -> list[str]:
@@ -160,18 +206,18 @@ def _settled(usages: list[str], source: str) -> NDArray[np.str_]:
     return np.array(usages)
 
 
-def label_number(row: Sequence[str], columns: Sequence[str]) -> int:
-    """The number in a row's `emotion`.
-
-    Raises:
-        ValueError: there is none.
-    """
+def emotion_cell(row: Sequence[str], columns: Sequence[str]) -> str:
+    """A row's `emotion`; raises ValueError for a row that is not as long as the header."""
     if len(row) != len(columns):
         raise ValueError(f"expected {len(columns)} columns, got {len(row)}")
-    emotion = row[columns.index("emotion")].strip()
-    if not csv_table.is_count(emotion):
-        raise ValueError(f"expected an emotion 0-{len(FER2013) - 1}, got {emotion[:20]!r}")
-    return int(emotion)
+    return row[columns.index("emotion")].strip()
+
+
+def label_number(cell: str) -> int:
+    """The number in a cell; raises ValueError where there is none."""
+    if not csv_table.is_count(cell):
+        raise ValueError(f"expected an emotion 0-{len(FER2013) - 1}, got {cell[:20]!r}")
+    return int(cell)
 
 
 def parse_row(
@@ -185,11 +231,10 @@ def parse_row(
     Raises:
         ValueError: what is wrong with the row, for the list of samples left out.
     """
-    number = label_number(row, columns)
-    emotion = emotion_of(numbers, number)
+    cell = emotion_cell(row, columns)
+    emotion = canonical(cell) if is_emotion(cell) else emotion_of(numbers, label_number(cell))
     if emotion is None:
-        expected = f"{min(numbers)}-{max(numbers)}"
-        raise ValueError(f"expected an emotion {expected}, got {str(number)[:20]!r}")
+        raise ValueError(f"expected an emotion {min(numbers)}-{max(numbers)}, got {cell[:20]!r}")
     fields = dict(zip(columns, row, strict=True))
     part = fields.get("Usage", "").strip()
     usage = _usage(part)

@@ -278,7 +278,9 @@ class FerPlusReader(Reader):
                 f"{source.name} holds no FER2013: expected fer2013.csv, fer2013.csv.gz, "
                 f"fer2013.zip or train/ and test/ next to {VOTES_FILE}"
             )
-        reader = KaggleReader() if is_tree(faces) else Fer2013CsvReader()
+        names = open_tree(faces).names if is_tree(faces) else []
+        kaggle = KaggleReader()
+        reader = kaggle if kaggle.recognises(faces, names) else Fer2013CsvReader()
         return reader.read(faces, how)
 
 

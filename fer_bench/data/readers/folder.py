@@ -27,8 +27,8 @@ from fer_bench.data.readers.class_folders import (
     class_position,
     folders_of,
     given_names,
+    in_class_folder,
     is_archive,
-    is_class,
     may_be_image,
 )
 from fer_bench.data.readers.images import Sample, read_images
@@ -260,8 +260,10 @@ class FolderReader(Reader):
     """Any class tree; its emotions are the ones that occur, in FER2013's order."""
 
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
+        # Next to shards, pictures outside class folders are those of a README.
+        shards = any(n.lower().endswith((".parquet", ".tar")) for n in names)
         return any(
-            is_image(n) or (may_be_image(n) and any(map(is_class, folders_of(n)))) for n in names
+            (is_image(n) and not shards) or (may_be_image(n) and in_class_folder(n)) for n in names
         )
 
     def read(self, source: Path, how: Reading) -> SourceData:

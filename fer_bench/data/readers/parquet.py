@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fer_bench.data.dataset import LeftOut, SourceData
-from fer_bench.data.files.archive import is_image, open_tree
+from fer_bench.data.files.archive import open_tree
 from fer_bench.data.files.limits import require_size
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.data.readers.shards import ShardImage, class_names, part_of_shard, read_shards
 from fer_bench.errors import FerBenchError, one_line
+from fer_bench.file_kinds import wrong_kind
 
 IMAGE_COLUMNS = ("image", "img", "face", "pixels")
 LABEL_COLUMNS = ("label", "labels", "emotion", "expression", "class", "cls")
@@ -45,7 +46,7 @@ class ParquetReader(Reader):
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
         if not source.is_dir():
             return _is_parquet(source.name)
-        return any(map(_is_parquet, names)) and not any(map(is_image, names))
+        return any(map(_is_parquet, names))  # no folder of classes, which is asked before
 
     def read(self, source: Path, how: Reading) -> SourceData:
         if source.is_dir():
@@ -53,7 +54,14 @@ class ParquetReader(Reader):
         else:
             files = [Shard(source.parent, source.name)]
         named = next((f.class_names for f in files if f.class_names), ())
-        names = how.classes or class_names(source) or dict(enumerate(named)) or None
+        given = how.classes or class_names(source)
+        other = next((f for f in files if f.class_names not in ((), named)), None)
+        if other is not None and given is None:
+            raise FerBenchError(
+                f"{other.name} of {source.name} names its classes {', '.join(other.class_names)}, "
+                f"other files {', '.join(named)}: give files of one data set"
+            )
+        names = given or dict(enumerate(named)) or None
         rows = (one for file in files for one in file.labels())
         return read_shards(source, ShardImages(source, files), rows, names, how)
 
@@ -87,6 +95,8 @@ class Shard:
         return pq.ParquetFile(self._path, buffer_size=BUFFER, pre_buffer=False)
 
     def _damaged(self, why: object) -> FerBenchError:
+        if what := wrong_kind(self._path):
+            return FerBenchError(f"{self._path.name} is no Parquet file: it {what}")
         return FerBenchError(
             f"{self._path.name} cannot be read as Parquet: {one_line(str(why))[:200]}; expected a "
             "whole file; download it again"

@@ -24,8 +24,9 @@ from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.emotions import RAFDB
 from fer_bench.errors import FerBenchError
 
-#: The authors' own spelling.
+#: The authors' own spelling, and the one that copies correct it to.
 LIST_FILE = "list_patition_label.txt"
+LIST_FILES = (LIST_FILE, "list_partition_label.txt")
 #: The authors' own file names, which tell the part: `train_00001.jpg`, `test_0001_aligned.jpg`.
 OWN_FILE = re.compile(r"(train|test)_\d{4,5}(_aligned)?\.\w+")
 
@@ -34,13 +35,13 @@ class RafDbReader(Reader):
     """The authors' layout (a list of labels 1-7, `Image/aligned`) or `DATASET/train|test/1..7`."""
 
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
-        if any(n.rsplit("/", 1)[-1] == LIST_FILE for n in names):
+        if any(n.rsplit("/", 1)[-1] in LIST_FILES for n in names):
             return True
         return bool(numeric_classes(names)) and _is_rafdb(names, source)
 
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = open_tree(source)
-        lists = [n for n in tree.names if n.rsplit("/", 1)[-1] == LIST_FILE]
+        lists = [n for n in tree.names if n.rsplit("/", 1)[-1] in LIST_FILES]
         if lists:
             numbers = how.classes or PUBLISHED["rafdb"]
             samples, left_out = _listed(tree, lists[0], numbers, is_given=how.classes is not None)

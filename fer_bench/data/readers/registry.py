@@ -83,7 +83,7 @@ DATASETS = Registry(
         ),
         "fer2013-csv": Entry(
             "fer_bench.data.readers.fer2013:Fer2013CsvReader",
-            "the original fer2013.csv (emotion,pixels,Usage), plain or .gz",
+            "the original fer2013.csv (emotion,pixels,Usage), plain or .gz, or its folder or zip",
         ),
         "affectnet": Entry(
             "fer_bench.data.readers.affectnet:AffectNetFolderReader",

@@ -19,6 +19,7 @@ from fer_bench.data.numbering import (
     is_emotion,
     parse_classes,
     require_fit,
+    require_spelt,
 )
 from fer_bench.data.parts import part_of
 from fer_bench.data.readers.folder import (
@@ -84,11 +85,13 @@ def read_shards(
         names: what labels that are numbers mean.
 
     Raises:
-        FerBenchError: labels are numbers and nothing names them, or they do not fit the names.
+        FerBenchError: labels are numbers and nothing names them, they do not fit the names, or a
+            name is misspelt.
     """
     samples: list[Sample] = []
     left_out: list[LeftOut] = []
     seen: Counter[int] = Counter()
+    words: Counter[str] = Counter()
     for one in rows:
         if isinstance(one, LeftOut):
             left_out.append(one)
@@ -107,10 +110,12 @@ def read_shards(
             label = ORDER.index(emotion)
             samples.append(Sample(id=one.name, name=one.name, label=label, part=one.part))
         else:
+            words[str(word)] += 1
             reason = f"labelled {word!r:.40}, which is no emotion"
             left_out.append(LeftOut(id=one.name, reason=reason))
     if names is not None:
         require_fit(seen, names, source.name, is_given=True)
+    require_spelt(words, source.name, len(samples) + len(left_out))
     _require_understood(samples, source.name)
     samples, left_out = with_parts(samples, left_out, source.name)
     emotions = present(samples, ORDER)

@@ -11,6 +11,7 @@ from fer_bench.data.dataset import LeftOut, SourceData
 from fer_bench.data.files.archive import READ_ERRORS, Files, is_image, open_tree
 from fer_bench.data.files.tar import TarTree
 from fer_bench.data.parts import part_of
+from fer_bench.data.readers.class_folders import in_class_folder
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.data.readers.shards import ShardImage, class_names, part_of_shard, read_shards
 from fer_bench.errors import cannot_read
@@ -34,7 +35,9 @@ class WebDatasetReader(Reader):
         if not source.is_dir():
             labels = {_key(n) for n in names if n.endswith(LABEL_SUFFIXES)}
             return any(is_image(n) and _key(n) in labels for n in names)
-        return any(_is_shard(n) for n in names) and not any(is_image(n) for n in names)
+        return any(_is_shard(n) for n in names) and not any(
+            is_image(n) and in_class_folder(n) for n in names
+        )
 
     def read(self, source: Path, how: Reading) -> SourceData:
         tree = _open(source)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fer_bench.config import validate
 from fer_bench.errors import FerBenchError, one_line
+from fer_bench.file_kinds import wrong_kind
 from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.external.hub import files_of
 from fer_bench.models.external.image_processor import FAILURES, read_preprocessing
@@ -73,8 +74,13 @@ class HuggingFaceModel:
         prepared = read_preprocessing(files.folder, f"hf:{source}")
         backbone = TransformersNetwork(config, prepared.crop, net).eval()
         with torch.no_grad():
-            values = require_outputs(backbone, prepared.spec, source)
-        names = asked.labels or tuple(config.id2label[n] for n in sorted(config.id2label))
+            values = require_outputs(
+                backbone,
+                prepared.spec,
+                f"hf:{source}",
+                "its preprocessor_config.json and its config.json do not belong together",
+            )
+        names = asked.labels or _own_labels(config, source)
         stated = asked.labels is not None
         labels, left_out = read_labels(names, values.shape[1], f"hf:{source}", stated=stated)
         name = portable_name("hf", source)
@@ -150,6 +156,21 @@ def _classifier(
     )
 
 
+def _own_labels(config: Any, source: str) -> tuple[str, ...]:
+    """The names in `id2label`, by output.
+
+    Raises:
+        FerBenchError: they are not numbered as outputs are, from 0 on.
+    """
+    if sorted(config.id2label) != list(range(len(config.id2label))):
+        numbers = ", ".join(map(str, sorted(config.id2label)))
+        raise FerBenchError(
+            f"hf:{source} numbers its labels {numbers:.80} (id2label), expected them from 0 on as "
+            "its outputs are: name the emotions in the outputs' order with --labels"
+        )
+    return tuple(str(config.id2label[n]) for n in sorted(config.id2label))
+
+
 def _config(folder: Path, source: str) -> Any:
     from transformers import AutoConfig
 
@@ -174,6 +195,7 @@ def _network(folder: Path, config: Any, source: str) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    logging.set_verbosity_error()  # what does not fit is said below, in a sentence
     if not any(folder.glob("*.safetensors")):
         raise FerBenchError(
             f"hf:{source} has no model.safetensors, and pickled weights (pytorch_model.bin) are "
@@ -190,13 +212,16 @@ def _network(folder: Path, config: Any, source: str) -> Any:
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are in the report
         )
     except FAILURES as error:
+        kinds = filter(None, map(wrong_kind, sorted(folder.glob("*.safetensors"))))
+        what = next((f"its weights file {words}" for words in kinds), one_line(str(error)))
         raise FerBenchError(
-            f"hf:{source} cannot be opened as an image classifier: {one_line(str(error)):.240}"
+            f"hf:{source} cannot be opened as an image classifier: {what:.240}"
         ) from None
     missing = sorted(report["missing_keys"])
-    wrong = [*missing, *sorted(map(str, report.get("mismatched_keys", ())))]
+    wrong = [*missing, *sorted(str(key) for key, *_ in report["mismatched_keys"])]
     if wrong:
         raise FerBenchError(
             f"the weights of hf:{source} do not fit: {len(wrong)} tensors are missing or of "

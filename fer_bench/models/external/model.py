@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol
 
-from fer_bench.emotions import canonical
+from fer_bench.emotions import canonical, resembles_emotion
 from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.external.options import LEFT_OUT
@@ -82,7 +82,8 @@ def read_labels(
             that are no emotions are left out.
 
     Raises:
-        FerBenchError: too many or too few names, unknown or unnamed ones, or one emotion twice.
+        FerBenchError: too many or too few names, unknown, unnamed or unclear ones, or one emotion
+            twice.
     """
     if len(names) != outputs:
         raise FerBenchError(
@@ -111,6 +112,12 @@ def read_labels(
     others = [name for name, label in zip(names, labels, strict=True) if label is None]
     if not others:
         return labels, []
+    if not stated and (meant := next(filter(resembles_emotion, others), None)):
+        raise FerBenchError(
+            f"{source} has an output {meant!r:.80}, which may be meant as an emotion and is none's "
+            f"name: name the emotions in the outputs' order with --labels, {LEFT_OUT} for an "
+            f"output that is none (its own names: {_shown(names)})"
+        )
     return labels, [
         f"outputs that are no emotion are left out, the others' share is 1 without them: "
         f"{_shown(others)}"

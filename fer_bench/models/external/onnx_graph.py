@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_bench.errors import FerBenchError, cannot_read, one_line
+from fer_bench.file_kinds import wrong_kind
 from fer_bench.models.export_metadata import INPUT, OUTPUT, ExportMetadata
 from fer_bench.models.external.onnx_input import FLOAT, UINT8, GraphInput, OnnxInput, graph_input
 
@@ -57,9 +58,11 @@ def load_proto(path: Path) -> Any:
     except OSError as error:
         raise cannot_read(path, error) from None
     except DecodeError:
-        raise FerBenchError(f"{path} is damaged, or no ONNX file at all") from None
+        what = wrong_kind(path) or "is damaged, or no ONNX file at all"
+        raise FerBenchError(f"{path} {what}") from None
     if not proto.graph.node:
-        raise FerBenchError(f"{path} holds no network: it is damaged, or no ONNX file at all")
+        what = wrong_kind(path) or "holds no network: it is damaged, or no ONNX file at all"
+        raise FerBenchError(f"{path} {what}")
     elsewhere = _files_of_weights(proto)
     try:
         onnx.load_external_data_for_model(proto, str(path.parent))

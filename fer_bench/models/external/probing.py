@@ -24,8 +24,16 @@ def probe_faces(spec: InputSpec) -> Tensor:
     return (faces.mul(255).round().div(255) - mean) / std
 
 
-def require_outputs(forward: Callable[[Tensor], Tensor], spec: InputSpec, source: str) -> Tensor:
+def require_outputs(
+    forward: Callable[[Tensor], Tensor],
+    spec: InputSpec,
+    source: str,
+    doubtful: str = "check --input-size, --layout and --colour",
+) -> Tensor:
     """What a network gives for `probe_faces`, `(8, C)`.
+
+    Args:
+        doubtful: what may be wrong where it cannot take them.
 
     Raises:
         FerBenchError: it cannot take them, gives no row for each, or values that are not finite.
@@ -36,7 +44,7 @@ def require_outputs(forward: Callable[[Tensor], Tensor], spec: InputSpec, source
     except (RuntimeError, FerBenchError, ValueError) as error:
         raise FerBenchError(
             f"{source} cannot be run on {spec.size} px faces of {spec.channels} channels: "
-            f"{one_line(str(error)):.200}; check --input-size, --layout and --colour"
+            f"{one_line(str(error)):.200}; {doubtful}"
         ) from None
     if outputs.ndim != 2 or len(outputs) != len(faces) or outputs.shape[1] < 2:
         raise FerBenchError(

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_bench.errors import FerBenchError, cannot_read, one_line
+from fer_bench.file_kinds import wrong_kind
 from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.export_metadata import INPUT, OUTPUT
 from fer_bench.models.external.model import ExternalModel, portable_name
@@ -109,9 +110,9 @@ def _names_in(path: Path) -> list[str]:
     except OSError as error:
         raise cannot_read(path, error) from None
     except zipfile.BadZipFile:
+        what = wrong_kind(path) or "is damaged, or a plain pickle, which is never opened"
         raise FerBenchError(
-            f"{path} is damaged, or a plain pickle, which is never opened: expected what "
-            "torch.jit.save or torch.export.save writes"
+            f"{path} {what}: expected what torch.jit.save or torch.export.save writes"
         ) from None
 
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from huggingface_hub import constants, try_to_load_from_cache
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
     CLIPImageProcessor,
     CLIPModel,
     CLIPTokenizer,
@@ -24,16 +20,21 @@ from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.heads import CosineHead, with_head
 from fer_bench.models.options import ArchitectureOptions, SizeOptions, read_options
-from fer_bench.models.pretrained import downloading, hub_cache, kind_of, read_local, unpublished
+from fer_bench.models.pretrained import described_folder, kind_of, read_local, unpublished
 from fer_bench.models.state_dict import State, load_weights
 from fer_bench.models.zoo import two_towers
-from fer_bench.models.zoo.two_towers import PREFIX
+from fer_bench.models.zoo.clip_files import (
+    REFERENCE,
+    REFERENCE_ID,
+    any_config,
+    config_of,
+    getting,
+    named,
+    revision,
+    vision_folder,
+)
 from fer_bench.types import InputSpec, Provenance
 
-REFERENCE = "clip_vit_b_32"
-REFERENCE_ID = "openai/clip-vit-base-patch32"
-#: The commit of each repository that we name ourselves; the user's own are taken as they are now.
-REVISIONS = {REFERENCE_ID: "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"}
 #: The preprocessing of OpenAI's CLIP, which nearly every later one keeps.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -59,29 +60,20 @@ class VisionTower(nn.Module):
         return out
 
 
-def _revision(source: str) -> str:
-    """The commit to take: the one we name, or offline the cache's main branch where it lacks it."""
-    named = REVISIONS.get(source, "main")
-    if named == "main" or not constants.HF_HUB_OFFLINE:
-        return named
-    cached = try_to_load_from_cache(source, "config.json", revision=named)
-    return named if isinstance(cached, str) else "main"
-
-
 def _open_clip(source: str) -> CLIPModel:
     """A whole CLIP from the hub or a folder, in fp32.
 
     Raises:
         FerBenchError: it cannot be had, is no CLIP, or lacks tensors.
     """
-    with _getting("the CLIP model", source):
-        config = _config(source)
+    with getting("the CLIP model", source):
+        config = config_of(source)
         clip, report = CLIPModel.from_pretrained(
             source,
             config=config,
             dtype=torch.float32,
             output_loading_info=True,
-            revision=_revision(source),
+            revision=revision(source),
         )
     if missing := sorted(report["missing_keys"]):
         raise FerBenchError(
@@ -91,45 +83,13 @@ def _open_clip(source: str) -> CLIPModel:
     return clip
 
 
-def _config(source: str) -> Any:
-    """The configuration of a CLIP on the hub or in a folder.
-
-    Raises:
-        FerBenchError: it is no CLIP.
-    """
-    config = _any_config(source)
-    if config.model_type != "clip":
-        raise FerBenchError(
-            f"{source} is a model of type {config.model_type}: expected a CLIP (type clip)"
-        )
-    # A whole CLIP keeps the size of the shared space next to its towers.
-    config.vision_config.projection_dim = config.projection_dim
-    return config
-
-
-def _any_config(source: str) -> Any:
-    """Raises FerBenchError for what is no model of transformers."""
-    try:
-        return AutoConfig.from_pretrained(
-            source, revision=_revision(source), trust_remote_code=False
-        )
-    except ValueError:
-        raise FerBenchError(f"{source} is no Hugging Face model: expected a CLIP") from None
-
-
 def _is_relative(request: ModelRequest, source: str | None) -> bool:
     """Whether `clip:ID` names another model of two towers, such as a SigLIP."""
     if request.architecture or request.name == REFERENCE:
         return "towers" in request.architecture
-    hub_id = source or request.name.removeprefix(PREFIX)
-    with _getting("the configuration of", hub_id):
-        return bool(_any_config(hub_id).model_type != "clip")
-
-
-def _getting(what: str, source: str) -> AbstractContextManager[None]:
-    """`downloading` that says what of which repository or folder cannot be had."""
-    place = str(Path(source).expanduser()) if Path(source).exists() else hub_cache(source)
-    return downloading(f"{what} {source} ({place})")
+    hub_id = source or named(request)
+    with getting("the configuration of", hub_id):
+        return bool(any_config(hub_id).model_type != "clip")
 
 
 def _text_head(clip: CLIPModel, source: str, request: ModelRequest) -> CosineHead:
@@ -138,8 +98,8 @@ def _text_head(clip: CLIPModel, source: str, request: ModelRequest) -> CosineHea
     Raises:
         FerBenchError: the tokenizer cannot be had, or an emotion has no prompt.
     """
-    with _getting("the tokenizer of", source):
-        tokenizer = CLIPTokenizer.from_pretrained(source, revision=_revision(source))
+    with getting("the tokenizer of", source):
+        tokenizer = CLIPTokenizer.from_pretrained(source, revision=revision(source))
     return two_towers.text_head(clip, tokenizer, request)
 
 
@@ -151,21 +111,23 @@ def _source(request: ModelRequest, tiny: bool) -> str | None:
     """
     kind = kind_of(request.pretraining)
     if kind == "local":
-        folder = Path(request.pretraining).expanduser()
-        return str(folder) if (folder / "config.json").is_file() else None
+        folder = described_folder(request.pretraining)
+        return None if folder is None or vision_folder(request) else str(folder)
     if kind == "none":
         return None
     if tiny:
         raise unpublished(f"no published weights fit the tiny {request.name}", request)
     if kind == "hub":
         return request.pretraining.removeprefix("hf-hub:")
-    return REFERENCE_ID if request.name == REFERENCE else request.name.removeprefix(PREFIX)
+    return REFERENCE_ID if request.name == REFERENCE else named(request)
 
 
 def _own_config(request: ModelRequest, tiny: bool) -> CLIPVisionConfig:
     """The vision tower's dimensions where no whole CLIP is opened."""
     if request.architecture:
         return CLIPVisionConfig.from_dict(request.architecture)
+    if folder := vision_folder(request):
+        return CLIPVisionConfig.from_pretrained(folder)
     if tiny:
         return CLIPVisionConfig(
             hidden_size=64,
@@ -178,9 +140,9 @@ def _own_config(request: ModelRequest, tiny: bool) -> CLIPVisionConfig:
         )
     if request.name == REFERENCE:
         return CLIPVisionConfig()  # its defaults are ViT-B/32's
-    hub_id = request.name.removeprefix(PREFIX)
-    with _getting("the configuration of", hub_id):
-        return _config(hub_id).vision_config
+    hub_id = named(request)
+    with getting("the configuration of", hub_id):
+        return config_of(hub_id).vision_config
 
 
 def _resized(config: CLIPVisionConfig, size: int | None, name: str) -> CLIPVisionConfig:
@@ -207,8 +169,8 @@ def _input_spec(source: str | None, size: int) -> InputSpec:
     """
     mean, std = MEAN, STD
     if source is not None and not _is_bare(Path(source)):
-        with _getting("the preprocessing of", source):
-            processor = CLIPImageProcessor.from_pretrained(source, revision=_revision(source))
+        with getting("the preprocessing of", source):
+            processor = CLIPImageProcessor.from_pretrained(source, revision=revision(source))
         mean, std = tuple(processor.image_mean), tuple(processor.image_std)
     return InputSpec(size=size, channels=3, mean=mean, std=std, interpolation="bicubic")
 
@@ -223,7 +185,16 @@ def _state(clip: CLIPModel | None, request: ModelRequest) -> tuple[State | None,
     local = kind_of(request.pretraining) == "local"
     if clip is not None:
         return clip.state_dict(), "local file" if local else clip.name_or_path
-    return (read_local(request.pretraining), "local file") if local else (None, "none")
+    if not local:
+        return None, "none"
+    state = read_local(request.pretraining)
+    if any(name.endswith("visual.class_embedding") for name in state):
+        raise FerBenchError(
+            f"{request.pretraining} is a CLIP by OpenAI's and open_clip's names, which leaves its "
+            "activation open: start timm:vit_base_patch32_clip_quickgelu_224 (OpenAI's) or "
+            "timm:vit_base_patch32_clip_224 from it, or give a folder that transformers saved"
+        )
+    return state, "local file"
 
 
 def build(request: ModelRequest) -> Classifier:
@@ -255,7 +226,7 @@ def build(request: ModelRequest) -> Classifier:
     model = with_head(
         backbone,
         config.projection_dim,
-        input_spec=_input_spec(source, config.image_size),
+        input_spec=_input_spec(source or vision_folder(request), config.image_size),
         request=replace(request, architecture=json.loads(config.to_json_string(use_diff=True))),
         provenance=Provenance(
             architecture=f"CLIP vision tower, {request.name}" + (", tiny" if tiny else ""),

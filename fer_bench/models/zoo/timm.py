@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import json
+import sys
+from dataclasses import fields
 from typing import Any
 
 import timm
 from timm.data import resolve_model_data_config
-from timm.models import get_pretrained_cfg, is_model, load_model_config_from_hf
+from timm.models import PretrainedCfg, get_pretrained_cfg, is_model, load_model_config_from_hf
 
 from fer_bench.errors import FerBenchError
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.heads import with_head
 from fer_bench.models.options import SizeOptions, read_options
-from fer_bench.models.pretrained import downloading, hub_cache, kind_of, read_local
-from fer_bench.models.state_dict import load_weights
+from fer_bench.models.pretrained import (
+    described_folder,
+    downloading,
+    hub_cache,
+    kind_of,
+    read_local,
+)
+from fer_bench.models.state_dict import State, backbone_state, load_weights
 from fer_bench.types import InputSpec, Provenance
 
 PREFIX = "timm:"
@@ -40,13 +49,24 @@ def _published(name: str) -> Any:
         ) from None
 
 
-def _network(name: str, published: Any, size: int | None, weights: dict[str, Any] | None) -> Any:
-    """timm's network without its classifier; with `weights`, timm's description of them, loaded."""
+def _network(
+    name: str,
+    published: Any,
+    size: int | None,
+    weights: dict[str, Any] | None,
+    *,
+    pretrained: bool = True,
+) -> Any:
+    """timm's network without its classifier.
+
+    Args:
+        weights: timm's description of weights, which are loaded if `pretrained`.
+    """
     fixed = published is not None and published.fixed_input_size
     try:
         return timm.create_model(
             name,
-            pretrained=weights is not None,
+            pretrained=pretrained and weights is not None,
             pretrained_cfg=weights,
             num_classes=0,
             in_chans=3,
@@ -64,13 +84,14 @@ def _start(request: ModelRequest, name: str, size: int | None) -> tuple[Any, str
     """The network with its starting weights, and their origin."""
     published = _published(name)
     kind = kind_of(request.pretraining)
-    if kind in ("none", "local"):
-        net = _network(name, published, size, None)
-        if kind == "none":
-            return net, "none"
+    if kind == "none":
+        return _network(name, published, size, None), "none"
+    if kind == "local":
+        described = _description(request.pretraining, name)
+        net = _network(name, published, size, described, pretrained=False)
         load_weights(
             net,
-            read_local(request.pretraining),
+            _as_timm_names(read_local(request.pretraining), net),
             source=request.pretraining,
             ignore=tuple(f"{layer}." for layer in _classifiers(net)),
             positions="pos_embed" if "pos_embed" in net.state_dict() else None,
@@ -79,7 +100,8 @@ def _start(request: ModelRequest, name: str, size: int | None) -> tuple[Any, str
     if kind == "hub":
         hub_id = request.pretraining.removeprefix("hf-hub:")
         with downloading(f"the weights of {hub_cache(hub_id)}"):
-            weights, _, _ = load_model_config_from_hf(hub_id)
+            weights, described_as, _ = load_model_config_from_hf(hub_id)
+            _require_same(described_as, name, hub_id)
             return _network(name, published, size, weights), hub_id
     if published is None or not published.has_weights:
         raise FerBenchError(f"timm has no weights for {name}: use --pretraining none")
@@ -87,6 +109,56 @@ def _start(request: ModelRequest, name: str, size: int | None) -> tuple[Any, str
     with downloading(f"the weights of {address}"):
         net = _network(name, published, size, published.to_dict())
     return net, published.hf_hub_id or published.url
+
+
+def _description(source: str, name: str) -> dict[str, Any] | None:
+    """What timm's `config.json` next to local weights says of them; None without one.
+
+    Raises:
+        FerBenchError: it is damaged, or describes another network.
+    """
+    folder = described_folder(source)
+    if folder is None:
+        return None
+    try:
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        architecture, described = str(values["architecture"]), values.get("pretrained_cfg", values)
+        known = {f.name: described[f.name] for f in fields(PretrainedCfg) if f.name in described}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise FerBenchError(
+            f"{folder / 'config.json'} is none of timm's: expected architecture and "
+            "pretrained_cfg in it; take it away to have the weights as "
+            f"timm's {name} wants its images"
+        ) from None
+    _require_same(architecture, name, source)
+    return known
+
+
+def _require_same(described: str, name: str, source: str) -> None:
+    """Raises FerBenchError where weights are described as another architecture's."""
+    if described.partition(".")[0] != name.partition(".")[0]:
+        raise FerBenchError(
+            f"{source} holds a {described:.80} by its config.json, expected {name}: choose "
+            f"--model timm:{described:.80}, or other weights"
+        )
+
+
+def _as_timm_names(state: State, net: Any) -> State:
+    """Tensors by today's names of timm, from its older files and other libraries' layouts.
+
+    Those are what timm's own converter of the architecture knows: OpenAI's CLIP, open_clip, DINOv2,
+    the authors' files of Swin, ConvNeXt and others.
+    """
+    wanted = net.state_dict()
+    state = backbone_state(state, wanted)
+    convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
+    if convert is None or wanted.keys() <= state.keys():
+        return state
+    try:
+        converted: State = convert(state, net)
+    except (LookupError, RuntimeError, ValueError, TypeError, AttributeError):
+        return state  # no layout that it knows: the names are refused as they are
+    return converted
 
 
 def _classifiers(net: Any) -> tuple[str, ...]:

@@ -140,6 +140,15 @@ def test_over_the_csv_row_i_is_row_i(tmp_path: Path, rows: Rows, votes_file: Pat
     ]
 
 
+def test_votes_are_found_next_to_a_zip_of_the_csv(tmp_path: Path, rows: Rows) -> None:
+    write_csv(tmp_path / "fer2013new.csv", vote_rows(rows), VOTES_HEADER)
+    original = write_csv(tmp_path / "fer2013.csv", rows)
+    expected = load_dataset(tmp_path, votes="majority").fingerprint
+    zipped(tmp_path / "fer2013.zip", {"fer2013/fer2013.csv": original.read_bytes()})
+    original.unlink()
+    assert load_dataset(tmp_path, votes="majority").fingerprint == expected
+
+
 def test_a_row_that_the_csv_reader_left_out_does_not_shift_the_votes(
     tmp_path: Path, rows: Rows, votes_file: Path
 ) -> None:

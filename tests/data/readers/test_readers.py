@@ -215,6 +215,54 @@ def test_csv_columns_may_stand_in_another_order_with_spaces(tmp_path: Path) -> N
     assert load_dataset(swapped).fingerprint == load_dataset(original).fingerprint
 
 
+def test_the_csv_is_found_in_its_folder_or_zip(tmp_path: Path) -> None:
+    """As Kaggle packs it: in a folder of its own, next to tables without parts and other files."""
+    rows = csv_rows()
+    (tmp_path / "theirs" / "fer2013").mkdir(parents=True)
+    original = write_csv(tmp_path / "theirs" / "fer2013" / "icml_face_data.csv", rows)
+    files = {
+        "fer2013/icml_face_data.csv": original.read_bytes(),
+        "fer2013/train.csv": write_csv(
+            tmp_path / "theirs" / "fer2013" / "train.csv",
+            [row[:2] for row in rows],
+            "emotion,pixels",
+        ).read_bytes(),
+        "fer2013/README": b"the data",
+        "fer2013/fer2013.tar.gz": b"packed again",
+    }
+    expected = load_dataset(original).fingerprint
+    assert load_dataset(tmp_path / "theirs").fingerprint == expected
+    assert load_dataset(zipped(tmp_path / "theirs.zip", files)).fingerprint == expected
+    del files["fer2013/icml_face_data.csv"]
+    files["fer2013/more.csv"] = files["fer2013/train.csv"]
+    with pytest.raises(FerBenchError, match=r"holds 2 tables of faces \(fer2013/more\.csv, "):
+        load_dataset(zipped(tmp_path / "several.zip", files))
+    only = zipped(tmp_path / "packed.zip", {"fer2013.tar.gz": b"packed again"})
+    with pytest.raises(FerBenchError, match=r"only fer2013\.tar\.gz: unpack packed\.zip and give"):
+        load_dataset(only)
+
+
+def test_csv_rows_may_name_their_emotions_and_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    rows = csv_rows()
+    numbered = load_dataset(write_csv(tmp_path / "fer2013.csv", rows))
+    named = write_csv(
+        tmp_path / "named.csv", [[FER2013[int(row[0])].title(), *row[1:]] for row in rows]
+    )
+    named.write_text(named.read_text() + "\n\n")
+    data = load_dataset(named)
+    assert data.fingerprint == numbered.fingerprint
+    assert (data.numbering, data.left_out) == ((), ())
+    named.write_text(named.read_text().replace("Happy", "Hapy"))
+    with pytest.raises(FerBenchError, match=r"16 images of .* labelled 'Hapy', .* mean 'happy'"):
+        load_dataset(named)
+
+
+def test_a_source_that_is_not_there_names_a_near_one(tmp_path: Path) -> None:
+    write_csv(tmp_path / "fer2013.csv", csv_rows())
+    with pytest.raises(FerBenchError, match=r"does not exist; did you mean 'fer2013\.csv'\?"):
+        read_source(tmp_path / "fer2013.cvs")
+
+
 def test_affectnet_annotations_label_images_and_no_face_is_left_out(tmp_path: Path) -> None:
     source = affectnet_folder(tmp_path)
     (source / "train_set/annotations/0_exp.npy").write_bytes(npy("10"))
@@ -266,6 +314,9 @@ def test_affectnet_csv_crops_the_box_and_leaves_out_expressions_8_to_10(tmp_path
 def test_rafdb_labels_count_from_one(layout: str, tmp_path: Path) -> None:
     if layout == "list":
         data = read_source(rafdb_folder(tmp_path))
+        labels = next(tmp_path.rglob("list_patition_label.txt"))
+        labels.rename(labels.with_name("list_partition_label.txt"))  # as copies correct it
+        assert labelled(read_source(tmp_path / data.source)) == labelled(data)
         found = labelled(data)["train_00004.jpg"]
     else:
         files = {

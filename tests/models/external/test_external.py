@@ -233,7 +233,7 @@ def test_what_is_unclear_is_refused_with_its_option(
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "cannot read"), (b"", "holds no network"), (b"\x93NUMPY no", "damaged")],
+    [(None, "cannot read"), (b"", "is empty"), (b"\x93NUMPY no", "damaged")],
 )
 def test_what_is_no_onnx_file_is_refused(
     content: bytes | None, sentence: str, tmp_path: Path

@@ -11,7 +11,15 @@ import torch.nn.functional as F
 from model_fixtures import save_network
 from safetensors.torch import save_file
 from test_models import faces, snapshot
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
 
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError
@@ -69,6 +77,39 @@ def test_a_folder_of_a_whole_clip_opens(folder: Path, by_prefix: bool) -> None:
         torch.testing.assert_close(model.features(x), reference.visual_projection(pooled))
     assert (model.input_spec.size, model.feature_size) == (64, 16)
     assert model.input_spec.interpolation == "bicubic"
+
+
+def test_a_file_of_such_a_folder_is_the_network_that_the_folder_describes(folder: Path) -> None:
+    file, whole = open_clip(folder / "model.safetensors"), open_clip(folder)
+    with torch.no_grad():
+        assert torch.equal(file.features(faces(file)), whole.features(faces(whole)))
+
+
+def test_a_folder_of_the_vision_tower_alone_opens(tmp_path: Path) -> None:
+    """With its own activation, which no tensor tells."""
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    config = CLIPVisionConfig(
+        **shape, num_attention_heads=2, image_size=64, patch_size=16, hidden_act="gelu"
+    )
+    reference = CLIPVisionModelWithProjection(config).eval()
+    reference.save_pretrained(tmp_path)
+    CLIPImageProcessor(image_mean=[0.4] * 3).save_pretrained(tmp_path)
+    model = open_clip(tmp_path)
+    x = faces(model)
+    with torch.no_grad():
+        torch.testing.assert_close(model.features(x), reference(pixel_values=x).image_embeds)
+    assert model.input_spec.mean == (0.4,) * 3
+
+
+def test_openais_names_are_refused_with_who_reads_them(tmp_path: Path) -> None:
+    torch.save({"visual.class_embedding": torch.ones(768)}, tmp_path / "ViT-B-32.pt")
+    with pytest.raises(FerBenchError, match=r"timm:vit_base_patch32_clip_quickgelu_224"):
+        open_clip(tmp_path / "ViT-B-32.pt")
+
+
+def test_a_folder_that_is_not_there_is_no_repository(folder: Path) -> None:
+    with pytest.raises(FerBenchError, match=rf"there is no folder .*did you mean '{folder.name}'"):
+        open_clip("imagenet", name=f"clip:{folder}x")
 
 
 def test_the_dimensions_alone_make_a_random_clip(folder: Path) -> None:
