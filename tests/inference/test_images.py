@@ -83,7 +83,7 @@ def turned_deep_png() -> bytes:
 
 
 def turned_deep_tiff() -> bytes:
-    return tiff16(np.rot90(sixteen(halves())), orientation=6)
+    return tiff(np.rot90(sixteen(halves())), orientation=6)
 
 
 XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
@@ -149,16 +149,24 @@ def png(values: NDArray[np.generic], colour_type: int, key: bytes = b"") -> byte
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def tiff16(
-    values: NDArray[np.uint16], *, photometric: int = 2, planar: bool = False, orientation: int = 1
+def tiff(
+    values: NDArray[np.unsignedinteger],
+    *,
+    photometric: int = 2,
+    planar: bool = False,
+    orientation: int = 1,
+    extra: int | None = None,
 ) -> bytes:
-    """A 16-bit TIFF, a strip a plane."""
+    """A TIFF of 8 or 16 bits, a strip a plane; `extra` says what its last sample is."""
     height, width = values.shape[:2]
     samples = 1 if values.ndim == 2 else values.shape[2]
     planes = [values[..., i] for i in range(samples)] if planar else [values]
-    strips = [plane.astype("<u2").tobytes() for plane in planes]
+    strips = [plane.tobytes() for plane in planes]
     tags = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
-    tags[256], tags[257], tags[258], tags[259] = width, height, (16,) * samples, 1
+    tags[256], tags[257], tags[259] = width, height, 1
+    tags[258] = (values.itemsize * 8,) * samples
+    if extra is not None:
+        tags[338] = extra
     tags[262], tags[277], tags[278], tags[284] = photometric, samples, height, 1 + planar
     tags[274] = orientation
     tags[279] = tuple(map(len, strips))
@@ -199,6 +207,21 @@ def sixteen(colours: object) -> NDArray[np.uint16]:
 def gray_alpha() -> NDArray[np.uint16]:
     """Gray 9; transparent on the right."""
     return np.dstack([gray_halves(9 * 257, 9 * 257), gray_halves(65535, 0)])
+
+
+def multiplied() -> NDArray[np.uint8]:
+    """Red, and half of a blue that is seen over white as (127, 127, 255); both with alpha."""
+    return np.asarray(halves((*RED, 255), (0, 0, 128, 128), "RGBA"))
+
+
+def few_bits(bits: int, key: int) -> bytes:
+    """A gray PNG whose left is 0, whose right is the transparent value `key`."""
+    half = SIZE[0] // 2
+    row = np.packbits([0] * half * bits + [int(b) for b in f"{key:0{bits}b}"] * half).tobytes()
+    header = struct.pack(">IIBBBBB", *SIZE, bits, 0, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + row) * SIZE[1])
+    parts = {b"IHDR": header, b"tRNS": struct.pack(">H", key), b"IDAT": pixels, b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts.items())
 
 
 def animated_with_a_still() -> bytes:
@@ -285,10 +308,28 @@ COLOUR_PICTURES: dict[str, tuple[Callable[[], bytes], Colour, Colour]] = {
     "16-bit RGB PNG with a transparent colour": (
         lambda: png(sixteen(halves()), 2, struct.pack(">HHH", 0, 0, 65535)), RED, WHITE,
     ),
-    "16-bit planar TIFF": (lambda: tiff16(sixteen(halves()), planar=True), RED, BLUE),
+    "2-bit gray PNG with a transparent value": (lambda: few_bits(2, 1), BLACK, WHITE),
+    "4-bit gray PNG with a transparent value": (lambda: few_bits(4, 9), BLACK, WHITE),
+    "16-bit TIFF, colours times alpha": (
+        lambda: tiff(sixteen(multiplied()), extra=1), RED, (127, 127, 255),
+    ),
+    "16-bit TIFF, a fourth sample that is not alpha": (
+        lambda: tiff(sixteen(multiplied()), extra=0), RED, (0, 0, 128),
+    ),
+    "8-bit planar TIFF, colours times alpha": (
+        lambda: tiff(multiplied(), planar=True, extra=1), RED, (127, 127, 255),
+    ),
+    "8-bit planar TIFF, a fourth sample that is not alpha": (
+        lambda: tiff(multiplied(), planar=True, extra=0), RED, (0, 0, 128),
+    ),
+    "gray TIFF times alpha": (
+        lambda: tiff(np.asarray(halves((9, 255), (64, 128), "LA")), photometric=1, extra=1),
+        (9,) * 3, (191,) * 3,
+    ),
+    "16-bit planar TIFF": (lambda: tiff(sixteen(halves()), planar=True), RED, BLUE),
     "16-bit planar TIFF, packed": (packed_planar_tiff, RED, BLUE),
     "16-bit TIFF whose 0 is white": (
-        lambda: tiff16(sixteen(gray_halves(255 - 3, 255 - 200)), photometric=0),
+        lambda: tiff(sixteen(gray_halves(255 - 3, 255 - 200)), photometric=0),
         (3,) * 3, (200,) * 3,
     ),
     "8-bit TIFF whose 0 is white": (
@@ -435,7 +476,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "cut.heic": (half_of(saved(Image.fromarray(NOISE), "HEIF")), "is damaged or cut off"),
     "burst.heif": (ftyp(b"mif1"), "is a HEIC picture"),
     "cut16.tif": (
-        tiff16(sixteen(NOISE))[:-200],
+        tiff(sixteen(NOISE))[:-200],
         "is damaged or cut off, .*its pixels are cut off.*: copy or save",
     ),
     "float.tif": (
@@ -448,7 +489,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "is a picture of an unsupported kind, a TIFF of 1 x 32-bit signed numbers: expected .* 16",
     ),
     "gray-alpha.tif": (
-        tiff16(gray_alpha(), photometric=1),
+        tiff(gray_alpha(), photometric=1),
         "is a picture of an unsupported kind, a TIFF of 2 x",
     ),
     "clip.jpg": (ftyp(b"isom"), "is a video: .*; save one frame as a picture"),

@@ -46,6 +46,8 @@ OTHER_ORIENTATIONS = ("xmp", "XML:com.adobe.xmp", "Raw profile type exif", "Raw 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 #: Chunks that make a PNG move; without them it is its still.
 ANIMATION_CHUNKS = (b"acTL", b"fcTL", b"fdAT")
+#: Pillow's names for gray of few bits that it scales to 8, and by how much.
+SCALED_GRAYS = {"L;2": 85, "L;4": 17}
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -71,6 +73,7 @@ def open_picture(data: bytes) -> Image.Image:
         io.BytesIO(data), formats=[known for known in FORMATS if known in Image.OPEN]
     )
     _forget_other_orientations(image)
+    _scale_transparency(image)
     return image
 
 
@@ -90,6 +93,13 @@ def _kinds_named(data: bytes) -> Iterator[None]:
 def _forget_other_orientations(image: Image.Image) -> None:
     for key in OTHER_ORIENTATIONS:
         image.info.pop(key, None)
+
+
+def _scale_transparency(image: Image.Image) -> None:
+    """Pillow leaves the transparent value of a gray PNG of 2 or 4 bits as it is stored."""
+    stored = image.tile[0].args if getattr(image, "tile", None) else None
+    if stored in SCALED_GRAYS and isinstance(image.info.get("transparency"), int):
+        image.info["transparency"] *= SCALED_GRAYS[stored]
 
 
 def header(data: bytes) -> tuple[tuple[int, int], bool]:
@@ -141,6 +151,7 @@ def pixels_of_image(image: Image.Image) -> NDArray[np.uint8]:
     info = dict(image.info)
     try:
         require_readable(image)
+        _scale_transparency(image)
         _forget_other_orientations(image)
         image.load()
         _forget_other_orientations(image)  # a PNG's may stand behind its pixels
