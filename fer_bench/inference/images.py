@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from fer_bench.data.files.decode import DECODE_ERRORS, decode
 from fer_bench.data.files.picture_errors import MAX_PIXELS, TooLarge, UnsupportedKind
@@ -33,6 +33,7 @@ SIGNATURES = (
 )
 #: Starts of files that are pictures, whatever follows.
 PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"RIFF")
+AVIF_BRANDS = (b"avif", b"avis")
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
@@ -165,7 +166,9 @@ def _what_else(data: bytes) -> str:
         if "HEIF" in Image.OPEN:
             return f"is a HEIC picture but damaged or cut off: {EXPECTED}; copy or save it again"
         return "is a HEIC picture: install pillow-heif to read it, or export it as JPEG"
-    if brand == b"avif":
+    if brand in AVIF_BRANDS:
+        if features.check("avif"):
+            return f"is an AVIF picture but damaged or cut off: {EXPECTED}; copy or save it again"
         return f"is an AVIF picture, which Pillow reads from 11.3 on: {EXPECTED}; save it as PNG"
     kinds = [what for at, start, what in SIGNATURES if data[at : at + len(start)] == start]
     if brand:

@@ -14,7 +14,14 @@ import numpy as np
 import pillow_heif
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import (
+    Image,
+    ImageCms,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    features,
+)
 from table_fixtures import table
 
 from fer_bench.data.files import pixels
@@ -209,6 +216,11 @@ def gray_alpha() -> NDArray[np.uint16]:
     return np.dstack([gray_halves(9 * 257, 9 * 257), gray_halves(65535, 0)])
 
 
+def says_srgb() -> bytes:
+    data, ends = saved(halves((200, 40, 10), (20, 90, 230)), "PNG"), 33  # of the header
+    return data[:ends] + chunk(b"sRGB", b"\0") + data[ends:]
+
+
 def multiplied() -> NDArray[np.uint8]:
     """Red, and half of a blue that is seen over white as (127, 127, 255); both with alpha."""
     return np.asarray(halves((*RED, 255), (0, 0, 128, 128), "RGBA"))
@@ -252,6 +264,7 @@ COLOUR_PICTURES: dict[str, tuple[Callable[[], bytes], Colour, Colour]] = {
         lambda: saved(halves((0, 255, 255, 0), (255, 255, 0, 0), "CMYK"), "TIFF"), RED, BLUE,
     ),
     "PNG": (lambda: saved(halves(), "PNG"), RED, BLUE),
+    "PNG that says its colours are sRGB": (says_srgb, (200, 40, 10), (20, 90, 230)),
     "palette PNG": (lambda: saved(halves().convert("P"), "PNG"), RED, BLUE),
     "16-bit RGB PNG": (
         lambda: encoded_by_opencv(np.asarray(halves())[..., ::-1].astype(np.uint16) * 257, ".png"),
@@ -599,8 +612,13 @@ def test_what_is_no_whole_picture_is_refused_in_one_sentence(name: str, tmp_path
     assert "\n" not in str(read.value)
 
 
-def test_an_avif_that_pillow_cannot_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_avif_that_pillow_cannot_open_is_told_from_a_damaged_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(FerBenchError, match="is an AVIF picture but damaged"):
+        decode_image(saved(halves(), "AVIF")[:200], "cut.avif")
     monkeypatch.setattr(pixels, "FORMATS", ("JPEG", "PNG"))
+    monkeypatch.setattr(features, "check", lambda name: False)
     with pytest.raises(FerBenchError, match=r"is an AVIF picture, which Pillow reads from 11\.3"):
         decode_image(saved(halves(), "AVIF"), "new.avif")
 

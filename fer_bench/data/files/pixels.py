@@ -217,8 +217,10 @@ def _quickly(image: Image.Image, data: bytes, colour: bool) -> NDArray[np.uint8]
         return pixels if pixels is None or colour else pixels[..., 0]
     if not plain or image.format != "PNG" or not _is_whole(data):
         return None
-    values = _by_opencv(_still(data), cv2.IMREAD_COLOR_RGB if colour else cv2.IMREAD_GRAYSCALE)
-    return None if values is None else np.asarray(values, np.uint8)
+    # Colours as colours: to gray, OpenCV mixes their light where the file says its gamma.
+    flag = cv2.IMREAD_COLOR_RGB if image.mode == "RGB" else cv2.IMREAD_GRAYSCALE
+    values = _by_opencv(_still(data), flag)
+    return None if values is None else _in_colour(np.asarray(values, np.uint8), colour)
 
 
 def _is_whole(data: bytes) -> bool:
