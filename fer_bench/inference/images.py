@@ -44,15 +44,16 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         FerBenchError: there is none, or none that can be read.
     """
-    if path.is_dir():
-        raise FerBenchError(f"{path} is a folder: {EXPECTED}; name the pictures in it")
-    if not path.exists():
-        raise FerBenchError(
-            f"there is no file {path}: {EXPECTED}; check its name and folder", code="missing_file"
-        )
-    if not path.is_file():
-        raise FerBenchError(f"{path} is a device or pipe, not a file: {EXPECTED}")
     try:
+        if path.is_dir():
+            raise FerBenchError(f"{path} is a folder: {EXPECTED}; name the pictures in it")
+        if not path.exists():
+            raise FerBenchError(
+                f"there is no file {path}: {EXPECTED}; check its name and folder",
+                code="missing_file",
+            )
+        if not path.is_file():
+            raise FerBenchError(f"{path} is a device or pipe, not a file: {EXPECTED}")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise FerBenchError(
@@ -61,7 +62,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         data = path.read_bytes()
     except OSError as error:
         raise FerBenchError(
-            f"{path} cannot be read: {error.strerror or error}; check its permissions",
+            f"{path} cannot be read: {error.strerror or error}; check its name and permissions",
             code="missing_file",
         ) from error
     return decode_image(data, str(path))
@@ -82,6 +83,8 @@ def load_picture(picture: Picture) -> NDArray[np.uint8]:
     if isinstance(picture, np.ndarray):
         check_image(picture)
         return picture
+    if isinstance(picture, str) and "://" in picture:
+        raise FerBenchError(f"{picture} is an address: {EXPECTED}; download it first")
     if isinstance(picture, (str, Path)):
         return read_image(Path(picture))
     if isinstance(picture, (bytes, bytearray, memoryview)):
@@ -90,7 +93,7 @@ def load_picture(picture: Picture) -> NDArray[np.uint8]:
         return _decoded(lambda: pixels_of_image(picture), "the picture", b"")
     raise FerBenchError(
         "expected a picture as path, bytes, PIL image or uint8 array of shape (H, W, 3) RGB, got "
-        f"{type(picture).__name__}"
+        f"{type(picture).__name__}: convert it first, as by `.read()` of a file or `.numpy()`"
     )
 
 

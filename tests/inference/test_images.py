@@ -654,6 +654,13 @@ def test_a_missing_file(tmp_path: Path) -> None:
         read_image(tmp_path / "none.jpg")
 
 
+def test_a_name_that_no_file_can_have_and_an_address() -> None:
+    with pytest.raises(FerBenchError, match="cannot be read: File name too long; check its name"):
+        read_image(Path("a" * 300))
+    with pytest.raises(FerBenchError, match=r"is an address: .*; download it first"):
+        load_picture("https://example.org/face.jpg")
+
+
 def test_a_folder(tmp_path: Path) -> None:
     with pytest.raises(FerBenchError, match="is a folder: expected a JPEG"):
         read_image(tmp_path)

@@ -47,11 +47,12 @@ class VideoReader:
         self._shown: Any = None  # the last frame
         self._end = Fraction(0)  # of the last packet, once all were read
         self._reached = 0  # the byte where the last packet begins
-        if path.exists() and not path.is_file():
-            raise FerBenchError(
-                f"{path} cannot be opened as a video (a folder, device or pipe): name a file"
-            )
-        try:  # an absolute path, and only files: no name or playlist leads to the network
+        try:
+            if path.exists() and not path.is_file():
+                raise FerBenchError(
+                    f"{path} cannot be opened as a video (a folder, device or pipe): name a file"
+                )
+            # An absolute path, and only files: no name or playlist leads to the network.
             self._container = av.open(
                 str(path.absolute()),
                 options={"protocol_whitelist": "file"},
