@@ -90,7 +90,14 @@ def load_picture(picture: Picture) -> NDArray[np.uint8]:
     if isinstance(picture, (bytes, bytearray, memoryview)):
         return decode_image(bytes(picture), "the picture")
     if isinstance(picture, Image.Image):
-        return _decoded(lambda: pixels_of_image(picture), "the picture", b"")
+        if getattr(picture, "tile", None) and getattr(picture, "fp", None) is None:
+            raise FerBenchError(
+                "the picture's file was closed before its pixels were read: expected an open PIL "
+                "image; call its `load` first, or give the path"
+            )
+        pixels = _decoded(lambda: pixels_of_image(picture), "the picture", b"")
+        check_image(pixels)
+        return pixels
     raise FerBenchError(
         "expected a picture as path, bytes, PIL image or uint8 array of shape (H, W, 3) RGB, got "
         f"{type(picture).__name__}: convert it first, as by `.read()` of a file or `.numpy()`"

@@ -426,6 +426,23 @@ def test_xmp_alone_turns_nothing(kind: str, mode: str) -> None:
         assert peek(data, None)[0] == SIZE
 
 
+def test_an_image_of_pillow_that_has_no_pixels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(saved(halves(), "PNG"))
+    with Image.open(tmp_path / "a.png") as closed:
+        pass
+    with pytest.raises(FerBenchError, match="was closed before its pixels were read"):
+        load_picture(closed)
+    with pytest.raises(FerBenchError, match=r"got uint8 of shape \(5, 0, 3\)"):
+        load_picture(Image.new("RGB", (0, 5)))
+
+
+def test_opencv_says_nothing_of_an_odd_profile(capfd: pytest.CaptureFixture[str]) -> None:
+    assert np.array_equal(
+        decode_image(saved(halves(), "PNG", icc_profile=b"odd"), "a.png"), np.asarray(halves())
+    )
+    assert capfd.readouterr().err == ""
+
+
 def test_half_transparent_is_mixed_with_white() -> None:
     pixels = decode_image(saved(Image.new("RGBA", SIZE, (0, 0, 0, 128)), "PNG"), "half.png")
     assert pixels[0, 0].tolist() == [127, 127, 127]
