@@ -271,9 +271,10 @@ def _what_else(path: Path, error: FFmpegError | OSError) -> str:
 
 
 def read_frame(path: Path, time_s: float) -> NDArray[np.uint8]:
-    """What a whole video shows at a time: uint8 `(H, W, 3)` RGB; before its start the first frame.
+    """What a video shows at a time: uint8 `(H, W, 3)` RGB; before its start the first frame.
 
-    Jumps there, so that a frame far into the video is as quick as an early one.
+    Jumps there, so that a frame far into the video is as quick as an early one. For the MP4s that
+    FER Bench writes: others may not begin at 0, or cannot be jumped in; read their `frames`.
 
     Raises:
         FerBenchError: no video, or no frame that can be read there.
