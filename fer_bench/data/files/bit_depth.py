@@ -27,7 +27,8 @@ def flat(values: NDArray[np.generic], *, premultiplied: bool = False) -> NDArray
     if eight.shape[2] == 3:
         return colours
     if premultiplied:
-        return np.minimum(colours + (255 - eight[..., 3:].astype(np.uint16)), 255).astype(np.uint8)
+        white = 255 - eight[..., 3:].astype(np.uint16)
+        return np.asarray(np.minimum(colours + white, 255), np.uint8)
     seen = Image.fromarray(colours).convert("RGBA")
     seen.putalpha(Image.fromarray(np.ascontiguousarray(eight[..., 3])))
     return over_white(seen)
