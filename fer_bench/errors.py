@@ -63,7 +63,7 @@ class FerBenchError(Exception):
         self.expected = expected
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (super().__str__(), self.expected)))
+        return printable(": ".join(filter(None, (super().__str__(), self.expected))))
 
 
 class RunFailed(FerBenchError):
@@ -114,9 +114,14 @@ def extra_needed() -> Iterator[None]:
         raise missing_extra(error) or error from None
 
 
-def one_line(text: str) -> str:
+def printable(text: str) -> str:
     """Foreign text without line breaks, control characters and marks of direction."""
-    return " ".join(UNPRINTED.sub(" ", text).split())
+    return UNPRINTED.sub(" ", text)
+
+
+def one_line(text: str) -> str:
+    """As `printable`, with single spaces only."""
+    return " ".join(printable(text).split())
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> FerBenchError:

@@ -39,9 +39,18 @@ class Upload:
 
 
 class _InMemoryParser(MultiPartParser):
-    """Starlette's writes what is larger than a megabyte to a temporary file; this one never."""
+    """Starlette's writes what is larger than a megabyte to a temporary file; this one never.
+
+    Attributes:
+        is_whole: whether the form's closing boundary came: of a part that is cut, Starlette says
+            nothing.
+    """
 
     spool_max_size = 0
+    is_whole = False
+
+    def on_end(self) -> None:
+        self.is_whole = True
 
 
 async def read_upload(request: Request, settings: ServeSettings, field: str) -> Upload:
@@ -77,6 +86,10 @@ async def read_upload(request: Request, settings: ServeSettings, field: str) -> 
         raise FerBenchError(f"the form cannot be read: {why}", code="bad_form") from None
     except ClientDisconnect:
         raise FerBenchError("the connection ended before the form did", code="bad_form") from None
+    if form and not parser.is_whole:
+        raise FerBenchError(
+            "the form ends before its closing boundary: send it whole", code="bad_form"
+        )
     fields: dict[str, str] = dict(request.query_params)
     pictures = []
     for name, value in form.multi_items():
@@ -91,7 +104,9 @@ async def read_upload(request: Request, settings: ServeSettings, field: str) -> 
             )
     if not any(picture.name or picture.data for picture in pictures):
         raise FerBenchError(
-            f"no picture was sent: put at least one into the field {field!r}", code="bad_form"
+            f"no whole picture was sent: put at least one into the field {field!r}, as "
+            f"`curl -F {field}=@photo.jpg` does",
+            code="bad_form",
         )
     return Upload(pictures=tuple(pictures), options=_parse_options(fields))
 

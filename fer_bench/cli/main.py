@@ -36,6 +36,8 @@ from fer_bench.errors import FerBenchError, RunFailed, missing_extra
 SHARED = ("train", "ensemble", "evaluate")
 #: How a full disk, a used-up quota and a limit on file sizes show.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: Names that cannot be, and files or folders that this user may not enter.
+REFUSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 #: Objects made before Python looks for garbage; its own default is 700.
 COLLECT_AFTER = 10_000
@@ -119,6 +121,9 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         # Any file may be the one that the disk has no room for, a library's scratch file, too.
+        if error.errno in REFUSED and error.filename:
+            sentence = f"cannot use {error.filename}: {error.strerror}: check its name and rights"
+            _end(FerBenchError(sentence, code="missing_file"))
         if error.errno not in FULL:
             raise
         where = f" for {error.filename}" if error.filename else ""

@@ -24,7 +24,7 @@ from fer_bench.settings import cache_dir
 from fer_bench.storage import checksum_of, forgotten, saving_in_cache
 
 #: Raised whenever readers or this layout change, so that old entries are not used.
-SCHEMA = 4
+SCHEMA = 5
 SMALL_ARRAYS = ("labels", "ids", "parts", "hashes")
 META, CHECKSUM, LOCK_SUFFIX = "meta.json", "sha256.txt", ".lock"
 #: Bytes of an .npy file that hold all of its header, and more where its first items are small.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from fer_bench.data.files.decode import DECODE_ERRORS, decode
 from fer_bench.data.files.picture_errors import MAX_PIXELS, TooLarge, UnsupportedKind
@@ -33,6 +33,7 @@ SIGNATURES = (
 )
 #: Starts of files that are pictures, whatever follows.
 PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"RIFF")
+AVIF_BRANDS = (b"avif", b"avis")
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
@@ -43,15 +44,16 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         FerBenchError: there is none, or none that can be read.
     """
-    if path.is_dir():
-        raise FerBenchError(f"{path} is a folder: {EXPECTED}; name the pictures in it")
-    if not path.exists():
-        raise FerBenchError(
-            f"there is no file {path}: {EXPECTED}; check its name and folder", code="missing_file"
-        )
-    if not path.is_file():
-        raise FerBenchError(f"{path} is a device or pipe, not a file: {EXPECTED}")
     try:
+        if path.is_dir():
+            raise FerBenchError(f"{path} is a folder: {EXPECTED}; name the pictures in it")
+        if not path.exists():
+            raise FerBenchError(
+                f"there is no file {path}: {EXPECTED}; check its name and folder",
+                code="missing_file",
+            )
+        if not path.is_file():
+            raise FerBenchError(f"{path} is a device or pipe, not a file: {EXPECTED}")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise FerBenchError(
@@ -60,7 +62,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         data = path.read_bytes()
     except OSError as error:
         raise FerBenchError(
-            f"{path} cannot be read: {error.strerror or error}; check its permissions",
+            f"{path} cannot be read: {error.strerror or error}; check its name and permissions",
             code="missing_file",
         ) from error
     return decode_image(data, str(path))
@@ -81,15 +83,24 @@ def load_picture(picture: Picture) -> NDArray[np.uint8]:
     if isinstance(picture, np.ndarray):
         check_image(picture)
         return picture
+    if isinstance(picture, str) and "://" in picture:
+        raise FerBenchError(f"{picture} is an address: {EXPECTED}; download it first")
     if isinstance(picture, (str, Path)):
         return read_image(Path(picture))
     if isinstance(picture, (bytes, bytearray, memoryview)):
         return decode_image(bytes(picture), "the picture")
     if isinstance(picture, Image.Image):
-        return _decoded(lambda: pixels_of_image(picture), "the picture", b"")
+        if getattr(picture, "tile", None) and getattr(picture, "fp", None) is None:
+            raise FerBenchError(
+                "the picture's file was closed before its pixels were read: expected an open PIL "
+                "image; call its `load` first, or give the path"
+            )
+        pixels = _decoded(lambda: pixels_of_image(picture), "the picture", b"")
+        check_image(pixels)
+        return pixels
     raise FerBenchError(
         "expected a picture as path, bytes, PIL image or uint8 array of shape (H, W, 3) RGB, got "
-        f"{type(picture).__name__}"
+        f"{type(picture).__name__}: convert it first, as by `.read()` of a file or `.numpy()`"
     )
 
 
@@ -165,7 +176,9 @@ def _what_else(data: bytes) -> str:
         if "HEIF" in Image.OPEN:
             return f"is a HEIC picture but damaged or cut off: {EXPECTED}; copy or save it again"
         return "is a HEIC picture: install pillow-heif to read it, or export it as JPEG"
-    if brand == b"avif":
+    if brand in AVIF_BRANDS:
+        if features.check("avif"):
+            return f"is an AVIF picture but damaged or cut off: {EXPECTED}; copy or save it again"
         return f"is an AVIF picture, which Pillow reads from 11.3 on: {EXPECTED}; save it as PNG"
     kinds = [what for at, start, what in SIGNATURES if data[at : at + len(start)] == start]
     if brand:

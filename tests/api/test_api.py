@@ -300,6 +300,15 @@ def test_too_many_files_are_refused(client, refusal, address, field, n):
             400,
             "bad_form",
         ),
+        (
+            {
+                "content": b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nx\r\n'
+                b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\nxx',
+                "headers": {"Content-Type": "multipart/form-data; boundary=b"},
+            },
+            400,
+            "bad_form",
+        ),
         ({"files": {"other": photo()}}, 422, "bad_field"),
         ({"files": {"files": ("", b"")}}, 400, "bad_form"),
         ({"files": {"model": (None, "default")}}, 400, "bad_form"),

@@ -190,6 +190,7 @@ def test_a_bad_setting(refused, train, words, word):
         ("evaluate nothing --data synthetic", "unknown run 'nothing'"),
         ("run nowhere.yaml", "cannot read nowhere.yaml"),
         ("results --sort acuracy", "did you mean 'accuracy'"),
+        (f"data check {'x' * 300}", "File name too long: check its name"),
     ],
 )
 def test_a_bad_command(refused, tmp_path, monkeypatch, words, word):

@@ -14,7 +14,14 @@ import numpy as np
 import pillow_heif
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import (
+    Image,
+    ImageCms,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    features,
+)
 from table_fixtures import table
 
 from fer_bench.data.files import pixels
@@ -83,7 +90,7 @@ def turned_deep_png() -> bytes:
 
 
 def turned_deep_tiff() -> bytes:
-    return tiff16(np.rot90(sixteen(halves())), orientation=6)
+    return tiff(np.rot90(sixteen(halves())), orientation=6)
 
 
 XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
@@ -149,16 +156,24 @@ def png(values: NDArray[np.generic], colour_type: int, key: bytes = b"") -> byte
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def tiff16(
-    values: NDArray[np.uint16], *, photometric: int = 2, planar: bool = False, orientation: int = 1
+def tiff(
+    values: NDArray[np.unsignedinteger],
+    *,
+    photometric: int = 2,
+    planar: bool = False,
+    orientation: int = 1,
+    extra: int | None = None,
 ) -> bytes:
-    """A 16-bit TIFF, a strip a plane."""
+    """A TIFF of 8 or 16 bits, a strip a plane; `extra` says what its last sample is."""
     height, width = values.shape[:2]
     samples = 1 if values.ndim == 2 else values.shape[2]
     planes = [values[..., i] for i in range(samples)] if planar else [values]
-    strips = [plane.astype("<u2").tobytes() for plane in planes]
+    strips = [plane.tobytes() for plane in planes]
     tags = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
-    tags[256], tags[257], tags[258], tags[259] = width, height, (16,) * samples, 1
+    tags[256], tags[257], tags[259] = width, height, 1
+    tags[258] = (values.itemsize * 8,) * samples
+    if extra is not None:
+        tags[338] = extra
     tags[262], tags[277], tags[278], tags[284] = photometric, samples, height, 1 + planar
     tags[274] = orientation
     tags[279] = tuple(map(len, strips))
@@ -201,6 +216,26 @@ def gray_alpha() -> NDArray[np.uint16]:
     return np.dstack([gray_halves(9 * 257, 9 * 257), gray_halves(65535, 0)])
 
 
+def says_srgb() -> bytes:
+    data, ends = saved(halves((200, 40, 10), (20, 90, 230)), "PNG"), 33  # of the header
+    return data[:ends] + chunk(b"sRGB", b"\0") + data[ends:]
+
+
+def multiplied() -> NDArray[np.uint8]:
+    """Red, and half of a blue that is seen over white as (127, 127, 255); both with alpha."""
+    return np.asarray(halves((*RED, 255), (0, 0, 128, 128), "RGBA"))
+
+
+def few_bits(bits: int, key: int) -> bytes:
+    """A gray PNG whose left is 0, whose right is the transparent value `key`."""
+    half = SIZE[0] // 2
+    row = np.packbits([0] * half * bits + [int(b) for b in f"{key:0{bits}b}"] * half).tobytes()
+    header = struct.pack(">IIBBBBB", *SIZE, bits, 0, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + row) * SIZE[1])
+    parts = {b"IHDR": header, b"tRNS": struct.pack(">H", key), b"IDAT": pixels, b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts.items())
+
+
 def animated_with_a_still() -> bytes:
     """An APNG whose still, red and blue, is no part of its green animation."""
     frames = [halves(GREEN, GREEN), halves(GREEN, WHITE)]
@@ -229,6 +264,7 @@ COLOUR_PICTURES: dict[str, tuple[Callable[[], bytes], Colour, Colour]] = {
         lambda: saved(halves((0, 255, 255, 0), (255, 255, 0, 0), "CMYK"), "TIFF"), RED, BLUE,
     ),
     "PNG": (lambda: saved(halves(), "PNG"), RED, BLUE),
+    "PNG that says its colours are sRGB": (says_srgb, (200, 40, 10), (20, 90, 230)),
     "palette PNG": (lambda: saved(halves().convert("P"), "PNG"), RED, BLUE),
     "16-bit RGB PNG": (
         lambda: encoded_by_opencv(np.asarray(halves())[..., ::-1].astype(np.uint16) * 257, ".png"),
@@ -285,10 +321,28 @@ COLOUR_PICTURES: dict[str, tuple[Callable[[], bytes], Colour, Colour]] = {
     "16-bit RGB PNG with a transparent colour": (
         lambda: png(sixteen(halves()), 2, struct.pack(">HHH", 0, 0, 65535)), RED, WHITE,
     ),
-    "16-bit planar TIFF": (lambda: tiff16(sixteen(halves()), planar=True), RED, BLUE),
+    "2-bit gray PNG with a transparent value": (lambda: few_bits(2, 1), BLACK, WHITE),
+    "4-bit gray PNG with a transparent value": (lambda: few_bits(4, 9), BLACK, WHITE),
+    "16-bit TIFF, colours times alpha": (
+        lambda: tiff(sixteen(multiplied()), extra=1), RED, (127, 127, 255),
+    ),
+    "16-bit TIFF, a fourth sample that is not alpha": (
+        lambda: tiff(sixteen(multiplied()), extra=0), RED, (0, 0, 128),
+    ),
+    "8-bit planar TIFF, colours times alpha": (
+        lambda: tiff(multiplied(), planar=True, extra=1), RED, (127, 127, 255),
+    ),
+    "8-bit planar TIFF, a fourth sample that is not alpha": (
+        lambda: tiff(multiplied(), planar=True, extra=0), RED, (0, 0, 128),
+    ),
+    "gray TIFF times alpha": (
+        lambda: tiff(np.asarray(halves((9, 255), (64, 128), "LA")), photometric=1, extra=1),
+        (9,) * 3, (191,) * 3,
+    ),
+    "16-bit planar TIFF": (lambda: tiff(sixteen(halves()), planar=True), RED, BLUE),
     "16-bit planar TIFF, packed": (packed_planar_tiff, RED, BLUE),
     "16-bit TIFF whose 0 is white": (
-        lambda: tiff16(sixteen(gray_halves(255 - 3, 255 - 200)), photometric=0),
+        lambda: tiff(sixteen(gray_halves(255 - 3, 255 - 200)), photometric=0),
         (3,) * 3, (200,) * 3,
     ),
     "8-bit TIFF whose 0 is white": (
@@ -372,6 +426,23 @@ def test_xmp_alone_turns_nothing(kind: str, mode: str) -> None:
         assert peek(data, None)[0] == SIZE
 
 
+def test_an_image_of_pillow_that_has_no_pixels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(saved(halves(), "PNG"))
+    with Image.open(tmp_path / "a.png") as closed:
+        pass
+    with pytest.raises(FerBenchError, match="was closed before its pixels were read"):
+        load_picture(closed)
+    with pytest.raises(FerBenchError, match=r"got uint8 of shape \(5, 0, 3\)"):
+        load_picture(Image.new("RGB", (0, 5)))
+
+
+def test_opencv_says_nothing_of_an_odd_profile(capfd: pytest.CaptureFixture[str]) -> None:
+    assert np.array_equal(
+        decode_image(saved(halves(), "PNG", icc_profile=b"odd"), "a.png"), np.asarray(halves())
+    )
+    assert capfd.readouterr().err == ""
+
+
 def test_half_transparent_is_mixed_with_white() -> None:
     pixels = decode_image(saved(Image.new("RGBA", SIZE, (0, 0, 0, 128)), "PNG"), "half.png")
     assert pixels[0, 0].tolist() == [127, 127, 127]
@@ -435,7 +506,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "cut.heic": (half_of(saved(Image.fromarray(NOISE), "HEIF")), "is damaged or cut off"),
     "burst.heif": (ftyp(b"mif1"), "is a HEIC picture"),
     "cut16.tif": (
-        tiff16(sixteen(NOISE))[:-200],
+        tiff(sixteen(NOISE))[:-200],
         "is damaged or cut off, .*its pixels are cut off.*: copy or save",
     ),
     "float.tif": (
@@ -448,7 +519,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "is a picture of an unsupported kind, a TIFF of 1 x 32-bit signed numbers: expected .* 16",
     ),
     "gray-alpha.tif": (
-        tiff16(gray_alpha(), photometric=1),
+        tiff(gray_alpha(), photometric=1),
         "is a picture of an unsupported kind, a TIFF of 2 x",
     ),
     "clip.jpg": (ftyp(b"isom"), "is a video: .*; save one frame as a picture"),
@@ -558,8 +629,13 @@ def test_what_is_no_whole_picture_is_refused_in_one_sentence(name: str, tmp_path
     assert "\n" not in str(read.value)
 
 
-def test_an_avif_that_pillow_cannot_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_avif_that_pillow_cannot_open_is_told_from_a_damaged_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(FerBenchError, match="is an AVIF picture but damaged"):
+        decode_image(saved(halves(), "AVIF")[:200], "cut.avif")
     monkeypatch.setattr(pixels, "FORMATS", ("JPEG", "PNG"))
+    monkeypatch.setattr(features, "check", lambda name: False)
     with pytest.raises(FerBenchError, match=r"is an AVIF picture, which Pillow reads from 11\.3"):
         decode_image(saved(halves(), "AVIF"), "new.avif")
 
@@ -593,6 +669,13 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FerBenchError, match=r"there is no file .*none\.jpg: .*; check its name"):
         read_image(tmp_path / "none.jpg")
+
+
+def test_a_name_that_no_file_can_have_and_an_address() -> None:
+    with pytest.raises(FerBenchError, match="cannot be read: File name too long; check its name"):
+        read_image(Path("a" * 300))
+    with pytest.raises(FerBenchError, match=r"is an address: .*; download it first"):
+        load_picture("https://example.org/face.jpg")
 
 
 def test_a_folder(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ python run.py --camera 0
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -62,4 +63,5 @@ if __name__ == "__main__":
     for picture in words.pictures:
         print(f"{picture}:\n{describe(name_faces(read_image(picture), words.face))}")
     if words.camera is not None:
-        watch(words.camera)
+        with suppress(KeyboardInterrupt):
+            watch(words.camera)

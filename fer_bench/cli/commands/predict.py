@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -125,7 +126,8 @@ def predict(
     err.print(summary.lines()[0], markup=False)
     _require_success(summary, copies, len(inputs))
     if not as_json:
-        say_step(f"open {out}" if out else "add `--out annotated` for copies with the faces named")
+        copied = f"open {shlex.quote(str(out))}"
+        say_step(copied if out else "add `--out annotated` for copies with the faces named")
 
 
 def _is_camera(word: str) -> bool:

@@ -94,7 +94,7 @@ def report(
         return
     for path, content in files.items():
         out.print(f"{path}  {len(content) / 1e3:,.0f} kB", markup=False)
-    say_step(f"open {file} in a browser")
+    say_step(f"open {shlex.quote(str(file))} in a browser")
 
 
 def _figures(store: ResultsStore, contents: ReportContents, folder: Path) -> dict[Path, bytes]:

@@ -11,8 +11,11 @@ from fer_bench.data.files.picture_errors import UnsupportedKind
 WHITE = (255, 255, 255, 255)
 
 
-def flat(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+def flat(values: NDArray[np.generic], *, premultiplied: bool = False) -> NDArray[np.uint8]:
     """OpenCV's `(H, W)`, BGR or BGRA of any type as uint8 gray or RGB, over white.
+
+    Args:
+        premultiplied: whether the colours have been multiplied by their alpha.
 
     Raises:
         UnsupportedKind: see `scaled`.
@@ -23,6 +26,9 @@ def flat(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     colours = np.ascontiguousarray(eight[..., 2::-1])
     if eight.shape[2] == 3:
         return colours
+    if premultiplied:
+        white = 255 - eight[..., 3:].astype(np.uint16)
+        return np.asarray(np.minimum(colours + white, 255), np.uint8)
     seen = Image.fromarray(colours).convert("RGBA")
     seen.putalpha(Image.fromarray(np.ascontiguousarray(eight[..., 3])))
     return over_white(seen)
@@ -30,7 +36,8 @@ def flat(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 def over_white(image: Image.Image) -> NDArray[np.uint8]:
     """uint8 `(H, W, 3)` of an image with transparency."""
-    seen = image.convert("RGBA")
+    # Pillow knows no way from premultiplied gray to colours.
+    seen = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
     return np.array(Image.alpha_composite(Image.new("RGBA", seen.size, WHITE), seen).convert("RGB"))
 
 

@@ -1,4 +1,7 @@
-"""TIFFs that Pillow reads wrong: of more than 8 bits a sample, and YCbCr that is not packed."""
+"""TIFFs that Pillow reads wrong.
+
+Of more than 8 bits a sample, YCbCr that is not packed, and planes of which one is no plain alpha.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,9 @@ RAW = "a camera's raw file"
 CANON_RAW, DNG_VERSION, SUBFILES, SUBFILE_TYPE, REDUCED = b"CR", 50706, 330, 254, 1
 #: TIFF's word for colours that stand in planes one after another.
 PLANAR = 2
+#: TIFF's words for what a fourth sample is: something else than alpha; alpha that the colours have
+#: been multiplied by; alpha.
+OTHER, PREMULTIPLIED, ALPHA = 0, 1, 2
 WIDTH_AND_HEIGHT = (256, 257)
 #: Tags of where pieces of the pixels start and how many bytes they have.
 STRIPS_AND_TILES = ((273, 279), (324, 325))
@@ -39,7 +45,8 @@ READ_WRONG = (2, 5, 6)
 def is_deep_tiff(data: bytes) -> bool:
     """Whether it is a TIFF that `decode_deep_tiff` is for.
 
-    Gray or RGB of more than 8 bits a sample, or of negative numbers; or YCbCr that is not packed.
+    Gray or RGB of more than 8 bits a sample, or of negative numbers; YCbCr that is not packed; or
+    RGB in planes with a fourth one that is not alpha alone.
 
     Raises:
         UnsupportedKind: a camera's raw file.
@@ -55,7 +62,8 @@ def is_deep_tiff(data: bytes) -> bool:
     photometric = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
     deep = max(read_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1))) > 8
     odd = max(read_numbers(tags.get(TiffImagePlugin.SAMPLEFORMAT, 1))) in READ_WRONG
-    return (deep or odd) and photometric in (None, *DEEP_PHOTOMETRIC)
+    planar = _is_planar(tags) and _fourth_sample(tags) != ALPHA
+    return (deep or odd or planar) and photometric in (None, *DEEP_PHOTOMETRIC)
 
 
 def _is_raw(tags: dict[int, object]) -> bool:
@@ -67,6 +75,15 @@ def _is_raw(tags: dict[int, object]) -> bool:
 def _is_plain_ycbcr(tags: dict[int, object]) -> bool:
     colours = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
     return colours == YCBCR and tags.get(TiffImagePlugin.COMPRESSION, 1) == UNCOMPRESSED
+
+
+def _is_planar(tags: dict[int, object]) -> bool:
+    several = read_numbers(tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1))[0] > 1
+    return several and tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == PLANAR
+
+
+def _fourth_sample(tags: dict[int, object]) -> int:
+    return read_numbers(tags.get(TiffImagePlugin.EXTRASAMPLES, ALPHA))[0]
 
 
 def decode_deep_tiff(data: bytes) -> NDArray[np.uint8]:
@@ -84,8 +101,8 @@ def decode_deep_tiff(data: bytes) -> NDArray[np.uint8]:
     stored = max(read_numbers(tags.get(TiffImagePlugin.SAMPLEFORMAT, 1)))
     inverted = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == MIN_IS_WHITE
     kind = f"a TIFF of {samples} x {bits}-bit {SAMPLE_FORMATS.get(stored, 'untyped')} numbers"
-    known = (bits, stored) == (16, 1) or ((bits, stored) in ((32, 3), (64, 3)) and not inverted)
-    planar = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == PLANAR and samples > 1
+    known = (bits, stored) in ((8, 1), (16, 1)) or (stored == 3 and bits >= 32 and not inverted)
+    planar = _is_planar(tags)
     if _is_plain_ycbcr(tags):
         kind = f"a TIFF of {samples} x {bits}-bit YCbCr"
         known = bits == 8 and not planar
@@ -100,7 +117,10 @@ def decode_deep_tiff(data: bytes) -> NDArray[np.uint8]:
         values = np.dstack([*planes[2::-1], *planes[3:]])  # as OpenCV orders colours
     else:
         values = _by_opencv(data, kind)
-    return flat(65535 - values if inverted else values)
+    fourth = _fourth_sample(tags)
+    if samples == 4 and fourth == OTHER:
+        values = values[..., :3]
+    return flat(65535 - values if inverted else values, premultiplied=fourth == PREMULTIPLIED)
 
 
 def is_min_white(image: Image.Image) -> bool:
@@ -119,8 +139,8 @@ def require_readable(image: Image.Image) -> None:
     if _is_raw(tags):
         raise UnsupportedKind(RAW)
     deep = max(read_numbers(tags.get(TiffImagePlugin.BITSPERSAMPLE, 1))) > 8
-    if deep and tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == PLANAR:
-        raise UnsupportedKind("a deep planar TIFF, which Pillow reads wrong (give its path)")
+    if _is_planar(tags) and (deep or _fourth_sample(tags) != ALPHA):
+        raise UnsupportedKind("a planar TIFF, which Pillow reads wrong (give its path)")
     if _is_plain_ycbcr(tags):
         raise UnsupportedKind("a YCbCr TIFF, which Pillow reads wrong (give its path)")
 

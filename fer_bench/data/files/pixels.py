@@ -15,7 +15,7 @@ from functools import cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from fer_bench.data.files.bit_depth import flat, over_white, scaled, white_where
 from fer_bench.data.files.deep_tiff import (
@@ -44,8 +44,11 @@ UPRIGHT = {
 #: Where Pillow would also look for an orientation; browsers do not.
 OTHER_ORIENTATIONS = ("xmp", "XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1")
 PNG_START = b"\x89PNG\r\n\x1a\n"
-#: Chunks that make a PNG move; without them it is its still.
-ANIMATION_CHUNKS = (b"acTL", b"fcTL", b"fdAT")
+#: What a PNG's still is made of. OpenCV would show its animation, mix grays by its gamma, and warn
+#: of odd profiles.
+STILL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+#: Pillow's names for gray of few bits that it scales to 8, and by how much.
+SCALED_GRAYS = {"L;2": 85, "L;4": 17}
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -71,6 +74,7 @@ def open_picture(data: bytes) -> Image.Image:
         io.BytesIO(data), formats=[known for known in FORMATS if known in Image.OPEN]
     )
     _forget_other_orientations(image)
+    _scale_transparency(image)
     return image
 
 
@@ -90,6 +94,13 @@ def _kinds_named(data: bytes) -> Iterator[None]:
 def _forget_other_orientations(image: Image.Image) -> None:
     for key in OTHER_ORIENTATIONS:
         image.info.pop(key, None)
+
+
+def _scale_transparency(image: Image.Image) -> None:
+    """Pillow leaves the transparent value of a gray PNG of 2 or 4 bits as it is stored."""
+    tiles = image.tile if isinstance(image, PngImagePlugin.PngImageFile) else []
+    if tiles and tiles[0].args in SCALED_GRAYS and "transparency" in image.info:
+        image.info["transparency"] *= SCALED_GRAYS[tiles[0].args]
 
 
 def header(data: bytes) -> tuple[tuple[int, int], bool]:
@@ -138,6 +149,7 @@ def pixels_of_image(image: Image.Image) -> NDArray[np.uint8]:
     Raises:
         one of `DECODE_ERRORS`: its file is damaged, or an unsupported kind.
     """
+    _scale_transparency(image)
     info = dict(image.info)
     try:
         require_readable(image)
@@ -216,13 +228,11 @@ def _is_whole(data: bytes) -> bool:
 
 
 def _still(data: bytes) -> bytes:
-    """A PNG without its animation; anything else as it is."""
-    if not data.startswith(PNG_START) or b"acTL" not in data:
-        return data
+    """A PNG's pixels and what is transparent, without anything else."""
     chunks, at = [PNG_START], len(PNG_START)
     while at + 8 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] not in ANIMATION_CHUNKS:
+        if data[at + 4 : at + 8] in STILL_CHUNKS:
             chunks.append(data[at:end])
         at = end
     return b"".join(chunks)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fer_bench.data.files.archive import IMAGE_SUFFIXES, names_below
 from fer_bench.data.files.limits import is_visible
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, printable
 from fer_bench.formatting import how_many
 from fer_bench.storage import real_path
 
@@ -118,7 +118,7 @@ def find_inputs(words: Sequence[str], *, leave_out: Sequence[Path] = ()) -> Inpu
         for name in wanted(match.media):
             files.setdefault(home / name, match.base / name)
         if others := wanted(match.others):
-            sentences.append(f"passed over in {match.base}: {_reasons(others)}")
+            sentences.append(printable(f"passed over in {match.base}: {_reasons(others)}"))
     if not files:
         raise FerBenchError(
             f"no image or video in {' '.join(words)}: expected files that end in "

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fer_bench.errors import printable
 from fer_bench.formatting import how_many
 from fer_bench.inference.files.batch import FileResult
 from fer_bench.inference.files.people import People
@@ -95,7 +96,9 @@ class BatchSummary:
         """The summary as text; the first line says it all in short."""
         end = [] if self.complete else ["stopped before the end"]
         people = [
-            f"{path}: {line}" for path, people in self.people.items() for line in people.lines()
+            printable(f"{path}: {line}")
+            for path, people in self.people.items()
+            for line in people.lines()
         ]
         return [self._counts(), *end, *people, *self.problems]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TextIO
 
-from fer_bench.errors import RunFailed
+from fer_bench.errors import RunFailed, printable
 from fer_bench.formatting import defused
 from fer_bench.inference.detectors.base import BOX_COLUMNS
 from fer_bench.inference.files.batch import FileResult
@@ -60,7 +60,7 @@ class Lines:
     def write(self, result: FileResult) -> None:
         if result.error is not None:  # named on stderr
             return
-        path = str(result.path).encode("utf-8", "backslashreplace").decode()
+        path = printable(str(result.path).encode("utf-8", "backslashreplace").decode())
         if result.time_s is not None:
             path += f" at {result.time_s:.2f} s"
         faces = ", ".join(

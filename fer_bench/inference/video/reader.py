@@ -25,6 +25,9 @@ EXPECTED = "expected a video such as MP4, MOV, MKV, WebM or AVI"
 #: A video that ends so many seconds before its header says, and whose file ends before its last
 #: part does, is reported as cut short.
 CUT_SHORT = 0.5
+#: Where FFmpeg loses its way in a file of this format, it ends without a word: so much of the file
+#: is then unread.
+LOST_FORMAT, LOST_SHARE = "matroska", 0.1
 #: Takes an `av.Packet` of sound.
 OnSound = Callable[[Any], None]
 #: The codec whose packets without bytes show the last frame again, and whose headers stand between
@@ -47,11 +50,12 @@ class VideoReader:
         self._shown: Any = None  # the last frame
         self._end = Fraction(0)  # of the last packet, once all were read
         self._reached = 0  # the byte where the last packet begins
-        if path.exists() and not path.is_file():
-            raise FerBenchError(
-                f"{path} cannot be opened as a video (a folder, device or pipe): name a file"
-            )
-        try:  # an absolute path, and only files: no name or playlist leads to the network
+        try:
+            if path.exists() and not path.is_file():
+                raise FerBenchError(
+                    f"{path} cannot be opened as a video (a folder, device or pipe): name a file"
+                )
+            # An absolute path, and only files: no name or playlist leads to the network.
             self._container = av.open(
                 str(path.absolute()),
                 options={"protocol_whitelist": "file"},
@@ -108,7 +112,8 @@ class VideoReader:
         Times begin at 0 and go on across the seams of joined recordings, see `Timeline`. Damaged
         parts are passed over; `problem` tells of them afterwards.
         """
-        packets = self._container.demux([self.pictures, *(self.sound if on_sound else ())])
+        wanted = {self.pictures.index, *(s.index for s in self.sound if on_sound)}
+        packets = self._container.demux()
         while True:
             try:
                 packet = next(packets, None)
@@ -116,7 +121,7 @@ class VideoReader:
                     self._end = self._timeline.end - self._time_stamps.begun
                     return
                 self._reached = packet.pos or self._reached
-                if self._is_header(packet):
+                if packet.stream.index not in wanted or self._is_header(packet):
                     continue
                 self._timeline.place(packet)
                 if on_sound and packet.stream.type == "audio":
@@ -217,6 +222,11 @@ class VideoReader:
                 f"{self.path} is cut short: it ends at {float(length):.1f} s{of}; "
                 f"{self.n_read} frames could be read"
             )
+        if promised is not None and promised - length > CUT_SHORT and self._is_lost():
+            return (
+                f"{self.path} is damaged: nothing behind {float(length):.1f} s of "
+                f"{float(promised):.1f} s could be read; {self.n_read} frames could"
+            )
         following = self._next_recording()
         if following is not None:
             return (
@@ -233,6 +243,15 @@ class VideoReader:
             return next_recording(self.path, self._reached)
         except OSError:  # gone meanwhile
             return None
+
+    def _is_lost(self) -> bool:
+        if LOST_FORMAT not in self._container.format.name or not self._end:
+            return False
+        try:
+            size = self.path.stat().st_size
+        except OSError:  # gone meanwhile
+            return False
+        return size - self._reached > LOST_SHARE * size
 
     def _read_length(self) -> Fraction | None:
         """How long the header says that the pictures are, seconds."""
@@ -270,9 +289,10 @@ def _what_else(path: Path, error: FFmpegError | OSError) -> str:
 
 
 def read_frame(path: Path, time_s: float) -> NDArray[np.uint8]:
-    """What a whole video shows at a time: uint8 `(H, W, 3)` RGB; before its start the first frame.
+    """What a video shows at a time: uint8 `(H, W, 3)` RGB; before its start the first frame.
 
-    Jumps there, so that a frame far into the video is as quick as an early one.
+    Jumps there, so that a frame far into the video is as quick as an early one. For the MP4s that
+    FER Bench writes: others may not begin at 0, or cannot be jumped in; read their `frames`.
 
     Raises:
         FerBenchError: no video, or no frame that can be read there.

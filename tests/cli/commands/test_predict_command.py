@@ -468,6 +468,15 @@ def test_names_that_a_spreadsheet_would_run_are_defused(predict, tmp_path) -> No
     assert bad["error"].startswith("'@bad.png ")
 
 
+def test_a_name_with_breaks_and_control_characters_stays_on_its_line(predict, tmp_path) -> None:
+    put_faces(tmp_path, "a.png")[0].rename(tmp_path / "a\nb\x1b[31m.png")
+    (tmp_path / "c\nd\x1b[31m.png").write_text("no picture")
+    code, out, err = predict(".", "--detector", "whole")
+    assert (code, out.count("\n"), out.partition(":")[0]) == (0, 1, "a b [31m.png")
+    assert "not read: c d [31m.png is text whatever its name says" in err
+    assert predict(".", "--detector", "whole", "--out", "an out")[2].endswith("open 'an out'\n")
+
+
 def test_names_that_are_no_unicode_are_written_readably(predict, tmp_path) -> None:
     put_faces(tmp_path, "a.png")[0].rename(tmp_path / "caf\udce9.png")
     files = ["--csv", "rows.csv", "--jsonl", "rows.jsonl", "--out", "out"]

@@ -239,6 +239,13 @@ def test_what_is_no_video_is_one_result_with_its_error(predictor, tmp_path, make
     assert not copy.exists()
 
 
+def test_a_name_that_no_file_can_have_is_one_result_with_its_error(predictor):
+    (only,) = predict_video(predictor, Path("x" * 300))
+    assert error_of([only]).endswith(
+        "cannot be opened as a video (File name too long): check the path"
+    )
+
+
 def test_a_name_or_a_playlist_does_not_reach_the_network(predictor, tmp_path, monkeypatch):
     playlist = tmp_path / "list.m3u8"
     playlist.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")

@@ -412,6 +412,17 @@ def test_files_that_end_in_the_middle_are_called_cut_short(tmp_path, name, codec
     assert times[:6] == evenly(6)
 
 
+def test_a_damaged_webm_that_ends_without_a_word_is_called_damaged(tmp_path) -> None:
+    clip = write(tmp_path / "c.webm", codec="libvpx", n=60)
+    data = bytearray(clip.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = bytes(400)
+    clip.write_bytes(data)
+    times, _, problem = read(clip)
+    assert 5 < len(times) < 50
+    assert problem is not None and f"is damaged: nothing behind {times[-1] + 0.05:.1f} s" in problem
+
+
 def test_a_wrong_duration_in_the_header_does_not_make_a_file_cut_short(tmp_path) -> None:
     clip = write(tmp_path / "c.flv", codec="flv")
     data = bytearray(clip.read_bytes())
