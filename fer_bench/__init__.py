@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fer_bench.models.build import list_models
     from fer_bench.results.store import open_results
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Predictor",
     "__version__",
