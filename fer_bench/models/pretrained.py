@@ -134,8 +134,9 @@ def read_local(source: str) -> State:
     try:
         if _is_safetensors(path):
             return load_file(path)
-        with torch.serialization.safe_globals(_PLAIN):
-            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+        # By a path torch goes by the suffix, whatever the file holds.
+        with path.open("rb") as file, torch.serialization.safe_globals(_PLAIN):
+            loaded: Any = torch.load(file, map_location="cpu", weights_only=True)
     except LOAD_ERRORS as error:
         what = wrong_kind(path) or _archive_kind(path, error)
         raise FerBenchError(

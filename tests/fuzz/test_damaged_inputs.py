@@ -137,7 +137,7 @@ def read_badly(error: BaseException) -> Kind:
     ("error", "what"),
     [
         (FerBenchError("one sentence"), "refused"),
-        (FerBenchError("two\nlines"), "fault"),
+        (FerBenchError("a name\nof two lines"), "refused"),  # it is on one by then
         (FerBenchError(""), "fault"),
         (FerBenchError("long " * 1000), "fault"),
         (FerBenchError("not to be written: \ud800"), "fault"),

@@ -337,7 +337,7 @@ def of_both(state: State) -> State:
         ),
         (
             lambda state: {f"{block}.{k}": v for block in "45" for k, v in parts(state).items()},
-            r"do not fit: of 120 tensors expected, 100 missing",
+            r"do not fit: of 72 tensors expected, 60 missing",
         ),
         (diverged, r"in 1 tensors \(first: bn1\.running_var\)"),
         (

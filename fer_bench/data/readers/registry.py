@@ -83,7 +83,7 @@ DATASETS = Registry(
         ),
         "fer2013-csv": Entry(
             "fer_bench.data.readers.fer2013:Fer2013CsvReader",
-            "the original fer2013.csv (emotion,pixels,Usage), plain or .gz, or its folder or zip",
+            "fer2013.csv (emotion,pixels,Usage), plain or .gz, in a folder or zip",
         ),
         "affectnet": Entry(
             "fer_bench.data.readers.affectnet:AffectNetFolderReader",
@@ -103,7 +103,7 @@ DATASETS = Registry(
         ),
         "folder": Entry(
             "fer_bench.data.readers.folder:FolderReader",
-            "any folder or zip whose class folders carry an emotion's name, in parts or not",
+            "any folder or zip with class folders named by emotion, in parts or not",
         ),
         "parquet": Entry(
             "fer_bench.data.readers.parquet:ParquetReader",
