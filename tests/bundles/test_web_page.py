@@ -217,7 +217,7 @@ def test_the_camera_is_followed_and_stopped(context: BrowserContext, address: st
     before = page.evaluate(frames)
     speed = page.locator("#speed").inner_text()
     expect(page.locator("#speed")).not_to_have_text(speed, timeout=PATIENCE_MS)
-    assert page.evaluate(frames) > before
+    page.wait_for_function(f"before => ({frames})() > before", arg=before, timeout=PATIENCE_MS)
     page.get_by_role("button", name="Stop camera").click()
     assert status(page) == "Camera stopped."
     assert page.locator("#faces li").count() == 0
