@@ -17,7 +17,8 @@ NBSP = "\N{NO-BREAK SPACE}"
 #: Parts of settings' keys that are no words.
 SPELT = {
     "bench": "Bench", "cpu": "CPU", "ece": "ECE", "ema": "EMA", "fer": "FER", "flops": "FLOPs",
-    "gib": "GiB", "gpu": "GPU", "jpeg": "JPEG", "lr": "learning rate", "n": "number", "tta": "TTA",
+    "gib": "GiB", "gpu": "GPU", "jpeg": "JPEG", "lr": "learning rate", "mib": "MiB",
+    "n": "number", "tta": "TTA",
 }  # fmt: skip
 #: A cell that starts so is a formula to Excel, LibreOffice and Google Sheets (OWASP).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

@@ -43,6 +43,7 @@ def show_details(here: list[MeasuredNetwork]) -> None:
     with right:
         st.header("Machine")
         ui.value_table(machine_settings(report))
+        ui.package_table(report.environment.packages)
 
 
 def main() -> None:

@@ -290,6 +290,11 @@ def value_table(values: Mapping[str, object], meanings: Mapping[str, str] | None
     text_table(rows)
 
 
+def package_table(packages: Mapping[str, str]) -> None:
+    """Packages by their own names, with their versions."""
+    text_table(pd.DataFrame(list(packages.items()), columns=["Package", "Version"]))
+
+
 def text_table(rows: pd.DataFrame) -> None:
     """A table of texts: its cells break into lines, so all of them shows on a phone too."""
     st.table(rows.map(escape).rename(columns=escape), border="horizontal")

@@ -164,11 +164,12 @@ def test_stages_are_those_of_the_threads_chosen(measured: Path) -> None:
 def test_details_name_the_network_and_the_machine(measured: Path) -> None:
     app = view(open_page("latency"), "Details")
     app.selectbox(key="details-network").set_value(BARE).run()
-    network, machine = (dict(table.values.tolist()) for table in text_tables(app))
+    network, machine, packages = (dict(table.values.tolist()) for table in text_tables(app))
     assert (network["Weights"], network["Input size"]) == ("random", "224")
     assert network["Auto@2"] == "openvino-int8"
     assert (machine["CPU"], machine["Threads"]) == (SERVER, "1, 2")
     assert machine["GFLOP/s, bf16@2"] == "2052"
+    assert packages and all(name == name.lower() for name in packages)
 
 
 def test_a_damaged_file_is_one_sentence_and_the_others_show(measured: Path) -> None:

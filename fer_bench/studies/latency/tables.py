@@ -236,7 +236,7 @@ def remarks(table: pd.DataFrame, column: Literal["note", "error"]) -> pd.DataFra
 
 
 def machine_line(measured: Sequence[MeasuredNetwork]) -> str:
-    """What stands behind the numbers of one machine, in a line; `machine_settings` has it all.
+    """What stands behind the numbers of one machine, in a line; `machine_settings` has the rest.
 
     Args:
         measured: at least one, all of that machine; versions are those of the newest.
@@ -255,7 +255,7 @@ def machine_line(measured: Sequence[MeasuredNetwork]) -> str:
 
 
 def machine_settings(report: LatencyReport) -> dict[str, object]:
-    """Everything about the machine and the day behind a report's numbers, by name."""
+    """The machine and the day behind a report's numbers, by name; its packages apart."""
     environment = report.environment
     return {
         "measured_at": report.measured_at.isoformat(sep=" ", timespec="minutes"),
@@ -264,7 +264,6 @@ def machine_settings(report: LatencyReport) -> dict[str, object]:
         "governor": report.governor,
         **{f"GFLOP/s, {name}": rate for name, rate in report.gemm_gflops.items()},
         "git_commit": environment.git_commit,
-        **environment.packages,
     }
 
 

@@ -104,9 +104,7 @@ def show_environment(record: RunRecord) -> None:
     with left:
         ui.value_table(record.environment.model_dump(mode="json", exclude={"packages"}))
     with right:
-        packages = list(record.environment.packages.items())
-        table = pd.DataFrame(packages, columns=["Package", "Version"])
-        ui.text_table(table)
+        ui.package_table(record.environment.packages)
         if record.training:
             st.header("Training")
             ui.value_table(record.training.model_dump(mode="json"))
