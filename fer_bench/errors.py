@@ -37,6 +37,18 @@ Code = Literal[
     "bad_form", "bad_field", "no_form", "unauthorized", "unknown_address", "wrong_method",
     "too_slow", "too_large", "busy", "not_ready", "server_fault",
 ]  # fmt: skip
+#: How files begin that downloads leave in another's place.
+_BEGINNINGS = (
+    (
+        b"version https://git-lfs.github.com/",
+        "is a Git LFS pointer, not the file itself: fetch that with `git lfs pull`",
+    ),
+    (b"<!doctype", "is a web page: its download failed, download it again"),
+    (b"<html", "is a web page: its download failed, download it again"),
+    (b"<?xml", "is an XML file, as failed downloads leave it: download it again"),
+    (b"\x89hdf\r\n\x1a\n", "is an HDF5 file, as Keras writes them"),
+)
+_LONGEST = 64
 
 
 class FerBenchError(Exception):
@@ -153,14 +165,28 @@ def near_names(path: Path) -> str:
         return f"there is no folder {path.parent.name}"
     except OSError:
         return ""
-    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return _did_you_mean(path.name, names)
+
+
+def wrong_kind(path: Path) -> str | None:
+    """What a file plainly is instead of data, and what to do: `is empty: ...`; None for others."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_LONGEST)
+    except OSError:
+        return None
+    if not start:
+        return "is empty: copy or download it again"
+    start = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((words for begins, words in _BEGINNINGS if start.startswith(begins)), None)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """A tail for "unknown name" errors: the near names, or all of them when none is near."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    if near:
-        return f"did you mean {' or '.join(repr(n) for n in near)}?"
-    return f"known: {', '.join(names)}"
+    return _did_you_mean(name, names) or f"known: {', '.join(names)}"
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""

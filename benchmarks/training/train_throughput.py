@@ -41,7 +41,7 @@ from torchvision import datasets, transforms
 from fer_bench.benchmark.initial_weights import request_for
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import Loaded, Source, load_dataset
-from fer_bench.data.recognise import SYNTHETIC
+from fer_bench.data.readers.recognise import SYNTHETIC
 from fer_bench.data.synthetic import read_synthetic
 from fer_bench.environment import capture
 from fer_bench.models.build import build_model

@@ -17,8 +17,8 @@ from fer_bench.data.files import csv_table
 from fer_bench.data.files.archive import content_digest
 from fer_bench.data.numbering import parse_classes
 from fer_bench.data.readers.ferplus import ROWS_FILE, VOTES_FILE, apply_votes
+from fer_bench.data.readers.recognise import SYNTHETIC, no_data, reader_of, recognise
 from fer_bench.data.readers.registry import DATASETS, Reading
-from fer_bench.data.recognise import SYNTHETIC, no_data, reader_of, recognise
 from fer_bench.emotions import FERPLUS, emotion_set
 from fer_bench.errors import FerBenchError, coded, near_names
 from fer_bench.specs.run import DataSpec, Protocol, VoteMode

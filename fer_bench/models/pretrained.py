@@ -20,8 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fer_bench.errors import FerBenchError, near_names
-from fer_bench.file_kinds import wrong_kind
+from fer_bench.errors import FerBenchError, near_names, wrong_kind
 from fer_bench.hubs.network import HTTP_ERROR, no_waiting_without_network
 from fer_bench.models.classifier import ModelRequest
 from fer_bench.models.state_dict import State

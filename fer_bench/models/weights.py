@@ -13,8 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fer_bench.config import Config, validate
-from fer_bench.errors import FerBenchError, coded
-from fer_bench.file_kinds import wrong_kind
+from fer_bench.errors import FerBenchError, coded, wrong_kind
 from fer_bench.models.build import find_builder
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.lora import has_lora

@@ -58,7 +58,7 @@ def fetch(
 
 def _fetch_fer2013(handle: str | None) -> Path:
     """The folder of what came; says how to use it."""
-    from fer_bench.data.recognise import recognise
+    from fer_bench.data.readers.recognise import recognise
     from fer_bench.hubs.kaggle import FER2013, fetch_dataset
 
     path = fetch_dataset(handle or FER2013)

@@ -15,8 +15,7 @@ from typing import Protocol
 
 from fer_bench.data.files.limits import is_visible, plain_name, require_size
 from fer_bench.data.files.tar import TarTree, is_tar
-from fer_bench.errors import FerBenchError, cannot_read
-from fer_bench.file_kinds import wrong_kind
+from fer_bench.errors import FerBenchError, cannot_read, wrong_kind
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif",

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fer_bench.data.files.limits import is_visible, plain_name, require_size
-from fer_bench.errors import FerBenchError
-from fer_bench.file_kinds import wrong_kind
+from fer_bench.errors import FerBenchError, wrong_kind
 
 #: What `tarfile` may read at once: names are short, whatever length a header promises.
 MAX_HEADER = 2**20

@@ -35,6 +35,8 @@ from fer_bench.emotions import FER2013, canonical
 from fer_bench.errors import FerBenchError
 
 SIDE = 48
+#: The columns that a table of faces has; `Usage` may be missing.
+FACES = {"emotion", "pixels"}
 KAGGLE_FILE = re.compile(r"(?:^|/)(Training|PublicTest|PrivateTest)_\d+\.\w+$")
 USAGES = ("Training", "PublicTest", "PrivateTest")
 ROW_ID = "row {}"
@@ -85,7 +87,7 @@ class Fer2013CsvReader(Reader):
     def recognises(self, source: Path, names: Sequence[str]) -> bool:
         if names:
             return not any(map(is_image, names)) and _table_in(source, names) is not None
-        return csv_table.is_csv(source) and _has_faces(source)
+        return csv_table.is_csv(source) and set(_columns(csv_table.header(source))) >= FACES
 
     def read(self, source: Path, how: Reading) -> SourceData:
         table = _table_in(source, open_tree(source).names) if is_tree(source) else source
@@ -147,10 +149,6 @@ class Fer2013CsvReader(Reader):
         )
 
 
-def _has_faces(table: Path | zipfile.Path) -> bool:
-    return {"emotion", "pixels"} <= set(_columns(csv_table.header(table)))
-
-
 def _table_in(source: Path, names: Sequence[str]) -> Path | zipfile.Path | None:
     """FER2013's CSV in a folder or zip: the only one, or the only one that names the parts.
 
@@ -163,15 +161,17 @@ def _table_in(source: Path, names: Sequence[str]) -> Path | zipfile.Path | None:
     if folder is None and not zipfile.is_zipfile(source):
         return None  # a tar: its members are no files
     tables = [n for n in names if n.lower().endswith((".csv", ".csv.gz") if folder else ".csv")]
-    paths = [folder / n if folder else zipfile.Path(source, n) for n in tables]
-    faces = {n: p for n, p in zip(tables, paths, strict=True) if p.is_file() and _has_faces(p)}
-    whole = [n for n, p in faces.items() if "Usage" in _columns(csv_table.header(p))]
+    places = {n: folder / n if folder else zipfile.Path(source, n) for n in tables}
+    columns = {n: _columns(csv_table.header(p)) for n, p in places.items() if p.is_file()}
+    faces = [n for n, its in columns.items() if set(its) >= FACES]
+    whole = [n for n in faces if "Usage" in columns[n]]
     if len(faces) > 1 and len(whole) != 1:
         raise FerBenchError(
             f"{source.name} holds {len(faces)} tables of faces ({', '.join(faces)[:160]}): give "
             "one of them"
         )
-    return faces[whole[0]] if len(whole) == 1 else next(iter(faces.values()), None)
+    chosen = whole or faces
+    return places[chosen[0]] if chosen else None
 
 
 def _columns(header: Sequence[str], first: Sequence[str] = ()) -> list[str]:

@@ -18,8 +18,7 @@ from fer_bench.data.files.archive import open_tree
 from fer_bench.data.files.limits import require_size
 from fer_bench.data.readers.registry import Reader, Reading
 from fer_bench.data.readers.shards import ShardImage, class_names, part_of_shard, read_shards
-from fer_bench.errors import FerBenchError, one_line
-from fer_bench.file_kinds import wrong_kind
+from fer_bench.errors import FerBenchError, one_line, wrong_kind
 
 IMAGE_COLUMNS = ("image", "img", "face", "pixels")
 LABEL_COLUMNS = ("label", "labels", "emotion", "expression", "class", "cls")

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_bench.config import validate
-from fer_bench.errors import FerBenchError, one_line
-from fer_bench.file_kinds import wrong_kind
+from fer_bench.errors import FerBenchError, one_line, wrong_kind
 from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.external.hub import files_of
 from fer_bench.models.external.image_processor import FAILURES, read_preprocessing

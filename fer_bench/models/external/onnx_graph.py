@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_bench.errors import FerBenchError, cannot_read, one_line
-from fer_bench.file_kinds import wrong_kind
+from fer_bench.errors import FerBenchError, cannot_read, one_line, wrong_kind
 from fer_bench.models.export_metadata import INPUT, OUTPUT, ExportMetadata
 from fer_bench.models.external.onnx_input import FLOAT, UINT8, GraphInput, OnnxInput, graph_input
 

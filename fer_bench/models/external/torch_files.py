@@ -20,8 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fer_bench.errors import FerBenchError, cannot_read, one_line
-from fer_bench.file_kinds import wrong_kind
+from fer_bench.errors import FerBenchError, cannot_read, one_line, wrong_kind
 from fer_bench.models.classifier import Classifier, ModelRequest, Option
 from fer_bench.models.export_metadata import INPUT, OUTPUT
 from fer_bench.models.external.model import ExternalModel, portable_name

@@ -8,8 +8,7 @@ from fer_bench.data.files import csv_table
 from fer_bench.data.files.archive import is_tree, open_tree
 from fer_bench.data.readers.class_folders import ARCHIVES
 from fer_bench.data.readers.registry import DATASETS, Reader
-from fer_bench.errors import Code, FerBenchError
-from fer_bench.file_kinds import wrong_kind
+from fer_bench.errors import Code, FerBenchError, wrong_kind
 
 SYNTHETIC = "synthetic"
 
