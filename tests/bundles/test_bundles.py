@@ -143,10 +143,12 @@ def test_damaged_pictures_are_refused_as_predict_refuses_them(
         picture.write_bytes(damaged)
         with pytest.raises(FerBenchError):
             read_image(picture)
-        done = run_program(path, str(picture))
-        assert done.returncode == 1
-        assert f"{picture} cannot be read as a picture" in done.stderr
-        assert done.stderr.count("\n") == 1
+    pictures = [tmp_path / f"{name}.jpg" for name in damages]
+    done = run_program(path, *map(str, pictures), str(PHOTO))
+    assert done.returncode == 2
+    assert done.stdout.startswith(f"{PHOTO}:\n"), "the others are named"
+    for line, picture in zip(done.stderr.splitlines(), pictures, strict=True):
+        assert line.startswith(f"{picture} cannot be read as a picture")
 
 
 def test_faces_need_no_search(folder: tuple[Path, Predictor], tmp_path: Path) -> None:

@@ -35,7 +35,11 @@ CASCADE = cv2.CascadeClassifier(str(HERE / "cascade.xml"))
 
 
 def read_image(path: Path) -> np.ndarray:
-    """A picture as uint8 (H, W, 3) RGB, upright, over white where it is transparent."""
+    """A picture as uint8 (H, W, 3) RGB, upright, over white where it is transparent.
+
+    Raises:
+        ValueError: it cannot be read; the sentence says why.
+    """
     try:
         return pixels_of(path.read_bytes(), colour=True)
     # What damaged pictures raise in Pillow and OpenCV.
@@ -46,7 +50,8 @@ def read_image(path: Path) -> np.ndarray:
         unknown = isinstance(error, UnidentifiedImageError)
         reason = getattr(error, "strerror", None) or str(error)
         why = "of no known format" if unknown else " ".join(reason.split())
-        sys.exit(f"{path} cannot be read as a picture ({why}): choose a JPEG, PNG or WebP")
+        sentence = f"{path} cannot be read as a picture ({why}): choose a JPEG, PNG or WebP"
+        raise ValueError(sentence) from None
 
 
 def find_faces(image: np.ndarray, is_video: bool = False) -> list[tuple]:

@@ -38,6 +38,17 @@ def describe(found: list[tuple[tuple, dict]]) -> str:
     return "\n".join(lines) or "no face found"
 
 
+def tell(picture: Path, is_face: bool) -> bool:
+    """Says what a picture shows, or why it cannot be read; whether it could be."""
+    try:
+        image = read_image(picture)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return False
+    print(f"{picture}:\n{describe(name_faces(image, is_face))}")
+    return True
+
+
 def watch(camera: int) -> None:
     """Says what the camera sees until Ctrl-C."""
     video = cv2.VideoCapture(camera)
@@ -60,8 +71,8 @@ if __name__ == "__main__":
     words = parser.parse_args()
     if words.camera is None and not words.pictures:
         parser.error("expected pictures, or --camera 0")
-    for picture in words.pictures:
-        print(f"{picture}:\n{describe(name_faces(read_image(picture), words.face))}")
+    is_bad = [not tell(picture, words.face) for picture in words.pictures]
     if words.camera is not None:
         with suppress(KeyboardInterrupt):
             watch(words.camera)
+    sys.exit(2 if any(is_bad) else 0)

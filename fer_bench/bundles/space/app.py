@@ -29,7 +29,7 @@ try:
         path = Path(folder) / "photo"
         path.write_bytes(photo.getvalue())
         image = read_image(path)
-except SystemExit:
+except ValueError:
     st.error(f"{photo.name} cannot be read as a picture: choose a JPEG, PNG or WebP file.")
     st.stop()
 
