@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,11 +90,11 @@ async def read_upload(request: Request, settings: ServeSettings, field: str) -> 
         raise FerBenchError(
             "the form ends before its closing boundary: send it whole", code="bad_form"
         )
-    fields: dict[str, str] = dict(request.query_params)
+    fields = request.query_params.multi_items()
     pictures = []
     for name, value in form.multi_items():
         if isinstance(value, str):
-            fields[name] = value
+            fields.append((name, value))
         elif name == field:
             pictures.append(await _picture(value))
         else:
@@ -141,7 +141,14 @@ def _too_large(most: int) -> FerBenchError:
     )
 
 
-def _parse_options(fields: Mapping[str, str]) -> PredictOptions:
+def _parse_options(given: Iterable[tuple[str, str]]) -> PredictOptions:
+    fields: dict[str, str] = {}
+    for name, value in given:
+        if (before := fields.setdefault(name, value)) != value:
+            raise FerBenchError(
+                f"the field {name[:80]!r} is {before[:80]!r} and {value[:80]!r}: send it once",
+                code="bad_field",
+            )
     try:
         return PredictOptions.model_validate(fields)
     except ValidationError as error:

@@ -315,6 +315,16 @@ def test_too_many_files_are_refused(client, refusal, address, field, n):
         ({"files": {"files": photo()}, "data": {"modle": "x"}}, 422, "bad_field"),
         ({"files": {"files": photo()}, "data": {"explain": "maybe"}}, 422, "bad_field"),
         ({"files": {"files": photo()}, "data": {"detector": "hoar"}}, 422, "bad_field"),
+        ({"files": {"files": photo()}, "data": {"detector": ["haar", "whole"]}}, 422, "bad_field"),
+        (
+            {
+                "params": {"detector": "haar"},
+                "files": {"files": photo()},
+                "data": {"detector": "whole"},
+            },
+            422,
+            "bad_field",
+        ),
         ({"files": {"files": photo()}, "data": {"sets": "1.5"}}, 422, "bad_field"),
         ({"files": {"files": photo()}, "data": {"sets": "0.9"}}, 422, "bad_results"),
         ({"files": {"files": photo()}, "data": {"model": "x" * 301}}, 422, "bad_field"),
