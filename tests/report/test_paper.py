@@ -13,6 +13,7 @@ from record_fixtures import make_recipe, make_record
 from fer_bench.errors import FerBenchError
 from fer_bench.report import ReportContents, bibtex, collect, latex_tables, markdown_tables, methods
 from fer_bench.report.methods import CITED_FOR_DATA, CITED_FOR_MODELS, REFERENCES
+from fer_bench.results.record import ClassMetrics
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.recipe import Optimizer
 from fer_bench.specs.run import ExternalSpec
@@ -66,6 +67,20 @@ def test_runs_are_tested_two_by_two(contents: ReportContents) -> None:
     assert {row[0] for row in rows} <= {
         contents.source(n).title for n in contents.benchmarks[0].ranked["source"]
     }
+
+
+def test_an_emotion_without_test_images_has_no_recall(tmp_path: Path) -> None:
+    record = make_record()
+    test = record.metrics["test"]
+    calm = ClassMetrics(precision=0, recall=0, f1=0, support=0)
+    changed = test.model_copy(update={"per_class": test.per_class | {"disgust": calm}})
+    ResultsStore(tmp_path).save(
+        record.model_copy(update={"metrics": record.metrics | {"test": changed}})
+    )
+    found = collect(ResultsStore(tmp_path))
+    header, _, row = markdown_table(markdown_tables(found), "### Recall of each emotion")
+    assert row[header.index("Disgust (%)")] == "–"
+    assert "–" not in row[header.index("Fear (%)") :]
 
 
 def test_the_methods_name_data_training_choice_and_tests(contents: ReportContents) -> None:
