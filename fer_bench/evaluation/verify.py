@@ -195,11 +195,10 @@ def _metrics(record: RunRecord, key: str, rows: pd.DataFrame, suffix: str = "") 
         )
     except FerBenchError as error:
         return str(error)
-    spec = record.spec
-    by_label = isinstance(spec, ExternalSpec) and spec.answers == "labels"
-    if by_label and not np.isin(probabilities, (0, 1)).all():
+    calibrated = record.has_probabilities
+    if not calibrated and not np.isin(probabilities, (0, 1)).all():
         return "its answers are probabilities, the record says that they are labels"
-    return "; ".join(_differences(claimed, found, not by_label))
+    return "; ".join(_differences(claimed, found, calibrated))
 
 
 def _differences(claimed: Metrics, found: Metrics, calibrated: bool) -> Iterator[str]:

@@ -227,6 +227,11 @@ class RunRecord(Document):
         return " + ".join(sorted({member.pretraining for member in self.members}))
 
     @property
+    def has_probabilities(self) -> bool:
+        """Whether it gives an emotion's probability; a system that names one emotion does not."""
+        return not (isinstance(self.spec, ExternalSpec) and self.spec.answers == "labels")
+
+    @property
     def hardware(self) -> str:
         """What the work was done on: the GPU where training used one, else the processor."""
         return self.environment.hardware(self.training.device if self.training else "cpu")
