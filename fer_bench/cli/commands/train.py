@@ -117,6 +117,8 @@ def train(
     trackers = as_trackers(track)
     device = choose_device(device)
     with distributed.raise_together():
+        if resume and force:
+            raise FerBenchError("--resume goes on and --force starts over: say one of them")
         spec = specify(
             model=model,
             mode=choose("mode", mode),
