@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import expected_calibration_error
 from fer_bench.evaluation.intervals import Rate
+from fer_bench.results.parse import SUM_TOLERANCE
 from fer_bench.results.record import ClassMetrics, Metrics
 
 N_RESAMPLES = 2000
-#: How far a row of probabilities may be from 1 (float32 softmax stays well within).
-SUM_TOLERANCE = 1e-3
 
 
 def align(

@@ -79,12 +79,13 @@ histories = st.lists(
 predictions = st.lists(
     st.tuples(
         st.text(), st.sampled_from(["train", "val", "test"]), st.integers(0, 6), st.booleans(),
-        *[st.floats(0, 1, width=32)] * len(FER2013),
+        st.permutations([1.0, *[0.0] * (len(FER2013) - 1)]),
     ),
     min_size=1,
 ).map(
     lambda rows: pd.DataFrame(
-        rows, columns=["id", "split", "label", "clean", *(f"p_{e}" for e in FER2013)]
+        [(*row, *shares) for *row, shares in rows],
+        columns=["id", "split", "label", "clean", *(f"p_{e}" for e in FER2013)],
     )
 )  # fmt: skip
 
