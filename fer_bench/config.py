@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,7 +63,7 @@ def validate(model: type[AnyConfig], values: Any, where: str) -> AnyConfig:
         FerBenchError: values do not fit; unknown keys come with a suggestion.
     """
     try:
-        return model.model_validate(values)
+        config = model.model_validate(values)
     except ValidationError as error:
         # A misspelt key explains a missing one: it goes first.
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
@@ -75,12 +77,41 @@ def validate(model: type[AnyConfig], values: Any, where: str) -> AnyConfig:
         if first["type"] != "value_error":  # ours say what came
             message += f", got {_SHORT.repr(first['input']):.80}"
         raise FerBenchError(f"{where}: {key}: {message}") from None
+    for key in _read_as_one(values, config):
+        raise FerBenchError(f"{where}: {key}: expected a number, got true: say how much")
+    return config
+
+
+def _read_as_one(given: Any, read: Any, *path: object) -> Iterator[str]:
+    """The keys of each `true` that was read as the number 1, which `mixup: true` does not mean."""
+    if given is True and not isinstance(read, bool):
+        yield ".".join(map(str, path))
+    elif isinstance(given, dict):
+        inner = read if isinstance(read, dict) else getattr(read, "__dict__", {})
+        for key, value in given.items():
+            yield from _read_as_one(value, inner.get(key), *path, key)
+    elif isinstance(given, (list, tuple)) and isinstance(read, (list, tuple)):
+        for number, (value, its) in enumerate(zip(given, read, strict=False)):
+            yield from _read_as_one(value, its, *path, number)
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only, and whole numbers only as long as Python can print them."""
+    """Plain values only, each key once, and whole numbers only as long as Python can print them."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line} has the key {key.value!r:.80} again: keep one")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if re.match(r"[-+]?0\d|.*:", node.value):  # 010 is 8, and 1:30 is 90
+            raise ValueError(
+                f"{node.value:.80} means one number to some readers, another to others"
+            )
         number: int = super().construct_yaml_int(node)
         str(number)  # a ValueError of more than 4,300 digits, which 0b1... can have
         return number

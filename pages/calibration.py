@@ -8,7 +8,6 @@ from fer_bench.evaluation import calibration
 from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import StoredRun
-from fer_bench.specs.run import ExternalSpec
 from fer_bench.ui.calibration.reliability import (
     SCALED,
     TRAINED,
@@ -32,7 +31,7 @@ def show_run(run: StoredRun, record: RunRecord, stored: list[StoredRun]) -> None
     if not sets:
         st.info("This run's predictions hold no images of val or test.")
         return
-    if isinstance(record.spec, ExternalSpec) and record.spec.answers == "labels":
+    if not record.has_probabilities:
         st.info("This system gave one emotion per image and no probability: nothing to calibrate.")
         return
     emotions = list(record.dataset.emotions)

@@ -3,6 +3,7 @@
 from fer_bench.benchmark.external_systems.answers import PairedResult, compare_with_others, score
 from fer_bench.benchmark.external_systems.networks import ExternalReport, evaluate_external
 from fer_bench.benchmark.human_line import measure_human_line
+from fer_bench.benchmark.members import require_named
 from fer_bench.benchmark.plan import plan, specify, specify_ensemble
 from fer_bench.benchmark.runner import Runner, left_unfinished
 from fer_bench.benchmark.stored_runs import EvaluationReport, evaluate_run
@@ -23,6 +24,7 @@ __all__ = [
     "left_unfinished",
     "measure_human_line",
     "plan",
+    "require_named",
     "run_sweep",
     "runs_in",
     "score",

@@ -40,6 +40,7 @@ def measure_human_line(
             store.predictions(run),
             record.dataset.emotions,
             table,
+            has_probabilities=record.has_probabilities,
         )
         if measured:
             line.models.append(measured)

@@ -40,6 +40,25 @@ def load_teachers(store: ResultsStore, spec: RunSpec, dataset: FaceDataset) -> l
     return [load_run_model(run) for run in _finished(store, spec.teachers, spec, dataset)]
 
 
+def require_named(store: ResultsStore, names: Sequence[str], dataset: FaceDataset) -> None:
+    """Members and teachers are kept by their names on the data: no namesake may take their place.
+
+    Args:
+        names: as they were given, and as `ResultsStore.find` takes them.
+
+    Raises:
+        FerBenchError: a run of another data set or outside the results.
+    """
+    for name in names:
+        run = store.find(name)
+        if run.dataset != dataset.name:
+            raise FerBenchError(
+                f"run {run.id} is of the data set {run.dataset}, expected one of {dataset.name}: "
+                "choose runs of the same data"
+            )
+        store.require_here(run)
+
+
 def _finished(
     store: ResultsStore, names: Sequence[str], spec: DataSpec, dataset: FaceDataset
 ) -> list[StoredRun]:

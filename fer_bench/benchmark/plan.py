@@ -12,9 +12,9 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import Source
 from fer_bench.data.notes import data_notes
 from fer_bench.emotions import emotion_set
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, unknown_name
 from fer_bench.evaluation.tta import tta_of
-from fer_bench.models.build import find_builder, is_external
+from fer_bench.models.build import MODELS, find_builder, is_external
 from fer_bench.models.classifier import Option
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.recipe import Recipe, load_recipe
@@ -73,6 +73,9 @@ def specify(
         )
     find_builder(model)
     chosen = load_recipe(recipe)
+    for name in (*chosen.learning_rates, *chosen.optimizers):
+        if name not in MODELS and ":" not in name:
+            raise unknown_name(f"model (in recipe {chosen.name})", name, MODELS)
     if mode != "zero-shot" and mode not in chosen.modes:
         raise FerBenchError(
             f"recipe {chosen.name!r} is for mode {' or '.join(chosen.modes)}, got mode {mode!r}: "

@@ -42,12 +42,11 @@ def finished(record: RunRecord, evaluation: Evaluation) -> RunRecord:
     split, have neither.
     """
     metrics, spec = evaluation.metrics, record.spec
-    by_label = isinstance(spec, ExternalSpec) and spec.answers == "labels"
-    if by_label:
+    if not record.has_probabilities:
         metrics = {k: one.model_copy(update=NO_PROBABILITIES) for k, one in metrics.items()}
     done = {"status": "done", "finished_at": datetime.now(UTC), "metrics": metrics}
     record = record.model_copy(update=done)
-    if by_label or spec.selection_split not in metrics:
+    if not record.has_probabilities or spec.selection_split not in metrics:
         return record
     predictions = evaluation.predictions
     calibration = calibrate(predictions, record.dataset.emotions, spec.selection_split)

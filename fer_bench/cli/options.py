@@ -153,7 +153,8 @@ def parse_options(pairs: list[str]) -> dict[str, Option]:
     """`["input_size=48", "tiny=true"]` as typed values.
 
     Raises:
-        FerBenchError: a word without `=`, or whose value is no number, word or truth value.
+        FerBenchError: a word without `=`, or whose value is no number, word or truth value, or an
+            option that is given twice.
     """
     import yaml
 
@@ -166,6 +167,8 @@ def parse_options(pairs: list[str]) -> dict[str, Option]:
             value = None
         if not key or not isinstance(value, (int, float, str, bool)):
             raise FerBenchError(f"expected --option KEY=VALUE, got {pair!r}")
+        if key in options:
+            raise FerBenchError(f"--option {key} is given twice: keep one of them")
         options[key] = value
     return options
 

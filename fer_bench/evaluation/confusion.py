@@ -115,7 +115,7 @@ def scores(
         suffix: `_tta` for those with test-time augmentation.
 
     Raises:
-        FerBenchError: the table has no column for an emotion.
+        FerBenchError: the table has no column for an emotion, or labels of more emotions.
     """
     columns = [PREFIXES[suffix] + e for e in emotions]
     missing = [c for c in columns if c not in predictions]
@@ -123,10 +123,13 @@ def scores(
         raise FerBenchError(
             f"the predictions have no column {', '.join(missing)}: evaluate the run again"
         )
-    return (
-        predictions["label"].to_numpy(dtype=np.int64),
-        predictions[columns].to_numpy(dtype=np.float64),
-    )
+    labels = predictions["label"].to_numpy(dtype=np.int64)
+    if len(labels) and labels.max() >= len(emotions):
+        raise FerBenchError(
+            f"the predictions have labels up to {labels.max()}, and the record "
+            f"{len(emotions)} emotions: evaluate the run again"
+        )
+    return labels, predictions[columns].to_numpy(dtype=np.float64)
 
 
 def answers(predictions: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.emotions import canonical
 from fer_bench.errors import FerBenchError, cannot_read, one_line
-from fer_bench.evaluation.metrics import SUM_TOLERANCE
+from fer_bench.results.parse import SUM_TOLERANCE
 from fer_bench.types import SPLITS, Split
 
 ID, LABEL = "id", "label"

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import expected_calibration_error
 from fer_bench.evaluation.intervals import Rate
+from fer_bench.results.parse import SUM_TOLERANCE
 from fer_bench.results.record import ClassMetrics, Metrics
 
 N_RESAMPLES = 2000
-#: How far a row of probabilities may be from 1 (float32 softmax stays well within).
-SUM_TOLERANCE = 1e-3
 
 
 def align(
@@ -143,9 +142,9 @@ def compute_metrics(
     from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
     _check(labels, probabilities, emotions)
-    exact: NDArray[np.float64] = probabilities.astype(np.float64)
-    exact /= exact.sum(1, keepdims=True)
-    predicted = exact.argmax(1)
+    # As they are stored: what is equal but for float64's last digits is a tie, and stays one.
+    given: NDArray[np.float64] = probabilities.astype(np.float32).astype(np.float64)
+    predicted = given.argmax(1)
     classes = np.arange(len(emotions))
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=classes, zero_division=0
@@ -161,9 +160,9 @@ def compute_metrics(
         macro_recall=float(recall[present].mean()),
         macro_f1=float(f1[present].mean()),
         balanced_accuracy=float(recall[present].mean()),
-        roc_auc=macro_roc_auc(labels, exact),
-        ece=expected_calibration_error(labels, exact),
-        log_loss=float(log_loss(labels, exact, labels=classes)),
+        roc_auc=macro_roc_auc(labels, given),
+        ece=expected_calibration_error(labels, given),
+        log_loss=float(log_loss(labels, given / given.sum(1, keepdims=True), labels=classes)),
         per_class={
             emotion: ClassMetrics(
                 precision=float(precision[c]),

@@ -20,7 +20,6 @@ from fer_bench.evaluation.confusion import of_set, scores
 from fer_bench.evaluation.intervals import Rate
 from fer_bench.formatting import percent
 from fer_bench.results.record import EmotionCoverage, RunRecord, SetCoverage
-from fer_bench.specs.run import ExternalSpec
 
 if TYPE_CHECKING:  # `predict` needs sets and no tables
     import pandas as pd
@@ -251,7 +250,7 @@ def with_sets(record: RunRecord, predictions: pd.DataFrame) -> RunRecord:
     Raises:
         FerBenchError: as `measure_sets`, or a system that gave no probabilities.
     """
-    if isinstance(record.spec, ExternalSpec) and record.spec.answers == "labels":
+    if not record.has_probabilities:
         raise FerBenchError(f"{record.name} gave one emotion per image and no probabilities")
     return record.model_copy(update={"prediction_sets": measure_sets(record, predictions)})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from fer_bench.evaluation.confusion import PREFIXES, of_set, scores
 from fer_bench.evaluation.metrics import compute_metrics
 from fer_bench.evaluation.prediction_sets import coverage_table, measure_sets
 from fer_bench.results.record import Metrics, RunRecord, SetCoverage
-from fer_bench.specs.run import ExternalSpec
+from fer_bench.specs.run import ExternalSpec, Protocol
 
 #: Metrics whose predictions are stored.
 STORED_SETS = ("val", "test", "test_clean")
@@ -96,8 +97,9 @@ def _standing(record: RunRecord) -> str:
         return "a system trained on these test images is called comparable"
     if record.name != spec.name:
         return f"its specification is that of {spec.name}, the record calls itself {record.name}"
-    if record.dataset.protocol != spec.protocol:
-        return f"its data are of protocol {record.dataset.protocol}, it is of {spec.protocol}"
+    protocol = record.dataset.protocol  # or another word of `data.splits.describe`
+    if protocol in get_args(Protocol) and protocol != spec.protocol:
+        return f"its data are of protocol {protocol}, it is of {spec.protocol}"
     if record.finished_at and record.finished_at < record.started_at:
         return "it was finished before it was started"
     training = record.training
@@ -193,11 +195,10 @@ def _metrics(record: RunRecord, key: str, rows: pd.DataFrame, suffix: str = "") 
         )
     except FerBenchError as error:
         return str(error)
-    spec = record.spec
-    by_label = isinstance(spec, ExternalSpec) and spec.answers == "labels"
-    if by_label and not np.isin(probabilities, (0, 1)).all():
+    calibrated = record.has_probabilities
+    if not calibrated and not np.isin(probabilities, (0, 1)).all():
         return "its answers are probabilities, the record says that they are labels"
-    return "; ".join(_differences(claimed, found, not by_label))
+    return "; ".join(_differences(claimed, found, calibrated))
 
 
 def _differences(claimed: Metrics, found: Metrics, calibrated: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from fer_bench.inference.detectors.base import DetectedFace
 from fer_bench.models.classifier import Classifier
 from fer_bench.models.ensemble import EnsembleMember, make_ensemble
 from fer_bench.models.weights import load_model
-from fer_bench.results.location import fetch
+from fer_bench.results.location import fetch, shown_location
 from fer_bench.results.parse import read_predictions
 from fer_bench.results.record import Member, RunRecord
 from fer_bench.results.reproduce import reproduce_command
@@ -143,14 +144,21 @@ def load_run_model(run: StoredRun) -> Classifier:
     if not run.has_weights:
         raise FerBenchError(
             f"the weights of run {run.name} are not here, only its record: train it again with "
-            f"`{reproduce_command(record)}`"
+            f"{_again(run, record)}"
         )
     fetch(run.weight_files)
     return load_model(run.folder)
 
 
+def _again(run: StoredRun, record: RunRecord) -> str:
+    """The command that makes a finished run again where it lies."""
+    root = run.folder.parent.parent
+    command = reproduce_command(record, str(root))
+    return f"`{command} --results {shlex.quote(shown_location(root))} --force`"
+
+
 def _require_members(run: StoredRun, record: RunRecord) -> None:
-    again = f"make the ensemble again with `{reproduce_command(record)} --force`"
+    again = f"make the ensemble again with {_again(run, record)}"
     for member in record.members:
         stored = read_run(run.folder.parent / member.run)
         if not stored.folder.exists():

@@ -106,14 +106,15 @@ def classes(source: NumberedRun) -> go.Figure:
 def of_answers(store: ResultsStore, run: StoredRun) -> dict[str, tuple[str, go.Figure]]:
     """What a run's answers to the test images show, by kind: title and figure.
 
-    Nothing without predictions next to its record.
+    Nothing without predictions next to its record, nor of answers without probabilities.
 
     Raises:
         FerBenchError: the predictions are damaged.
     """
-    if not (run.folder / PREDICTIONS).exists():
+    record = run.require_record()
+    if not ((run.folder / PREDICTIONS).exists() and record.has_probabilities):
         return {}
-    predictions, record = store.predictions(run), run.require_record()
+    predictions = store.predictions(run)
     rows, emotions = of_set(predictions, "test"), record.dataset.emotions
     if rows.empty:
         raise FerBenchError(f"the predictions of {run.name} hold no test image")

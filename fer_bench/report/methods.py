@@ -11,7 +11,6 @@ from fer_bench.report.contents import Benchmark, ReportContents
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import WEIGHTS
 from fer_bench.results.titles import model_title
-from fer_bench.specs.recipe import Recipe
 from fer_bench.specs.run import RunSpec
 
 REFERENCES = "references.bib"
@@ -96,12 +95,13 @@ def _data(record: RunRecord) -> str:
 
 
 def _training(records: Sequence[RunRecord]) -> list[str]:
-    """A sentence per recipe and mode, with the networks that were trained by it."""
-    groups: dict[tuple[str, str], list[RunRecord]] = {}
+    """A sentence per mode, recipe and its settings, with the networks that were trained so."""
+    groups: dict[tuple[object, ...], list[RunRecord]] = {}
     for record in records:
         if isinstance(record.spec, RunSpec):
-            key = record.spec.mode, record.spec.recipe.name
-            groups.setdefault(key, []).append(record)
+            spec = record.spec
+            settings = _settings(spec) if spec.mode in ("full", "lora") else ()
+            groups.setdefault((spec.mode, spec.recipe.name, *settings), []).append(record)
     sentences = [_group(group) for group in groups.values()]
     others = sum(not isinstance(record.spec, RunSpec) for record in records)
     if others:
@@ -118,9 +118,9 @@ def _group(group: Sequence[RunRecord]) -> str:
     seeds = len({r.spec.labels.seed for r in group})
     how = {
         "full": f"{names}: all weights are trained by the recipe `{spec.recipe.name}` "
-        f"({_recipe_words(spec.recipe, group)})",
+        f"({_recipe_words(spec, group)})",
         "lora": f"{names}: low-rank updates are trained by the recipe `{spec.recipe.name}` "
-        f"({_recipe_words(spec.recipe, group)})",
+        f"({_recipe_words(spec, group)})",
         "frozen": f"{names}: a linear head is trained on frozen features",
         "zero-shot": f"{names}: no training, the emotions' names are the classes",
     }[spec.mode]
@@ -135,25 +135,43 @@ def _start(pretraining: str) -> str:
     return f"the weights of {folder}" if "/" in pretraining else f"{pretraining} weights"
 
 
-def _recipe_words(recipe: Recipe, group: Sequence[RunRecord]) -> str:
-    epochs = sorted({r.training.epochs_run for r in group if r.training} or {recipe.epochs})
-    optimizer = recipe.optimizer
-    words = [
-        f"{OPTIMIZERS[optimizer.name]}, peak learning rate {optimizer.lr:g}"
-        if not recipe.learning_rates
-        else f"{OPTIMIZERS[optimizer.name]}, learning rates by network",
-        f"weight decay {optimizer.weight_decay:g}",
-        f"{recipe.schedule.name} schedule",
-        f"batches of {recipe.batch_size}",
-        f"{' or '.join(map(str, epochs))} epochs",
-    ]
+def _recipe_words(spec: RunSpec, group: Sequence[RunRecord]) -> str:
+    epochs = sorted({r.training.epochs_run for r in group if r.training} or {spec.recipe.epochs})
+    return ", ".join([_steps(group), *_settings(spec), f"{' or '.join(map(str, epochs))} epochs"])
+
+
+def _steps(group: Sequence[RunRecord]) -> str:
+    """The optimizer and its rates; where networks have their own, whose each is."""
+    steps: dict[str, list[str]] = {}
+    for spec in (record.spec for record in group if isinstance(record.spec, RunSpec)):
+        own = spec.recipe.optimizer_for(spec.model)
+        words = (
+            f"{OPTIMIZERS[own.name]}, peak learning rate {own.lr:g}, weight decay "
+            f"{own.weight_decay:g}"
+        )
+        steps.setdefault(words, []).append(model_title(spec.model))
+    if len(steps) == 1:
+        return next(iter(steps))
+    return "; ".join(
+        f"{words} for {' and '.join(dict.fromkeys(models))}" for words, models in steps.items()
+    )
+
+
+def _settings(spec: RunSpec) -> list[str]:
+    """What runs of one sentence have in common, in words."""
+    recipe, degree = spec.recipe, spec.recipe.distillation
+    words = [f"{recipe.schedule.name} schedule", f"batches of {recipe.batch_size}"]
     words += [f"label smoothing {recipe.label_smoothing:g}"] if recipe.label_smoothing else []
     words += ["class weights"] if recipe.class_weights else []
     words += [f"mixup {recipe.mixup:g}"] if recipe.mixup else []
+    words += [f"CutMix {recipe.cutmix:g}"] if recipe.cutmix else []
     words += [f"EMA {recipe.ema_decay:g}"] if recipe.ema_decay else []
     if recipe.start_share:
         words += [f"mixed with {recipe.start_share:.0%} of the weights they started from"]
-    return ", ".join(words)
+    if spec.teachers:
+        teachers = how_many(len(spec.teachers), "teacher")
+        words += [f"distilled from {teachers} at {degree.weight:g} of the loss"]
+    return words
 
 
 def _choice(record: RunRecord) -> str:

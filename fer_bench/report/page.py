@@ -17,6 +17,7 @@ from fer_bench.studies.labels.human_line import sentence
 from fer_bench.templates import render
 
 NO_PREDICTIONS = "the run has no predictions next to its record"
+NO_PROBABILITIES = "the system gave one emotion per image and no probability"
 
 
 def report_page(store: ResultsStore, contents: ReportContents) -> str:
@@ -72,7 +73,7 @@ def _best(store: ResultsStore, source: NumberedRun) -> dict[str, object] | None:
     """A closer look at the best run of a benchmark, where its record has test results."""
     if "test" not in source.record.metrics:
         return None
-    problem = NO_PREDICTIONS
+    problem = NO_PREDICTIONS if source.record.has_probabilities else NO_PROBABILITIES
     try:
         found = figures.of_answers(store, source.run)
         _, calibration = found.get("calibration", ("", None))

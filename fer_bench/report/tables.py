@@ -10,6 +10,7 @@ import pandas as pd
 
 from fer_bench.errors import unknown_name
 from fer_bench.report.contents import NumberedRun, ReportContents
+from fer_bench.results.leaderboard.headline import per_class
 from fer_bench.results.leaderboard.published import PublishedFigure
 from fer_bench.results.reproduce import reproduce_command
 from fer_bench.studies.comparison.compare import Comparison
@@ -130,11 +131,11 @@ def _leaderboard_cells(row: Mapping[Hashable, Any]) -> dict[str, str]:
 def per_emotion(shown: Sequence[NumberedRun]) -> Table:
     """Recall of each emotion on the test images by runs of one benchmark."""
     emotions = shown[0].record.dataset.emotions
-    tests = [source.record.metrics["test"].per_class for source in shown]
+    tests = [per_class(s.record.metrics["test"]).set_index("emotion") for s in shown]
     return Table(
         header=("Run", *(f"{emotion.capitalize()} (%)" for emotion in emotions)),
         rows=tuple(
-            (source.title, *(rate(test[emotion].recall) for emotion in emotions))
+            (source.title, *(rate(test["recall"][emotion]) for emotion in emotions))
             for source, test in zip(shown, tests, strict=True)
         ),
         texts=1,

@@ -20,6 +20,8 @@ HISTORY_COLUMNS = (
     "images_per_second", "seconds",
 )  # fmt: skip
 PREDICTION_COLUMNS = ("id", "split", "label", "clean")
+#: How far a row of probabilities may be from 1 (float32 softmax stays well within).
+SUM_TOLERANCE = 1e-3
 
 
 def parse_record(text: bytes) -> RunRecord | str:
@@ -136,6 +138,8 @@ def _wrong_predictions(table: pd.DataFrame) -> str | None:
             rates.ge(0) & rates.le(1)  # neither holds for NaN
         ).all(axis=None):
             return "a probability is not a number from 0 to 1"
+        if ((rates.sum(axis=1) - 1).abs() > SUM_TOLERANCE).any() and not rates.empty:
+            return "the probabilities of an image do not sum to 1"
     labels, last = table["label"], scores.shape[1] - 1
     if not pd.api.types.is_integer_dtype(labels) or not labels.between(0, last).all():
         return "label is not the number of an emotion in every row"

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from fer_bench.environment import Environment
 from fer_bench.specs.run import EnsembleSpec, ExternalSpec, RunSpec
-from fer_bench.types import Dtype, EmotionName, InputSpec, Provenance
+from fer_bench.types import SPLITS, Dtype, EmotionName, InputSpec, Provenance
 
 Status = Literal["running", "done", "failed", "interrupted"]
+#: A rate as records have them: 0.7, never 70 %.
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Part(BaseModel):
@@ -32,9 +42,9 @@ class Document(Part):
 class ClassMetrics(Part):
     """One emotion's test figures, in [0, 1], and its number of images."""
 
-    precision: float
-    recall: float
-    f1: float
+    precision: Share
+    recall: Share
+    f1: Share
     support: int
 
 
@@ -43,16 +53,16 @@ class Metrics(Part):
 
     n: int = Field(description="images measured")
     n_left_out: int = Field(0, description="images of classes the model does not know")
-    accuracy: float
-    accuracy_ci95: tuple[float, float] = Field(description="95 % bootstrap interval")
-    macro_precision: float
-    macro_recall: float
-    macro_f1: float
-    balanced_accuracy: float
-    roc_auc: float | None = Field(
+    accuracy: Share
+    accuracy_ci95: tuple[Share, Share] = Field(description="95 % bootstrap interval")
+    macro_precision: Share
+    macro_recall: Share
+    macro_f1: Share
+    balanced_accuracy: Share
+    roc_auc: Share | None = Field(
         description="one-vs-rest, macro; None with a class missing or without probabilities"
     )
-    ece: float | None = Field(
+    ece: Share | None = Field(
         description="expected calibration error, 15 equal-width bins; None without probabilities"
     )
     log_loss: float | None = Field(description="None without probabilities")
@@ -78,6 +88,13 @@ class DatasetInfo(Part):
     numbering: dict[int, str] = Field(
         default_factory=dict, description="what each number meant, where labels were numbers"
     )
+
+    @field_validator("split_sizes", "class_counts")
+    @classmethod
+    def _of_each_split(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if missing := [split for split in SPLITS if split not in value]:
+            raise ValueError(f"expected {', '.join(SPLITS)}, got no {missing[0]}")
+        return value
 
 
 class ModelInfo(Part):
@@ -114,8 +131,8 @@ class EmotionCoverage(Part):
     """Prediction sets on some faces: how often they hold the true emotion, and their size."""
 
     n: int
-    coverage: float
-    ci95: tuple[float, float] = Field(description="Wilson, over the test images alone")
+    coverage: Share
+    ci95: tuple[Share, Share] = Field(description="Wilson, over the test images alone")
     expected95: tuple[float, float] | None = Field(
         None, description="where 95 % of coverages fall, beta-binomial; None: nothing promised"
     )
@@ -172,8 +189,8 @@ class RunRecord(Document):
     name: str
     status: Status
     error: str | None = None
-    started_at: datetime
-    finished_at: datetime | None = None
+    started_at: AwareDatetime
+    finished_at: AwareDatetime | None = None
     spec: Spec
     environment: Environment
     dataset: DatasetInfo
@@ -210,6 +227,11 @@ class RunRecord(Document):
         return " + ".join(sorted({member.pretraining for member in self.members}))
 
     @property
+    def has_probabilities(self) -> bool:
+        """Whether it gives an emotion's probability; a system that names one emotion does not."""
+        return not (isinstance(self.spec, ExternalSpec) and self.spec.answers == "labels")
+
+    @property
     def hardware(self) -> str:
         """What the work was done on: the GPU where training used one, else the processor."""
         return self.environment.hardware(self.training.device if self.training else "cpu")
@@ -218,6 +240,18 @@ class RunRecord(Document):
     def comparable(self) -> bool:
         """Whether its numbers may stand next to others'."""
         return not self.not_comparable_because
+
+    @model_validator(mode="after")
+    def _of_its_emotions(self) -> RunRecord:
+        emotions = self.dataset.emotions
+        for key, one in self.metrics.items():
+            cells = [len(row) for row in one.confusion]
+            if one.per_class.keys() != set(emotions) or cells != [len(emotions)] * len(emotions):
+                raise ValueError(
+                    f"expected per_class and confusion of metrics.{key} to be of the emotions "
+                    f"{', '.join(emotions)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> RunRecord:

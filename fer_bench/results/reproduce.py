@@ -54,8 +54,12 @@ def _external_words(spec: ExternalSpec, data: list[str]) -> list[str]:
     return [*words, "--limit", str(spec.limit)] if spec.limit else words
 
 
-def reproduce_command(record: RunRecord) -> str:
-    """The command line that runs this record's spec again, on data that the user has."""
+def reproduce_command(record: RunRecord, results: str = "results") -> str:
+    """The command line that runs this record's spec again, on data that the user has.
+
+    Args:
+        results: the folder that the record lies in, for a recipe or prompts of its own.
+    """
     spec, data = record.spec, ["--data", record.dataset.source]
     if isinstance(spec, EnsembleSpec):
         words = ["ensemble", *spec.ensemble, *data, "--weighting", spec.weighting]
@@ -64,7 +68,7 @@ def reproduce_command(record: RunRecord) -> str:
     if isinstance(spec, ExternalSpec):
         return shlex.join(["python", "-m", "fer_bench", *_external_words(spec, data)])
     words = ["train", "--model", spec.model, "--mode", spec.mode]
-    words += _recipe_words(spec, f"results/{record.id}/record.json")
+    words += _recipe_words(spec, f"{results}/{record.id}/record.json")
     words += [*data, "--protocol", spec.protocol]
     words += ["--pretraining", spec.pretraining, "--seed", str(spec.seed)]
     if spec.emotions:
@@ -77,7 +81,7 @@ def reproduce_command(record: RunRecord) -> str:
     for teacher in spec.teachers:
         words += ["--teacher", teacher]
     if spec.prompts:
-        words += ["--prompts", f"results/{record.id}/record.json"]
+        words += ["--prompts", f"{results}/{record.id}/record.json"]
     overrides = {
         "--val-share": spec.val_share,
         "--image-size": spec.image_size,

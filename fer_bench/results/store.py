@@ -181,13 +181,17 @@ class ResultsStore:
             raise FerBenchError(
                 f"run {run.name} is {status}: only a finished run can be the default"
             )
+        self.require_here(run)
+        with saving_results(f"{run.id} as default", self.root):
+            write_results({self.root / DEFAULT_FILE: f"{run.id}\n".encode()})
+
+    def require_here(self, run: StoredRun) -> None:
+        """Raises FerBenchError for a run of another results folder."""
         if run.folder.resolve() not in {folder.resolve() for folder in self._folders()}:
             raise FerBenchError(
                 f"run {run.name} lies in {run.folder}, expected one in {self.location}: name that "
                 "results folder, or copy the run here"
             )
-        with saving_results(f"{run.id} as default", self.root):
-            write_results({self.root / DEFAULT_FILE: f"{run.id}\n".encode()})
 
     def exists_done(self, dataset: str, name: str) -> bool:
         """Whether a finished, readable record of this run is there."""

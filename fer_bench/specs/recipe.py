@@ -14,6 +14,13 @@ from fer_bench.types import Mode
 
 TestTimeAugmentation = Literal["none", "flip", "five-crop", "ten-crop"]
 RECIPES_DIR = Path(__file__).parent / "recipes"
+#: Settings that only some schedules read, by these, and those that `degrade` alone brings about.
+OF_SCHEDULES = {
+    ("constant", "cosine"): ("warmup_epochs",),
+    ("plateau",): ("factor", "patience"),
+    ("one-cycle",): ("cycle_momentum",),
+}
+DEGRADATIONS = ("blur", "resolution", "light", "noise", "jpeg")
 
 
 class Augmentation(Config):
@@ -181,6 +188,7 @@ def load_recipe(name: str) -> Recipe:
             raise unknown_name("recipe", name, recipe_names())
     recipe = load_yaml(Recipe, path)
     _require_own_momentum(recipe, path)
+    _require_in_force(recipe, path)
     return recipe
 
 
@@ -201,6 +209,34 @@ def _require_own_momentum(recipe: Recipe, path: Path) -> None:
             f"optimizer's {stated[0].momentum:g}: leave momentum out, or set "
             "schedule.cycle_momentum: false to train with it"
         )
+
+
+def _require_in_force(recipe: Recipe, path: Path) -> None:
+    """Refuses what is written down and would do nothing; records are read as is.
+
+    Raises:
+        FerBenchError: a setting of another schedule, optimizer or of degradations without any.
+    """
+    schedule, degrades = recipe.schedule, recipe.augmentation.degrade > 0
+    optimizers = {"optimizer": recipe.optimizer}
+    optimizers |= {f"optimizers.{model}": one for model, one in recipe.optimizers.items()}
+    rules: list[tuple[str, Config, tuple[str, ...], bool, str]] = [
+        ("augmentation", recipe.augmentation, DEGRADATIONS, degrades, "augmentation.degrade"),
+    ]
+    rules += [
+        ("schedule", schedule, settings, schedule.name in names, f"schedule {' or '.join(names)}")
+        for names, settings in OF_SCHEDULES.items()
+    ]
+    rules += [
+        (key, one, ("momentum", "nesterov"), one.name == "sgd", "sgd")
+        for key, one in optimizers.items()
+    ]
+    for part, config, settings, in_force, needed in rules:
+        idle = [name for name in settings if name in config.model_fields_set]
+        if idle and not in_force:
+            raise FerBenchError(
+                f"{path}: {part}.{idle[0]} does nothing without {needed}: leave it out, or set that"
+            )
 
 
 def _recorded_recipe(path: Path) -> Recipe:

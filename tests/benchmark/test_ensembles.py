@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from finished_fixtures import tiny_spec
 from numpy.typing import NDArray
 
 from fer_bench.backends.registry import BACKENDS
@@ -17,6 +19,7 @@ from fer_bench.benchmark import (
     Source,
     evaluate_run,
     plan,
+    require_named,
     run_sweep,
     specify,
     specify_ensemble,
@@ -35,7 +38,7 @@ from fer_bench.models.ensemble import EnsembleMember, make_ensemble
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import ResultsStore
-from fer_bench.results.stored_run import WEIGHTS
+from fer_bench.results.stored_run import WEIGHTS, StoredRun
 from fer_bench.results.summary import summary_table
 from fer_bench.specs.run import EnsembleSpec, RunSpec
 from fer_bench.specs.sweep import Sweep
@@ -57,6 +60,28 @@ def probabilities(model: Classifier, temperature: float = 1.0) -> NDArray[np.flo
     with torch.no_grad():
         logits = model(to_input(FACES, model.input_spec)).double()
     return np.asarray((logits / temperature).softmax(1))
+
+
+def test_no_namesake_takes_the_place_of_a_member_or_teacher(
+    store: ResultsStore, own_run: StoredRun, tmp_path: Path
+) -> None:
+    """Runs are kept by their names on the data: one elsewhere would be another run."""
+    dataset = SYNTHETIC.load(tiny_spec())
+    require_named(store, [own_run.name, own_run.id, str(own_run.folder)], dataset)
+    other = shutil.copytree(own_run.folder, store.root / "other" / own_run.name)
+    with pytest.raises(FerBenchError) as refused:
+        require_named(store, [f"other/{own_run.name}"], dataset)
+    assert str(refused.value) == (
+        f"run other/{own_run.name} is of the data set other, expected one of synthetic: choose "
+        "runs of the same data"
+    )
+    elsewhere = Path(shutil.move(other, tmp_path / own_run.dataset / own_run.name))
+    with pytest.raises(FerBenchError) as refused:
+        require_named(store, [str(elsewhere)], dataset)
+    assert str(refused.value) == (
+        f"run {own_run.name} lies in {elsewhere}, expected one in {store.location}: name that "
+        "results folder, or copy the run here"
+    )
 
 
 # What it answers

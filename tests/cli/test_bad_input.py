@@ -161,6 +161,8 @@ def test_a_bad_recipe(refused, train, tmp_path, text, word):
         (["--option", "tiny=: {"], "--option KEY=VALUE"),
         (["--option", "=3"], "--option KEY=VALUE"),
         (["--option", "tiny"], "--option KEY=VALUE"),
+        (["--option", "input_size=64", "--option", "input_size=48"], "input_size is given twice"),
+        (["--resume", "--force"], "--resume goes on and --force starts over: say one of them"),
         (["--emotions", ""], "unknown emotion set ''"),
         (["--emotions", "happy,contempt"], "no class contempt"),
         (["--emotions", "happy,sadd"], "unknown emotion 'sadd'"),

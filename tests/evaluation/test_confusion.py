@@ -84,6 +84,8 @@ def test_answers_come_most_confident_first() -> None:
 def test_predictions_of_other_emotions_are_refused() -> None:
     with pytest.raises(FerBenchError, match=r"the predictions have no column p_contempt: evaluate"):
         confusion.scores(make_predictions(), ("happy", "contempt"))
+    with pytest.raises(FerBenchError, match=r"have labels up to 6, and the record 2 emotions"):
+        confusion.scores(make_predictions(), ("happy", "sad"))
 
 
 def test_images_are_found_by_id_and_other_data_are_noticed() -> None:

@@ -87,6 +87,26 @@ def test_two_classes_have_a_roc_auc() -> None:
     assert found.roc_auc == pytest.approx(3 / 4)
 
 
+def test_equal_probabilities_are_ties_whatever_float64s_last_digits_say() -> None:
+    labels = np.arange(42) % 7
+    answers = np.where(np.arange(42) % 4, labels, (labels + 1) % 7)
+    probabilities = np.full((42, 7), (1 - 0.6) / 6)  # 0.6 is the edge of a bin of calibration
+    probabilities[np.arange(42), answers] = 0.6
+    noise = 1 + 1e-15 * np.random.default_rng(0).standard_normal((42, 7))
+    plain, noisy = (
+        compute_metrics(labels, given, tuple("abcdefg"))
+        for given in (probabilities, probabilities * noise)
+    )
+    assert (
+        plain.roc_auc
+        == noisy.roc_auc
+        == pytest.approx(
+            sk.roc_auc_score(labels, probabilities.astype(np.float32), multi_class="ovr")
+        )
+    )
+    assert plain.ece == noisy.ece == pytest.approx(31 / 42 - 0.6)
+
+
 def test_a_class_without_images_takes_no_part_in_macro_averages() -> None:
     labels = np.array([0, 0, 1, 1])
     found = compute_metrics(labels, PROBABILITIES[:4], EMOTIONS)

@@ -315,6 +315,12 @@ def test_an_honest_record_agrees() -> None:
     assert problems(*honest()) == []
 
 
+@table("splits", ["own splits", "random split", "split by person"])
+def test_a_record_on_data_of_ones_own_agrees(splits: str) -> None:
+    record, answers = honest()
+    assert problems(whole(record, protocol=splits), answers) == []
+
+
 def test_only_a_finished_run_is_verified() -> None:
     with pytest.raises(FerBenchError, match="is failed: only a finished run is verified"):
         verify(make_record(status="failed"), make_predictions())

@@ -41,21 +41,20 @@ metrics = st.builds(
     Metrics,
     n=counts,
     n_left_out=counts,
-    accuracy=finite,
-    accuracy_ci95=st.tuples(finite, finite),
-    macro_precision=finite,
-    macro_recall=finite,
-    macro_f1=finite,
-    balanced_accuracy=finite,
-    roc_auc=st.none() | finite,
-    ece=finite,
+    accuracy=rates,
+    accuracy_ci95=st.tuples(rates, rates),
+    macro_precision=rates,
+    macro_recall=rates,
+    macro_f1=rates,
+    balanced_accuracy=rates,
+    roc_auc=st.none() | rates,
+    ece=rates,
     log_loss=finite,
-    per_class=st.dictionaries(
-        st.text(),
+    per_class=st.builds(
+        lambda one: dict.fromkeys(FER2013, one),
         st.builds(ClassMetrics, precision=rates, recall=rates, f1=rates, support=counts),
-        max_size=3,
     ),
-    confusion=st.lists(st.lists(counts, max_size=3), max_size=3),
+    confusion=counts.map(lambda count: [[count] * len(FER2013)] * len(FER2013)),
 )
 records = st.builds(
     lambda metrics, texts, moment, seconds, temperature: make_record(name="one").model_copy(
@@ -80,12 +79,13 @@ histories = st.lists(
 predictions = st.lists(
     st.tuples(
         st.text(), st.sampled_from(["train", "val", "test"]), st.integers(0, 6), st.booleans(),
-        *[st.floats(0, 1, width=32)] * len(FER2013),
+        st.permutations([1.0, *[0.0] * (len(FER2013) - 1)]),
     ),
     min_size=1,
 ).map(
     lambda rows: pd.DataFrame(
-        rows, columns=["id", "split", "label", "clean", *(f"p_{e}" for e in FER2013)]
+        [(*row, *shares) for *row, shares in rows],
+        columns=["id", "split", "label", "clean", *(f"p_{e}" for e in FER2013)],
     )
 )  # fmt: skip
 

@@ -13,7 +13,9 @@ from record_fixtures import make_recipe, make_record
 from fer_bench.errors import FerBenchError
 from fer_bench.report import ReportContents, bibtex, collect, latex_tables, markdown_tables, methods
 from fer_bench.report.methods import CITED_FOR_DATA, CITED_FOR_MODELS, REFERENCES
+from fer_bench.results.record import ClassMetrics
 from fer_bench.results.store import ResultsStore
+from fer_bench.specs.recipe import Optimizer
 from fer_bench.specs.run import ExternalSpec
 
 RUNS = 3
@@ -67,6 +69,20 @@ def test_runs_are_tested_two_by_two(contents: ReportContents) -> None:
     }
 
 
+def test_an_emotion_without_test_images_has_no_recall(tmp_path: Path) -> None:
+    record = make_record()
+    test = record.metrics["test"]
+    calm = ClassMetrics(precision=0, recall=0, f1=0, support=0)
+    changed = test.model_copy(update={"per_class": test.per_class | {"disgust": calm}})
+    ResultsStore(tmp_path).save(
+        record.model_copy(update={"metrics": record.metrics | {"test": changed}})
+    )
+    found = collect(ResultsStore(tmp_path))
+    header, _, row = markdown_table(markdown_tables(found), "### Recall of each emotion")
+    assert row[header.index("Disgust (%)")] == "–"
+    assert "–" not in row[header.index("Fear (%)") :]
+
+
 def test_the_methods_name_data_training_choice_and_tests(contents: ReportContents) -> None:
     text = methods(contents)
     record = contents.source(1).record
@@ -84,6 +100,30 @@ def test_the_methods_name_data_training_choice_and_tests(contents: ReportContent
     assert text.count("\n") == 1
 
 
+def test_each_training_is_described_by_its_own_settings(tmp_path: Path) -> None:
+    """Networks with an optimizer of their own, one recipe's name with other settings, teachers."""
+    store = ResultsStore(tmp_path)
+    own = Optimizer(name="adamw", lr=1e-3, weight_decay=0.1)
+    recipe = make_recipe().model_copy(update={"optimizers": {"vgg16": own}})
+    for number, (model, changes) in enumerate(
+        [("resnet18", {}), ("vgg16", {}), ("densenet121", {"batch_size": 8, "cutmix": 1.0})]
+    ):
+        changed = recipe.model_copy(update=changes)
+        store.save(make_record(model=model, seed=number, recipe=changed))
+    taught = make_record(seed=3, recipe=recipe)
+    spec = taught.spec.model_copy(update={"teachers": ("one", "two")})
+    store.save(taught.model_copy(update={"spec": spec, "name": spec.name}))
+    text = methods(collect(store))
+    adam = "Adam, peak learning rate 0.001, weight decay 0"
+    assert set(re.findall(r"`finetune-5` \((.*?)\)", text)) == {
+        f"AdamW, peak learning rate 0.001, weight decay 0.1 for VGG16; {adam} for ResNet18, "
+        "constant schedule, batches of 64, 5 epochs",
+        f"{adam}, constant schedule, batches of 64, distilled from 2 teachers at 0.7 of the loss, "
+        "5 epochs",
+        f"{adam}, constant schedule, batches of 8, CutMix 1, 5 epochs",
+    }
+
+
 def test_references_are_of_what_the_ranked_runs_use(contents: ReportContents) -> None:
     assert re.findall(r"^@\w+\{(\w+),", bibtex(contents), re.MULTILINE) == [
         "ferbench", "goodfellow2013challenges", "he2016deep", "simonyan2015very",
@@ -97,6 +137,7 @@ def test_what_deviates_from_the_usual_stands_in_both(tmp_path: Path) -> None:
     random = make_record(pretraining="none")
     votes = random.spec.model_copy(update={"votes": "majority"})
     store.save(random.model_copy(update={"spec": votes, "temperature": 2}))
+    store.save(make_record(seed=3))
     store.save(make_record(seed=1, recipe=make_recipe().model_copy(update=SHARE)))
     theirs = ExternalSpec(external="theirs")
     store.save(make_record(name=theirs.name, seed=2).model_copy(update={"spec": theirs}))

@@ -19,10 +19,12 @@ from table_fixtures import table
 from fer_bench.errors import FerBenchError, one_line
 from fer_bench.report import ReportContents, collect, latex_tables, markdown_tables, report_page
 from fer_bench.report.formats import LATEX, latex_text
+from fer_bench.report.run_figures import run_figures
 from fer_bench.results.reports.human_line import HumanLine, Share, add_human_line
 from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import read_run
+from fer_bench.specs.run import ExternalSpec
 
 PAPER_FILES = ("leaderboard.md", "leaderboard.tex", "methods.txt", "references.bib")
 HOSTILE = '"><img src=x onerror=alert(1)></script><b>|&_%$#{}~^\\--[x]*`'
@@ -250,6 +252,17 @@ def test_without_predictions_or_ranked_runs_a_sentence_takes_their_place(tmp_pat
     page = report_page(store, collect(store))
     assert "No calibration: " in page
     assert "predictions.parquet is damaged" in page
+
+
+def test_a_system_that_names_one_emotion_has_no_figures_of_probabilities(tmp_path: Path) -> None:
+    spec = ExternalSpec(external="theirs", answers="labels")
+    record = make_record().model_copy(update={"spec": spec, "name": spec.name})
+    store = ResultsStore(tmp_path)
+    store.save(record, predictions=make_predictions())
+    text = report_page(store, collect(store))
+    assert "No calibration: the system gave one emotion per image and no probability." in text
+    names = [one.name for one in run_figures(store, store.find(spec.name))]
+    assert names == ["confusion", "f1", "balance"]
 
 
 def test_benchmarks_stand_apart_the_most_ranked_first(tmp_path: Path) -> None:

@@ -75,6 +75,26 @@ def test_selecting_on_the_test_split_is_refused() -> None:
         ("metrics", {}, "record.json: the document: a finished run needs its metrics, model and "),
         ("status", "finished", "record.json: status: Input should be 'running', 'done', 'failed'"),
         ("metrics.test.accuracy", None, "record.json: metrics.test.accuracy: Input should be a "),
+        ("metrics.test.accuracy", 70.3, "record.json: metrics.test.accuracy: Input should be less"),
+        ("metrics.test.ece", -0.1, "record.json: metrics.test.ece: Input should be greater"),
+        ("started_at", "2026-11-30T10:00:00", "record.json: started_at: Input should have timezon"),
+        ("dataset.split_sizes", {}, "record.json: dataset.split_sizes: expected train, val, test"),
+        (
+            "dataset.class_counts",
+            {"train": {}, "val": {}},
+            "record.json: dataset.class_counts: expected train, val, test, got no test",
+        ),
+        (
+            "metrics.test.confusion",
+            [[1, 2], [3]],
+            "record.json: the document: expected per_class and confusion of metrics.test to be of",
+        ),
+        (
+            "dataset.emotions",
+            ["happy", "sad"],
+            "record.json: the document: expected per_class and confusion of metrics.val to be of "
+            "the emotions happy, sad",
+        ),
     ],
 )
 def test_a_record_that_does_not_fit_is_one_sentence(path: str, value: object, problem: str) -> None:

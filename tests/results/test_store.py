@@ -6,6 +6,7 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from record_fixtures import make_history, make_predictions, make_record
@@ -246,6 +247,14 @@ def test_a_damaged_history_is_one_sentence(
     with pytest.raises(FerBenchError, match=rf"history\.csv is damaged \(.*{reason}") as caught:
         store.history(run)
     assert "\n" not in str(caught.value)
+
+
+def test_predictions_that_name_no_emotion_are_one_sentence(store: ResultsStore) -> None:
+    record, answers = make_record(), make_predictions()
+    shares = [column for column in answers if column.startswith("p_")]
+    store.save(record, predictions=answers.assign(**dict.fromkeys(shares, np.float32(0))))
+    with pytest.raises(FerBenchError, match="the probabilities of an image do not sum to 1"):
+        store.predictions(store.find(record.name))
 
 
 def test_damaged_predictions_are_one_sentence(store: ResultsStore) -> None:

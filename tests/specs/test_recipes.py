@@ -70,6 +70,62 @@ def test_a_momentum_that_one_cycle_would_override_is_refused(tmp_path: Path) -> 
     assert load_recipe(str(file)).schedule.cycle_momentum
 
 
+@table(
+    "line, sentence",
+    [
+        ("epochs: 50", "is not valid YAML: line 4 has the key 'epochs' again: keep one"),
+        ("batch_size: 0100", "0100 means one number to some readers, another to others"),
+        ("batch_size: 1:30", "1:30 means one number to some readers, another to others"),
+        ("mixup: true", "mixup: expected a number, got true: say how much"),
+        ("head: [64, yes]", "head.1: expected a number, got true: say how much"),
+        ("schedule: {patience: true}", "schedule.patience: expected a number, got true"),
+        (
+            "schedule: {name: one-cycle, warmup_epochs: 2}",
+            "schedule.warmup_epochs does nothing without schedule constant or cosine: leave it out",
+        ),
+        (
+            "schedule: {name: cosine, patience: 5}",
+            "schedule.patience does nothing without schedule plateau: leave it out, or set that",
+        ),
+        ("schedule: {cycle_momentum: false}", "cycle_momentum does nothing without schedule one-"),
+        ("optimizer: {name: adamw, nesterov: true}", "optimizer.nesterov does nothing without sgd"),
+        (
+            "optimizers: {vgg16: {name: adam, momentum: 0.8}}",
+            "optimizers.vgg16.momentum does nothing without sgd",
+        ),
+        (
+            "augmentation: {blur: 0.1}",
+            "augmentation.blur does nothing without augmentation.degrade: leave it out, or set",
+        ),
+    ],
+)
+def test_what_a_recipe_says_is_in_force_or_refused(
+    tmp_path: Path, line: str, sentence: str
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"\nname: mine\nepochs: 3\n{line}\n")
+    with pytest.raises(FerBenchError) as refused:
+        load_recipe(str(file))
+    assert str(refused.value).startswith(str(file)) and sentence in str(refused.value)
+
+
+def test_switches_and_numbers_as_text_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nepochs: '3'\noptimizer: {lr: 1e-4}\nclass_weights: true\n")
+    recipe = load_recipe(str(file))
+    assert (recipe.epochs, recipe.optimizer.lr, recipe.class_weights) == (3, 1e-4, True)
+
+
+def test_settings_of_a_model_that_is_none_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    for setting in ("learning_rates: {resnet_18: 0.1}", "optimizers: {resnet_18: {lr: 0.1}}"):
+        file.write_text(f"name: mine\nepochs: 3\n{setting}\n")
+        with pytest.raises(FerBenchError) as refused:
+            specify(model="resnet18", mode="full", recipe=str(file))
+        sentence = "unknown model (in recipe mine) 'resnet_18': did you mean 'resnet18'"
+        assert str(refused.value).startswith(sentence)
+
+
 def test_views_are_chosen_by_their_number() -> None:
     spec = specify(model="resnet18", mode="full", recipe="strong", tta_views=10)
     assert (spec.tta, spec.name) == ("ten-crop", "resnet18-full-strong-10-views-s0")

@@ -111,12 +111,14 @@ def train(
     """
     err.print(f"{model}, {mode}, {recipe}: loading PyTorch", markup=False)
     from fer_bench import distributed
-    from fer_bench.benchmark import Runner, specify
+    from fer_bench.benchmark import Runner, require_named, specify
     from fer_bench.models.zoo.prompts import load_prompts
 
     trackers = as_trackers(track)
     device = choose_device(device)
     with distributed.raise_together():
+        if resume and force:
+            raise FerBenchError("--resume goes on and --force starts over: say one of them")
         spec = specify(
             model=model,
             mode=choose("mode", mode),
@@ -137,6 +139,7 @@ def train(
         )
         err.print("reading the data")
         dataset = open_source(data, votes_file, rows_file, classes).load(spec)
+        require_named(store, teacher or (), dataset)
     if not force:
         distributed.on_main(lambda: _require_new(store, spec, dataset, "choose another --seed"))
     if not force:
@@ -181,12 +184,13 @@ def ensemble(
     Example: python -m fer_bench ensemble RUN RUN --title best --data fer2013.zip
     """
     from fer_bench import distributed
-    from fer_bench.benchmark import Runner, specify_ensemble
+    from fer_bench.benchmark import Runner, require_named, specify_ensemble
 
     device = choose_device(device)
     with distributed.raise_together():
         spec = specify_ensemble(store, runs, title=title, weighting=weighting, tta=tta)
         dataset = open_source(data, votes_file, rows_file, classes).load(spec)
+        require_named(store, runs, dataset)
     if not force:
         distributed.on_main(lambda: _require_new(store, spec, dataset, "choose another --title"))
     with interruptible("make it again, its members are all there"), progress_bars() as progress:

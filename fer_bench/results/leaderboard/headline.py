@@ -64,7 +64,13 @@ def headline(
 
 
 def per_class(metrics: Metrics) -> pd.DataFrame:
-    """`emotion, precision, recall, f1, support` of a record's metrics."""
+    """`emotion, precision, recall, f1, support` of a record's metrics.
+
+    An emotion without images has no recall and no F1: NaN here, where records have 0.
+    """
     import pandas as pd
 
-    return pd.DataFrame([{"emotion": e, **m.model_dump()} for e, m in metrics.per_class.items()])
+    rows = [{"emotion": e, **m.model_dump()} for e, m in metrics.per_class.items()]
+    table = pd.DataFrame(rows)
+    held = table["support"] > 0
+    return table.assign(recall=table["recall"].where(held), f1=table["f1"].where(held))

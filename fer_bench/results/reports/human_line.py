@@ -51,7 +51,8 @@ class ModelAgreement(Part):
         expected_agreement: the mean share of voters who name its answer.
         soft_accuracy: the chance that an emotion drawn by its probabilities is what a voter names.
         kl_divergence: of its probabilities from the votes' shares, in nats; 0 where they are the
-            same, None where no voter named an emotion that the run knows.
+            same, None where no voter named an emotion that the run knows, and of answers without
+            probabilities.
     """
 
     run: str

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from fer_bench.environment import Environment
 from fer_bench.results.documents import EntriesFile
-from fer_bench.results.record import Document, Part
+from fer_bench.results.record import Document, Part, Share
 from fer_bench.types import Split
 
 ROBUSTNESS, ROBUSTNESS_VERSION = "robustness.json", 1
@@ -36,9 +36,9 @@ class TestedOn(Part):
 class Score(Part):
     """Rates in [0, 1], without test-time augmentation."""
 
-    accuracy: float
-    accuracy_ci95: tuple[float, float] = Field(description="95 % bootstrap interval")
-    macro_f1: float
+    accuracy: Share
+    accuracy_ci95: tuple[Share, Share] = Field(description="95 % bootstrap interval")
+    macro_f1: Share
 
 
 class CorruptedScore(Score):
@@ -59,8 +59,8 @@ class RobustnessReport(Part):
     tested_on: TestedOn
     clean: Score
     corrupted: list[CorruptedScore] = Field(min_length=1)
-    mean_corruption_accuracy: float = Field(description="over corruptions and severities, in [0,1]")
-    mean_corruption_accuracy_ci95: tuple[float, float] = Field(
+    mean_corruption_accuracy: Share = Field(description="over corruptions and severities, in [0,1]")
+    mean_corruption_accuracy_ci95: tuple[Share, Share] = Field(
         description="95 % bootstrap interval over the images"
     )
 

@@ -60,7 +60,7 @@ class RunPair:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Runs whose ids differ in `-sN` alone; its name is theirs without the seed.
+    """Trained runs whose ids differ in `-sN` alone; its name is theirs without the seed.
 
     Attributes:
         accuracy, macro_f1: means over the runs, in [0, 1].
@@ -124,15 +124,16 @@ def experiments(
     """
     names = shared.names
     members: dict[str, list[int]] = {}
+    modes = [record.spec.labels.mode for record in shared.records]
     for number, run in enumerate(display_names(shared.runs)):
-        members.setdefault(experiment_of(run), []).append(number)
+        members.setdefault(experiment_of(run, modes[number]), []).append(number)
     groups = []
     for rows in members.values():
         accuracies, f1 = np.take(accuracy, rows), np.take(macro_f1, rows)
         several = len(rows) > 1
         groups.append(
             Experiment(
-                name=experiment_of(names[rows[0]]),
+                name=experiment_of(names[rows[0]], modes[rows[0]]),
                 runs=tuple(names[i] for i in rows),
                 accuracy=float(accuracies.mean()),
                 accuracy_sd=float(accuracies.std(ddof=1)) if several else None,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pandas as pd
+
+from fer_bench.types import Mode
 
 #: What makes two runs the same experiment; `experiment` is a run's name without its seed, which
 #: tells epochs, options, labels and teachers apart.
@@ -22,9 +25,13 @@ FIRST = [
 ]  # fmt: skip
 
 
-def experiment_of(run: str) -> str:
-    """A run's id or title without its seed."""
-    return re.sub(r"-s\d+$|, seed \d+", "", run)
+def experiment_of(run: str, mode: str) -> str:
+    """A run's id or title without its seed.
+
+    Args:
+        mode: as in `specs.run.Labels`; ensembles and other systems (`vit-s16`) have no seed.
+    """
+    return re.sub(r"-s\d+$|, seed \d+", "", run) if mode in get_args(Mode) else run
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
@@ -40,8 +47,9 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
         and `ci_high` are the mean ± sd, or the interval of the only run.
     """
     done = table[(table["status"] == "done") & table["test_accuracy"].notna()]
-    titles = done["title"].astype(object).map(experiment_of, na_action="ignore")
-    done = done.assign(experiment=done["run"].map(experiment_of), title=titles)
+    for column, of in (("experiment", "run"), ("title", "title")):
+        named = [experiment_of(*one) for one in zip(done[of], done["mode"], strict=True)]
+        done = done.assign(**{column: named})
     done = done.sort_values("seed", kind="stable")
     groups = done.groupby(EXPERIMENT, dropna=False, sort=False, observed=True)
     rows = groups[AVERAGED].mean()

@@ -85,6 +85,9 @@ def measure_people(dataset: FaceDataset, votes: pd.DataFrame) -> HumanLine:
 
     Args:
         votes: as `votes_on_test` gives them.
+
+    Raises:
+        FerBenchError: no voter can be held against the others.
     """
     counts = votes[list(CHOICES)].to_numpy(dtype=np.int64)
     label = _choice_numbers(votes["label"])
@@ -92,6 +95,11 @@ def measure_people(dataset: FaceDataset, votes: pd.DataFrame) -> HumanLine:
     for_label = shares[np.arange(len(shares)), label]
     majority = _majority_of_others(counts)
     hits, of = _one_voter(counts, majority)
+    if not of.any():
+        raise FerBenchError(
+            "of no test face do most of the other voters name one emotion, so that no voter can be "
+            "held against them: expected FER+'s votes, ten a face"
+        )
     return HumanLine(
         fingerprint=dataset.fingerprint,
         protocol=dataset.protocol,
@@ -138,13 +146,19 @@ def _on_emotion(
 
 
 def measure_run(
-    run: str, predictions: pd.DataFrame, emotions: Sequence[str], votes: pd.DataFrame
+    run: str,
+    predictions: pd.DataFrame,
+    emotions: Sequence[str],
+    votes: pd.DataFrame,
+    *,
+    has_probabilities: bool = True,
 ) -> ModelAgreement | None:
-    """A run's answers to the voted test faces next to the votes; None where it answered none.
+    """A run's answers to the voted test faces next to the votes; None where none can be judged.
 
     Args:
         run: what it is called, `dataset/name`.
         predictions: as a run's `predictions.parquet`.
+        has_probabilities: as its record says; single answers have no divergence.
     """
     test = of_set(predictions, "test")
     test = test[test["id"].isin(votes.index)]
@@ -156,8 +170,12 @@ def measure_run(
     majority = _majority_of_others(counts)
     answer = _choice_numbers(pd.Series(np.array(emotions)[probabilities.argmax(axis=1)]))
     by_face = _vote_scores(probabilities, answer, counts, emotions)
+    if not has_probabilities:
+        by_face["kl_divergence"] = np.nan
     per_emotion = by_face.groupby(voted["label"].to_numpy()).mean()
     judged = counts * (majority >= 0)
+    if not judged.any():
+        return None
     same = (judged * (majority == answer[:, None])).sum()
     return ModelAgreement(
         run=run,

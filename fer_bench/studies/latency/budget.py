@@ -96,8 +96,8 @@ class Option:
 
     @property
     def weakest(self) -> tuple[str, float]:
-        """The emotion of the least recall, and that recall."""
-        recalls = {emotion: one.recall for emotion, one in self.metrics.per_class.items()}
+        """The emotion of the least recall among those with images, and that recall."""
+        recalls = {e: one.recall for e, one in self.metrics.per_class.items() if one.support}
         return min(recalls.items(), key=lambda item: item[1])
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from fer_bench.data.readers.registry import DATASETS
 from fer_bench.errors import FerBenchError
+from fer_bench.results.leaderboard.rankings import SHORT
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.robustness import RobustnessReport, TestedOn, read_robustness
 from fer_bench.results.reports.transfer import TransferResult, read_transfer
@@ -220,6 +222,11 @@ def _target(on: TestedOn) -> str:
     return " · ".join(words)
 
 
+def _which(on: TestedOn) -> str:
+    """Tells folders of one name apart; published data are the same as zip and as CSV."""
+    return "" if on.name in DATASETS else on.fingerprint[:SHORT]
+
+
 def _own_row(name: str, record: RunRecord) -> list[tuple[object, ...]]:
     """The cell that the record itself fills: its own data's test split."""
     metrics = record.metrics.get("test")
@@ -237,7 +244,7 @@ def _own_row(name: str, record: RunRecord) -> list[tuple[object, ...]]:
         n_left_out=metrics.n_left_out,
     )
     rates = (metrics.accuracy, *metrics.accuracy_ci95, metrics.macro_f1)
-    counts = (metrics.n, metrics.n_left_out, ", ".join(data.emotions), "", "", True)
+    counts = (metrics.n, metrics.n_left_out, ", ".join(data.emotions), "", "", True, _which(on))
     return [(name, record.spec.labels.model, data.name, _target(on), *rates, *counts)]
 
 
@@ -270,14 +277,16 @@ def transfer_table(
                 ", ".join(one.classes_left_out),
                 ", ".join(one.classes_missing),
                 one.own_data,
+                _which(one.tested_on),
             )
             for one in transfers[name]
         ]
-        # What was measured anew replaces the record's number, which it should equal.
-        measured = {row[3] for row in others}
-        rows += [row for row in own if row[3] not in measured] + others
-    table = pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
-    # One cell each: of two sources of one data set (FER2013's zip and CSV) the later result.
+        rows += own + others
+    table = pd.DataFrame(rows, columns=[*TRANSFER_COLUMNS, "which"])
+    several = table.groupby("tested_on")["which"].transform("nunique") > 1
+    table["tested_on"] += (" · data " + table.pop("which")).where(several, "")
+    # One cell each: of two sources of one data set (FER2013's zip and CSV) the later result; what
+    # was measured anew replaces the record's number, which it should equal.
     return table.drop_duplicates(["run", "tested_on"], keep="last", ignore_index=True)
 
 

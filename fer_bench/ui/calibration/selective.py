@@ -44,8 +44,8 @@ def _pick_others(run: StoredRun, stored: list[StoredRun]) -> list[StoredRun]:
     same = ranking_key(run.require_record())
     others = {
         one.id: one
-        for one in stored
-        if one.folder != run.folder and ranking_key(one.require_record()) == same
+        for one, record in ((one, one.require_record()) for one in stored)
+        if one.folder != run.folder and record.has_probabilities and ranking_key(record) == same
     }
     names = st.multiselect(
         "Runs next to it",

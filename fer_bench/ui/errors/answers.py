@@ -79,6 +79,11 @@ def show_report(metrics: Metrics) -> None:
 def show_curves(
     run: StoredRun, predictions: pd.DataFrame, record: RunRecord, metrics: Metrics
 ) -> None:
+    if not record.has_probabilities:
+        st.info(
+            "This system gave one emotion per image and no probability: no ROC, no reliability."
+        )
+        return
     emotions, n = record.dataset.emotions, how_many(metrics.n, "image")
     labels, probabilities = confusion.scores(predictions, emotions)
     left, right = st.columns(2, gap="large")

@@ -22,6 +22,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.formatting import percent
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.summary import summary_table
+from fer_bench.specs.run import ExternalSpec
 from fer_bench.studies.comparison import paired, tables
 from fer_bench.studies.comparison.compare import compare
 from fer_bench.studies.comparison.seeds import over_seeds
@@ -317,6 +318,20 @@ def test_seeds_of_one_model_cannot_be_told_apart(tmp_path: Path) -> None:
     assert one.macro_f1 == pytest.approx(row["test_macro_f1"])
     assert f"{percent(one.accuracy)} ± {points(one.accuracy_sd)} points" in verdict(found)
     assert tables.experiment_pair_table(found).empty
+
+
+def test_systems_and_ensembles_whose_names_end_like_a_seed_are_experiments_of_their_own(
+    tmp_path: Path,
+) -> None:
+    specs = [ExternalSpec(external=f"vit s{patch}") for patch in (16, 8)]
+    records = [make_record().model_copy(update={"spec": one, "name": one.name}) for one in specs]
+    records += [make_ensemble_record(f"deit-s{patch}", {"a": 0.5, "b": 0.5}) for patch in (16, 8)]
+    runs = [save_run(tmp_path, one) for one in records]
+    names = ["external-vit-s16", "external-vit-s8", "ensemble-deit-s16", "ensemble-deit-s8"]
+    assert [one.name for one in compare_stored(runs).experiments] == names
+    averaged = over_seeds(summary_table(runs))
+    assert averaged["experiment"].tolist() == names
+    assert averaged["seeds"].tolist() == [1, 1, 1, 1]
 
 
 def test_a_seed_that_differs_is_luck_and_no_better_method(tmp_path: Path) -> None:

@@ -96,6 +96,18 @@ def test_a_run_stands_beside_the_votes() -> None:
     assert found.per_emotion["fear"].kl_divergence == pytest.approx(0)
     assert measure_run("x/y", table.assign(id="other"), FER2013, VOTES) is None
 
+    alone = measure_run("x/y", table, FER2013, VOTES, has_probabilities=False)
+    assert alone is not None and alone.expected_agreement == found.expected_agreement
+    assert alone.kl_divergence is alone.per_emotion["fear"].kl_divergence is None
+
+
+def test_one_vote_a_face_is_no_line() -> None:
+    alone = pd.DataFrame([ballots("happy", happy=1), ballots("sad", fear=1)], index=["all", "most"])
+    with pytest.raises(FerBenchError, match="no voter can be held against them: expected FER"):
+        measure_people(Faces(), alone)  # type: ignore[arg-type]
+    table = make_predictions(n_val=0, n_test=2).assign(id=["all", "most"])
+    assert measure_run("x/y", table, FER2013, alone) is None
+
 
 def test_lines_are_stored_by_the_data_they_are_about(tmp_path: Path, line: HumanLine) -> None:
     other = line.model_copy(update={"fingerprint": "e" * 64, "protocol": "kaggle", "faces": 9})

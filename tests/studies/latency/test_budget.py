@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 from latency_fixtures import LAPTOP, SERVER, make_report
@@ -166,3 +167,10 @@ def test_the_speed_is_that_of_the_machine_given() -> None:
     assert best is not None
     assert (best.speed.backend, best.speed.milliseconds) == ("openvino-bf16", 6.25)
     assert best.speed.machine == f"{LAPTOP} (AMX), 2 cores" != f"{SERVER} (AMX), 2 cores"
+
+
+def test_the_weakest_emotion_is_one_that_the_test_holds() -> None:
+    one = choose([FAST], Budget(milliseconds=100)).options[0]
+    unseen = one.metrics.per_class["sad"].model_copy(update={"recall": 0.0, "support": 0})
+    metrics = one.metrics.model_copy(update={"per_class": one.metrics.per_class | {"sad": unseen}})
+    assert replace(one, metrics=metrics).weakest == ("fear", 0.4)

@@ -431,6 +431,7 @@ def test_a_run_without_weights_says_how_to_train_it(
     code, _, err = fer(*words)
     assert code == 2
     assert "are not here, only its record: train it again with" in err
+    assert err.strip().endswith(f" --results {store.root} --force`")
 
 
 def test_list_corruptions_names_them_all(fer: Fer) -> None:

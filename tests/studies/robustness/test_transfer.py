@@ -168,6 +168,19 @@ def test_the_matrix_has_the_records_own_test_and_what_was_tried(store: ResultsSt
     assert table.loc[(SMALL_RUN, "ckplus · test"), "classes_left_out"] == "contempt"
 
 
+def test_folders_of_one_name_are_data_sets_of_their_own(store: ResultsStore) -> None:
+    run = store.find(DEFAULT_RUN)
+    for fingerprint, accuracy in (("ab" * 32, 0.5), ("ef" * 32, 0.4)):
+        faces = make_tested_on("faces", fingerprint=fingerprint)
+        result = make_transfer(run.require_record(), accuracy=accuracy, tested_on=faces)
+        add_transfer(run.folder, result)
+    table = transfer_table(store.runs(), collect(store.runs()).transfers)
+    assert table.set_index("tested_on")["accuracy"].iloc[1:].to_dict() == {
+        "faces · test · data abababab": 0.5,
+        "faces · test · data efefefef": 0.4,
+    }
+
+
 def test_a_run_that_was_not_tried_elsewhere_is_in_no_matrix(store: ResultsStore) -> None:
     assert transfer_table(store.runs(), collect(store.runs()).transfers).empty
 

@@ -207,9 +207,11 @@ def _evaluate_external(
 
 
 def _print(title: str, measured: Metrics, clean: float | None) -> None:
+    from fer_bench.results.leaderboard.headline import per_class
+
     print_scores(f"{title}, {measured.n_left_out:,} left out", measured, clean)
-    for emotion, metrics in measured.per_class.items():
+    for one in per_class(measured).to_dict("records"):
         out.print(
-            f"  {emotion:<9} precision {percent(metrics.precision):>7}  recall "
-            f"{percent(metrics.recall):>7}  F1 {percent(metrics.f1):>7}  n {metrics.support:,}"
+            f"  {one['emotion']:<9} precision {percent(one['precision']):>7}  recall "
+            f"{percent(one['recall']):>7}  F1 {percent(one['f1']):>7}  n {one['support']:,}"
         )
