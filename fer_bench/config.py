@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fer_bench.errors import FerBenchError, coded, one_line, suggest
+from fer_bench.errors import FerBenchError, cannot_read, coded, one_line, suggest
 
 
 class Config(BaseModel):
@@ -129,7 +129,9 @@ def load_yaml(model: type[AnyConfig], path: Path) -> AnyConfig:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    except UnicodeDecodeError as error:
         raise FerBenchError(f"cannot read {path}: {error}", code="missing_file") from None
     try:
         values = _Loader(text).get_single_data()

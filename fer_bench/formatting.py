@@ -106,7 +106,7 @@ def three_decimals(value: float | None) -> str:
 
 def images_measured(n: int, limit: int | None) -> str:
     """How many images were measured, and which of the split where a limit cut it."""
-    return f"{n:,} images" + (", evenly spread over the split" if n == limit else "")
+    return how_many(n, "image") + (", evenly spread over the split" if n == limit else "")
 
 
 def defused(cell: object) -> object:

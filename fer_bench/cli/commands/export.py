@@ -20,7 +20,7 @@ from fer_bench.cli.options import (
     open_source,
 )
 from fer_bench.errors import FerBenchError, unknown_name
-from fer_bench.formatting import percent
+from fer_bench.formatting import how_many, percent
 
 if TYPE_CHECKING:
     from fer_bench.benchmark.export import ExportReport
@@ -170,9 +170,10 @@ def _print(report: ExportReport) -> None:
     size = f"{export.bytes / 1e6:,.1f} MB"
     lines = [f"{report.run} → {names}, {export.format} {export.precision}, {size}"]
     if export.calibration:
-        lines.append(f"calibrated on  {export.calibration.n:,} faces, {export.calibration.faces}")
+        calibration = export.calibration
+        lines.append(f"calibrated on  {how_many(calibration.n, 'face')}, {calibration.faces}")
     lines += [
-        f"compared on    {fidelity.n:,} faces, {fidelity.faces}",
+        f"compared on    {how_many(fidelity.n, 'face')}, {fidelity.faces}",
         f"same emotion   {percent(fidelity.top1_agreement)}",
         f"logits         differ by at most {fidelity.max_logit_difference:.2g}",
         f"probabilities  differ by at most {fidelity.max_probability_difference:.2g}",

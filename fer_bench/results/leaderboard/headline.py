@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fer_bench.formatting import interval, percent, three_decimals
+from fer_bench.formatting import how_many, interval, percent, three_decimals
 from fer_bench.results.leaderboard.glossary import TERMS, explain
 from fer_bench.results.record import Metrics
 
@@ -36,9 +36,10 @@ def headline(
     metrics: Metrics, *, clean: Metrics | None, tta: Metrics | None, calibrated_ece: float | None
 ) -> list[Tile]:
     """The figures that come first about one set of images; the others where there are such."""
-    shown = [_accuracy("Accuracy", metrics, f"{metrics.n:,} images")]
+    shown = [_accuracy("Accuracy", metrics, how_many(metrics.n, "image"))]
     if clean:
-        shown.append(_accuracy("Clean test", clean, f"{clean.n:,} images not seen in training"))
+        seen = f"{how_many(clean.n, 'image')} not seen in training"
+        shown.append(_accuracy("Clean test", clean, seen))
     if tta:
         shown.append(_accuracy("With TTA", tta, TERMS["tta"]))
     return [

@@ -11,6 +11,7 @@ import pandas as pd
 
 from fer_bench.data.readers.registry import DATASETS
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import how_many
 from fer_bench.results.leaderboard.rankings import SHORT
 from fer_bench.results.record import RunRecord
 from fer_bench.results.reports.robustness import RobustnessReport, TestedOn, read_robustness
@@ -103,7 +104,7 @@ def describe_setting(measured: RunReport) -> str:
     """What a report is about: `fer2013 · official · test · 3,589 images · 11 corruptions`."""
     report, on = measured.report, measured.report.tested_on
     corruptions = corruptions_of(report)
-    words = [on.name, on.protocol, on.split, f"{on.n:,} images"]
+    words = [on.name, on.protocol, on.split, how_many(on.n, "image")]
     words.append(f"{len(corruptions)} corruptions" if len(corruptions) > 1 else corruptions[0])
     return SEPARATOR.join([*words, f"seed {report.seed}"])
 
@@ -218,7 +219,7 @@ def _target(on: TestedOn) -> str:
     if on.protocol != "official":
         words.append(on.protocol)
     if on.limit is not None:
-        words.append(f"{on.n:,} images")
+        words.append(how_many(on.n, "image"))
     return " · ".join(words)
 
 

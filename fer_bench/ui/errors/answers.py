@@ -73,7 +73,9 @@ def show_report(metrics: Metrics) -> None:
     report = pd.concat([per_class(metrics), pd.DataFrame([macro])])
     ui.data_table(report, ui.PER_CLASS, "report", "classification-report.csv")
     if metrics.n_left_out:
-        st.caption(f"{metrics.n_left_out:,} images of classes the model does not know left out.")
+        st.caption(
+            f"{how_many(metrics.n_left_out, 'image')} of classes the model does not know left out."
+        )
 
 
 def show_curves(

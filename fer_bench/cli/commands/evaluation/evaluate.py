@@ -40,7 +40,7 @@ from fer_bench.cli.options import (
     parse_options,
 )
 from fer_bench.errors import FerBenchError
-from fer_bench.formatting import percent
+from fer_bench.formatting import how_many, percent
 
 if TYPE_CHECKING:
     from fer_bench.benchmark import Source
@@ -202,7 +202,7 @@ def _evaluate_external(
         document |= {"accuracy_clean": clean_accuracy, "emotions": record.dataset.emotions}
         print_json(document | {"record": record.model_dump(mode="json")})
         return
-    _print(f"{record.id} on test: {test.n:,} images", test, clean_accuracy)
+    _print(f"{record.id} on test: {how_many(test.n, 'image')}", test, clean_accuracy)
     say_next("results --sort accuracy", store)
 
 

@@ -28,6 +28,7 @@ from fer_bench.cli.options import (
     open_source,
 )
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import how_many
 
 if TYPE_CHECKING:
     from fer_bench.benchmark import PairedResult
@@ -132,7 +133,7 @@ def _write_template(dataset: FaceDataset, data: str, *, with_val: bool, file: Pa
         raise FerBenchError(
             f"could not save {file}: {error.strerror}; choose another file for --out"
         ) from None
-    err.print(f"{len(table):,} images to answer: {file}", markup=False)
+    err.print(f"{how_many(len(table), 'image')} to answer: {file}", markup=False)
     say_next(f"score {shlex.quote(str(file))} --data {shlex.quote(data)} --name YOUR_SYSTEM")
 
 

@@ -11,7 +11,7 @@ import typer
 from fer_bench.cli.console import err, out, print_json, say_next
 from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
 from fer_bench.errors import FerBenchError, unknown_name
-from fer_bench.formatting import percent, safe_csv
+from fer_bench.formatting import how_many, percent, safe_csv
 
 if TYPE_CHECKING:
     from fer_bench.studies.comparison.compare import Comparison
@@ -99,7 +99,8 @@ def _document(comparison: Comparison) -> dict[str, Any]:
 
 def _print_runs(comparison: Comparison) -> None:
     shared = comparison.shared
-    out.print(f"{'':4}{'accuracy':>8}  {'macro F1':>8}  run   ({len(shared.ids):,} images)")
+    images = how_many(len(shared.ids), "image")
+    out.print(f"{'':4}{'accuracy':>8}  {'macro F1':>8}  run   ({images})")
     for name, accuracy, f1 in zip(
         comparison.names, comparison.accuracy, comparison.macro_f1, strict=True
     ):

@@ -20,6 +20,7 @@ from fer_bench.cli.options import (
     choose,
     open_source,
 )
+from fer_bench.formatting import how_many
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,7 @@ def explain(
         return
     err.print(method, markup=False)
     for one, file in zip(heats, files, strict=True):
-        out.print(f"{file}  {one.n:,} faces, peak {one.peak:.0%}", markup=False)
+        out.print(f"{file}  {how_many(one.n, 'face')}, peak {one.peak:.0%}", markup=False)
     out.print(f"{folder / FEATURES}  {len(points):,} points", markup=False)
     say_next("app", store)
 
