@@ -12,9 +12,9 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import Source
 from fer_bench.data.notes import data_notes
 from fer_bench.emotions import emotion_set
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, unknown_name
 from fer_bench.evaluation.tta import tta_of
-from fer_bench.models.build import find_builder, is_external
+from fer_bench.models.build import MODELS, find_builder, is_external
 from fer_bench.models.classifier import Option
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.recipe import Recipe, load_recipe
@@ -63,8 +63,8 @@ def specify(
     """One run's specification, with what its recipe implies filled in.
 
     Raises:
-        FerBenchError: an unknown model, recipe or emotion, a recipe that is not for the mode, or a
-            number out of range.
+        FerBenchError: an unknown model, recipe or emotion, a recipe that is not for the mode or has
+            settings for an unknown model, or a number out of range.
     """
     if is_external(model):
         raise FerBenchError(
@@ -73,6 +73,9 @@ def specify(
         )
     find_builder(model)
     chosen = load_recipe(recipe)
+    for single in (*chosen.learning_rates, *chosen.optimizers):
+        if ":" not in single and single not in MODELS:
+            raise unknown_name("model", single, MODELS)
     if mode != "zero-shot" and mode not in chosen.modes:
         raise FerBenchError(
             f"recipe {chosen.name!r} is for mode {' or '.join(chosen.modes)}, got mode {mode!r}: "

@@ -181,6 +181,7 @@ def load_recipe(name: str) -> Recipe:
             raise unknown_name("recipe", name, recipe_names())
     recipe = load_yaml(Recipe, path)
     _require_own_momentum(recipe, path)
+    _require_in_force(recipe, path)
     return recipe
 
 
@@ -200,6 +201,26 @@ def _require_own_momentum(recipe: Recipe, path: Path) -> None:
             f"{path}: one-cycle moves momentum between 0.95 and 0.85 and would override the "
             f"optimizer's {stated[0].momentum:g}: leave momentum out, or set "
             "schedule.cycle_momentum: false to train with it"
+        )
+
+
+def _require_in_force(recipe: Recipe, path: Path) -> None:
+    """Refuses a warm-up or degradations that would change nothing; records are read as is.
+
+    Raises:
+        FerBenchError: the schedule knows no warm-up, or no image would be degraded.
+    """
+    schedule, changes = recipe.schedule, recipe.augmentation
+    if schedule.warmup_epochs and schedule.name not in ("constant", "cosine"):
+        raise FerBenchError(
+            f"{path}: warmup_epochs is for the schedules constant and cosine, got {schedule.name}: "
+            "leave it out, or choose one of these"
+        )
+    idle = sorted(changes.model_fields_set & {"blur", "resolution", "light", "noise", "jpeg"})
+    if idle and not changes.degrade:
+        raise FerBenchError(
+            f"{path}: {', '.join(idle)} would degrade no image with degrade 0: set degrade to the "
+            f"probability of each, or leave {'them' if len(idle) > 1 else 'it'} out"
         )
 
 

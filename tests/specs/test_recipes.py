@@ -75,3 +75,26 @@ def test_views_are_chosen_by_their_number() -> None:
     assert (spec.tta, spec.name) == ("ten-crop", "resnet18-full-strong-10-views-s0")
     with pytest.raises(FerBenchError, match=r"no .* has 3 views: expected one of 1 \(none\), 2"):
         specify(model="resnet18", mode="full", recipe="strong", tta_views=3)
+
+
+IDLE = {
+    "schedule: {name: plateau, warmup_epochs: 2}": "for the schedules constant and cosine, got pla",
+    "schedule: {name: one-cycle, warmup_epochs: 2}": "constant and cosine, got one-cycle: leave it",
+    "augmentation: {blur: 0.1, noise: 0.2}": "blur, noise would degrade no image with degrade 0: ",
+}
+
+
+@table("line", IDLE)
+def test_settings_that_would_change_nothing_are_refused(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "idle.yaml"
+    file.write_text(f"name: idle\nepochs: 5\n{line}\n")
+    with pytest.raises(FerBenchError, match=IDLE[line]):
+        load_recipe(str(file))
+
+
+@table("key", ["learning_rates: {resnet_18: 0.1}", "optimizers: {resnet_18: {lr: 0.1}}"])
+def test_settings_for_an_unknown_model_are_refused(key: str, tmp_path: Path) -> None:
+    file = tmp_path / "misspelt.yaml"
+    file.write_text(f"name: misspelt\nepochs: 5\n{key}\n")
+    with pytest.raises(FerBenchError, match=r"unknown model 'resnet_18'.*resnet18"):
+        specify(model="resnet18", mode="full", recipe=str(file))
