@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -66,8 +67,9 @@ def finetune(job: TrainingJob, teachers: Sequence[Classifier] = ()) -> TrainingO
         x, ahead = normalise(x, model.input_spec), recipe.epochs * len(train)
         return choose_precision(recipe, model, x, device, images=ahead)
 
+    allowed = get_args(Precision) if recipe.precision == "auto" else (recipe.precision,)
     precision, reason = distributed.on_main(
-        lambda: settled_precision(job.work_dir, job.resume, measured)
+        lambda: settled_precision(job.work_dir, job.resume, measured, allowed)
     )
     layout(model, precision)
     with sync_batch_norm(model, device):

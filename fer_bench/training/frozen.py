@@ -28,6 +28,7 @@ from fer_bench.features.cache import (
     feature_cache,
 )
 from fer_bench.features.extractors import (
+    EAGER,
     EXTRACTORS,
     Extractor,
     check_extractor,
@@ -42,6 +43,7 @@ from fer_bench.specs.run import RunSpec
 from fer_bench.storage import digest_of
 from fer_bench.training.job import TrainingJob, TrainingOutcome
 from fer_bench.training.loss import Loss, make_loss, soft_targets
+from fer_bench.training.precision import settled_precision
 from fer_bench.training.state import TrainingState, load_checkpoint, save_checkpoint, seed_epoch
 from fer_bench.types import EPOCHS
 
@@ -155,18 +157,25 @@ def sample_input(model: Classifier, dataset: FaceDataset, device: str = "cpu") -
 def _extractor(job: TrainingJob, name: str) -> tuple[NamedExtractor, str]:
     """The extractor to use, and why; chosen on the main process for all."""
     sample = sample_input(job.model, job.dataset, job.device)
+    precise = [e for e in EXTRACTORS if job.recipe.precision in ("auto", e.partition("-")[2])]
+    # Eager fp32 is what there is where none of these works.
+    allowed = [*precise, EAGER] if name == "auto" else [name]
     measured: list[Extractor] = []
 
     def choose() -> tuple[str, str]:
         if name != "auto":
-            check_extractor(name)
             return name, "set by the user"
-        chosen = _choice(job, sample)
+        chosen = _choice(job, sample, precise)
         if isinstance(chosen, Backend):
             measured.append(chosen.forward)
         return chosen.name, chosen.reason
 
-    chosen, reason = distributed.on_main(choose)
+    def settle() -> tuple[str, str]:
+        if name != "auto":
+            check_extractor(name)
+        return settled_precision(job.work_dir, job.resume, choose, allowed)
+
+    chosen, reason = distributed.on_main(settle)
 
     def make() -> Extractor:
         return measured.pop() if measured else make_extractor(chosen, job.model, sample)
@@ -174,14 +183,13 @@ def _extractor(job: TrainingJob, name: str) -> tuple[NamedExtractor, str]:
     return NamedExtractor(name=chosen, make=make, device=job.device), reason
 
 
-def _choice(job: TrainingJob, sample: Tensor) -> Choice | Backend:
+def _choice(job: TrainingJob, sample: Tensor, allow: list[str]) -> Choice | Backend:
     """The fastest faithful extractor, as remembered or measured just now.
 
     Measured once for these weights and faces on this machine: resuming and other seeds must find
     the same features, although no two measurements are alike.
     """
     recipe, backbone = job.recipe, fingerprint(job.model.backbone, job.model.input_spec)
-    allow = [e for e in EXTRACTORS if recipe.precision in ("auto", e.partition("-")[2])]
     images = len(job.train) * (2 if recipe.augmentation.flip else 1)
     facts = backbone, digest_of(sample.cpu().numpy()), allow, images
     key = choice_key(job.device, torch.get_num_threads(), *facts)

@@ -44,12 +44,14 @@ def make_loss(
 
     Cross-entropy; for FER+'s `multi-target` labels the loss of Barsoum et al. 2016 (arXiv
     1608.01041, equation 5), in which any emotion that kept its votes is a right answer.
-    Class weights are inverse to the frequency in train, with mean 1 over the samples.
+    Class weights are inverse to the frequency in train, with mean 1 over the samples; a class
+    without any weighs nothing, or its part of smoothed labels would outweigh all others.
     """
     weight = None
     if recipe.class_weights:
         counts = torch.tensor(list(class_counts.values()), dtype=torch.float32, device=device)
-        weight = counts.sum() / (len(counts) * counts.clamp(min=1))
+        weight = counts.sum() / ((counts > 0).sum() * counts)
+        weight = weight.where(counts > 0, 0.0)
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         # PyTorch drops the weights' normalisation for soft targets; weight 1 on average keeps it.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,10 @@ from fer_bench.backends.openvino_ir import lacks_bf16
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.location import write_results
 from fer_bench.specs.recipe import Recipe
+from fer_bench.training.state import has_checkpoint
 from fer_bench.types import Precision
 
+Name = TypeVar("Name", bound=str)
 #: Where a run notes its choice, in its scratch folder.
 FILE = "precision.json"
 #: bf16 must win by this much: below, the loss of digits is not worth it.
@@ -62,21 +65,34 @@ def layout(model: nn.Module, precision: Precision) -> nn.Module:
 
 
 def settled_precision(
-    work_dir: Path, resume: bool, choose: Callable[[], tuple[Precision, str]]
-) -> tuple[Precision, str]:
+    work_dir: Path, resume: bool, choose: Callable[[], tuple[Name, str]], allowed: Collection[str]
+) -> tuple[Name, str]:
     """`choose()`, or what it gave the first time: a killed run must not change precision.
+
+    Frozen runs settle their extractor so, whose name holds its precision.
+
+    Args:
+        allowed: what may be chosen, as the user asks for it now.
 
     Raises:
         RunFailed: the choice cannot be written down.
-        FerBenchError: what was written down is damaged.
+        FerBenchError: what was written down is damaged, or there are epochs of a choice that is not
+            allowed.
     """
     path = work_dir / FILE
     if resume and path.exists():
         try:
             noted = json.loads(path.read_text(encoding="utf-8"))
-            return noted["precision"], noted["reason"]
+            known: tuple[Name, str] = noted["precision"], noted["reason"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise FerBenchError(f"{path} is damaged: delete it and run again") from None
+        if known[0] in allowed:
+            return known
+        if has_checkpoint(work_dir):
+            raise FerBenchError(
+                f"the epochs to go on from were trained with {known[0]}, got "
+                f"{' or '.join(allowed)}: go on with {known[0]}, or delete {work_dir} and run again"
+            )
     precision, reason = choose()
     text = json.dumps({"precision": precision, "reason": reason})
     try:

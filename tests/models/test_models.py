@@ -17,6 +17,7 @@ from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.heads import make_head
 from fer_bench.models.lora import merge_lora
+from fer_bench.models.summary import outline
 
 REFERENCES = ("resnet18", "vgg16", "densenet121", "vit_b_16", "clip_vit_b_32")
 TIMM = ("timm:test_resnet", "timm:test_vit")
@@ -249,6 +250,13 @@ def test_flops_count_a_multiply_and_an_add_as_two() -> None:
 def test_flops_see_inside_the_fused_transformer_layer() -> None:
     assert count_flops(full_size("vit_b_16")) == pytest.approx(35.1e9, rel=0.002)
     assert count_flops(full_size("clip_vit_b_32")) == pytest.approx(8.8e9, rel=0.003)
+
+
+@table("name", ["vit_b_16", "clip_vit_b_32", "timm:vit_tiny_patch16_224"])
+def test_flops_of_attention_count_on_a_cpu_as_without_a_device(name: str) -> None:
+    options = {"input_size": 48} if name.startswith("timm") else {"tiny": True}
+    request = ModelRequest(name=name, emotions=FER2013, options=options)
+    assert count_flops(build_model(request)) == count_flops(outline(request))
 
 
 def test_counting_flops_leaves_everything_as_it_was() -> None:

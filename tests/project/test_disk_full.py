@@ -93,7 +93,7 @@ def write_checkpoint(folder: Path, number: int) -> None:
 
 
 def note_precision(folder: Path, number: int) -> None:
-    settled_precision(folder, False, lambda: ("fp32", f"measured {number}" * 50))
+    settled_precision(folder, False, lambda: ("fp32", f"measured {number}" * 50), ["fp32"])
 
 
 def decode_data(folder: Path, number: int) -> None:

@@ -291,9 +291,25 @@ def test_precision_is_measured_on_as_many_images_as_the_work_ahead_is_worth(
 
 
 def test_a_resumed_run_keeps_the_precision_it_once_measured(tmp_path):
-    first = settled_precision(tmp_path, False, lambda: ("bf16", "measured"))
-    assert settled_precision(tmp_path, True, lambda: ("fp32", "again")) == first
-    assert settled_precision(tmp_path, False, lambda: ("fp32", "again")) == ("fp32", "again")
+    def settle(resume, found):
+        return settled_precision(tmp_path, resume, lambda: found, ("fp32", "bf16"))
+
+    first = settle(False, ("bf16", "measured"))
+    assert settle(True, ("fp32", "again")) == first
+    assert settle(False, ("fp32", "again")) == ("fp32", "again")
     (tmp_path / "precision.json").write_text("{")
     with pytest.raises(FerBenchError, match=r"precision.json is damaged: delete it and run again"):
-        settled_precision(tmp_path, True, lambda: ("fp32", "again"))
+        settle(True, ("fp32", "again"))
+
+
+def test_a_resumed_run_does_not_change_to_a_precision_asked_for_later(tmp_path):
+    def settle(precision):
+        return settled_precision(tmp_path, True, lambda: (precision, "set"), (precision,))
+
+    settle("bf16")
+    assert settle("fp32") == ("fp32", "set")  # no epoch is trained yet
+    settle("bf16")
+    save_checkpoint(tmp_path, {})
+    message = "the epochs to go on from were trained with bf16, got fp32: go on with bf16"
+    with pytest.raises(FerBenchError, match=message):
+        settle("fp32")

@@ -131,6 +131,12 @@ def test_a_killed_run_resumes_to_exactly_the_same_result(
     assert outcome.info.best_epoch == expected.info.best_epoch
 
 
+def test_a_resumed_head_does_not_change_to_other_features(tmp_path: Path) -> None:
+    train(tmp_path, make_spec(epochs=1), extractor="openvino-fp32")
+    with pytest.raises(FerBenchError, match="were trained with openvino-fp32, got torch-fp32: go"):
+        train(tmp_path, make_spec(epochs=1), extractor="torch-fp32", resume=True)
+
+
 def test_without_resume_an_old_checkpoint_is_not_used(tmp_path: Path) -> None:
     train(tmp_path, make_spec(epochs=1))
     _, outcome = train(tmp_path, make_spec())

@@ -43,6 +43,16 @@ def test_class_weights_are_inverse_to_frequency_and_average_one_over_the_samples
     assert 0.1 * of_rare + 0.9 * of_common == pytest.approx(1)
 
 
+def test_a_class_without_images_weighs_nothing():
+    """As scikit-learn's `balanced` weighs the classes that there are."""
+    recipe = Recipe(name="r", epochs=1, class_weights=True, label_smoothing=0.1)
+    loss = make_loss(recipe, {"rare": 10, "common": 90, "missing": 0})
+    logits, of_rare = torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 0.0]])
+    rare, common = 100 / (2 * 10), 100 / (2 * 90)
+    expected = (rare * (0.9 + 0.1 / 3) + common * 0.1 / 3) * np.log(3)
+    assert float(loss(logits, of_rare)) == pytest.approx(expected)
+
+
 def test_label_smoothing_moves_its_share_to_all_classes():
     logits = torch.tensor([[2.0, 0.0]])
     target = torch.tensor([[1.0, 0.0]])
