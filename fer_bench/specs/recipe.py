@@ -215,7 +215,8 @@ def _require_in_force(recipe: Recipe, path: Path) -> None:
     """Refuses what is written down and would do nothing; records are read as is.
 
     Raises:
-        FerBenchError: a setting of another schedule, optimizer or of degradations without any.
+        FerBenchError: a setting of another schedule, optimizer or of degradations without any, or
+            a model's rate twice.
     """
     schedule, degrades = recipe.schedule, recipe.augmentation.degrade > 0
     optimizers = {"optimizer": recipe.optimizer}
@@ -237,6 +238,10 @@ def _require_in_force(recipe: Recipe, path: Path) -> None:
             raise FerBenchError(
                 f"{path}: {part}.{idle[0]} does nothing without {needed}: leave it out, or set that"
             )
+    if twice := sorted(recipe.optimizers.keys() & recipe.learning_rates.keys()):
+        raise FerBenchError(
+            f"{path}: {twice[0]} has a rate in optimizers and in learning_rates: keep one of them"
+        )
 
 
 def _recorded_recipe(path: Path) -> Recipe:

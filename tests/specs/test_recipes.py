@@ -94,6 +94,10 @@ def test_a_momentum_that_one_cycle_would_override_is_refused(tmp_path: Path) -> 
             "optimizers.vgg16.momentum does nothing without sgd",
         ),
         (
+            "optimizers: {vgg16: {lr: 0.1}}\nlearning_rates: {vgg16: 0.2}",
+            "vgg16 has a rate in optimizers and in learning_rates: keep one of them",
+        ),
+        (
             "augmentation: {blur: 0.1}",
             "augmentation.blur does nothing without augmentation.degrade: leave it out, or set",
         ),
