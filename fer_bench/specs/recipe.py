@@ -193,20 +193,20 @@ def load_recipe(name: str) -> Recipe:
 
 
 def _require_own_momentum(recipe: Recipe, path: Path) -> None:
-    """Refuses a momentum that is written down and would not be in force; records are read as is.
+    """Refuses a momentum of one's own that would not be in force; records are read as is.
 
     Raises:
         FerBenchError: one-cycle moves momentum, and the file has one of its own.
     """
-    stated = [
-        o
-        for o in (recipe.optimizer, *recipe.optimizers.values())
-        if "momentum" in o.model_fields_set
+    own = [
+        one.momentum
+        for one in (recipe.optimizer, *recipe.optimizers.values())
+        if one.momentum != Optimizer().momentum
     ]
-    if stated and recipe.schedule.name == "one-cycle" and recipe.schedule.cycle_momentum:
+    if own and recipe.schedule.name == "one-cycle" and recipe.schedule.cycle_momentum:
         raise FerBenchError(
             f"{path}: one-cycle moves momentum between 0.95 and 0.85 and would override the "
-            f"optimizer's {stated[0].momentum:g}: leave momentum out, or set "
+            f"optimizer's {own[0]:g}: leave momentum out, or set "
             "schedule.cycle_momentum: false to train with it"
         )
 
@@ -233,7 +233,9 @@ def _require_in_force(recipe: Recipe, path: Path) -> None:
         for key, one in optimizers.items()
     ]
     for part, config, settings, in_force, needed in rules:
-        idle = [name for name in settings if name in config.model_fields_set]
+        # A recipe that is written out whole has every setting, most at their defaults.
+        changed = config.model_dump(exclude_defaults=True)
+        idle = [name for name in settings if name in changed]
         if idle and not in_force:
             raise FerBenchError(
                 f"{path}: {part}.{idle[0]} does nothing without {needed}: leave it out, or set that"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from table_fixtures import table
 
 from fer_bench.benchmark import specify
@@ -88,7 +89,10 @@ def test_a_momentum_that_one_cycle_would_override_is_refused(tmp_path: Path) -> 
             "schedule.patience does nothing without schedule plateau: leave it out, or set that",
         ),
         ("schedule: {cycle_momentum: false}", "cycle_momentum does nothing without schedule one-"),
-        ("optimizer: {name: adamw, nesterov: true}", "optimizer.nesterov does nothing without sgd"),
+        (
+            "optimizer: {name: adamw, nesterov: false}",
+            "optimizer.nesterov does nothing without sgd",
+        ),
         (
             "optimizers: {vgg16: {name: adam, momentum: 0.8}}",
             "optimizers.vgg16.momentum does nothing without sgd",
@@ -111,6 +115,13 @@ def test_what_a_recipe_says_is_in_force_or_refused(
     with pytest.raises(FerBenchError) as refused:
         load_recipe(str(file))
     assert str(refused.value).startswith(str(file)) and sentence in str(refused.value)
+
+
+@table("name", recipe_names())
+def test_a_recipe_that_is_written_out_whole_is_read(name: str, tmp_path: Path) -> None:
+    recipe, file = load_recipe(name), tmp_path / "whole.yaml"
+    file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert load_recipe(str(file)) == recipe
 
 
 def test_switches_and_numbers_as_text_are_read(tmp_path: Path) -> None:
