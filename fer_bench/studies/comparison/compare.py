@@ -143,6 +143,8 @@ def class_scores(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Recall, F1 and images of each class, `(C,)`, as `metrics.compute_metrics` counts them.
 
+    A class without images has no recall and no F1: NaN.
+
     Args:
         labels, answer: int64 `(N,)`.
     """
@@ -151,7 +153,8 @@ def class_scores(
     _, recall, f1, support = precision_recall_fscore_support(
         labels, answer, labels=np.arange(n_classes), zero_division=0
     )
-    return recall, f1, support
+    held = support > 0
+    return np.where(held, recall, np.nan), np.where(held, f1, np.nan), support
 
 
 def _macro_f1(labels: NDArray[np.int64], answer: NDArray[np.int64], n_classes: int) -> float:

@@ -416,6 +416,17 @@ def test_classes_are_compared_with_the_best_run(tmp_path: Path) -> None:
         assert row["f1_difference"] == pytest.approx(best[emotion].f1 - other[emotion].f1)
 
 
+def test_an_emotion_without_images_has_no_recall_and_no_f1(tmp_path: Path) -> None:
+    runs = [save_run(tmp_path, make_record(model=model)) for model in ("resnet18", "vgg16")]
+    labels = [0, 3, 3, 5]
+    first = answer_table(labels, [0, 3, 3, 1], [0.5, 0.6, 0.7, 0.8])
+    second = answer_table(labels, [0, 3, 4, 2], [0.5, 0.6, 0.95, 0.9])
+    table = tables.class_table(compare(runs, [first, second], n_resamples=10))
+    judged = table[table["images"] > 0]
+    assert judged["recall"].tolist() == [1, 1, 0, 1, 0.5, 0]
+    assert table.loc[table["images"] == 0, ["recall", "f1_difference"]].isna().all(axis=None)
+
+
 def test_pair_and_agreement_tables_hold_the_pairs(tmp_path: Path) -> None:
     runs = save_seeds(tmp_path, "vgg16", 0.8, [0]) + save_seeds(tmp_path, "resnet18", 0.5, [0, 1])
     found = compare_stored(runs)
