@@ -30,7 +30,7 @@ from fer_bench.training.parallel import (
     shard_batch,
     sync_batch_norm,
 )
-from fer_bench.training.precision import autocast, choose_precision, layout, settled_precision
+from fer_bench.training.precision import autocast, choose_precision, layout, settled_choice
 from fer_bench.training.state import TrainingState, load_checkpoint, save_checkpoint, seed_epoch
 from fer_bench.types import EPOCHS, Precision
 
@@ -69,7 +69,7 @@ def finetune(job: TrainingJob, teachers: Sequence[Classifier] = ()) -> TrainingO
 
     allowed = get_args(Precision) if recipe.precision == "auto" else (recipe.precision,)
     precision, reason = distributed.on_main(
-        lambda: settled_precision(job.work_dir, job.resume, measured, allowed)
+        lambda: settled_choice(job.work_dir, job.resume, measured, allowed)
     )
     layout(model, precision)
     with sync_batch_norm(model, device):

@@ -43,7 +43,7 @@ from fer_bench.specs.run import RunSpec
 from fer_bench.storage import digest_of
 from fer_bench.training.job import TrainingJob, TrainingOutcome
 from fer_bench.training.loss import Loss, make_loss, soft_targets
-from fer_bench.training.precision import settled_precision
+from fer_bench.training.precision import settled_choice
 from fer_bench.training.state import TrainingState, load_checkpoint, save_checkpoint, seed_epoch
 from fer_bench.types import EPOCHS
 
@@ -173,7 +173,7 @@ def _extractor(job: TrainingJob, name: str) -> tuple[NamedExtractor, str]:
     def settle() -> tuple[str, str]:
         if name != "auto":
             check_extractor(name)
-        return settled_precision(job.work_dir, job.resume, choose, allowed)
+        return settled_choice(job.work_dir, job.resume, choose, allowed)
 
     chosen, reason = distributed.on_main(settle)
 

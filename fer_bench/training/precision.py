@@ -64,12 +64,12 @@ def layout(model: nn.Module, precision: Precision) -> nn.Module:
     return laid_out
 
 
-def settled_precision(
+def settled_choice(
     work_dir: Path, resume: bool, choose: Callable[[], tuple[Name, str]], allowed: Collection[str]
 ) -> tuple[Name, str]:
-    """`choose()`, or what it gave the first time: a killed run must not change precision.
+    """`choose()`, or what it gave the first time: a killed run goes on with the same.
 
-    Frozen runs settle their extractor so, whose name holds its precision.
+    A precision, or a frozen run's extractor, whose name holds its precision.
 
     Args:
         allowed: what may be chosen, as the user asks for it now.
@@ -93,13 +93,13 @@ def settled_precision(
                 f"the epochs to go on from were trained with {known[0]}, got "
                 f"{' or '.join(allowed)}: go on with {known[0]}, or delete {work_dir} and run again"
             )
-    precision, reason = choose()
-    text = json.dumps({"precision": precision, "reason": reason})
+    chosen, reason = choose()
+    text = json.dumps({"precision": chosen, "reason": reason})
     try:
         write_results({path: text.encode()})
     except OSError as error:
         raise RunFailed(f"cannot write {path}: {error}") from error
-    return precision, reason
+    return chosen, reason
 
 
 def choose_precision(

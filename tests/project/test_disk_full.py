@@ -40,7 +40,7 @@ from fer_bench.inference.files.writers import Csv, FileReport, JsonLines
 from fer_bench.inference.history import History
 from fer_bench.models.export_metadata import describe
 from fer_bench.results.store import ResultsStore
-from fer_bench.training.precision import settled_precision
+from fer_bench.training.precision import settled_choice
 from fer_bench.training.state import save_checkpoint
 
 IMAGE = np.full((40, 50, 3), 128, dtype=np.uint8)
@@ -93,7 +93,7 @@ def write_checkpoint(folder: Path, number: int) -> None:
 
 
 def note_precision(folder: Path, number: int) -> None:
-    settled_precision(folder, False, lambda: ("fp32", f"measured {number}" * 50), ["fp32"])
+    settled_choice(folder, False, lambda: ("fp32", f"measured {number}" * 50), ["fp32"])
 
 
 def decode_data(folder: Path, number: int) -> None:

@@ -18,7 +18,7 @@ from fer_bench.specs.run import RunSpec
 from fer_bench.training import precision
 from fer_bench.training.finetune import finetune
 from fer_bench.training.job import TrainingJob
-from fer_bench.training.precision import choose_precision, settled_precision
+from fer_bench.training.precision import choose_precision, settled_choice
 from fer_bench.training.state import FILE, load_checkpoint, save_checkpoint
 from fer_bench.types import silent
 
@@ -292,7 +292,7 @@ def test_precision_is_measured_on_as_many_images_as_the_work_ahead_is_worth(
 
 def test_a_resumed_run_keeps_the_precision_it_once_measured(tmp_path):
     def settle(resume, found):
-        return settled_precision(tmp_path, resume, lambda: found, ("fp32", "bf16"))
+        return settled_choice(tmp_path, resume, lambda: found, ("fp32", "bf16"))
 
     first = settle(False, ("bf16", "measured"))
     assert settle(True, ("fp32", "again")) == first
@@ -304,7 +304,7 @@ def test_a_resumed_run_keeps_the_precision_it_once_measured(tmp_path):
 
 def test_a_resumed_run_does_not_change_to_a_precision_asked_for_later(tmp_path):
     def settle(precision):
-        return settled_precision(tmp_path, True, lambda: (precision, "set"), (precision,))
+        return settled_choice(tmp_path, True, lambda: (precision, "set"), (precision,))
 
     settle("bf16")
     assert settle("fp32") == ("fp32", "set")  # no epoch is trained yet
