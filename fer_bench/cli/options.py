@@ -207,6 +207,23 @@ def as_dtype(value: str) -> Dtype | None:
     return None if value == "none" else cast("Dtype", choose("weights", value))
 
 
+def comma_list(option: str, text: str | None) -> tuple[str, ...]:
+    """The words of a text with commas between them, each once; none where it is not given.
+
+    Raises:
+        FerBenchError: no word in it.
+    """
+    if text is None:
+        return ()
+    words = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not words:
+        raise FerBenchError(
+            f"expected --{option} as words with commas between, got {text!r}: leave it out for its "
+            "default"
+        )
+    return words
+
+
 def as_trackers(values: list[str] | None) -> tuple[str, ...]:
     """Trackers' names, each once.
 
@@ -215,6 +232,6 @@ def as_trackers(values: list[str] | None) -> tuple[str, ...]:
     """
     from fer_bench.benchmark.trackers.services import check_trackers
 
-    names = tuple(dict.fromkeys(name.strip() for text in values or () for name in text.split(",")))
+    names = comma_list("track", ",".join(values) if values else None)
     check_trackers(names)
     return names

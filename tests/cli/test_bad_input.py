@@ -221,6 +221,7 @@ def test_a_number_out_of_range(fer, train, words):
         (ENTRY.replace("clip_vit_b_32", "resnt18") % "", "unknown model 'resnt18'"),
         (ENTRY.replace("finetune-5", "[]") % "", "runs.0.recipes"),
         (ENTRY.partition("- ")[0] + "  []\n", "runs: Tuple"),
+        (ENTRY % ", model_options: {tinny: true}", "unknown key 'tinny'; did you mean 'tiny'"),
         (ENTRY % ", images: x", "unknown key 'runs.0.images'"),
         (ENTRY % ", emotions: x", "unknown emotion set 'x'"),
         ("emotions: [hapy, sad]\n" + ENTRY % "", "unknown emotion 'hapy'"),
@@ -234,6 +235,24 @@ def test_a_bad_benchmark(refused, tmp_path, text, word):
     spec.write_bytes(text.encode("utf-8", "surrogateescape"))
     assert word in refused("run", spec, "--results", tmp_path / "results", "--json")
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("value", [",", ""])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["robustness", "default", "--data", "synthetic", "--corruptions"],
+        ["latency", "default", "--threads"],
+        ["latency", "default", "--backend"],
+        ["report", "--columns"],
+        ["run", "demo.yaml", "--track"],
+    ],
+    ids=lambda words: words[-1],
+)
+def test_a_list_without_a_word_is_not_the_default(refused, words, value):
+    assert f"expected {words[-1]} as words with commas between, got {value!r}" in refused(
+        *words, value
+    )
 
 
 def test_a_results_folder_that_is_a_file(refused, train, tmp_path):

@@ -127,7 +127,7 @@ def test_run_carries_out_a_benchmark_and_exits_1_if_a_run_failed(fer, tmp_path):
         "- {models: clip_vit_b_32, modes: full, recipes: finetune-5, epochs: 1,"
         " model_options: {tiny: true}, limit: 10}\n"
         "- {models: keras_cnn, modes: full, recipes: finetune-5, epochs: 1,"
-        " model_options: {tiny: true}, limit: 10}\n"
+        " pretraining: ghost.pt, limit: 10}\n"
     )
     code, out, err = fer("run", str(spec), "--results", str(tmp_path / "r"), "--json")
     assert [r["status"] for r in json.loads(out)] == ["done", "failed"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_bench.cli.console import err, out, print_json, say_step
-from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results
+from fer_bench.cli.options import DEFAULT_RESULTS, Json, Results, comma_list
 
 if TYPE_CHECKING:
     from fer_bench.report import ReportContents
@@ -66,7 +66,7 @@ def report(
     )
 
     contents = collect(store, dataset)
-    chosen = [name.strip() for name in columns.split(",")] if columns else None
+    chosen = comma_list("columns", columns) or None
     files = {file: report_page(store, contents).encode()}
     if tables is not None:
         files |= {

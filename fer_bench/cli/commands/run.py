@@ -94,6 +94,7 @@ def run(
     """
     from fer_bench.benchmark import Runner, plan, run_sweep
     from fer_bench.benchmark.cluster.ray_sweep import run_sweep_on_ray
+    from fer_bench.benchmark.estimate.size import network_of
     from fer_bench.benchmark.plan import with_precision
     from fer_bench.config import load_yaml
     from fer_bench.specs.run import RunSpec
@@ -107,6 +108,8 @@ def run(
     for one in specs:
         if isinstance(one, RunSpec):  # said before anything is read
             with_precision(one, chosen)
+            if not one.model.startswith("clip:"):  # whose configuration may be on the hub
+                network_of(one)  # refuses its options
 
     def open_data() -> Source:
         return open_source(data, votes_file, rows_file, classes, sweep.data)

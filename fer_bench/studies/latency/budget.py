@@ -251,10 +251,13 @@ def _too_weak(metrics: Metrics, least: Mapping[str, float]) -> Iterator[Miss]:
         known = metrics.per_class.get(emotion)
         recall = known.recall if known else 0.0
         if recall < wanted:
-            has, minimum = _percent(recall), _percent(wanted)
+            minimum = _percent(wanted)
+            has = f"is {_percent(recall)} instead of {minimum}"
+            if known and not known.support:
+                has = "is not measured, as no test image shows it"
             yield Miss(
                 limit=f"recall of {emotion} under {minimum}",
-                actual=f"its recall of {emotion} is {has} instead of {minimum}",
+                actual=f"its recall of {emotion} {has}",
                 shortfall=1 - recall / wanted,
             )
 

@@ -44,7 +44,7 @@ name: four
 data: synthetic
 pretraining: none
 runs:
-- {{models: keras_cnn, modes: full, recipes: finetune-5, epochs: 1, model_options: {{tiny: true}}}}
+- {{models: keras_cnn, modes: full, recipes: finetune-5, epochs: 1, pretraining: ghost.pt}}
 - {{models: clip_vit_b_32, modes: full, recipes: RECIPE, seeds: [1, 0],
    model_options: {{tiny: true}}}}
 ensembles:

@@ -154,6 +154,16 @@ def test_an_emotion_that_a_run_does_not_know_is_never_recalled() -> None:
     assert "recall of contempt is 0 %" in answer.sentence
 
 
+def test_an_emotion_without_test_images_has_no_recall_to_judge() -> None:
+    test = FAST.record.metrics["test"]
+    unseen = {"disgust": ClassMetrics(precision=0, recall=0, f1=0, support=0)}
+    metrics = test.model_copy(update={"per_class": test.per_class | unseen})
+    record = FAST.record.model_copy(update={"metrics": {"test": metrics}})
+    unjudged = replace(FAST, record=record)
+    answer = choose([unjudged], Budget(milliseconds=20, recall={"disgust": 0.1}))
+    assert "recall of disgust is not measured, as no test image shows it" in answer.sentence
+
+
 def test_benchmarks_do_not_mix() -> None:
     record = make_record(emotions=EXPRESSIO)
     four = Candidate(name="four", title="four", record=record, report=make_report())

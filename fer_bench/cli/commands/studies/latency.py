@@ -13,6 +13,7 @@ from fer_bench.cli.options import (
     Classes,
     Json,
     Results,
+    comma_list,
     open_source,
     parse_options,
 )
@@ -34,15 +35,15 @@ def latency(
         ),
     ],
     backend: Annotated[
-        str,
+        str | None,
         typer.Option(
             help=f"Names with commas: {', '.join(BACKENDS)}, `auto` or `all`. Default: those that "
             "open quickly, auto's choice among them."
         ),
-    ] = "",
+    ] = None,
     threads: Annotated[
-        str, typer.Option(help="Numbers of CPU threads. Default: one, and all cores.")
-    ] = "",
+        str | None, typer.Option(help="Numbers of CPU threads. Default: one, and all cores.")
+    ] = None,
     batch: Annotated[str, typer.Option(help="Numbers of faces per call.")] = "1,8",
     calibration: Annotated[
         str | None,
@@ -89,9 +90,9 @@ def latency(
 
     cores = capture().cpu_cores
     plan = Plan(
-        backends=plan_backends([word.strip() for word in backend.split(",") if word.strip()]),
+        backends=plan_backends(comma_list("backend", backend)),
         threads=_numbers("threads", threads) or tuple(sorted({1, cores})),
-        batches=_numbers("batch", batch) or (1,),
+        batches=_numbers("batch", batch),
         seconds=seconds,
         memory=memory,
     )
@@ -112,9 +113,9 @@ def latency(
     say_next("app", store)
 
 
-def _numbers(option: str, text: str) -> tuple[int, ...]:
+def _numbers(option: str, text: str | None) -> tuple[int, ...]:
     try:
-        numbers = [int(word) for word in text.split(",") if word.strip()]
+        numbers = [int(word) for word in comma_list(option, text)]
     except ValueError:
         raise FerBenchError(
             f"expected --{option} as whole numbers with commas, such as 1,2, got {text!r}"

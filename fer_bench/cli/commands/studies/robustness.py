@@ -20,6 +20,7 @@ from fer_bench.cli.options import (
     VotesFile,
     choose,
     choose_device,
+    comma_list,
     open_source,
 )
 from fer_bench.formatting import images_measured, interval, percent
@@ -36,8 +37,8 @@ def robustness(
     run: Run,
     data: Data = None,
     corruptions: Annotated[
-        str, typer.Option(help="Names with commas; see `list corruptions`. Default: all.")
-    ] = "",
+        str | None, typer.Option(help="Names with commas; see `list corruptions`. Default: all.")
+    ] = None,
     split: SplitName = "test",
     seed: Annotated[int, typer.Option(min=0, help="Of the corruptions.")] = 0,
     votes_file: VotesFile = None,
@@ -62,7 +63,7 @@ def robustness(
     from fer_bench.results.reports.robustness import ROBUSTNESS
 
     stored = store.find(run)
-    names = [word.strip() for word in corruptions.split(",") if word.strip()]
+    names = comma_list("corruptions", corruptions)
     with progress_bars() as progress:
         report = robustness_of_run(
             stored,
