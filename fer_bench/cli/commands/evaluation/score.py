@@ -107,7 +107,11 @@ def score(
     source = open_source(data, votes_file, rows_file, classes)
     dataset = source.load(asked, complete=False)
     record = score_predictions(store, predictions, spec, dataset)
-    others = compare_with_others(store, store.find(record.id))
+    others: list[PairedResult] = []
+    try:
+        others = compare_with_others(store, store.find(record.id))
+    except FerBenchError as error:  # of another run: this one is stored
+        err.print(f"not compared with the other runs: {error}", markup=False)
     if as_json:
         document = record.model_dump(mode="json", include={"name", "spec", "metrics"})
         document |= {"comparable": record.comparable, "temperature": record.temperature}

@@ -126,6 +126,18 @@ def test_every_other_run_of_the_same_data_is_tested_against(
     assert other["p"] == 2 * 0.5**10  # 10 that only the first names rightly
 
 
+def test_a_system_is_scored_beside_a_run_whose_predictions_are_damaged(
+    score: Fer, answers: pd.DataFrame, results: Path
+) -> None:
+    score(answers, "--name", "first")
+    (predictions,) = results.rglob("predictions.parquet")
+    predictions.write_bytes(b"damaged")
+    code, out, err = score(answers, "--name", "second", "--json")
+    assert (code, json.loads(out)["compared_with"]) == (0, [])
+    assert "not compared with the other runs: " in err
+    assert "external-first" in err
+
+
 FAULTS = [
     (lambda t: t.iloc[1:], "1 of the 14 test images are not answered"),
     (lambda t: pd.concat([t, t.iloc[:1]]), "twice"),
