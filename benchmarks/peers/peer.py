@@ -160,7 +160,7 @@ def score_words(spec: ExternalSpec, file: Path, protocol: Protocol) -> list[str 
         "--protocol": protocol,
     }
     words = [word for option in options.items() for word in option]
-    return [sys.executable, "-m", "fer_bench", "score", file, *words]
+    return [sys.executable, "-m", "fer_bench", "score", file, *words, "--force"]
 
 
 def time_ours(results: Path, dataset: FaceDataset) -> LatencyReport:

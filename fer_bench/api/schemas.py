@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from fer_bench.errors import Code, FerBenchError
-from fer_bench.results.lineage import is_run, origin
+from fer_bench.results.lineage import foreign_licences, is_run, origin
 from fer_bench.results.store import DEFAULT
 from fer_bench.results.stored_run import StoredRun
 
@@ -117,13 +117,18 @@ def model_entry(run: StoredRun, *, default: bool, backend: str | None) -> ModelE
     weights = "random weights" if start == "none" else start
     if licence or not (start == "none" or is_run(start)):
         weights += f" (licence: {licence or 'not recorded'})"
+    terms = (
+        f"started from {weights}; trained on {record.dataset.name}, whose own terms apply: most "
+        "collections of faces allow research only"
+    )
+    if foreign := foreign_licences(run):
+        terms = f"a network from elsewhere (licence: {', '.join(foreign)})"
     return ModelEntry(
         name=run.id,
         emotions=list(record.dataset.emotions),
         input_size=model.input_spec.size if model else None,
         test_accuracy=test.accuracy if test else None,
-        terms=f"started from {weights}; trained on {record.dataset.name}, whose own terms apply: "
-        "most collections of faces allow research only",
+        terms=terms,
         default=default,
         backend=backend,
     )

@@ -8,8 +8,12 @@ from fer_bench.benchmark.seen_images import seen_images
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import Source
 from fer_bench.inference.classifier import load_run_model
-from fer_bench.results.reports.robustness import RobustnessReport, add_robustness, read_robustness
-from fer_bench.results.reports.transfer import TransferResult, add_transfer, read_transfer
+from fer_bench.results.reports.robustness import (
+    RobustnessReport,
+    add_robustness,
+    check_robustness,
+)
+from fer_bench.results.reports.transfer import TransferResult, add_transfer, check_transfer
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.studies.robustness.evaluate import chosen_corruptions, measure_robustness
 from fer_bench.studies.robustness.transfer import measure_transfer
@@ -37,7 +41,7 @@ def robustness_of_run(
         RunFailed: the model's logits are not finite.
     """
     names = chosen_corruptions(corruptions)
-    read_robustness(run.folder)  # before minutes are spent: can the report be added?
+    check_robustness(run.folder)  # before minutes are spent
     record = run.require_record()
     report = measure_robustness(
         load_run_model(run),
@@ -72,7 +76,7 @@ def transfer_of_run(
             before these are stored), or a `transfer.json` that cannot be read or written.
         RunFailed: the model's logits are not finite.
     """
-    read_transfer(run.folder)
+    check_transfer(run.folder)
     record = run.require_record()
     model = load_run_model(run)
     results = []

@@ -37,16 +37,26 @@ def digest(run: StoredRun) -> str:
     Raises:
         FerBenchError: a file that is not there or cannot be read.
     """
-    lines = []
-    for name in (PREDICTIONS, RECORD):
-        try:
-            lines.append(f"{sha256((run.folder / name).read_bytes()).hexdigest()}  {name}\n")
-        except OSError as error:
-            raise FerBenchError(
-                f"run {run.name} has no readable {name} ({error.strerror}): it needs its record "
-                "and its predictions"
-            ) from None
-    return "".join(lines)
+    files = handed_in(run)
+    return "".join(f"{sha256(content).hexdigest()}  {name}\n" for name, content in files.items())
+
+
+def handed_in(run: StoredRun) -> dict[str, bytes]:
+    """The files of a submission by name: the predictions, and the record with plain line ends.
+
+    Git on Windows gives text others.
+
+    Raises:
+        FerBenchError: a file that is not there or cannot be read.
+    """
+    try:
+        record = (run.folder / RECORD).read_bytes().replace(b"\r\n", b"\n")
+        return {PREDICTIONS: (run.folder / PREDICTIONS).read_bytes(), RECORD: record}
+    except OSError as error:
+        raise FerBenchError(
+            f"run {run.name} has no readable {Path(error.filename).name} ({error.strerror}): it "
+            "needs its record and its predictions"
+        ) from None
 
 
 def verify_run(run: StoredRun, source: Source | None = None, forward: int = 0) -> list[Check]:

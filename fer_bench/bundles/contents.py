@@ -50,7 +50,11 @@ def licences(contents: BundleContents, cascade: str, runtime: str | None = None)
         cascade: that of OpenCV's face cascade.
         runtime: the version of ONNX Runtime Web, where it is part of the bundle.
     """
-    parts = [f"FER Bench and {MODEL}: MIT, Copyright (c) 2026 The FER Bench developers\n\n{MIT}"]
+    foreign = contents.card.data.get("license_name")
+    ours = "FER Bench" if foreign else f"FER Bench and {MODEL}"
+    parts = [f"{ours}: MIT, Copyright (c) 2026 The FER Bench developers\n\n{MIT}"]
+    if foreign:
+        parts.append(f"{MODEL}, a network from elsewhere: {foreign}\n")
     if runtime:
         parts.append(
             f"ONNX Runtime Web {runtime}: MIT, Copyright (c) Microsoft Corporation\n\n{MIT}"

@@ -127,7 +127,7 @@ def _card(run: StoredRun, called: str) -> ModelCard:
     try:
         return model_card(run, predictions, called)
     except FerBenchError as why:
-        data = card_data(run.require_record())
+        data = card_data(run)
         return ModelCard(f"---\n{data.to_yaml()}\n---\n\nThere is no model card: {why}.\n")
 
 

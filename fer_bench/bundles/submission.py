@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 
-from fer_bench.benchmark.verification import DIGEST, digest, verify_run
+from fer_bench.benchmark.verification import DIGEST, digest, handed_in, verify_run
 from fer_bench.errors import RunFailed
-from fer_bench.results.stored_run import PREDICTIONS, RECORD, StoredRun
+from fer_bench.results.stored_run import StoredRun
 
 #: The oldest that a zip file can say: the same run gives the same bytes.
 WRITTEN = (1980, 1, 1, 0, 0, 0)
@@ -35,11 +35,7 @@ def submission(run: StoredRun) -> Submission:
         raise RunFailed(
             f"run {run.id} is not packed: {wrong[0].name}: {wrong[0].problem}; see `verify`"
         )
-    files = {
-        DIGEST: digest(run).encode(),
-        PREDICTIONS: (run.folder / PREDICTIONS).read_bytes(),
-        RECORD: (run.folder / RECORD).read_bytes(),
-    }
+    files = {DIGEST: digest(run).encode()} | handed_in(run)
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as packed:
         for name, content in files.items():

@@ -84,6 +84,15 @@ class EntriesFile(Generic[E]):
         """
         return list(getattr(read_document(folder / self.name, self._kind), self._field))
 
+    def check(self, folder: Path) -> None:
+        """Whether an entry could be added now; to be asked before it is measured.
+
+        Raises:
+            FerBenchError: as `add`.
+        """
+        with _sole_use(folder / self.name):
+            self.read(folder)
+
     def add(self, folder: Path, entry: E) -> Path:
         """Puts an entry next to the others, replacing an older one of the same thing.
 

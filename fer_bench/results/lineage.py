@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fer_bench.results.store import NAME
 from fer_bench.results.stored_run import RECORD, WEIGHTS, StoredRun, read_run
-from fer_bench.specs.run import RunSpec
+from fer_bench.specs.run import ExternalSpec, RunSpec
 
 #: What a provenance calls weights that came from a path.
 LOCAL = "local file"
@@ -48,6 +48,18 @@ def _sibling_run(run: StoredRun, path: Path) -> StoredRun | None:
         return None
     sibling = read_run(run.folder.parent.parent / dataset / name)
     return None if sibling.record is None else sibling
+
+
+def foreign_licences(run: StoredRun) -> tuple[str, ...]:
+    """What the networks from elsewhere that a run is made of may be used under; none for our own.
+
+    `not recorded` for one whose licence nobody has said.
+    """
+    members = run.require_record().members
+    runs = [read_run(run.folder.parent / member.run) for member in members] or [run]
+    specs = [one.record.spec for one in runs if one.record]
+    foreign = [spec.licence for spec in specs if isinstance(spec, ExternalSpec)]
+    return tuple(dict.fromkeys(licence or "not recorded" for licence in foreign))
 
 
 def origin(run: StoredRun) -> str:

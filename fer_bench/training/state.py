@@ -206,7 +206,9 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         with finished_file(folder / FILE) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
     except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else one_line(str(error))
+        # PyTorch, told of a full disk, complains of a position in the file next.
+        why = error.__context__ if isinstance(error.__context__, OSError) else error
+        reason = why.strerror if isinstance(why, OSError) else one_line(str(why))
         raise RunFailed(
             f"cannot write the checkpoint in {folder}: {reason}; free some space, then go on with "
             "--resume"

@@ -190,6 +190,21 @@ def test_a_submission_is_the_same_bytes_each_time_and_verifies_where_it_is_unpac
     assert problems(unpacked) == []
 
 
+def test_a_submission_is_the_same_with_the_line_ends_of_windows(
+    own_run: StoredRun, finished: StoredRun
+) -> None:
+    """Git writes text files with them there."""
+    packed = submission(finished)
+    with zipfile.ZipFile(_written(own_run, packed.content)) as archive:
+        archive.extractall(own_run.folder.parent.parent)
+    for name in (RECORD, DIGEST):
+        text = (own_run.folder / name).read_bytes()
+        (own_run.folder / name).write_bytes(text.replace(b"\n", b"\r\n"))
+    again = read_run(own_run.folder)
+    assert problems(again) == []
+    assert submission(again) == packed
+
+
 @pytest.mark.parametrize("name", [PREDICTIONS, RECORD])
 def test_a_file_that_is_not_what_was_handed_in_shows(
     name: str, own_run: StoredRun, finished: StoredRun

@@ -170,6 +170,17 @@ def test_the_static_space_is_the_web_page(push: Fer, hub: StandInHub) -> None:  
     assert {"index.html", "sw.js", "model.onnx", "cascade.json"} <= set(space.files)
 
 
+@pytest.mark.parametrize("space", [("static", "--cdn"), ("streamlit",)])
+def test_the_card_of_a_space_names_the_run_as_the_space_holds_none(
+    push: Fer, tmp_path: Path, space: tuple[str, ...]
+) -> None:
+    code, _, err = push("--space", *space, "--out", tmp_path / "space")
+    assert code == 0, err
+    card = (tmp_path / "space" / "README.md").read_text()
+    assert f"python -m fer_bench predict {SECOND_RUN} photos/" in card
+    assert "hub:" not in card
+
+
 def test_the_streamlit_space_names_the_faces_of_a_photo(
     push: Fer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

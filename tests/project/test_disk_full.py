@@ -196,10 +196,12 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(
     assert contents(folder) == before
 
 
-def test_a_checkpoint_on_a_full_disk_says_what_the_system_says(folder: Path) -> None:
+@pytest.mark.parametrize("size", [300, 1_000_000])
+def test_a_checkpoint_on_a_full_disk_says_what_the_system_says(folder: Path, size: int) -> None:
     """PyTorch by itself only knows of an unexpected position."""
-    with full_after(300), pytest.raises(RunFailed, match=r": File too large; free some space"):
-        write_checkpoint(folder, 0)
+    state = {"one": torch.zeros(size), "other": torch.zeros(size)}
+    with full_after(size), pytest.raises(RunFailed, match=r": File too large; free some space"):
+        save_checkpoint(folder, state)
     assert contents(folder) == {}
 
 

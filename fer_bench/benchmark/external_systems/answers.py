@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fer_bench.benchmark.records import finished, new_record
 from fer_bench.data.dataset import FaceDataset
+from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.evaluate import measure_answers
 from fer_bench.evaluation.external_predictions import read_external, rows_by_split
 from fer_bench.results.record import RunRecord
@@ -34,18 +35,36 @@ class PairedResult:
     p_holm: float
 
 
+def require_new(store: ResultsStore, spec: ExternalSpec, dataset: FaceDataset) -> None:
+    """Raises FerBenchError where a finished record of the same name would be replaced."""
+    if store.exists_done(dataset.name, spec.name):
+        raise FerBenchError(
+            f"run {spec.name} is already there in {store.location}: say --force to replace it, or "
+            "--name to keep both"
+        )
+
+
 def score(
-    store: ResultsStore, predictions: Path, spec: ExternalSpec, dataset: FaceDataset
+    store: ResultsStore,
+    predictions: Path,
+    spec: ExternalSpec,
+    dataset: FaceDataset,
+    *,
+    force: bool = False,
 ) -> RunRecord:
     """Measures a system's answers as a run's are measured, and stores its record.
 
     Args:
         spec: `answers` is set by what the file holds.
+        force: replace an earlier record of this name, and a network that was stored with it.
 
     Raises:
-        FerBenchError: a file or ids that do not fit, or a disk that cannot be written.
+        FerBenchError: a file or ids that do not fit, a record that is there already, or a disk
+            that cannot be written.
     """
     started = datetime.now(UTC)
+    if not force:
+        require_new(store, spec, dataset)
     answers = read_external(predictions, dataset.emotions)
     positions = rows_by_split(dataset, answers, str(predictions))
     spec = spec.model_copy(update={"answers": answers.answers})
@@ -53,7 +72,7 @@ def score(
         dataset, {split: answers.probabilities[rows] for split, rows in positions.items()}
     )
     record = finished(new_record(spec, dataset, started), evaluation)
-    store.save(record, predictions=evaluation.predictions)
+    store.save(record, predictions=evaluation.predictions, network={})
     return record
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from fer_bench.benchmark.external_systems.answers import require_new
 from fer_bench.benchmark.records import describe_model, finished, new_record
 from fer_bench.config import validate
 from fer_bench.data.dataset import FaceDataset
@@ -66,11 +67,8 @@ def evaluate_external(
     if emotions != dataset.emotions:
         spec = spec.model_copy(update={"emotions": emotions})
         dataset = source.load(spec, complete=False)
-    if not force and store.exists_done(dataset.name, spec.name):
-        raise FerBenchError(
-            f"run {spec.name} is already there in {store.location}: say --force to replace it, or "
-            "--name to keep both"
-        )
+    if not force:
+        require_new(store, spec, dataset)
     network = opened.classifier(dataset.emotions)
     splits: tuple[Split, ...] = ("val", "test") if dataset.split_sizes()["val"] else ("test",)
     evaluation = evaluate(

@@ -70,7 +70,8 @@ def push(
     source = open_source(data, fallback=Settings().data or "synthetic")
     stored = store.find(run)
     with progress_bars() as progress:
-        job = ExportJob(run=stored, called=f"{HUB}{repository.id}", data=source, progress=progress)
+        called = run if page else f"{HUB}{repository.id}"  # a Space holds no run
+        job = ExportJob(run=stored, called=called, data=source, progress=progress)
         report = push_run(job, destination, space=page)
     if as_json:
         _print_json(report, folder)

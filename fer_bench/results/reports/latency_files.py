@@ -73,7 +73,7 @@ def network_folder(root: Path, name: str) -> Path:
 STORED: EntriesFile[LatencyReport] = EntriesFile(
     LATENCY, LatencyFile, same=lambda report: report.machine
 )
-read_latency, add_report = STORED.read, STORED.add
+read_latency, add_report, check_latency = STORED.read, STORED.add, STORED.check
 
 
 def list_latencies(*roots: Path) -> list[StoredLatency]:

@@ -89,4 +89,4 @@ class RobustnessFile(Document):
 STORED: EntriesFile[RobustnessReport] = EntriesFile(
     ROBUSTNESS, RobustnessFile, same=lambda report: report.setting
 )
-read_robustness, add_robustness = STORED.read, STORED.add
+read_robustness, add_robustness, check_robustness = STORED.read, STORED.add, STORED.check

@@ -42,4 +42,4 @@ class TransferFile(Document):
 STORED: EntriesFile[TransferResult] = EntriesFile(
     TRANSFER, TransferFile, same=lambda result: result.setting
 )
-read_transfer, add_transfer = STORED.read, STORED.add
+read_transfer, add_transfer, check_transfer = STORED.read, STORED.add, STORED.check

@@ -17,7 +17,13 @@ from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.calibration import expected_calibration_error, with_temperature
 from fer_bench.evaluation.confusion import confused_pairs, of_set, scores
 from fer_bench.formatting import how_many, interval, percent
-from fer_bench.results.lineage import is_run, origin, same_data_only, starting_run
+from fer_bench.results.lineage import (
+    foreign_licences,
+    is_run,
+    origin,
+    same_data_only,
+    starting_run,
+)
 from fer_bench.results.record import ClassMetrics, RunRecord
 from fer_bench.results.reproduce import reproduce_command
 from fer_bench.results.store import DEFAULT
@@ -69,9 +75,12 @@ def model_card(run: StoredRun, predictions: pd.DataFrame | None, name: str) -> M
     """
     record = run.require_record()
     if record.model is None or record.training is None or "test" not in record.metrics:
-        raise FerBenchError(f"run {run.name} has no results: a model card is for a finished run")
+        raise FerBenchError(
+            f"run {run.name} has no results or was not trained here: a model card is for a "
+            "finished run"
+        )
     values = (
-        {"header": card_data(record).to_yaml(), "run": run, "record": record}
+        {"header": card_data(run).to_yaml(), "run": run, "record": record}
         | _commands(record, name)
         | _background(run, record)
         | _results(record, predictions)
@@ -101,6 +110,7 @@ def _background(run: StoredRun, record: RunRecord) -> dict[str, object]:
     is_official = data.name in ("fer2013", "ferplus") and data.protocol == "official"
     return {
         "weights": WEIGHTS,
+        "foreign": foreign_licences(run),
         "official_name": lambda split: f" ({OFFICIAL[split]})" if is_official else "",
         "uneven": uneven(data.class_counts.get("train", {})),
         "recipe": spec.recipe if isinstance(spec, RunSpec) else None,
@@ -130,11 +140,13 @@ def _results(record: RunRecord, predictions: pd.DataFrame | None) -> dict[str, o
     }
 
 
-def card_data(record: RunRecord) -> ModelCardData:
+def card_data(run: StoredRun) -> ModelCardData:
     """What the Hugging Face hub reads at the head of a card: what the model is, and its results."""
+    record, foreign = run.require_record(), foreign_licences(run)
     return ModelCardData(
         model_name=record.name,
-        license="mit",
+        license="other" if foreign else "mit",
+        license_name=", ".join(foreign) or None,
         library_name="fer-bench",
         pipeline_tag=TASK,
         tags=["facial-emotion-recognition", "emotion", "onnx", record.dataset.name],

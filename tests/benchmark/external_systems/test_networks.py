@@ -12,6 +12,7 @@ from api_fixtures import opened
 from command_fixtures import Fer
 from data_fixtures import kaggle_files, zipped
 from external_fixtures import LABEL_TEXT, write_onnx
+from huggingface_hub import ModelCard
 
 import fer_bench
 from fer_bench.emotions import FER2013
@@ -100,6 +101,27 @@ def test_whatever_takes_a_run_takes_it(evaluate: Fer, fer: Fer, data: Path, tmp_
     assert sent["results"][0]["faces"][0]["emotion"] == found.faces[0].emotion
     with pytest.raises(FerBenchError, match="is an ONNX file, which gives no gradients"):
         explain(predictor.classifier, np.zeros((24, 24), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("words", "licence"), [(("--licence", "CC BY-NC 4.0"), "CC BY-NC 4.0"), ((), "not recorded")]
+)
+def test_its_licence_goes_wherever_it_goes(
+    evaluate: Fer, fer: Fer, tmp_path: Path, words: tuple[str, ...], licence: str
+) -> None:
+    assert evaluate(*words)[0] == 0
+    push = ("push", RUN, "hf:org/name", "--data", "synthetic", "--results", tmp_path / "results")
+    assert fer(*push, "--out", tmp_path / "model")[0] == 0
+    assert fer(*push, "--out", tmp_path / "space", "--space", "streamlit")[0] == 0
+    for folder in ("model", "space"):
+        data = ModelCard.load(tmp_path / folder / "README.md").data
+        assert (data.get("license"), data.get("license_name")) == ("other", licence)
+    licences = (tmp_path / "space" / "LICENSES.txt").read_text()
+    assert licences.startswith("FER Bench: MIT")
+    assert f"model.onnx, a network from elsewhere: {licence}\n" in licences
+    with opened(tmp_path / "results", backend="auto", run=RUN) as client:
+        (model,) = client.get("/v1/models").json()["models"]
+    assert model["terms"] == f"a network from elsewhere (licence: {licence})"
 
 
 def test_emotions_that_only_one_side_knows_are_said(evaluate: Fer, tmp_path: Path) -> None:

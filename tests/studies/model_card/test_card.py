@@ -18,7 +18,7 @@ from fer_bench.evaluation.calibration import calibrate
 from fer_bench.results.record import Member, Metrics, RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import StoredRun
-from fer_bench.specs.run import EnsembleSpec
+from fer_bench.specs.run import EnsembleSpec, ExternalSpec
 from fer_bench.studies.model_card.card import model_card
 from fer_bench.templates import block, code, prose
 from fer_bench.types import Provenance
@@ -170,7 +170,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert "No temperature was fitted" in card
     (tmp_path / "model.safetensors").write_bytes(bytes(1_234_567))
     assert "**Weights**: `model.safetensors`, 1.2 MB" in card_of(make_record(), tmp_path)
-    with pytest.raises(FerBenchError, match="has no results: a model card is for a finished run"):
+    with pytest.raises(FerBenchError, match="a model card is for a finished run"):
         card_of(make_record(status="failed"), tmp_path)
 
 
@@ -273,6 +273,25 @@ def test_an_ensemble_names_its_members(tmp_path: Path) -> None:
     assert "`model.safetensors`, 2.0 MB + 2.0 MB" in card
     assert "`--results` for a folder of your own that holds its members:" in card
     assert "python -m fer_bench ensemble a b" in card
+
+
+def test_an_ensemble_has_the_licences_of_networks_from_elsewhere(tmp_path: Path) -> None:
+    store = ResultsStore(tmp_path)
+    theirs = ExternalSpec(external="theirs", licence="CC BY-NC 4.0")
+    records = [make_record(), make_record().model_copy(update={"name": "b", "spec": theirs})]
+    folders = [store.save(record) for record in records]
+    members = tuple(
+        Member(run=folder.name, weight=0.5, temperature=1.0, pretraining="none")
+        for folder in folders
+    )
+    both = make_record().model_copy(update={"members": members})
+    for record, licence, named, says in (
+        (both, "other", "CC BY-NC 4.0", "of its networks from elsewhere: CC BY-NC 4.0"),
+        (records[0], "mit", None, "MIT, like the code"),
+    ):
+        card = model_card(stored(record, folders[0].parent / record.name), PREDICTIONS, "default")
+        assert (card.data.get("license"), card.data.get("license_name")) == (licence, named)
+        assert f"- **Licence**: {says}; the training data" in card.text
 
 
 # --- foreign text ------------------------------------------------------------------------------

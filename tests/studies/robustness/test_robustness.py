@@ -17,8 +17,8 @@ from record_fixtures import make_record
 from robustness_fixtures import make_measured, make_robustness, make_score, make_tested_on
 from table_fixtures import table
 
-from fer_bench.benchmark import Source, evaluate_run
-from fer_bench.benchmark.generalization import robustness_of_run
+from fer_bench.benchmark import Source, evaluate_run, generalization
+from fer_bench.benchmark.generalization import robustness_of_run, transfer_of_run
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import load_dataset
 from fer_bench.emotions import EXPRESSIO, FER2013
@@ -30,6 +30,7 @@ from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
 from fer_bench.models.weights import model_files
 from fer_bench.results.reports.robustness import ROBUSTNESS, add_robustness, read_robustness
+from fer_bench.results.reports.transfer import TRANSFER
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.studies.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt
@@ -248,6 +249,20 @@ def test_a_file_that_cannot_be_read_stays_as_it_is(
         with pytest.raises(FerBenchError, match=sentence):
             act()
     assert (run.folder / ROBUSTNESS).read_text() == content
+
+
+def test_a_folder_that_cannot_be_written_is_noticed_before_measuring(
+    store: ResultsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = store.find("default")
+    monkeypatch.setattr(generalization, "load_run_model", lambda _: pytest.fail("it was opened"))
+    for name, measure in (
+        (ROBUSTNESS, lambda: robustness_of_run(run, Source(data="synthetic"))),
+        (TRANSFER, lambda: transfer_of_run(run, [Source(data="synthetic")])),
+    ):
+        (run.folder / f".{name}.lock").mkdir()
+        with pytest.raises(FerBenchError, match=rf"could not save {name} in .*choose another"):
+            measure()
 
 
 def test_a_report_that_could_not_be_read_again_is_not_written(measure: Measure) -> None:

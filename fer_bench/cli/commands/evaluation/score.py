@@ -66,6 +66,7 @@ def score(
     votes_file: VotesFile = None,
     rows_file: RowsFile = None,
     classes: Classes = None,
+    force: Annotated[bool, typer.Option(help="Replace the record of this name.")] = False,
     store: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -106,7 +107,7 @@ def score(
     spec = validate(ExternalSpec, values, f"the external system {name or predictions.stem!r}")
     source = open_source(data, votes_file, rows_file, classes)
     dataset = source.load(asked, complete=False)
-    record = score_predictions(store, predictions, spec, dataset)
+    record = score_predictions(store, predictions, spec, dataset, force=force)
     others: list[PairedResult] = []
     try:
         others = compare_with_others(store, store.find(record.id))

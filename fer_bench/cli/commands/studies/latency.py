@@ -82,7 +82,7 @@ def latency(
     --batch 1,32
     """
     from fer_bench.environment import capture
-    from fer_bench.results.reports.latency_files import LATENCY, add_report, read_latency
+    from fer_bench.results.reports.latency_files import LATENCY, add_report, check_latency
     from fer_bench.settings import Settings
     from fer_bench.studies.latency.measure import measure_latency
     from fer_bench.studies.latency.network import find_network
@@ -99,8 +99,8 @@ def latency(
     network = find_network(
         store, name, options=parse_options(option or []), pretraining=pretraining
     )
-    read_latency(network.folder)  # before minutes are spent: can the report be added?
     faces = _faces(network, calibration or Settings().data, classes)
+    check_latency(network.folder)  # before minutes are spent
     with progress_bars() as progress:
         report = measure_latency(network, plan, faces, progress)
     add_report(network.folder, report)

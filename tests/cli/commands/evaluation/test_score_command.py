@@ -16,6 +16,7 @@ from table_fixtures import table
 
 from fer_bench.emotions import FER2013
 from fer_bench.results.store import ResultsStore
+from fer_bench.results.stored_run import WEIGHTS
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,30 @@ def test_answers_of_a_system_trained_on_the_test_stand_in_no_ranking(
 ) -> None:
     _, _, err = score(answers, "--trained-on", "in-sample")
     assert "no ranking: trained on these test images" in err
+
+
+def test_an_earlier_record_is_replaced_only_with_force(
+    score: Fer, answers: pd.DataFrame, results: Path
+) -> None:
+    assert score(answers)[0] == 0
+    folder = ResultsStore(results).find("external-theirs").folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    others = answers.assign(happy=answers["sad"], sad=answers["happy"])
+    code, _, err = score(others)
+    assert code == 2 and "run external-theirs is already there" in err and "--force" in err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert score(others, "--force")[0] == 0
+    assert (folder / "record.json").read_bytes() != before["record.json"]
+
+
+def test_answers_in_the_place_of_a_network_leave_none_that_would_answer_for_them(
+    score: Fer, answers: pd.DataFrame, results: Path
+) -> None:
+    assert score(answers)[0] == 0
+    run = ResultsStore(results).find("external-theirs")
+    (run.folder / WEIGHTS).write_bytes(b"another network")
+    assert score(answers, "--force")[0] == 0
+    assert not run.has_weights
 
 
 def test_every_other_run_of_the_same_data_is_tested_against(

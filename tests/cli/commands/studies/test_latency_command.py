@@ -25,7 +25,7 @@ from fer_bench.results.record import Member
 from fer_bench.results.reports.latency_files import LATENCY, list_latencies, read_latency
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import DataSpec, EnsembleSpec
-from fer_bench.studies.latency import machine
+from fer_bench.studies.latency import machine, measure
 from fer_bench.studies.latency.faces import faces_of
 from fer_bench.studies.latency.network import find_network, open_network
 from fer_bench.studies.latency.plan import SLOW_TO_OPEN
@@ -174,3 +174,12 @@ def test_a_damaged_report_is_noticed_before_measuring(fer: Fer, tmp_path: Path):
     (folder / LATENCY).write_text("[")
     code, _, err = fer("keras_cnn")
     assert code == 2 and "latency.json is damaged" in err and "measure again" in err
+
+
+def test_a_folder_that_cannot_be_written_is_noticed_before_measuring(
+    fer: Fer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(measure, "measure_latency", lambda *_: pytest.fail("it was measured"))
+    (tmp_path / "networks").write_text("no folder")
+    code, _, err = fer("keras_cnn")
+    assert code == 2 and "could not save latency.json in " in err
