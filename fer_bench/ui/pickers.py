@@ -45,15 +45,12 @@ def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
     usual = default_id() or ""
     if usual not in by_id:
         usual = max(names, key=lambda name: merit(by_id[name]))
-    preferred = (wanted, st.session_state.get(CHOSEN))
-    first = next((name for name in preferred if name in by_id), usual)
-    chosen = st.selectbox(
-        "Run",
-        names,
-        index=names.index(first),
-        key=key,
-        format_func=called,
-    )
+    if has_moved(RUN_PARAMETER, key):
+        st.session_state[key] = wanted if wanted in by_id else usual
+    elif st.session_state.get(key) not in by_id:
+        preferred = (wanted, st.session_state.get(CHOSEN))
+        st.session_state[key] = next((name for name in preferred if name in by_id), usual)
+    chosen = st.selectbox("Run", names, key=key, format_func=called)
     remember_run(chosen, key, usual=usual)
     st.set_page_config(page_title=f"{called(chosen)} · FER Bench")
     return by_id[chosen]
@@ -66,16 +63,28 @@ def remember_run(chosen: str, key: str, *, usual: str) -> None:
         key: different on every page.
         usual: the one that a new visitor gets, who needs no address for it.
     """
-    _keep_address([chosen], key, [usual])
+    keep_address(RUN_PARAMETER, [chosen], key, [usual])
     st.session_state[CHOSEN] = chosen
 
 
-def _keep_address(chosen: list[str], key: str, usual: Sequence[str]) -> None:
-    """Writes `?run=` when the choice has changed: each writing is a step that Back has to take."""
+def has_moved(parameter: str, key: str) -> bool:
+    """Whether Back, Forward or a link has changed the address since a box that is there kept it."""
+    there = key in st.session_state and f"kept-{key}" in st.session_state
+    return there and st.session_state[f"kept-{key}"] != st.query_params.get_all(parameter)
+
+
+def keep_address(parameter: str, chosen: list[str], key: str, usual: Sequence[str]) -> None:
+    """Writes a box's choice when it has changed: each writing is a step that Back has to take.
+
+    Args:
+        key: of the box.
+        usual: what a new visitor gets, who needs no address for it.
+    """
     known = f"address-{key}"
-    if st.query_params.get_all(RUN_PARAMETER) or chosen != st.session_state.get(known, list(usual)):
-        st.query_params[RUN_PARAMETER] = chosen
+    if st.query_params.get_all(parameter) or chosen != st.session_state.get(known, list(usual)):
+        st.query_params[parameter] = chosen
     st.session_state[known] = chosen
+    st.session_state[f"kept-{key}"] = st.query_params.get_all(parameter)
 
 
 def pick_images(sets: Sequence[ImageSet]) -> ImageSet:
@@ -109,7 +118,7 @@ def pick_several(
     known = [name for name in dict.fromkeys(wanted) if name in names]
     visited = [name for name in [st.session_state.get(CHOSEN)] if name in names]
     begin = (known or list(dict.fromkeys([*visited, *first]))[: max(len(first), 1)])[:most]
-    if elsewhere:
+    if elsewhere or has_moved(RUN_PARAMETER, key):
         # Another machine or other data were chosen, which know none of them: an empty box would
         # show nothing at all.
         st.session_state[key] = begin
@@ -123,7 +132,7 @@ def pick_several(
         help=explanation,
         wrap=True,
     )
-    _keep_address(chosen, label, first)
+    keep_address(RUN_PARAMETER, chosen, key, first)
     return chosen
 
 

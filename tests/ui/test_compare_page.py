@@ -64,7 +64,7 @@ def test_the_page_opens_on_the_two_best_comparable_runs(stored: Path) -> None:
         "ResNet18, fine-tuned, 5 epochs, seed 1",
     ]
     assert len(app.multiselect[0].options) == len({FIRST, SECOND, WORSE, LIMITED})
-    assert app.query_params["runs"] == f"{FIRST},{SECOND}"
+    assert "runs" not in app.query_params  # a step more that Back had to take
     assert "cannot tell the 2 seeds of ResNet18" in texts(app)
     assert len(app.get("plotly_chart")) == 5
 
@@ -155,6 +155,18 @@ def test_fewer_than_two_runs_are_asked_for(stored: Path) -> None:
     app.multiselect[0].set_value([FIRST, SECOND]).run()
     assert app.query_params["runs"] == f"{FIRST},{SECOND}"
     assert len(frame(app, "p_holm")) == 1
+
+
+def test_back_shows_the_runs_of_the_address_again(stored: Path) -> None:
+    app = open_page("compare")
+    app.multiselect[0].set_value([FIRST, WORSE]).run()
+    assert app.query_params["runs"] == f"{FIRST},{WORSE}"
+    app.query_params.clear()  # as Back does
+    app.run()
+    assert app.multiselect[0].value == [FIRST, SECOND]
+    app.query_params["runs"] = f"{FIRST},{WORSE}"  # as Forward does
+    app.run()
+    assert app.multiselect[0].value == [FIRST, WORSE]
 
 
 def test_a_reason_not_to_rank_a_run_is_told_without_markup(results: Path) -> None:

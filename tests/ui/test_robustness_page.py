@@ -107,6 +107,15 @@ def test_runs_of_one_setting_stand_side_by_side(measured: Path) -> None:
     )
 
 
+def test_back_shows_the_runs_of_the_address_again(measured: Path) -> None:
+    app = open_page("robustness")
+    chosen_runs(app).set_value([SECOND]).run()
+    assert app.query_params["run"] == SECOND
+    app.query_params.clear()  # as Back does
+    app.run()
+    assert chosen_runs(app).value == [BEST, SECOND]
+
+
 def test_a_single_run_has_its_figures_in_tiles(measured: Path) -> None:
     app = open_page("robustness", SECOND)
     assert chosen_runs(app).value == [SECOND]

@@ -79,6 +79,18 @@ def test_choosing_a_run_changes_the_address(mixed: Path) -> None:
     assert tiles(app)
 
 
+def test_back_shows_the_run_of_the_address_again(mixed: Path) -> None:
+    app = open_page("run")
+    app.selectbox[0].set_value("fer2013/vgg16-frozen-frozen-20-s0").run()
+    app.selectbox[0].set_value("fer2013/broken").run()
+    app.query_params["run"] = "fer2013/vgg16-frozen-frozen-20-s0"  # as Back does
+    app.run()
+    assert app.selectbox[0].value == "fer2013/vgg16-frozen-frozen-20-s0"
+    app.query_params.clear()
+    app.run()
+    assert app.selectbox[0].value == BEST
+
+
 def test_a_failed_run_shows_its_error_as_plain_text(mixed: Path) -> None:
     app = open_page("run", "fer2013/vit-b-16-full-finetune-5-s0")
     assert HOSTILE in texts(app)

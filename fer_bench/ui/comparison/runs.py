@@ -12,10 +12,13 @@ from fer_bench.results.parse import read_predictions
 from fer_bench.results.stored_run import PREDICTIONS, RECORD, StoredRun, read_run
 from fer_bench.studies.comparison.compare import Comparison, compare
 from fer_bench.types import ImageSet
+from fer_bench.ui.pickers import has_moved, keep_address
 from fer_bench.ui.records import called, runs
 
 #: What stands in the address: `?runs=<dataset>/<run>,<dataset>/<run>`.
 RUNS_PARAMETER = "runs"
+#: The box's.
+KEY = "compared-runs"
 MOST_RUNS = 8
 
 
@@ -68,16 +71,18 @@ def pick_runs(groups: Sequence[Sequence[StoredRun]]) -> list[StoredRun]:
     if unknown:
         st.warning(f"Nothing to compare of {escape(', '.join(unknown))}: no finished run here.")
     known = list(dict.fromkeys(name for name in wanted if name in by_id))[:MOST_RUNS]
+    usual = [run.id for run in groups[0][:2]]
+    if KEY not in st.session_state or has_moved(RUNS_PARAMETER, KEY):
+        st.session_state[KEY] = known or usual
     names = st.multiselect(
         "Runs",
         list(by_id),
         format_func=called,
-        default=known or [run.id for run in groups[0][:2]],
         max_selections=MOST_RUNS,
-        key="compared-runs",
+        key=KEY,
         help=f"Two to {MOST_RUNS} runs that were measured on the same images.",
     )
-    st.query_params[RUNS_PARAMETER] = ",".join(names)
+    keep_address(RUNS_PARAMETER, [",".join(names)], KEY, [",".join(usual)])
     return [by_id[name] for name in names]
 
 
