@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
+import pandas as pd
+
 from fer_bench.errors import FerBenchError
 from fer_bench.report.contents import Benchmark, ReportContents
 from fer_bench.report.formats import to_markdown
 from fer_bench.report.tables import NOTHING, Table, rate, seeds_words
-from fer_bench.results.leaderboard.five_models import five_models
+from fer_bench.results.leaderboard.five_models import COPIED_RECIPES, five_models
 from fer_bench.results.leaderboard.rankings import WHOLE_SET
 from fer_bench.results.titles import model_title
 from fer_bench.studies.comparison.seeds import over_seeds
 from fer_bench.templates import prose
 
+#: What stands above the table of the protocol that people copy.
+COPIED = (
+    "The five backbones by the protocol people copy, 20 epochs of a head next to 5 of everything:"
+)
 START, END = "<!-- results -->", "<!-- /results -->"
 
 
@@ -32,8 +40,9 @@ def with_results(text: str, contents: ReportContents) -> str:
 
 
 def readme_tables(contents: ReportContents) -> str:
-    """A ranking per benchmark, and the five backbones frozen next to full where both are there.
+    """A ranking per benchmark, and the five backbones by the copied protocol in their own table.
 
+    That is there where one of them is frozen and tuned; its runs are not ranked beside longer ones.
     Runs on a part of their data's emotions stand in the report and on the dashboard.
     """
     parts = []
@@ -42,15 +51,19 @@ def readme_tables(contents: ReportContents) -> str:
             record = contents.source(int(one.ranked["source"].iloc[0])).record
             if len(record.dataset.emotions) < WHOLE_SET:
                 continue
-            parts += [f"### {prose(one.name.partition(' · data ')[0])}", to_markdown(_ranking(one))]
-        five = _backbones(one)
-        if five is not None:
-            parts += ["The five backbones, frozen next to fully tuned:", to_markdown(five)]
+            parts.append(f"### {prose(one.name.partition(' · data ')[0])}")
+            five = five_models(one.ranked, COPIED_RECIPES)
+            is_pair = bool(five["model"].duplicated().any())
+            ranking = _ranking(one, set(five["run"]) if is_pair else set())
+            if ranking.rows:
+                parts.append(to_markdown(ranking))
+            if is_pair:
+                parts += [COPIED, to_markdown(_backbones(five))]
     return "\n\n".join(parts)
 
 
-def _ranking(one: Benchmark) -> Table:
-    """Trained runs, seeds together; where there are no others, frozen ones."""
+def _ranking(one: Benchmark, left_out: Set[str]) -> Table:
+    """Trained runs but those, seeds together; where there are no others, frozen ones."""
     trained = one.ranked[one.ranked["mode"] != "frozen"]
     rows = over_seeds(trained if len(trained) else one.ranked)
     cells = tuple(
@@ -63,15 +76,13 @@ def _ranking(one: Benchmark) -> Table:
             rate(row["test_accuracy_tta"]),
         )
         for row in rows.to_dict("records")
+        if row["seeds"] > 1 or row["run"] not in left_out
     )
     header = ("Run", "Id", "Accuracy (%)", "95 % interval", "Clean test (%)", "With TTA (%)")
     return Table(header=header, rows=cells, texts=2)
 
 
-def _backbones(one: Benchmark) -> Table | None:
-    five = five_models(one.ranked)
-    if not five["model"].duplicated().any():
-        return None
+def _backbones(five: pd.DataFrame) -> Table:
     frozen = five[five["mode"] == "frozen"]
     learned = "random features" if (frozen["pretraining"] == "none").all() else "frozen"
     recipe = five.loc[five["mode"] == "full", "recipe"].iloc[0]

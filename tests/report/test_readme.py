@@ -38,6 +38,17 @@ def test_seeds_stand_together_and_backbones_beside_one_another(tmp_path: Path) -
     assert "| ResNet18 | " in text
 
 
+def test_the_copied_protocol_has_a_table_of_its_own(tmp_path: Path) -> None:
+    store = ResultsStore(tmp_path)
+    for mode, recipe in (("frozen", "frozen-20"), ("full", "finetune-5"), ("full", "strong")):
+        store.save(make_record(mode=mode, recipe=load_recipe(recipe), pretraining="none"))
+    tables = with_results(MARKS, collect(store))
+    ranking, _, own = tables.partition("by the protocol people copy")
+    assert "ResNet18, strong recipe" in ranking
+    assert "ResNet18, fine-tuned" not in ranking
+    assert "Full, finetune-5" in own
+
+
 @pytest.mark.parametrize("text", ["", "<!-- results -->", f"{MARKS} {MARKS}", MARKS[::-1]])
 def test_a_readme_without_its_marks_is_left_as_it_is(text: str, tmp_path: Path, fer: Fer) -> None:
     ResultsStore(tmp_path / "results").save(make_record())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 FIVE = ("resnet18", "vgg16", "densenet121", "vit_b_16", "clip_vit_b_32")
@@ -9,14 +11,17 @@ FIVE = ("resnet18", "vgg16", "densenet121", "vit_b_16", "clip_vit_b_32")
 #: row must be the same, or budgets would be compared instead of networks.
 FULL_RECIPES = ("equal-terms", "tuned-30", "finetune-5")
 FROZEN_RECIPES = ("frozen-20",)
+#: What stands for fully tuned in the protocol that people copy, next to `FROZEN_RECIPES`.
+COPIED_RECIPES = ("finetune-5",)
 
 
-def five_models(table: pd.DataFrame) -> pd.DataFrame:
+def five_models(table: pd.DataFrame, full: Sequence[str] = FULL_RECIPES) -> pd.DataFrame:
     """The runs that compare the five backbones, two for each at most.
 
     Args:
         table: finished, comparable runs of one benchmark, as `results.summary.summary_table` has
             them.
+        full: the recipes that may stand for fully tuned, the first that all five have.
 
     Returns:
         rows of `table` in the order of `FIVE`, frozen before full; of several sizes or seeds
@@ -24,7 +29,7 @@ def five_models(table: pd.DataFrame) -> pd.DataFrame:
         the one that most of them have. Empty where none of them is there.
     """
     rows = []
-    for mode, recipes in (("frozen", FROZEN_RECIPES), ("full", FULL_RECIPES)):
+    for mode, recipes in (("frozen", FROZEN_RECIPES), ("full", full)):
         runs = table[(table["mode"] == mode) & table["model"].isin(FIVE)]
         covered = {r: runs.loc[runs["recipe"] == r, "model"].nunique() for r in recipes}
         recipe = max(recipes, key=lambda name: covered[name])  # the first of equals
