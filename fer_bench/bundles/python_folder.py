@@ -45,7 +45,8 @@ class PythonBundle:
 
 
 def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    """With plain line ends, as Git on Windows gives text others; `faces.py` does likewise."""
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
 
 
 def _decoder() -> dict[str, bytes]:

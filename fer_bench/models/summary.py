@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fer_bench.models.build import build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
+from fer_bench.models.external.onnx_network import OnnxNetwork, holds_onnx
 from fer_bench.models.flops import count_parameters, without_fastpath
 
 
@@ -38,14 +39,17 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSummary:
-    """A network: its rows in the order in which they are defined; `flops` of one image."""
+    """A network: its rows in the order in which they are defined; `flops` of one image.
+
+    They are None where an ONNX file is in it, whose operations PyTorch does not see.
+    """
 
     model: str
     input: tuple[int, ...]
     layers: tuple[Layer, ...]
     parameters: int
     trainable: int
-    flops: int
+    flops: int | None
 
 
 def outline(request: ModelRequest) -> Classifier:
@@ -70,7 +74,7 @@ def summarize(model: Classifier) -> ModelSummary:
     was_training = model.training
     counter = FlopCounterMode(display=False)
     try:
-        device = next(model.parameters()).device
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
         with torch.no_grad(), without_fastpath(), counter:
             model.eval()(torch.zeros(1, *shape, device=device))
     finally:
@@ -90,7 +94,7 @@ def summarize(model: Classifier) -> ModelSummary:
         ),
         parameters=parameters,
         trainable=trainable,
-        flops=int(counter.get_total_flops()),
+        flops=None if holds_onnx(model) else int(counter.get_total_flops()),
     )
 
 
@@ -121,11 +125,12 @@ def _layer(
 ) -> Layer:
     own = list(part.parameters(recurse=False))
     within = sum(totals[f"{name}.{child}"] for child, _ in part.named_children())
+    inside = part.parameters_inside if isinstance(part, OnnxNetwork) else 0
     return Layer(
         name=name,
         kind=type(part).__name__,
         output=outputs.get(name, ()),
-        parameters=sum(p.numel() for p in own),
+        parameters=sum(p.numel() for p in own) + inside,
         trainable=sum(p.numel() for p in own if p.requires_grad),
         flops=totals[name] - within,
     )

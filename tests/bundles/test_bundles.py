@@ -181,6 +181,19 @@ def test_the_program_refuses_in_a_sentence(
     assert "Traceback" not in done.stderr
 
 
+def test_a_folder_with_the_line_ends_of_windows_names_the_same_faces(tmp_path: Path) -> None:
+    """Git writes text files with them there."""
+    _, contents = small_run(name="keras_cnn")
+    write_files(tmp_path, PythonBundle().files(contents))
+    plain = run_program(tmp_path, str(PHOTO))
+    for file in tmp_path.rglob("*"):
+        if file.is_file() and file.suffix != ".onnx":
+            file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    done = run_program(tmp_path, str(PHOTO))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == plain.stdout
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "cascade.xml", "model.json"])
 @pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
 def test_a_damaged_folder_is_refused_in_a_sentence(name: str, damage: str, tmp_path: Path) -> None:

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pytest
 from command_fixtures import Fer
+from external_fixtures import LABEL_TEXT, write_onnx
 from model_fixtures import SECOND_RUN, save_models
 from table_fixtures import table
+from torch import nn
 
 from fer_bench.emotions import FER2013
+from fer_bench.inference.classifier import load_run_model
 from fer_bench.models.build import MODELS
 from fer_bench.models.classifier import ModelRequest
 from fer_bench.models.flops import count_flops, count_parameters
 from fer_bench.models.summary import outline, summarize
+from fer_bench.results.store import ResultsStore
 
 
 @table("name", MODELS)
@@ -29,6 +33,29 @@ def test_rows_add_up_to_the_whole_network(name: str) -> None:
     assert found.layers[-1].output == (7,)
     names = [layer.name for layer in found.layers]
     assert len(set(names)) == len(names)
+
+
+def test_the_operations_of_an_onnx_file_are_unknown_and_its_parameters_counted(
+    fer: Fer, tmp_path: Path
+) -> None:
+    """Alone, and with a layer that PyTorch computes."""
+    results = tmp_path / "results"
+    external = "evaluate --data synthetic --trained-on held-out --name theirs --value-range 0,1"
+    file = write_onnx(tmp_path / "theirs.onnx", channels=1)
+    words = ("--model", f"onnx:{file}", "--labels", LABEL_TEXT, "--results", results)
+    assert fer(*external.split(), *words)[0] == 0
+    code, out, err = fer("summary", "external-theirs", "--results", results, "--json")
+    assert code == 0, err
+    alone = json.loads(out)
+    assert alone["flops"] is None
+    model = load_run_model(ResultsStore(results).find("external-theirs"))
+    model.head = nn.Linear(7, 7)
+    both = summarize(model)
+    assert both.flops is None
+    assert both.parameters == alone["parameters"] + 7 * 7 + 7
+    assert sum(layer.parameters for layer in both.layers) == both.parameters
+    code, out, _ = fer("summary", "external-theirs", "--results", results)
+    assert code == 0 and out.splitlines()[-1].endswith("–")
 
 
 def test_a_layer_is_what_its_definition_says() -> None:

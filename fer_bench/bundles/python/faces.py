@@ -22,7 +22,8 @@ def read_document() -> dict:
     try:
         document = json.loads((HERE / name).read_text(encoding="utf-8"))
         for name, digest in document["sha256"].items():
-            if hashlib.sha256((HERE / name).read_bytes()).hexdigest() != digest:
+            content = (HERE / name).read_bytes().replace(b"\r\n", b"\n")  # of Git on Windows
+            if hashlib.sha256(content).hexdigest() != digest:
                 raise ValueError
     except (OSError, ValueError, LookupError):
         sys.exit(f"{HERE / name} is missing or damaged: copy the whole folder again")

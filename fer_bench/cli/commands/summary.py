@@ -86,7 +86,8 @@ def _print(network: ModelSummary) -> None:
     table.add_column("output", "input " + _shape(network.input))
     table.add_column("parameters", f"{network.parameters:,}", justify="right")
     table.add_column("trainable", f"{network.trainable:,}", justify="right")
-    table.add_column("FLOPs", f"{network.flops:,}", justify="right")
+    flops = "–" if network.flops is None else f"{network.flops:,}"
+    table.add_column("FLOPs", flops, justify="right")
     for layer in network.layers:
         numbers = (layer.parameters, layer.trainable, layer.flops)
         cells = [f"{number:,}" if number else "" for number in numbers]
