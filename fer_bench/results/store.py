@@ -26,6 +26,7 @@ from fer_bench.results.parse import parse_record, read_history, read_predictions
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import (
     HISTORY,
+    OF_NETWORK,
     PREDICTIONS,
     RECORD,
     SEEN,
@@ -225,8 +226,8 @@ class ResultsStore:
         """Writes a run; the record comes last, so a record always has its files next to it.
 
         Files whose table is None stay as they are. `network` is its trained network's files, by
-        name, as `models.weights.model_files` gives them; empty where none is stored, and an earlier
-        run's weights would pass for its own.
+        name, as `models.weights.model_files` gives them; empty where none is stored. An
+        earlier network's weights, exports and latency, which would pass for its own, go then.
 
         Returns:
             The run's folder.
@@ -250,10 +251,9 @@ class ResultsStore:
         files[folder / RECORD] = text
         with saving_results(record.name, folder):
             write_results(files)
-            if network is not None and SEEN not in network:
-                discard(folder / SEEN)
-            if network is not None and not network:
-                discard(folder / WEIGHTS)
+            if network is not None:
+                for name in {WEIGHTS, SEEN, *OF_NETWORK} - {*network}:
+                    discard(folder / name)
         return folder
 
 

@@ -17,10 +17,12 @@ RECORD, HISTORY, PREDICTIONS = "record.json", "history.csv", "predictions.parque
 WEIGHTS = "model.safetensors"
 #: Next to them: uint64 hashes of the images that they were trained on or chosen by.
 SEEN = "seen.npy"
+#: Next to them: what was made of the network and measured of its copies.
+OF_NETWORK = ("exports.json", "latency.json")
 #: All that a run's folder may hold, and a repository of the hub with it.
 RUN_FILES = (
-    RECORD, HISTORY, PREDICTIONS, WEIGHTS, SEEN, "model.json", "exports.json", "latency.json",
-    "robustness.json", "transfer.json",
+    RECORD, HISTORY, PREDICTIONS, WEIGHTS, SEEN, "model.json", *OF_NETWORK, "robustness.json",
+    "transfer.json",
 )  # fmt: skip
 #: What happened to a run whose record says `running` though no process carries it out.
 ENDED_FROM_OUTSIDE = (

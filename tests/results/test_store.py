@@ -16,7 +16,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.results import documents
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore, open_results
-from fer_bench.results.stored_run import StoredRun
+from fer_bench.results.stored_run import SEEN, WEIGHTS, StoredRun
 
 
 @pytest.fixture
@@ -88,6 +88,18 @@ def test_a_saved_record_replaces_the_one_before(store: ResultsStore) -> None:
     assert not store.exists_done("fer2013", "one")
     assert not store.exists_done("fer2013", "two")
     assert len(store.history(store.find("one"))) == 5  # tables that are not given stay
+
+
+def test_another_network_takes_what_was_made_of_the_earlier_one_with_it(
+    store: ResultsStore,
+) -> None:
+    folder = store.save(make_record(), network={WEIGHTS: b"earlier", SEEN: b"earlier"})
+    for name in ("latency.json", "exports.json"):
+        (folder / name).write_text("{}")
+    store.save(make_record())  # the same network
+    assert (folder / "latency.json").exists()
+    store.save(make_record(), network={WEIGHTS: b"later"})
+    assert {path.name for path in folder.iterdir()} == {"record.json", WEIGHTS}
 
 
 def test_records_are_parsed_once(store: ResultsStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,13 @@ def score(
     from fer_bench.config import validate
     from fer_bench.specs.run import DataSpec, ExternalSpec
 
+    if template is None and (with_val or out_file):
+        raise FerBenchError("--with-val and --out are of the template: say --template DATA, too")
+    if template is not None and predictions is not None:
+        raise FerBenchError(
+            f"--template {template} writes the ids to fill in, and {predictions} is filled in: say "
+            f"`score {predictions} --data DATA` to score it"
+        )
     asked = DataSpec(protocol=choose("protocol", protocol), votes=choose("votes", votes))
     if template is not None:
         source = open_source(template, votes_file, rows_file, classes)

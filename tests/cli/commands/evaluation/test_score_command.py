@@ -256,6 +256,14 @@ def test_an_empty_label_and_a_name_that_is_none_are_sentences(
     assert "a name of up to 80 plain letters" in refused(answers, "--name", "<b>", run=score)
 
 
+def test_options_of_the_template_alone_are_not_passed_over(
+    refused: Callable[..., str], score: Fer, answers: pd.DataFrame, data: Path
+) -> None:
+    assert "say --template DATA" in refused(answers, "--with-val", run=score)
+    assert "say --template DATA" in refused(answers, "--out", "x.csv", run=score)
+    assert "writes the ids to fill in" in refused("score", "mine.csv", "--template", data)
+
+
 @pytest.mark.parametrize("name", ["a.xlsx", "a.parquet", "none.csv", None])
 def test_other_files_are_refused(
     name: str | None, refused: Callable[..., str], data: Path, tmp_path: Path
