@@ -359,6 +359,8 @@ def test_the_box_for_a_paper_offers_its_files_and_their_command(mixed: Path) -> 
         "leaderboard.tex", "leaderboard.md", "methods.txt", "references.bib"
     }  # fmt: skip
     assert "report --tables paper --columns run,accuracy" in app.code[0].value
+    app.multiselect(key="paper-columns").set_value([]).run()  # as the files then: all of them
+    assert "report --tables paper --results" in app.code[0].value
     assert not app.exception
 
 
