@@ -60,6 +60,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
         docs_url=DOCS,
         redoc_url=None,
         favicon_url="data:,",
+        redirect_slashes=False,  # a redirect says nothing, and leads past a proxy's https
         title="FER Bench",
         version=fer_bench.__version__,
         description=DESCRIPTION,

@@ -108,14 +108,15 @@ def leaderboard(rows: pd.DataFrame, columns: Sequence[str] | None = None) -> Tab
 
 
 def _leaderboard_cells(row: Mapping[Hashable, Any]) -> dict[str, str]:
+    is_trained = row["epochs"] > 0  # what was not is drawn from no seed
     return {
         "run": str(row["title"]),
         "model": str(row["model"]),
         "mode": str(row["mode"]),
         "recipe": str(row["recipe"]),
         "pretraining": f"record {row['start']}" if row["start"] else str(row["pretraining"]),
-        "seed": str(row["seed"]),
-        "epochs": _integer(row["epochs"]),
+        "seed": str(row["seed"]) if is_trained else NOTHING,
+        "epochs": _integer(row["epochs"]) if is_trained else NOTHING,
         "input": _integer(row["input_size"]),
         "parameters": _millions(row["parameters"]),
         "accuracy": rate(row["test_accuracy"]),

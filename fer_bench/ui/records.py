@@ -143,8 +143,12 @@ def _load(roots: tuple[Path, ...], state: str) -> _Stored:
 
 
 def _stored() -> _Stored:
-    roots = results_store().roots
-    return _cached_per_rerun("runs", lambda: _load(roots, _runs_state(roots)))
+    return _cached_per_rerun("runs", lambda: _load(results_store().roots, _state_now()))
+
+
+def _state_now() -> str:
+    """`_runs_state` of the records."""
+    return _cached_per_rerun("state", lambda: _runs_state(results_store().roots))
 
 
 def runs() -> list[StoredRun]:
@@ -257,11 +261,11 @@ def _look_up_default() -> str | None:
             changed += (root / DEFAULT_FILE).stat().st_mtime_ns
         except OSError:
             continue
-    return _default(roots, changed) if changed else None
+    return _default(roots, changed, _state_now()) if changed else None
 
 
 @st.cache_data(max_entries=2, show_spinner=False)
-def _default(roots: tuple[Path, ...], changed: int) -> str | None:
+def _default(roots: tuple[Path, ...], changed: int, state: str) -> str | None:
     try:
         return ResultsStore(*roots).find(DEFAULT).id
     except FerBenchError:

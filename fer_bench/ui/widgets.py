@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
+from io import BytesIO
 from typing import Any, Literal
 
 import pandas as pd
@@ -209,8 +210,10 @@ def gallery(pictures: Sequence[tuple[Image.Image | bytes, str | None]], width: i
     """Pictures, or the content of their files, with captions (Markdown) in rows that wrap."""
     with st.container(horizontal=True, gap="small"):
         for picture, caption in pictures:
+            image = Image.open(BytesIO(picture)) if isinstance(picture, bytes) else picture.copy()
+            image.thumbnail((width, image.height))  # Streamlit leaves a strip no height at all
             words = re.sub(r"[*\\]|  \n", " ", caption or "a face of the data set").strip()
-            st.image(picture, caption=caption, width=width, alt=words)
+            st.image(image, caption=caption, width=width, alt=words)
 
 
 def number(

@@ -348,6 +348,9 @@ def test_clients_cannot_name_paths(client, api_results):
 
 def test_other_addresses_and_methods_are_refused_as_json(client, refusal):
     assert refusal(client.get("/v2")) == (404, "unknown_address")
+    for slash in ("/v1/predict/", "/upload"):
+        answer = client.post(slash, files={"files": photo()}, follow_redirects=False)
+        assert refusal(answer) == (404, "unknown_address")
     response = client.get("/v1/predict")
     assert refusal(response) == (405, "wrong_method")
     assert response.headers["allow"] == "POST"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from browser_fixtures import BEST, save_runs
 from command_fixtures import Fer
+from page_fixtures import make_ensemble_record
 from record_fixtures import make_predictions, make_record
 from table_fixtures import table
 
@@ -158,6 +159,14 @@ def test_every_accuracy_is_its_records(tables_of, root: Path, contents: ReportCo
     assert [float(row["Accuracy (%)"]) for row in rows] == sorted(
         (float(row["Accuracy (%)"]) for row in rows), reverse=True
     )
+
+
+@pytest.mark.parametrize("tables_of", READERS.values(), ids=list(READERS))
+def test_what_was_not_trained_has_no_seed_and_no_epochs(tables_of, tmp_path: Path) -> None:
+    store = ResultsStore(tmp_path / "results")
+    store.save(make_ensemble_record("both", {"one": 0.5, "two": 0.5}))
+    (row,) = table_with(tables_of(store.root, collect(store)), "Epochs")
+    assert (row["Run"], row["Seed"], row["Epochs"]) == ("Ensemble both", "–", "–")
 
 
 @pytest.mark.parametrize("tables_of", READERS.values(), ids=list(READERS))

@@ -183,6 +183,13 @@ def test_an_unreadable_file_is_a_row_and_the_rest_goes_on(trained: Path) -> None
     assert "4 pictures · 1 face · 1 picture without a face · 2 unreadable" in texts(app)
 
 
+def test_a_strip_of_one_row_stands_in_the_gallery(trained: Path) -> None:
+    app = open_page("image")
+    upload(app, ("strip.png", png(np.zeros((1, 5000, 3), np.uint8))), gray())
+    assert not app.exception
+    assert "2 pictures · 0 faces · 2 pictures without a face" in texts(app)
+
+
 def test_one_unreadable_file_is_a_sentence(trained: Path) -> None:
     app = open_page("image")
     upload(app, ("<b>letter</b>.jpg", b"Dear reader"))

@@ -84,6 +84,17 @@ def test_a_default_that_is_gone_is_none(mixed: Path) -> None:
     assert open_page("run").selectbox[0].value == BEST
 
 
+def test_the_default_run_may_come_and_go_while_the_server_runs(mixed: Path) -> None:
+    run = mixed / "fer2013" / "vgg16-frozen-frozen-20-s0"
+    (mixed / DEFAULT_FILE).write_text(f"fer2013/{run.name}\n")
+    measure = "python -m fer_bench latency {} --results " + str(mixed)
+    assert open_page("latency").code[0].value == measure.format("default")
+    run.rename(mixed / "elsewhere")
+    assert open_page("latency").code[0].value == measure.format(BEST)
+    (mixed / "elsewhere").rename(run)
+    assert open_page("latency").code[0].value == measure.format("default")
+
+
 def test_a_view_of_another_page_leaves_the_address(mixed: Path) -> None:
     app = open_page("run", BEST, view="Settings")
     app.switch_page("pages/labels.py").run()
@@ -359,6 +370,8 @@ def test_the_box_for_a_paper_offers_its_files_and_their_command(mixed: Path) -> 
         "leaderboard.tex", "leaderboard.md", "methods.txt", "references.bib"
     }  # fmt: skip
     assert "report --tables paper --columns run,accuracy" in app.code[0].value
+    app.multiselect(key="paper-columns").set_value([]).run()  # as the files then: all of them
+    assert "report --tables paper --results" in app.code[0].value
     assert not app.exception
 
 

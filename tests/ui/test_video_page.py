@@ -95,7 +95,7 @@ def test_a_video_becomes_a_time_line_shares_and_files(page: AppTest, clip: Path)
     job = analyse(page, clip)
     values = {metric.label: metric.value for metric in page.metric}
     assert values == {
-        "Length": "0.5 s",
+        "Analysed until": "0.5 s",
         "Persons": "1",
         "Frames analysed": "6",
         "Without a face": f"0.0{NBSP}%",

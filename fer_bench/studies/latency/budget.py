@@ -298,5 +298,5 @@ def _sentence(options: Sequence[Option], budget: Budget) -> str:
 def _nothing_to_judge(ruled_out: Mapping[str, int]) -> str:
     if not ruled_out:
         return "There is no run to choose from."
-    reasons = ", ".join(f"{n} {reason}" for reason, n in ruled_out.items())
+    reasons = ", ".join(f"{n} × {reason}" for reason, n in ruled_out.items())
     return f"No run can be judged: {reasons}."

@@ -47,5 +47,5 @@ def show_paper(
                     icon=":material/download:",
                     on_click="ignore",
                 )
-        words = f"report --tables paper --columns {','.join(chosen)}"
-        st.code(command(words), language="bash", wrap_lines=True)
+        columns_words = f" --columns {','.join(chosen)}" if chosen else ""  # without it, all
+        st.code(command(f"report --tables paper{columns_words}"), language="bash", wrap_lines=True)

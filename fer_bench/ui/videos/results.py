@@ -15,9 +15,9 @@ from fer_bench.ui.widgets import tiles
 
 
 def figures(report: VideoReport) -> list[Tile]:
-    """Length, persons and frames."""
+    """The last frame's time, persons and frames."""
     return [
-        Tile(name="Length", value=f"{report.times()[-1]:.1f} s"),
+        Tile(name="Analysed until", value=f"{report.times()[-1]:.1f} s"),
         Tile(name="Persons", value=f"{report.spans()['track'].nunique():,}"),
         Tile(name="Frames analysed", value=f"{len(report.frames):,}"),
         Tile(name="Without a face", value=percent(report.n_no_face / len(report.frames))),
