@@ -257,11 +257,11 @@ def test_an_empty_label_and_a_name_that_is_none_are_sentences(
 
 
 def test_options_of_the_template_alone_are_not_passed_over(
-    refused: Callable[..., str], score: Fer, answers: pd.DataFrame, data: Path
+    refused: Callable[..., str], score: Fer, answers: pd.DataFrame
 ) -> None:
     assert "say --template DATA" in refused(answers, "--with-val", run=score)
     assert "say --template DATA" in refused(answers, "--out", "x.csv", run=score)
-    assert "writes the ids to fill in" in refused("score", "mine.csv", "--template", data)
+    assert "writes the ids to fill in" in refused("score", "mine.csv", "--template", "f.zip")
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.parquet", "none.csv", None])
