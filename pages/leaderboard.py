@@ -129,7 +129,7 @@ def show_ranking(ranked: pd.DataFrame, order: str) -> None:
         best_two = run_ids(ranked.head(2))
         st.page_link(
             "pages/compare.py",
-            label="Is the first really better than the second?",
+            label="Is the most accurate really better than the next?",
             icon=":material/compare_arrows:",
             query_params={RUNS_PARAMETER: ",".join(best_two)},
         )

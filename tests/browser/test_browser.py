@@ -130,7 +130,7 @@ def test_back_leaves_a_page_that_was_opened_from_the_side_bar(visit: Visit) -> N
 
 def test_the_leaderboard_leads_to_a_comparison_of_its_best_two(visit: Visit) -> None:
     visit.open("/leaderboard")
-    visit.page.get_by_role("link", name="Is the first really better than the second?").click()
+    visit.page.get_by_role("link", name="Is the most accurate really better than the next?").click()
     expect(visit.page.get_by_role("heading", level=1, name="Compare")).to_be_visible()
     settle(visit.page)
     second = BEST.replace("-s0", "-s1")
