@@ -188,7 +188,7 @@ def _what_else(data: bytes) -> str:
     if kinds == ["a video"]:
         return f"is a video: {EXPECTED}; save one frame as a picture"
     if kinds:
-        return f"is {kinds[0]} whatever its name says: {EXPECTED}"
+        return f"is {kinds[0]} by its content: {EXPECTED}"
     if data.startswith(PICTURE_STARTS):
         return f"begins as a picture but is damaged or cut off: {EXPECTED}; copy or save it again"
     return f"is of no known picture format: {EXPECTED}; open and save it as one of these"

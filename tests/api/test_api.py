@@ -95,7 +95,7 @@ def test_one_unreadable_picture_among_others_has_its_error_and_no_faces(client):
     results = client.post("/v1/predict", files=sent).json()["results"]
     assert [one["name"] for one in results] == ["a.jpg", "b.txt", "a.jpg"]
     assert results[1]["faces"] == []
-    assert results[1]["error"].startswith("b.txt is text whatever its name says: expected a JPEG")
+    assert results[1]["error"].startswith("b.txt is text by its content: expected a JPEG")
     assert results[0] == results[2]
 
 

@@ -496,11 +496,11 @@ PNG_NOISE = saved(Image.fromarray(NOISE), "PNG")
 
 REFUSED: dict[str, tuple[bytes, str]] = {
     "empty.jpg": (b"", "is empty: expected a JPEG"),
-    "text.jpg": (b"Dear all,\nno picture here.\n", "is text whatever its name says: expected a"),
-    "page.png": (b"<html><body>404</body></html>", "is text whatever its name says"),
+    "text.jpg": (b"Dear all,\nno picture here.\n", "is text by its content: expected a"),
+    "page.png": (b"<html><body>404</body></html>", "is text by its content"),
     "drawing.jpg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is an SVG drawing"),
-    "paper.jpg": (b"%PDF-1.7\n" + bytes(100), "is a PDF whatever its name says"),
-    "many.jpg": (b"PK\x03\x04" + bytes(100), "is a zip whatever its name says"),
+    "paper.jpg": (b"%PDF-1.7\n" + bytes(100), "is a PDF by its content"),
+    "many.jpg": (b"PK\x03\x04" + bytes(100), "is a zip by its content"),
     "random.jpg": (bytes(range(128, 256)) * 9, "is of no known picture format: expected a JPEG"),
     "phone.heic": (ftyp(b"heic"), "is a HEIC picture but damaged or cut off: .*; copy"),
     "cut.heic": (half_of(saved(Image.fromarray(NOISE), "HEIF")), "is damaged or cut off"),
@@ -653,7 +653,7 @@ def test_a_heic_without_its_package_is_told_from_a_damaged_one(
 
 def test_postscript_is_not_run() -> None:
     data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n"
-    with pytest.raises(FerBenchError, match="is text whatever its name says"):
+    with pytest.raises(FerBenchError, match="is text by its content"):
         decode_image(data, "drawing.jpg")
 
 

@@ -154,7 +154,7 @@ def test_without_its_annotated_copy_the_time_line_is_there(page: AppTest, clip: 
     copy = analyse(page, clip).report.copy
     copy.write_bytes(b"no video")
     page.run()
-    assert "annotated.mp4 is text whatever its name says" in plain(page.error[0].value)
+    assert "annotated.mp4 is text by its content" in plain(page.error[0].value)
     copy.unlink()
     page.run()
     assert "There is no annotated copy, so no frame can be shown." in texts(page)

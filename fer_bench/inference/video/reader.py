@@ -281,7 +281,7 @@ def _what_else(path: Path, error: FFmpegError | OSError) -> str:
     if not start:
         return f"is empty: {EXPECTED}; save or send it again"
     if is_text(start):
-        return f"is text whatever its name says: {EXPECTED}"
+        return f"is text by its content: {EXPECTED}"
     return (
         f"cannot be opened as a video ({error.strerror}), so it is damaged, cut off or none: check "
         "that it plays, copy it again or convert it to MP4"

@@ -473,7 +473,7 @@ def test_a_name_with_breaks_and_control_characters_stays_on_its_line(predict, tm
     (tmp_path / "c\nd\x1b[31m.png").write_text("no picture")
     code, out, err = predict(".", "--detector", "whole")
     assert (code, out.count("\n"), out.partition(":")[0]) == (0, 1, "a b [31m.png")
-    assert "not read: c d [31m.png is text whatever its name says" in err
+    assert "not read: c d [31m.png is text by its content" in err
     assert predict(".", "--detector", "whole", "--out", "an out")[2].endswith("open 'an out'\n")
 
 

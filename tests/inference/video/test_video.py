@@ -223,7 +223,7 @@ def test_a_video_without_sound_has_a_copy_without(predictor, tmp_path):
             "has no frame that can be read",
         ),
         (lambda at: at.write_bytes(b""), "is empty: expected a video"),
-        (lambda at: at.write_text("no video\n" * 99), "is text whatever its name says: expected"),
+        (lambda at: at.write_text("no video\n" * 99), "is text by its content: expected"),
         (lambda at: at.write_bytes(write_clip(at).read_bytes()[:9000]), "cannot be opened"),
         (lambda at: at.mkdir(), "cannot be opened as a video"),
         (lambda at: None, "cannot be opened as a video"),
@@ -249,7 +249,7 @@ def test_a_name_that_no_file_can_have_is_one_result_with_its_error(predictor):
 def test_a_name_or_a_playlist_does_not_reach_the_network(predictor, tmp_path, monkeypatch):
     playlist = tmp_path / "list.m3u8"
     playlist.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
-    assert "is text whatever" in error_of(list(predict_video(predictor, playlist)))
+    assert "is text by its content" in error_of(list(predict_video(predictor, playlist)))
     monkeypatch.chdir(tmp_path)
     clip = write_clip(tmp_path / "pipe:0.mp4")
     assert len(list(predict_video(predictor, Path(clip.name)))) == 12
