@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,13 +31,8 @@ DIGEST = "digest.txt"
 TOLERANCE = 2e-3
 
 
-def digest(run: StoredRun) -> str:
-    """A line `SHA-256  name` for the record and its predictions.
-
-    Raises:
-        FerBenchError: a file that is not there or cannot be read.
-    """
-    files = handed_in(run)
+def digest(files: Mapping[str, bytes]) -> str:
+    """A line `SHA-256  name` for each of a submission's files, as `handed_in` gives them."""
     return "".join(f"{sha256(content).hexdigest()}  {name}\n" for name, content in files.items())
 
 
@@ -99,7 +94,8 @@ def _files(run: StoredRun) -> Iterator[Check]:
         return
     except (OSError, UnicodeDecodeError):
         claimed = ""
-    problem = "" if claimed == digest(run) else f"the files are not those that {DIGEST} was made of"
+    same = claimed == digest(handed_in(run))
+    problem = "" if same else f"the files are not those that {DIGEST} was made of"
     yield Check(name="digest", problem=problem)
 
 

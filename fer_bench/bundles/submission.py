@@ -35,7 +35,8 @@ def submission(run: StoredRun) -> Submission:
         raise RunFailed(
             f"run {run.id} is not packed: {wrong[0].name}: {wrong[0].problem}; see `verify`"
         )
-    files = {DIGEST: digest(run).encode()} | handed_in(run)
+    handed = handed_in(run)
+    files = {DIGEST: digest(handed).encode()} | handed
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as packed:
         for name, content in files.items():

@@ -66,7 +66,7 @@ def report(
     )
 
     contents = collect(store, dataset)
-    chosen = comma_list("columns", columns) or None
+    chosen = comma_list("columns", columns)
     files = {file: report_page(store, contents).encode()}
     if tables is not None:
         files |= {

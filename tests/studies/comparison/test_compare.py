@@ -24,7 +24,7 @@ from fer_bench.results.store import ResultsStore
 from fer_bench.results.summary import summary_table
 from fer_bench.specs.run import ExternalSpec
 from fer_bench.studies.comparison import paired, tables
-from fer_bench.studies.comparison.compare import compare
+from fer_bench.studies.comparison.compare import Comparison, compare
 from fer_bench.studies.comparison.seeds import over_seeds
 from fer_bench.studies.comparison.shared_images import IMAGE_SETS, join
 from fer_bench.studies.comparison.verdicts import pair_verdict, points, remarks, scope, verdict
@@ -390,12 +390,17 @@ def test_what_to_keep_in_mind_is_said(tmp_path: Path, same_sentence: Callable[[s
 # --- tables ------------------------------------------------------------------------------------
 
 
-def test_disagreements_come_surest_first(tmp_path: Path) -> None:
-    runs = [save_run(tmp_path, make_record(model=model)) for model in ("resnet18", "vgg16")]
+def four_answers(folder: Path) -> Comparison:
+    """Two runs on angry, happy, happy and surprise: the first is right three times, then twice."""
+    runs = [save_run(folder, make_record(model=model)) for model in ("resnet18", "vgg16")]
     labels = [0, 3, 3, 5]
     first = answer_table(labels, [0, 3, 3, 1], [0.5, 0.6, 0.7, 0.8])
     second = answer_table(labels, [0, 3, 4, 2], [0.5, 0.6, 0.95, 0.9])
-    found = tables.disagreements(compare(runs, [first, second], n_resamples=10))
+    return compare(runs, [first, second], n_resamples=10)
+
+
+def test_disagreements_come_surest_first(tmp_path: Path) -> None:
+    found = tables.disagreements(four_answers(tmp_path))
     assert found.drop(columns=["confidence_A", "confidence_B"]).to_dict("split")["data"] == [
         ["c", "happy", "A", "happy", "sad"],
         ["d", "surprise", "none", "disgust", "fear"],
@@ -417,11 +422,7 @@ def test_classes_are_compared_with_the_best_run(tmp_path: Path) -> None:
 
 
 def test_an_emotion_without_images_has_no_recall_and_no_f1(tmp_path: Path) -> None:
-    runs = [save_run(tmp_path, make_record(model=model)) for model in ("resnet18", "vgg16")]
-    labels = [0, 3, 3, 5]
-    first = answer_table(labels, [0, 3, 3, 1], [0.5, 0.6, 0.7, 0.8])
-    second = answer_table(labels, [0, 3, 4, 2], [0.5, 0.6, 0.95, 0.9])
-    table = tables.class_table(compare(runs, [first, second], n_resamples=10))
+    table = tables.class_table(four_answers(tmp_path))
     judged = table[table["images"] > 0]
     assert judged["recall"].tolist() == [1, 1, 0, 1, 0.5, 0]
     assert table.loc[table["images"] == 0, ["recall", "f1_difference"]].isna().all(axis=None)
