@@ -8,9 +8,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from fer_bench.errors import Code, FerBenchError
-from fer_bench.results.lineage import foreign_licences, is_run, origin
+from fer_bench.results.lineage import foreign_licences, origin
 from fer_bench.results.store import DEFAULT
 from fer_bench.results.stored_run import StoredRun
+from fer_bench.specs.run import RunSpec
 
 #: Longest name of a model that is looked up.
 LONGEST_NAME = 300
@@ -112,17 +113,15 @@ def model_entry(run: StoredRun, *, default: bool, backend: str | None) -> ModelE
     """What is said of a readable run."""
     record = run.require_record()
     test, model = record.metrics.get("test"), record.model
-    start = origin(run)
-    licence = model.provenance.licence if model else ""
-    weights = "random weights" if start == "none" else start
-    if licence or not (start == "none" or is_run(start)):
-        weights += f" (licence: {licence or 'not recorded'})"
+    start, foreign = origin(run), ", ".join(foreign_licences(run))
+    of_weights = f" (licence: {foreign})" if foreign else ""
     terms = (
-        f"started from {weights}; trained on {record.dataset.name}, whose own terms apply: most "
-        "collections of faces allow research only"
+        f"started from {'random weights' if start == 'none' else start}{of_weights}; trained on "
+        f"{record.dataset.name}, whose own terms apply: most collections of faces allow research "
+        "only"
     )
-    if foreign := foreign_licences(run):
-        terms = f"a network from elsewhere (licence: {', '.join(foreign)})"
+    if foreign and not isinstance(record.spec, RunSpec):
+        terms = f"weights from elsewhere{of_weights}"
     return ModelEntry(
         name=run.id,
         emotions=list(record.dataset.emotions),

@@ -54,7 +54,7 @@ def licences(contents: BundleContents, cascade: str, runtime: str | None = None)
     ours = "FER Bench" if foreign else f"FER Bench and {MODEL}"
     parts = [f"{ours}: MIT, Copyright (c) 2026 The FER Bench developers\n\n{MIT}"]
     if foreign:
-        parts.append(f"{MODEL}, a network from elsewhere: {foreign}\n")
+        parts.append(f"{MODEL}, weights from elsewhere: {foreign}\n")
     if runtime:
         parts.append(
             f"ONNX Runtime Web {runtime}: MIT, Copyright (c) Microsoft Corporation\n\n{MIT}"

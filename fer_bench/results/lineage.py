@@ -51,15 +51,24 @@ def _sibling_run(run: StoredRun, path: Path) -> StoredRun | None:
 
 
 def foreign_licences(run: StoredRun) -> tuple[str, ...]:
-    """What the networks from elsewhere that a run is made of may be used under; none for our own.
+    """What the weights from elsewhere that are in a run may be used under; none for our own.
 
-    `not recorded` for one whose licence nobody has said.
+    Those of networks measured as they came, and those that a training started from; of every
+    member. `not recorded` for one whose licence nobody has said.
     """
     members = run.require_record().members
     runs = [read_run(run.folder.parent / member.run) for member in members] or [run]
-    specs = [one.record.spec for one in runs if one.record]
-    foreign = [spec.licence for spec in specs if isinstance(spec, ExternalSpec)]
-    return tuple(dict.fromkeys(licence or "not recorded" for licence in foreign))
+    licences = [_foreign_licence(one) for one in runs if one.record]
+    return tuple(dict.fromkeys(licence for licence in licences if licence))
+
+
+def _foreign_licence(run: StoredRun) -> str:
+    record = run.require_record()
+    if isinstance(record.spec, ExternalSpec):
+        return record.spec.licence or "not recorded"
+    begun = origin(run).rstrip(")").rpartition("pretraining: ")[2]  # behind the runs before it
+    licence = record.model.provenance.licence if record.model else ""
+    return licence or ("" if begun == "none" else "not recorded")
 
 
 def origin(run: StoredRun) -> str:

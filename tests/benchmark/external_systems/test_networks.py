@@ -118,10 +118,10 @@ def test_its_licence_goes_wherever_it_goes(
         assert (data.get("license"), data.get("license_name")) == ("other", licence)
     licences = (tmp_path / "space" / "LICENSES.txt").read_text()
     assert licences.startswith("FER Bench: MIT")
-    assert f"model.onnx, a network from elsewhere: {licence}\n" in licences
+    assert f"model.onnx, weights from elsewhere: {licence}\n" in licences
     with opened(tmp_path / "results", backend="auto", run=RUN) as client:
         (model,) = client.get("/v1/models").json()["models"]
-    assert model["terms"] == f"a network from elsewhere (licence: {licence})"
+    assert model["terms"] == f"weights from elsewhere (licence: {licence})"
 
 
 def test_emotions_that_only_one_side_knows_are_said(evaluate: Fer, tmp_path: Path) -> None:

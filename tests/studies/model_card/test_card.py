@@ -251,7 +251,23 @@ def test_a_start_that_is_not_here_is_told_as_the_record_has_it(tmp_path: Path) -
 def test_weights_that_are_no_run_are_named_with_their_licence(tmp_path: Path) -> None:
     card = saved(tmp_path, "one", "weights/w.pth")
     assert "**Starting weights**: local file, licence: not recorded" in card
+    assert "- **Licence**: of its weights from elsewhere: not recorded; the" in card
     assert "**Start**" not in card
+    second = saved(tmp_path, "two", "results/fer2013/one")
+    assert "- **Licence**: of its weights from elsewhere: not recorded; the" in second
+
+
+def test_a_run_that_began_with_published_weights_has_their_licence(tmp_path: Path) -> None:
+    record = make_record(pretraining="imagenet")
+    for weights, licence, expected in (
+        ("DEFAULT", "BSD-3-Clause (torchvision)", ("other", "BSD-3-Clause (torchvision)")),
+        ("run a (pretraining: none)", "", ("mit", None)),
+    ):
+        source = Provenance(architecture="ResNet-18", weights=weights, licence=licence)
+        model = record.model.model_copy(update={"provenance": source})
+        run = stored(record.model_copy(update={"model": model}), tmp_path)
+        data = model_card(run, PREDICTIONS, "default").data
+        assert (data.get("license"), data.get("license_name")) == expected
 
 
 def test_an_ensemble_names_its_members(tmp_path: Path) -> None:
@@ -286,7 +302,7 @@ def test_an_ensemble_has_the_licences_of_networks_from_elsewhere(tmp_path: Path)
     )
     both = make_record().model_copy(update={"members": members})
     for record, licence, named, says in (
-        (both, "other", "CC BY-NC 4.0", "of its networks from elsewhere: CC BY-NC 4.0"),
+        (both, "other", "CC BY-NC 4.0", "of its weights from elsewhere: CC BY-NC 4.0"),
         (records[0], "mit", None, "MIT, like the code"),
     ):
         card = model_card(stored(record, folders[0].parent / record.name), PREDICTIONS, "default")
