@@ -66,6 +66,8 @@ def main() -> None:
             show_ways_without_camera()
     if chosen:
         camera.models.choose(chosen, backend, detector)
+    else:
+        notices.info("Choose a model: until then the last choice's answers go on.")
     opening = camera.models.is_busy
     refresh = REFRESH if playing or opening else None
     with figures:

@@ -10,7 +10,7 @@ import streamlit as st
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.gallery import ImagesById, difference, enlarged
-from fer_bench.formatting import escape, percent
+from fer_bench.formatting import escape, how_many, percent
 from fer_bench.results.record import RunRecord
 from fer_bench.ui.data import ask_for_data, dataset_of
 from fer_bench.ui.widgets import gallery, show_error
@@ -58,11 +58,16 @@ def pick_gallery_size() -> int:
 
 
 def show_pictures(
-    captions: Sequence[tuple[str, str]], record: RunRecord, key: str, width: int = WIDTH
+    captions: Sequence[tuple[str, str]],
+    total: int,
+    record: RunRecord,
+    key: str,
+    width: int = WIDTH,
 ) -> None:
     """Images by their ids with captions (Markdown), or how to say where the data lie.
 
     Args:
+        total: how many there are, of which these are the first.
         record: of a run that was measured on them.
         key: of the form that asks for the data.
     """
@@ -72,6 +77,8 @@ def show_pictures(
     images = ImagesById(dataset)
     pictures = [(enlarged(images[name]), caption) for name, caption in captions if name in images]
     if pictures:
+        if len(captions) < total:
+            st.caption(f"The first {len(captions)} of {how_many(total, 'image')}.")
         gallery(pictures, width=width)
     else:
         st.info("None of these images is in the data you gave.")

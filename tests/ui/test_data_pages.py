@@ -61,6 +61,7 @@ def test_the_errors_page_lists_pairs_report_and_answers(mixed: Path) -> None:
 def test_the_gallery_asks_for_data_that_do_not_come_along(mixed: Path) -> None:
     app = open_page("errors")
     assert "The images of fer2013 do not come with FER Bench." in texts(app)
+    assert "The first 24 of" not in texts(app)
     assert app.text_input[0].label == "Where your data set lies"
     app.text_input[0].set_value("/no/such/file.zip")
     app.button[0].click().run()

@@ -56,8 +56,8 @@ def show_disagreements(comparison: Comparison) -> None:
     if shown.empty:
         st.info("No image fits this filter.")
         return
-    st.caption(f"{how_many(min(size, len(shown)), 'image')} of {len(shown):,}.")
     first = [(row["id"], caption(row, both)) for _, row in shown.head(size).iterrows()]
-    ui.show_pictures(first, comparison.shared.records[0], "compare-data", width=132)
+    record = comparison.shared.records[0]
+    ui.show_pictures(first, len(shown), record, "compare-data", width=132)
     with st.expander(f"Table of {how_many(len(shown), 'image')}"):
         ui.data_table(shown, answer_columns(both), "disagreements", "disagreements.csv")

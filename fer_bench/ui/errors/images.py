@@ -51,11 +51,9 @@ def show_gallery(run: StoredRun, predictions: pd.DataFrame, record: RunRecord) -
         st.info("No image fits these filters.")
         return
     size = ui.pick_gallery_size()
-    if size < len(answers):
-        st.caption(f"The first {size} of {len(answers):,} images.")
     rows: list[Any] = list(answers.head(size).itertuples())
     shown = [(row.id, ui.answer_words(row)) for row in rows]
-    ui.show_pictures(shown, record, "gallery-data")
+    ui.show_pictures(shown, len(answers), record, "gallery-data")
     look_closer(run, record, rows)
     with st.expander(f"Table of {how_many(len(answers), 'image')}"):
         ui.data_table(answers, ANSWER_COLUMNS, "answers", "answers.csv")

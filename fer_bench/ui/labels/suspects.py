@@ -97,6 +97,6 @@ def show_suspects(run: StoredRun, record: RunRecord, votes: pd.DataFrame | None)
     size = ui.pick_gallery_size()
     rows: list[Any] = list(suspects.head(size).itertuples())
     shown = [(row.id, caption(row)) for row in rows]
-    ui.show_pictures(shown, record, "suspects-data")
+    ui.show_pictures(shown, len(suspects), record, "suspects-data")
     with st.expander(f"Table of {how_many(len(suspects), 'suspect')}"):
         ui.data_table(suspects, SUSPECT_COLUMNS, "suspects", "likely-label-errors.csv")

@@ -128,6 +128,9 @@ def test_another_model_back_end_and_a_second_model_go_live_at_once(
     assert stats.models == names(SECOND_RUN, DEFAULT_RUN)
     assert stats.playing
     assert stats.frames == frames  # it was not started anew
+    page.multiselect[0].set_value([]).run()
+    assert "Choose a model: until then the last choice's answers go on." in texts(page)
+    assert camera.session.stats().models == stats.models
 
 
 def test_a_network_from_elsewhere_goes_live_like_any_run(
