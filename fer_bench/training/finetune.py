@@ -23,6 +23,7 @@ from fer_bench.training.augment import augment, mix
 from fer_bench.training.degrade import degrade
 from fer_bench.training.job import TrainingJob, TrainingOutcome
 from fer_bench.training.loss import Loss, Teachers, make_loss, soft_targets
+from fer_bench.training.memory import kept_memory
 from fer_bench.training.parallel import (
     average_statistics,
     rank_generator,
@@ -38,6 +39,7 @@ from fer_bench.types import EPOCHS, Precision
 REPORT_STEPS = 20
 
 
+@kept_memory()
 def finetune(job: TrainingJob, teachers: Sequence[Classifier] = ()) -> TrainingOutcome:
     """Trains the model in place on the train split and leaves it with the chosen epoch's weights.
 
