@@ -261,7 +261,7 @@ def test_a_page_with_its_runtime_elsewhere_says_how_to_open_it(export: Fer, tmp_
     assert f"next: python -m http.server -d '{out}'" in err
     assert not (out / "runtime").exists()
     page = html.unescape((out / "index.html").read_text())
-    assert "connect-src 'self' https://cdn.jsdelivr.net;" in page
+    assert "connect-src 'self' blob: https://cdn.jsdelivr.net;" in page
     listed = (out / "sw.js").read_text().splitlines()[2]
     assert '"model.onnx"' in listed
     assert '"https://cdn.jsdelivr.net/npm/onnxruntime-web@' in listed
