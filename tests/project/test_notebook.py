@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -98,7 +99,8 @@ def test_the_five_models_end_in_a_results_folder(execute, tmp_path: Path) -> Non
     assert len(full) == 5
     assert min(full) > 1.5 * CHANCE
     assert max(full) > 4 * CHANCE
-    assert (tmp_path / "results.zip").is_file()
+    with zipfile.ZipFile(tmp_path / "results.zip") as archive:
+        assert {name.partition("/")[0] for name in archive.namelist()} == {"results"}
     assert re.search(r"results\.zip \d", text)
 
 
