@@ -169,6 +169,7 @@ def test_faces_need_no_search(folder: tuple[Path, Predictor], tmp_path: Path) ->
         (["nowhere.jpg"], "nowhere.jpg cannot be read as a picture"),
         (["run.py"], "run.py cannot be read as a picture"),
         (["--camera", "99"], "there is no camera 99, or another program uses it"),
+        (["--camera", "-1"], "there is no camera -1, or another program uses it"),
         ([], "expected pictures, or --camera 0"),
     ],
 )
