@@ -252,7 +252,12 @@ def test_a_folder_is_written_and_its_network_compared(export: Fer, tmp_path: Pat
     assert sorted(document["folder_files"]) == names
     assert document["folder_bytes"] == sum(path.stat().st_size for path in written)
     assert read_metadata(out / MODEL).run == SECOND_RUN.partition("/")[2]
-    assert "Model card" in (out / "README.md").read_text()
+    readme = (out / "README.md").read_text()
+    assert "Model card" in readme
+    assert f"predict {SECOND_RUN} photos/" in readme  # elsewhere, another may be the default
+    assert readme.index("is the run's network in fp32: on 28 faces (synthetic) it") < readme.index(
+        "All figures below are of those weights.\n\n## What it is"
+    )
 
 
 def test_a_page_with_its_runtime_elsewhere_says_how_to_open_it(export: Fer, tmp_path: Path) -> None:
