@@ -88,8 +88,15 @@ def main() -> None:
     )
     show_doors()
     ranked = ui.headline_runs()
-    if ranked.empty:
+    if not ui.runs():
         ui.no_results()
+        return
+    if ranked.empty:
+        ui.empty_state(
+            "No run in a ranking yet",
+            "None of those here is finished, on real faces and on all of the data: the leaderboard "
+            "shows them.",
+        )
         return
     show_five(ranked)
     show_best(ranked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
@@ -37,6 +38,9 @@ DESCRIPTION = """Finds faces in pictures and names their expressions. Pictures a
 
 A face is not a feeling: the models name expressions as annotators did. Inferring the emotions of
 people at work or in education is prohibited in the European Union (AI Act, Article 5(1)(f))."""
+
+#: What browsers get of a route in place of JSON.
+AS_PAGE: dict[str, Any] = {"content": {"text/html": {"schema": {"type": "string"}}}}
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
@@ -100,7 +104,7 @@ def _open_routes(service: Service) -> APIRouter:
         responses={503: {"model": Health, "description": "Not ready"}},
     )
     async def healthz(response: Response) -> Health:
-        """200 while the default model is open and classifies; 503 before and while stopping."""
+        """200 while the default model is open and classifies; else 503."""
         status = service.status
         response.status_code = 200 if status == "ready" else 503
         return Health(status=status)
@@ -120,7 +124,7 @@ def _routes(service: Service, metrics: Metrics) -> APIRouter:
         summary="The faces of one picture",
         response_model=ImageResult,
         response_model_exclude_unset=True,
-        responses={**REFUSALS, 200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+        responses={status: said | AS_PAGE for status, said in REFUSALS.items()} | {200: AS_PAGE},
         openapi_extra=openapi_form("file", many=False),
     )
     async def upload(request: Request) -> ImageResult | Response:
@@ -160,7 +164,12 @@ def _routes(service: Service, metrics: Metrics) -> APIRouter:
         """The models that can be asked for: runs whose weights are here."""
         return Models(models=await asyncio.to_thread(service.networks.entries))
 
-    @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
+    @router.get(
+        "/metrics",
+        summary="Counters for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
     async def metrics_text() -> Response:
         """Counters in Prometheus's text format."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from fer_bench.api.schemas import MOST_EXPLAINED
 from fer_bench.api.settings import ServeSettings
 from fer_bench.api.uploads import Picture
 from fer_bench.errors import FerBenchError
@@ -28,9 +29,8 @@ from fer_bench.studies.explain.heat_map import explain, overlay_heat
 #: The detector for pictures that are faces already.
 WHOLE = "whole"
 MOST_THREADS = 8
-#: Longest side of a heat map, pixels, and how many faces of a picture, largest first, get one:
-#: each costs a pass through the network and back.
-HEAT_SIDE, MOST_EXPLAINED = 192, 16
+#: Longest side of a heat map, pixels.
+HEAT_SIDE = 192
 
 Done = TypeVar("Done")
 Given = TypeVarTuple("Given")

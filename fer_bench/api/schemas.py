@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +15,11 @@ from fer_bench.specs.run import RunSpec
 
 #: Longest name of a model that is looked up.
 LONGEST_NAME = 300
+#: So many faces of a picture, largest first, get a heat map: each costs a pass through the network
+#: and back.
+MOST_EXPLAINED = 16
+
+HealthStatus = Literal["ready", "loading", "stopping", "broken"]
 
 
 class PredictOptions(BaseModel):
@@ -28,7 +33,9 @@ class PredictOptions(BaseModel):
         description="a run's name, `dataset/name`, or `default`",
     )
     explain: bool = Field(
-        False, description="adds `heat_map` to each face: where the network looked"
+        False,
+        description=f"adds `heat_map` to a picture's {MOST_EXPLAINED} largest faces: where the "
+        "network looked",
     )
     sets: float | None = Field(
         None,
@@ -106,7 +113,9 @@ class Models(BaseModel):
 class Health(BaseModel):
     """The answer to `GET /healthz`."""
 
-    status: str = Field(description="`ready`, `loading` or `stopping`")
+    status: HealthStatus = Field(
+        description="`broken` where nothing is classified any more: start it again"
+    )
 
 
 def model_entry(run: StoredRun, *, default: bool, backend: str | None) -> ModelEntry:

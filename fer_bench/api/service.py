@@ -16,7 +16,7 @@ from fer_bench.api.batching import Batcher
 from fer_bench.api.detection import DetectorPool, heat_map
 from fer_bench.api.metrics import Metrics
 from fer_bench.api.model_pool import Networks
-from fer_bench.api.schemas import ImageResult, PredictOptions
+from fer_bench.api.schemas import HealthStatus, ImageResult, PredictOptions
 from fer_bench.api.settings import ServeSettings
 from fer_bench.api.uploads import Picture
 from fer_bench.errors import FerBenchError, suggest
@@ -124,7 +124,7 @@ class Service:
             self.on_failure(error)
 
     @property
-    def status(self) -> str:
+    def status(self) -> HealthStatus:
         """`ready`, `loading`, `stopping`, or `broken` where nothing is classified any more."""
         if self.stopping:
             return "stopping"

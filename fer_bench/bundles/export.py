@@ -14,8 +14,11 @@ from fer_bench.backends.onnx import read_metadata
 from fer_bench.benchmark.export import ExportJob, ExportReport
 from fer_bench.bundles.contents import MODEL, BundleContents
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import how_many, percent
 from fer_bench.registry import Entry, Registry
 from fer_bench.results.parse import read_predictions
+from fer_bench.results.reports.exports import Export
+from fer_bench.results.store import DEFAULT
 from fer_bench.results.stored_run import PREDICTIONS, StoredRun
 from fer_bench.storage import read_json, write_atomically
 from fer_bench.studies.model_card.card import card_data, model_card
@@ -115,7 +118,10 @@ def export_contents(job: ExportJob) -> tuple[ExportReport, BundleContents]:
         path = Path(scratch) / MODEL
         exported = job.write(path, "onnx")
         model, metadata = path.read_bytes(), read_metadata(path)
-    return exported, BundleContents(model=model, metadata=metadata, card=_card(job.run, job.called))
+    # What is the default here need not be the default where the export goes.
+    card = _card(job.run, job.run.id if job.called == DEFAULT else job.called)
+    card.text = _beside(card.text, exported.export)
+    return exported, BundleContents(model=model, metadata=metadata, card=card)
 
 
 def _card(run: StoredRun, called: str) -> ModelCard:
@@ -129,6 +135,19 @@ def _card(run: StoredRun, called: str) -> ModelCard:
     except FerBenchError as why:
         data = card_data(run)
         return ModelCard(f"---\n{data.to_yaml()}\n---\n\nThere is no model card: {why}.\n")
+
+
+def _beside(card: str, export: Export) -> str:
+    """A card, which speaks of the run, with what the exported network next to it has of that."""
+    alike = export.agreement
+    said = (
+        f"`{MODEL}` next to this card is the run's network in {export.precision}: on "
+        f"{how_many(alike.n, 'face')} ({alike.faces}) it names the same emotion as the run's own "
+        f"weights in {percent(alike.top1_agreement)} of cases. All figures below are of those "
+        "weights."
+    )
+    first, rule, rest = card.partition("\n## ")
+    return f"{first}\n{said}\n{rule}{rest}"
 
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> None:

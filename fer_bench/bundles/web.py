@@ -34,8 +34,8 @@ CDN_ORIGIN = "https://cdn.jsdelivr.net"
 #: Where the page may load from, and speak to.
 POLICY = (
     "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'{cdn}; worker-src 'self'; "
-    "connect-src 'self'{cdn}; img-src 'self' blob:; media-src 'self' blob:; style-src 'self'; "
-    "manifest-src 'self'; base-uri 'none'; form-action 'none'"
+    "connect-src 'self' blob:{cdn}; img-src 'self' blob:; media-src 'self' blob:; "
+    "style-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'"
 )
 
 

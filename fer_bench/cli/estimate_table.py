@@ -39,10 +39,14 @@ def require_dry_run(measure: bool, images: int | None, price_per_hour: float | N
     Raises:
         FerBenchError: one of them was given.
     """
+    for option in _given(measure, images, price_per_hour):
+        raise FerBenchError(f"{option} is for estimates: add --dry-run, or leave it out")
+
+
+def _given(measure: bool, images: int | None, price_per_hour: float | None) -> list[str]:
+    """The options given that only an estimate understands."""
     given = {"--measure": measure, "--images": images, "--price-per-hour": price_per_hour}
-    for option, value in given.items():
-        if value:
-            raise FerBenchError(f"{option} is for estimates: add --dry-run, or leave it out")
+    return [option for option, value in given.items() if value]
 
 
 def print_estimate(
@@ -73,6 +77,9 @@ def print_estimate(
         on_measure=_say_measured if measured else None,
     )
     show_estimate(plan, as_json, store.location)
+    if not as_json:
+        left_out = ", ".join(["--dry-run", *_given(measured, images, price_per_hour)])
+        say_step(f"the same command without {left_out} carries it out")
 
 
 def _say_measured(spec: RunSpec) -> None:
@@ -90,7 +97,6 @@ def show_estimate(plan: PlanEstimate, as_json: bool, results: str) -> None:
             err.print(f"({number}) {source}", markup=False)
         for line in _summary(plan):
             err.print(line, markup=False)
-        say_step("the same command without --dry-run carries it out")
     if plan.unknown:
         err.print(
             f"no finished run in {results} tells how fast {plan.unknown} of {len(plan.runs)} runs "

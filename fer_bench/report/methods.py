@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from fer_bench.formatting import how_many
 from fer_bench.report.contents import Benchmark, ReportContents
+from fer_bench.report.paper import NO_RANKED
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import WEIGHTS
 from fer_bench.results.titles import model_title
@@ -72,7 +73,8 @@ def _entries() -> dict[str, str]:
 def methods(contents: ReportContents) -> str:
     """A paragraph of plain text per benchmark that ranks a run: data, training, choice, tests."""
     ranked = [one for one in contents.benchmarks if len(one.ranked)]
-    return "\n\n".join(_paragraph(ranked_records(contents, one)) for one in ranked) + "\n"
+    paragraphs = [_paragraph(ranked_records(contents, one)) for one in ranked]
+    return "\n\n".join(paragraphs or [NO_RANKED]) + "\n"
 
 
 def _paragraph(records: Sequence[RunRecord]) -> str:

@@ -37,10 +37,9 @@ record = run.require_record()
 # The clean test leaves out test images that also stand in the training data.
 
 # %%
-for name in ("val", "test", "test_clean"):
-    one = record.metrics[name]
+for name, one in record.metrics.items():
     low, high = one.accuracy_ci95
-    print(f"{name:<10} {one.n:>6,} images  accuracy {one.accuracy:.1%} ({low:.1%} to {high:.1%})"
+    print(f"{name:<14} {one.n:>6,} images  accuracy {one.accuracy:.1%} ({low:.1%} to {high:.1%})"
           f"  macro F1 {one.macro_f1:.1%}")  # fmt: skip
 
 # %% [markdown]

@@ -67,11 +67,11 @@ plots.confusion_matrix(
 # %% [markdown]
 # ## Take it home
 #
-# The folder is a results folder of FER Bench: download the zip, unpack it, and
-# `FER_BENCH_RESULTS=five-models-results streamlit run app.py` shows these runs beside the shipped ones.
+# The folder is a results folder of FER Bench: download the zip, unpack it in the checkout, and
+# `FER_BENCH_RESULTS=five-models-results:results streamlit run app.py` shows these runs beside the shipped ones.
 
 # %%
 import shutil
 
-archive = shutil.make_archive(RESULTS.name, "zip", RESULTS)
+archive = shutil.make_archive(RESULTS.name, "zip", RESULTS.parent, RESULTS.name)
 print(Path(archive).name, f"{Path(archive).stat().st_size / 1e6:.1f} MB")

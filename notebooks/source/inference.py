@@ -14,22 +14,24 @@ from PIL import Image
 
 #: Where the project's files are: the checkout, or what the cell above fetched.
 PROJECT = next(p for p in map(Path, (".", "..", "fer-bench")) if (p / "results").is_dir())
-PHOTO = PROJECT / "assets" / "samples" / "astronaut.jpg"  # or a picture of yours
+#: Or a picture of yours.
+PHOTO = Path(os.environ.get("PHOTO", PROJECT / "assets" / "samples" / "astronaut.jpg"))
 predictor = fer_bench.load("default", results=PROJECT / "results")
 analysis = predictor.predict(PHOTO)
 for face in analysis.faces:
     print(face.face.box, face.emotion, f"{face.score:.0%}")
+if not analysis.faces:
+    raise SystemExit(f"no face found in {PHOTO}: choose another picture")
 
 # %% [markdown]
 # A face is not a feeling: the model names an expression as annotators did.
 
 # %%
-import numpy as np
 from fer_bench.inference.drawing.faces import annotate
+from fer_bench.inference.images import read_image
 
 emotions = predictor.classifier.emotions
-picture = np.array(Image.open(PHOTO).convert("RGB"))
-Image.fromarray(annotate(picture, analysis.faces, emotions))
+Image.fromarray(annotate(read_image(PHOTO), analysis.faces, emotions))
 
 # %%
 from fer_bench import plots

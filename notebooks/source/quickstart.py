@@ -71,5 +71,5 @@ shares = normalised(record.metrics["test"].confusion, "true")
 plots.confusion_matrix(shares, record.dataset.emotions, shares=True)
 
 # %% [markdown]
-# Next: `streamlit run app.py` shows these records beside all others
-# (`FER_BENCH_RESULTS=quickstart-results`).
+# Next, in the checkout: `FER_BENCH_RESULTS=notebooks/quickstart-results:results streamlit run app.py` shows
+# these records beside the shipped ones.

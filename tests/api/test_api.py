@@ -161,8 +161,14 @@ def test_docs_come_from_this_server_alone(client):
             assert client.get(address).status_code == 200
             assert address.startswith("/")
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    described = client.get("/openapi.json").json()["paths"]
+    document = client.get("/openapi.json").json()
+    described = document["paths"]
     assert {"/", "/upload/", "/v1/predict", "/v1/models", "/healthz", "/metrics"} == set(described)
+    refused = described["/upload/"]["post"]["responses"]["415"]["content"]
+    assert set(refused) == {"application/json", "text/html"}
+    assert set(described["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
+    health = document["components"]["schemas"]["Health"]["properties"]["status"]
+    assert health["enum"] == ["ready", "loading", "stopping", "broken"]
 
 
 # For browsers

@@ -169,6 +169,7 @@ def test_faces_need_no_search(folder: tuple[Path, Predictor], tmp_path: Path) ->
         (["nowhere.jpg"], "nowhere.jpg cannot be read as a picture"),
         (["run.py"], "run.py cannot be read as a picture"),
         (["--camera", "99"], "there is no camera 99, or another program uses it"),
+        (["--camera", "-1"], "there is no camera -1, or another program uses it"),
         ([], "expected pictures, or --camera 0"),
     ],
 )
@@ -251,7 +252,12 @@ def test_a_folder_is_written_and_its_network_compared(export: Fer, tmp_path: Pat
     assert sorted(document["folder_files"]) == names
     assert document["folder_bytes"] == sum(path.stat().st_size for path in written)
     assert read_metadata(out / MODEL).run == SECOND_RUN.partition("/")[2]
-    assert "Model card" in (out / "README.md").read_text()
+    readme = (out / "README.md").read_text()
+    assert "Model card" in readme
+    assert f"predict {SECOND_RUN} photos/" in readme  # elsewhere, another may be the default
+    assert readme.index("is the run's network in fp32: on 28 faces (synthetic) it") < readme.index(
+        "All figures below are of those weights.\n\n## What it is"
+    )
 
 
 def test_a_page_with_its_runtime_elsewhere_says_how_to_open_it(export: Fer, tmp_path: Path) -> None:
@@ -261,7 +267,7 @@ def test_a_page_with_its_runtime_elsewhere_says_how_to_open_it(export: Fer, tmp_
     assert f"next: python -m http.server -d '{out}'" in err
     assert not (out / "runtime").exists()
     page = html.unescape((out / "index.html").read_text())
-    assert "connect-src 'self' https://cdn.jsdelivr.net;" in page
+    assert "connect-src 'self' blob: https://cdn.jsdelivr.net;" in page
     listed = (out / "sw.js").read_text().splitlines()[2]
     assert '"model.onnx"' in listed
     assert '"https://cdn.jsdelivr.net/npm/onnxruntime-web@' in listed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import tomllib
@@ -13,6 +14,7 @@ from command_fixtures import Fer
 from hub_fixtures import TOKEN, StandInHub, hub  # noqa: F401
 from huggingface_hub import ModelCard
 from model_fixtures import DEFAULT_RUN, SECOND_RUN, save_models
+from PIL import Image
 from record_fixtures import make_record
 from streamlit.testing.v1 import AppTest
 
@@ -206,6 +208,12 @@ def test_the_streamlit_space_names_the_faces_of_a_photo(
     app.file_uploader[0].upload(PHOTO.name, PHOTO.read_bytes(), "image/jpeg").run()
     assert not app.exception
     assert [heading.value.partition(":")[0] for heading in app.subheader] == ["Face 1"]
+    assert len(app.get("camera_input")) == 1  # which a photo does not take away
+    strip = io.BytesIO()
+    Image.new("RGB", (5000, 1)).save(strip, "PNG")
+    app.file_uploader[0].upload("strip.png", strip.getvalue(), "image/png").run()
+    assert not app.exception
+    assert "No face was found" in app.info[0].value
     app.file_uploader[0].upload("broken.jpg", b"no picture", "image/jpeg").run()
     assert not app.exception
     assert "broken.jpg cannot be read as a picture" in app.error[0].value

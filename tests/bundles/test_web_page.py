@@ -223,6 +223,31 @@ def test_the_camera_is_followed_and_stopped(context: BrowserContext, address: st
     assert page.locator("#faces li").count() == 0
 
 
+def test_a_camera_that_comes_late_is_closed(context: BrowserContext, address: str) -> None:
+    """Asked for twice, and a photo chosen meanwhile: nobody would see that it is on."""
+    context.add_init_script("""
+        const cameras = navigator.mediaDevices, ask = cameras.getUserMedia.bind(cameras);
+        const allowed = new Promise((resolve) => { window.allow = resolve; });
+        window.tracks = [];
+        cameras.getUserMedia = async (wanted) => {
+            await allowed;
+            const stream = await ask(wanted);
+            window.tracks.push(...stream.getTracks());
+            return stream;
+        };
+    """)
+    page = ready(context, address)
+    for _ in range(2):
+        page.get_by_role("button", name="Start camera").click()
+    page.set_input_files("#file", PHOTO)
+    page.locator("#faces li").wait_for()
+    page.evaluate("allow()")
+    closed = "() => tracks.length === 2 && tracks.every((track) => track.readyState === 'ended')"
+    page.wait_for_function(closed)
+    assert status(page) == "1 face."
+    assert page.locator("#photo").is_visible()
+
+
 def test_mirroring_turns_the_boxes_with_the_video(context: BrowserContext, address: str) -> None:
     page = ready(context, address)
     page.get_by_role("button", name="Start camera").click()
@@ -316,6 +341,7 @@ def test_a_photo_of_50_megapixels_is_shrunk_and_answered(
     [
         (MODEL, f"{MODEL} is damaged or cannot be reached"),
         ("runtime/ort-wasm-simd-threaded.wasm", "threaded.wasm is damaged or cannot be reached"),
+        ("runtime/ort.wasm.bundle.min.mjs", "min.mjs is damaged or cannot be reached"),
         ("cascade.json", "cascade.json is damaged"),
         ("detector.js", "worker.js or a script that it loads is missing or damaged"),
     ],
@@ -336,6 +362,27 @@ def test_a_missing_file_is_named(context: BrowserContext, address: str) -> None:
     page = context.new_page()
     page.goto(address)
     assert "cascade.json is missing: copy the whole folder" in status(page)
+
+
+def test_a_page_with_the_line_ends_of_windows_names_the_same_faces(
+    fp32: Exported, context: BrowserContext, tmp_path: Path
+) -> None:
+    """Git writes text files with them there."""
+    files = {
+        str(file.relative_to(fp32.folder)): file.read_bytes()
+        if file.suffix in {".onnx", ".wasm"}
+        else file.read_bytes().replace(b"\n", b"\r\n")
+        for file in fp32.folder.rglob("*")
+        if file.is_file()
+    }
+    write_files(tmp_path, files)
+    with serving_folder(tmp_path) as address:
+        page = context.new_page()
+        page.goto(address)
+        assert status(page).startswith("Ready.")
+        page.set_input_files("#file", PHOTO)
+        page.locator("#faces li").first.wait_for()
+        assert first_bars(page) == expected_bars(fp32, PHOTO)
 
 
 # What it is

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
+import zipfile
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from PIL import ExifTags, Image
 
 from fer_bench.results.store import ResultsStore
 from scripts.write_notebooks import NOTEBOOKS, ROOT, names, notebook_text, repository
@@ -60,6 +64,8 @@ def execute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
         drawn = [o for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
         assert len(drawn) == FIGURES[name]
+        shown = [o.data["image/png"] for o in outputs if "image/png" in o.get("data", {})]
+        run.shown = [Image.open(io.BytesIO(base64.b64decode(png))).size for png in shown]
         return printed(outputs)
 
     return run
@@ -93,7 +99,8 @@ def test_the_five_models_end_in_a_results_folder(execute, tmp_path: Path) -> Non
     assert len(full) == 5
     assert min(full) > 1.5 * CHANCE
     assert max(full) > 4 * CHANCE
-    assert (tmp_path / "results.zip").is_file()
+    with zipfile.ZipFile(tmp_path / "results.zip") as archive:
+        assert {name.partition("/")[0] for name in archive.namelist()} == {"results"}
     assert re.search(r"results\.zip \d", text)
 
 
@@ -111,9 +118,16 @@ def test_a_run_is_evaluated(execute, tmp_path: Path) -> None:
     assert agreeing == all_of_them > 10
 
 
-def test_pictures_are_named(execute) -> None:
+def test_pictures_are_named(execute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A telephone's, too, which lies on its side in the file."""
+    photo, exif = tmp_path / "photo.jpg", Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    astronaut = Image.open(ROOT / "assets/samples/astronaut.jpg").crop((0, 0, 400, 512))
+    astronaut.transpose(Image.Transpose.ROTATE_90).save(photo, exif=exif, quality=95)
+    monkeypatch.setenv("PHOTO", str(photo))
     text = execute("inference", ROOT / "notebooks")
     assert re.search(r"happy \d+%", text)
+    assert execute.shown == [(400, 512)]
 
 
 @pytest.mark.timeout(600)  # four runs, beside other tests

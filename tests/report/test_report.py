@@ -18,7 +18,14 @@ from record_fixtures import make_predictions, make_record
 from table_fixtures import table
 
 from fer_bench.errors import FerBenchError, one_line
-from fer_bench.report import ReportContents, collect, latex_tables, markdown_tables, report_page
+from fer_bench.report import (
+    ReportContents,
+    collect,
+    latex_tables,
+    markdown_tables,
+    methods,
+    report_page,
+)
 from fer_bench.report.formats import LATEX, latex_text
 from fer_bench.report.run_figures import run_figures
 from fer_bench.results.reports.human_line import HumanLine, Share, add_human_line
@@ -254,6 +261,7 @@ def test_without_predictions_or_ranked_runs_a_sentence_takes_their_place(tmp_pat
     assert "No run can be ranked" in page
     assert "No run can be ranked" in markdown_tables(collect(store))
     assert "% No run can be ranked" in latex_tables(collect(store))
+    assert methods(collect(store)).startswith("No run can be ranked")
     store.save(make_record())
     page = report_page(store, collect(store))
     assert "No calibration: the run has no predictions" in page

@@ -152,6 +152,8 @@ def test_home_without_results_keeps_its_doors_and_says_what_to_do(results: Path)
         "Smile at your camera", "Choose a model", "Bring your data",
     ]  # fmt: skip
     assert "No runs yet" in texts(app)
+    ResultsStore(results).save(limited())
+    assert "No run in a ranking yet" in texts(open_page("home"))
 
 
 # --- who may enter, and where from -------------------------------------------------------------

@@ -51,8 +51,8 @@ def tell(picture: Path, is_face: bool) -> bool:
 
 def watch(camera: int) -> None:
     """Says what the camera sees until Ctrl-C."""
-    video = cv2.VideoCapture(camera)
-    if not video.isOpened():
+    video = cv2.VideoCapture()
+    if camera < 0 or not video.open(camera):  # OpenCV crashes at the former
         sys.exit(f"there is no camera {camera}, or another program uses it")
     while True:
         is_there, frame = video.read()

@@ -12,6 +12,7 @@ const AVERAGED = 15;
 const UNDERWAY = 2;
 
 let model, worker, stream = null, source = null;
+let turn = 0; // of what was asked for last: what comes later for an earlier one is let go
 const waiting = new Map(); // what to do with the worker's answer, by the picture's number
 let asked = 0;
 let lastFrame = Promise.resolve();
@@ -90,29 +91,33 @@ const none = "No face found: try more light, a frontal view, or a larger face.";
 
 async function analysePhoto(file) {
   stopCamera();
+  const mine = turn;
   say("Reading the photo…");
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
   } catch {
+    if (mine !== turn) return undefined;
     return say(`${file.name} is damaged or no picture that this browser can read: choose a JPEG, PNG or WebP.`, true);
   }
   const share = Math.min(1, Math.sqrt(MAX_PIXELS / (bitmap.width * bitmap.height)));
   const width = Math.max(Math.round(bitmap.width * share), 1);
   const height = Math.max(Math.round(bitmap.height * share), 1);
   try {
+    if (mine !== turn) return undefined;
     [photo.width, photo.height] = [width, height];
     const image = pixelsOf(bitmap, width, height);
     photo.getContext("2d").putImageData(image, 0, 0);
     show(photo, false);
     const answer = await analyse(image, { isFace: $("whole").checked });
+    if (mine !== turn) return undefined;
     showAnswer(answer, width, height, false);
     const shrunk = share < 1 ? ` The photo was shrunk to ${width} × ${height} pixels.` : "";
     const found = answer.faces.length;
     say((found ? `${found} ${found === 1 ? "face" : "faces"}.` : none) + shrunk);
     tellSpeed([answer]);
   } catch (error) {
-    say(`The photo cannot be analysed: ${error.message}.`, true);
+    if (mine === turn) say(`The photo cannot be analysed: ${error.message}.`, true);
   } finally {
     bitmap.close();
   }
@@ -139,24 +144,32 @@ async function startCamera() {
     return say("Browsers give the camera to pages over https or on localhost only: choose a photo, or serve this folder so.", true);
   }
   stopCamera();
+  const mine = turn;
   say("Waiting for the camera…");
   const wanted = $("device").value ? { deviceId: { exact: $("device").value } } : { facingMode: "user" };
+  let opened;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({
+    opened = await navigator.mediaDevices.getUserMedia({
       video: { ...wanted, width: { ideal: 640 }, height: { ideal: 480 } },
     });
+    if (mine === turn) {
+      stream = video.srcObject = opened;
+      await video.play();
+    }
   } catch (error) {
+    if (mine !== turn) return undefined;
+    stopCamera();
     return say(REFUSALS[error.name] ?? `The camera does not start (${error.message}): choose a photo.`, true);
   }
-  video.srcObject = stream;
+  if (mine !== turn) return opened.getTracks().forEach((track) => track.stop());
   stream.getVideoTracks()[0].onended = () => {
     stopCamera();
     say("The camera has ended: start it again.", true);
   };
-  await video.play();
   show(video, $("mirror").checked);
   $("camera").textContent = "Stop camera";
   await listCameras();
+  if (mine !== turn) return undefined;
   say("Looking for faces…");
   const answers = [];
   for (let i = 0; i < UNDERWAY; i++) follow(stream, answers);
@@ -164,6 +177,7 @@ async function startCamera() {
 }
 
 function stopCamera() {
+  turn++;
   stream?.getTracks().forEach((track) => track.stop());
   stream = video.srcObject = null;
   $("camera").textContent = "Start camera";
@@ -207,9 +221,9 @@ function nextFrame() {
 }
 
 async function listCameras() {
+  const current = stream.getVideoTracks()[0].getSettings().deviceId;
   const devices = (await navigator.mediaDevices.enumerateDevices())
     .filter(({ kind }) => kind === "videoinput");
-  const current = stream.getVideoTracks()[0].getSettings().deviceId;
   $("device").replaceChildren(...devices.map(({ deviceId, label }, i) =>
     new Option(label || `Camera ${i + 1}`, deviceId, false, deviceId === current)));
   $("device").hidden = devices.length < 2;

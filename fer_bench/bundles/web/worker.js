@@ -44,14 +44,14 @@ async function start({ backend }) {
 }
 
 // A file of the page's own, or a sentence that says which one is missing or damaged.
-async function fetched(url, integrity) {
+async function fetched(url, integrity, name = url) {
   let response;
   try {
     response = await fetch(url, integrity ? { integrity } : {});
   } catch {
-    throw problem(url, integrity ? "is damaged or cannot be reached" : "cannot be reached");
+    throw problem(name, integrity ? "is damaged or cannot be reached" : "cannot be reached");
   }
-  if (!response.ok) throw problem(url, "is missing");
+  if (!response.ok) throw problem(name, "is missing");
   return response;
 }
 
@@ -66,16 +66,24 @@ const problem = (url, why) => new Error(`${url} ${why}: copy the whole folder to
 
 // ONNX Runtime, checked against the hashes that the export wrote down.
 async function loadRuntime({ script, binary }) {
-  const [code, wasm] = await Promise.all([
-    fetched(script.url, script.integrity).then((response) => response.blob()),
+  const [url, wasm] = await Promise.all([
+    checkedScript(script),
     fetched(binary.url, binary.integrity).then((response) => response.arrayBuffer()),
   ]);
-  const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
   ort = await import(url);
   URL.revokeObjectURL(url);
   ort.env.wasm.wasmBinary = wasm;
   ort.env.wasm.numThreads = 1; // more need headers that plain web servers do not send
   ort.env.logLevel = "error";
+}
+
+// A script as a blob's address. Its hash is that of plain line ends: Git on Windows gives text others.
+async function checkedScript({ url, integrity }) {
+  const text = await (await fetched(url)).text();
+  const plain = new Blob([text.replaceAll("\r\n", "\n")], { type: "text/javascript" });
+  const checked = URL.createObjectURL(plain);
+  await fetched(checked, integrity, url);
+  return checked;
 }
 
 async function analyse({ image, isFace, isVideo }) {

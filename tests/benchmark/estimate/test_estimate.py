@@ -431,6 +431,9 @@ def test_data_that_one_does_not_have_yet_are_a_number(fer, tmp_path, monkeypatch
     assert code == 0
     assert found["runs"][0]["images"] == {"train": 8_000_000, "val": 1_000_000, "test": 1_000_000}
     assert found["total"]["pixel_bytes"] == 10_000_000 * 224 * 224 * 3
+    _, _, err = fer(*words[:-1], "--images", "1000", "--price-per-hour", "2")
+    left_out = "--dry-run, --images, --price-per-hour"
+    assert f"next: the same command without {left_out} carries it out\n" in err
     code, _, err = fer(*words)
     assert code == 2
     assert "no data given" in err
