@@ -285,6 +285,7 @@ def test_an_ensemble_names_its_members(tmp_path: Path) -> None:
         (tmp_path / run / "model.safetensors").write_bytes(bytes(2_000_000))
     card = card_of(record, tmp_path / record.name)
     assert "**Members**, and their shares: `a` (75.0 %) and `b` (25.0 %)" in card
+    assert "- **Starting weights**: those of its members\n" in card
     assert "**Training**: none of its own" in card
     assert "`model.safetensors`, 2.0 MB + 2.0 MB" in card
     assert "`--results` for a folder of your own that holds its members:" in card
