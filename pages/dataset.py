@@ -11,6 +11,7 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.gallery import class_counts, enlarged, samples
 from fer_bench.results.leaderboard.glossary import explain
+from fer_bench.results.leaderboard.rankings import answered_fingerprint
 from fer_bench.results.record import DatasetInfo
 from fer_bench.specs.run import Protocol
 from fer_bench.ui.dataset.audit import SAMPLES, show_audit, show_rows
@@ -34,12 +35,12 @@ def show_records() -> None:
     if not records:
         ui.no_results()
         return
-    uses = Counter(record.dataset.fingerprint for record in records)
+    uses = Counter(map(answered_fingerprint, records))
     # Whole data sets first, and of these the most used.
-    records.sort(key=lambda r: (not r.comparable, -uses[r.dataset.fingerprint]))
+    records.sort(key=lambda r: (not r.comparable, -uses[answered_fingerprint(r)]))
     known: dict[str, DatasetInfo] = {}
     for record in records:
-        known.setdefault(record.dataset.fingerprint, record.dataset)
+        known.setdefault(answered_fingerprint(record), record.dataset)
     chosen = st.selectbox(
         "Data set", list(known), format_func=lambda f: _name(known[f]), help=explain(*PROTOCOLS)
     )

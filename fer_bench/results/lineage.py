@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from fer_bench.results.leaderboard.rankings import answered_fingerprint
 from fer_bench.results.store import NAME
 from fer_bench.results.stored_run import RECORD, WEIGHTS, StoredRun, read_run
 from fer_bench.specs.run import ExternalSpec, RunSpec
@@ -95,12 +96,12 @@ def same_data_only(run: StoredRun) -> bool:
 
     True only where the records of all of them are here and say so.
     """
-    fingerprint = run.require_record().dataset.fingerprint
+    fingerprint = answered_fingerprint(run.require_record())
     waiting: list[StoredRun | None] = [run]
     behind: dict[Path, list[Path]] = {}
     while waiting:
         one = waiting.pop()
-        if one is None or one.require_record().dataset.fingerprint != fingerprint:
+        if one is None or answered_fingerprint(one.require_record()) != fingerprint:
             return False
         if one.folder in behind:
             continue

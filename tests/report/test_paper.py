@@ -59,7 +59,7 @@ def test_each_emotion_has_its_recall(contents: ReportContents) -> None:
 
 
 def test_runs_are_tested_two_by_two(contents: ReportContents) -> None:
-    header, _, *rows = markdown_table(markdown_tables(contents), "### The best 4, two by two")
+    header, _, *rows = markdown_table(markdown_tables(contents), "### The best 3, two by two")
     assert header == [
         "First", "Second", "Points ahead", "95 % interval", "p", "Holm p", "Significant",
     ]  # fmt: skip

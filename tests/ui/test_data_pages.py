@@ -164,6 +164,10 @@ def test_the_most_used_whole_data_set_comes_first(mixed: Path) -> None:
     record = make_record(model="a", emotions=EXPRESSIO)
     info = record.dataset.model_copy(update={"fingerprint": "cd" * 32})
     ResultsStore(mixed).save(record.model_copy(update={"dataset": info}))
+    soft = make_record(model="b")  # tested on the same images and labels as those of the majority
+    votes = {"fingerprint": "ef" * 32, "whole_fingerprint": soft.dataset.fingerprint}
+    info = soft.dataset.model_copy(update=votes)
+    ResultsStore(mixed).save(soft.model_copy(update={"dataset": info}))
     app = open_page("dataset")
     assert len(app.selectbox[0].options) == 2
     assert app.dataframe[0].value["emotion"].tolist() == list(FER2013)

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from fer_bench.formatting import escape
+from fer_bench.results.leaderboard.rankings import answered_fingerprint
 from fer_bench.results.parse import read_predictions
 from fer_bench.results.stored_run import PREDICTIONS, RECORD, StoredRun, read_run
 from fer_bench.studies.comparison.compare import Comparison, compare
@@ -36,8 +37,8 @@ def comparable_groups() -> list[list[StoredRun]]:
 
 
 def _measured_on(run: StoredRun) -> tuple[object, ...]:
-    data = run.require_record().dataset
-    return (data.fingerprint, data.protocol, data.emotions)
+    record = run.require_record()
+    return (answered_fingerprint(record), record.dataset.protocol, record.dataset.emotions)
 
 
 def on_the_same_images(chosen: Sequence[StoredRun]) -> list[StoredRun]:
