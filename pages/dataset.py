@@ -8,8 +8,10 @@ import streamlit as st
 
 from fer_bench import settings, ui
 from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.notes import data_notes
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.gallery import class_counts, enlarged, samples
+from fer_bench.formatting import escape
 from fer_bench.results.leaderboard.glossary import explain
 from fer_bench.results.leaderboard.rankings import answered_fingerprint
 from fer_bench.results.record import DatasetInfo
@@ -68,8 +70,11 @@ def show_images(source: str) -> None:
         key="protocol",
         help=explain(*PROTOCOLS),
     )
-    st.caption(f"Train / val / test: {PROTOCOLS[protocol]}.")
     dataset = ui.load_data(source, protocol, None, None)
+    if (dataset.name, dataset.protocol) == ("fer2013", protocol):
+        st.caption(f"Train / val / test: {PROTOCOLS[protocol]}.")
+    for note in data_notes(dataset):
+        st.caption(f"{escape(note)}.")
     show_sizes(dataset.split_sizes(), int(dataset.clean_test.sum()), len(dataset.left_out))
     show_rows(
         "Left out",
