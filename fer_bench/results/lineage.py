@@ -73,6 +73,16 @@ def described(start: StoredRun) -> str:
     return _described(start, frozenset())
 
 
+def starts(run: StoredRun) -> str:
+    """What a run, or each member of an ensemble, started from; runs as `described` says them."""
+    record = run.require_record()
+    words = set()
+    for given in {member.pretraining for member in record.members} or {record.pretraining}:
+        start = _sibling_run(run, _folder(Path(given)))
+        words.add(described(start) if start else given)
+    return " + ".join(sorted(words))
+
+
 def is_run(origin: str) -> bool:
     """Whether what `origin` gave names a run."""
     return origin.startswith("run ")
