@@ -174,19 +174,20 @@ def run_table(
     """
     if "title" not in table:
         table = table.assign(title=[called(name) for name in ids])
-    event = st.dataframe(
-        in_percents(table, columns),
-        column_order=[name for name in columns if name in table],
-        column_config=columns,
-        hide_index=True,
-        width="stretch",
-        height="content" if len(table) <= MOST_ROWS else "auto",
-        placeholder="",
-        key=key,
-        on_select="rerun",
-        selection_mode="single-cell",
-        alt=alt,
-    )
+    with st.container(key=f"opens-{key}"):  # tables.js knows it by this
+        event = st.dataframe(
+            in_percents(table, columns),
+            column_order=[name for name in columns if name in table],
+            column_config=columns,
+            hide_index=True,
+            width="stretch",
+            height="content" if len(table) <= MOST_ROWS else "auto",
+            placeholder="",
+            key=key,
+            on_select="rerun",
+            selection_mode="single-cell",
+            alt=alt,
+        )
     selection = getattr(event, "selection", None) or {}
     for row, column in selection.get("cells", []):
         if column == "title" and ids[row] in titles():
