@@ -44,6 +44,7 @@ def main() -> None:
         st.set_page_config(page_title=f"{title} · FER Bench")
     with st.sidebar:
         ui.run_script("figures.js")
+        ui.run_script("tables.js")
         ui.status_line()
         ui.show_address()
     page.run()

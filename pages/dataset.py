@@ -8,9 +8,12 @@ import streamlit as st
 
 from fer_bench import settings, ui
 from fer_bench.data.dataset import FaceDataset
+from fer_bench.data.notes import data_notes
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.gallery import class_counts, enlarged, samples
+from fer_bench.formatting import escape
 from fer_bench.results.leaderboard.glossary import explain
+from fer_bench.results.leaderboard.rankings import answered_fingerprint
 from fer_bench.results.record import DatasetInfo
 from fer_bench.specs.run import Protocol
 from fer_bench.ui.dataset.audit import SAMPLES, show_audit, show_rows
@@ -34,12 +37,12 @@ def show_records() -> None:
     if not records:
         ui.no_results()
         return
-    uses = Counter(record.dataset.fingerprint for record in records)
+    uses = Counter(map(answered_fingerprint, records))
     # Whole data sets first, and of these the most used.
-    records.sort(key=lambda r: (not r.comparable, -uses[r.dataset.fingerprint]))
+    records.sort(key=lambda r: (not r.comparable, -uses[answered_fingerprint(r)]))
     known: dict[str, DatasetInfo] = {}
     for record in records:
-        known.setdefault(record.dataset.fingerprint, record.dataset)
+        known.setdefault(answered_fingerprint(record), record.dataset)
     chosen = st.selectbox(
         "Data set", list(known), format_func=lambda f: _name(known[f]), help=explain(*PROTOCOLS)
     )
@@ -67,8 +70,11 @@ def show_images(source: str) -> None:
         key="protocol",
         help=explain(*PROTOCOLS),
     )
-    st.caption(f"Train / val / test: {PROTOCOLS[protocol]}.")
     dataset = ui.load_data(source, protocol, None, None)
+    if (dataset.name, dataset.protocol) == ("fer2013", protocol):
+        st.caption(f"Train / val / test: {PROTOCOLS[protocol]}.")
+    for note in data_notes(dataset):
+        st.caption(f"{escape(note)}.")
     show_sizes(dataset.split_sizes(), int(dataset.clean_test.sum()), len(dataset.left_out))
     show_rows(
         "Left out",

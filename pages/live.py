@@ -49,6 +49,8 @@ def main() -> None:
     # All that comes and goes stays in here: the video would start anew if it were moved.
     notices = st.container()
     left, right = st.columns([3, 2], gap="large")
+    with notices:
+        models.warn_of_address([run.id for run in runs])
     with left:
         chosen = choose_models(runs)
     with right:

@@ -11,6 +11,7 @@ from fer_bench.evaluation.confusion import scores
 from fer_bench.evaluation.ensemble_weights import fit_weights
 from fer_bench.inference.classifier import load_ensemble, load_run_model
 from fer_bench.models.classifier import Classifier
+from fer_bench.results.leaderboard.rankings import answered_fingerprint
 from fer_bench.results.record import Member
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.stored_run import StoredRun
@@ -63,13 +64,14 @@ def _finished(
     store: ResultsStore, names: Sequence[str], spec: DataSpec, dataset: FaceDataset
 ) -> list[StoredRun]:
     runs = [store.find(f"{dataset.name}/{name}") for name in names]
+    expected = dataset.whole_fingerprint if spec.limit is None else dataset.fingerprint
     for run in runs:
         record = run.require_record()
         if record.status != "done":
             raise FerBenchError(f"run {run.name} is {record.status}: finish it first")
         if isinstance(record.spec, EnsembleSpec):
             raise FerBenchError(f"run {run.name} is an ensemble: name its members instead")
-        if record.dataset.fingerprint != dataset.fingerprint:
+        if answered_fingerprint(record) != expected:
             raise FerBenchError(
                 f"run {run.name} was trained on other data or splits than {dataset.source} has "
                 f"here (protocol {spec.protocol}, {len(dataset.emotions)} classes): choose runs of "

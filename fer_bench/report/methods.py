@@ -9,6 +9,7 @@ from importlib.resources import files
 from fer_bench.formatting import how_many
 from fer_bench.report.contents import Benchmark, ReportContents
 from fer_bench.report.paper import NO_RANKED
+from fer_bench.results.leaderboard.rankings import data_fingerprint
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import WEIGHTS
 from fer_bench.results.titles import model_title
@@ -92,7 +93,7 @@ def _data(record: RunRecord) -> str:
     return (
         f"We use {data.name} under the {data.protocol} protocol ({parts} images; "
         f"{', '.join(data.emotions)}; SHA-256 fingerprint of images, labels and splits "
-        f"{data.fingerprint[:12]})."
+        f"{data_fingerprint(record)[:12]})."
     )
 
 

@@ -9,6 +9,7 @@ from fer_bench.report import tables
 from fer_bench.report.contents import Benchmark, NumberedRun, ReportContents
 from fer_bench.report.formats import to_latex, to_markdown
 from fer_bench.report.tables import Table
+from fer_bench.results.leaderboard.rankings import answered_fingerprint
 from fer_bench.results.parse import read_predictions
 from fer_bench.results.stored_run import PREDICTIONS
 from fer_bench.studies.comparison.compare import compare
@@ -90,26 +91,24 @@ def _parts(
     if tested := [source for source in ranked if "test" in source.record.metrics]:
         caption = "recall of each emotion on the test images."
         yield _Part(tables.per_emotion(tested), "Recall of each emotion", caption, "-emotions")
-    if (pairs := _pairs(ranked)) is not None:
+    best = best_answered(ranked)
+    if len(best) > 1:
         caption = (
             "differences in accuracy on the same images with 95 % paired bootstrap intervals, "
             "exact McNemar tests and Holm's correction."
         )
-        yield _Part(pairs, f"The best {MOST_PAIRED}, two by two", caption, "-pairs")
+        yield _Part(_pairs(best), f"The best {len(best)}, two by two", caption, "-pairs")
 
 
 def best_answered(ranked: Sequence[NumberedRun]) -> list[NumberedRun]:
     """The best runs that have predictions, of the same images."""
     answered = [source for source in ranked if (source.run.folder / PREDICTIONS).exists()]
-    same_data = answered[0].record.dataset.fingerprint if answered else None
-    return [s for s in answered if s.record.dataset.fingerprint == same_data][:MOST_PAIRED]
+    same_data = answered_fingerprint(answered[0].record) if answered else None
+    return [s for s in answered if answered_fingerprint(s.record) == same_data][:MOST_PAIRED]
 
 
-def _pairs(ranked: Sequence[NumberedRun]) -> Table | None:
-    """The best runs that have predictions, tested two by two; None for fewer than two."""
-    best = best_answered(ranked)
-    if len(best) < 2:
-        return None
+def _pairs(best: Sequence[NumberedRun]) -> Table:
+    """Runs as `best_answered` gives them, tested two by two."""
     runs = [source.run for source in best]
     comparison = compare(runs, [read_predictions(run.folder / PREDICTIONS) for run in runs])
     titles = {source.run.id: source.title for source in best}

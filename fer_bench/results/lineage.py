@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from fer_bench.results.leaderboard.rankings import answered_fingerprint
 from fer_bench.results.store import NAME
 from fer_bench.results.stored_run import RECORD, WEIGHTS, StoredRun, read_run
 from fer_bench.specs.run import ExternalSpec, RunSpec
@@ -81,6 +82,16 @@ def described(start: StoredRun) -> str:
     return _described(start, frozenset())
 
 
+def starts(run: StoredRun) -> str:
+    """What a run, or each member of an ensemble, started from; runs as `described` says them."""
+    record = run.require_record()
+    words = set()
+    for given in {member.pretraining for member in record.members} or {record.pretraining}:
+        start = _sibling_run(run, _folder(Path(given)))
+        words.add(described(start) if start else given)
+    return " + ".join(sorted(words))
+
+
 def is_run(origin: str) -> bool:
     """Whether what `origin` gave names a run."""
     return origin.startswith("run ")
@@ -104,12 +115,12 @@ def same_data_only(run: StoredRun) -> bool:
 
     True only where the records of all of them are here and say so.
     """
-    fingerprint = run.require_record().dataset.fingerprint
+    fingerprint = answered_fingerprint(run.require_record())
     waiting: list[StoredRun | None] = [run]
     behind: dict[Path, list[Path]] = {}
     while waiting:
         one = waiting.pop()
-        if one is None or one.require_record().dataset.fingerprint != fingerprint:
+        if one is None or answered_fingerprint(one.require_record()) != fingerprint:
             return False
         if one.folder in behind:
             continue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fer_bench.formatting import time_left
 from fer_bench.results.leaderboard.rankings import short_fingerprint
-from fer_bench.results.lineage import described, starting_run
+from fer_bench.results.lineage import starts
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.results.titles import run_titles
@@ -43,14 +43,13 @@ def run_ids(table: pd.DataFrame) -> pd.Series[str]:
 
 
 def _identity(run: StoredRun, record: RunRecord) -> dict[str, object]:
-    start = starting_run(run)
     return {
         "run": run.name,
         "dataset": run.dataset,
         "data": short_fingerprint(record),
         "protocol": record.dataset.protocol,
         **record.spec.labels._asdict(),
-        "pretraining": described(start) if start else record.pretraining,
+        "pretraining": starts(run),
         "status": record.status,
         "comparable": record.comparable,
         "why_not_comparable": "; ".join(record.not_comparable_because),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -21,6 +22,8 @@ if TYPE_CHECKING:  # torch loads only when an audit is asked for
     from fer_bench.data.audit import Audit
 
 SYNTHETIC = "synthetic"
+#: Where a visit keeps what it has seen of its data.
+STATES = "data-states"
 FORMATS = "What FER Bench reads"
 #: In place of the list of all formats, which stands below the sentence.
 LISTED = f"expected a folder, an archive or a table of a kind that “{FORMATS}” below lists"
@@ -48,7 +51,7 @@ def ask_for_data(key: str) -> None:
         if st.form_submit_button("Connect", icon=":material/folder_open:") and place.strip():
             try:
                 if settings.exists(place.strip()):
-                    require_data(place.strip())
+                    _require_data(place.strip())
                 settings.remember_data_source(place.strip())
             except FerBenchError as error:
                 if error.expected:
@@ -69,8 +72,7 @@ def ask_for_data(key: str) -> None:
         st.markdown("\n".join(f"- **{name}**: {escape(what)}" for name, what in names.items()))
 
 
-@st.cache_data(max_entries=8, show_spinner="Looking at the data …")
-def require_data(place: str) -> None:
+def _require_data(place: str) -> None:
     """Refuses what is no data set.
 
     Raises:
@@ -78,14 +80,46 @@ def require_data(place: str) -> None:
     """
     from fer_bench.data.load import read_source
 
-    read_source(place)
+    st.session_state.pop(STATES, None)
+    with st.spinner("Looking at the data …"):
+        read_source(place)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Reading the images …")
+def data_state(source: str) -> str:
+    """What tells data, and FER+'s votes next to them, from what lay there before.
+
+    Looked up once in a visit, as folders may be large: a page that is reloaded shows what changed.
+
+    Raises:
+        FerBenchError: the data cannot be read.
+    """
+    from fer_bench.data.files.archive import content_digest
+    from fer_bench.data.readers.ferplus import ROWS_FILE, VOTES_FILE
+
+    states: dict[str, str] = st.session_state.setdefault(STATES, {})
+    if source not in states and settings.exists(source):
+        path = Path(source).expanduser()
+        beside = [path.resolve().parent / name for name in (VOTES_FILE, ROWS_FILE)]
+        votes = [content_digest(file) for file in beside if file.is_file()]
+        states[source] = " ".join([content_digest(path), *votes])
+    return states.get(source, "")
+
+
 def load_data(
     source: str, protocol: Protocol, emotions: tuple[str, ...] | None, limit: int | None
 ) -> FaceDataset:
-    """`data.load.load_dataset`, cached in memory between visits."""
+    """`data.load.load_dataset`, cached in memory between visits, until the data change."""
+    return _load_data(source, data_state(source), protocol, emotions, limit)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the images …")
+def _load_data(
+    source: str,
+    state: str,
+    protocol: Protocol,
+    emotions: tuple[str, ...] | None,
+    limit: int | None,
+) -> FaceDataset:
     from fer_bench.data.load import load_dataset
 
     return load_dataset(source, protocol=protocol, emotions=emotions, limit=limit)
@@ -108,13 +142,17 @@ def dataset_of(record: RunRecord) -> FaceDataset | None:
     return load_data(source, spec.protocol, spec.emotions, spec.limit)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Comparing every image with every other …")
 def audit_of(source: str) -> Audit:
-    """`data.audit.audit` of a source, cached in memory between visits.
+    """`data.audit.audit` of a source, cached in memory between visits, until the data change.
 
     Raises:
         FerBenchError: the data cannot be read.
     """
+    return _audit_of(source, data_state(source))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Comparing every image with every other …")
+def _audit_of(source: str, state: str) -> Audit:
     from fer_bench.data.audit import audit
     from fer_bench.data.load import read_source
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from fer_bench.formatting import escape, percent
 from fer_bench.results.store import DEFAULT, DEFAULT_FILE, ResultsStore
 from fer_bench.results.stored_run import StoredRun
 from fer_bench.results.titles import model_title
-from fer_bench.ui.pickers import chosen_run
+from fer_bench.ui.pickers import RUN_PARAMETER, chosen_run, shown
 from fer_bench.ui.records import called, command, default_id, predictions, results_store, runs
 from fer_bench.ui.widgets import empty_state, show_error
 
@@ -115,6 +115,7 @@ def pick_classifiers(
     """
     labels = run_labels(choices)
     wanted = chosen_run()
+    warn_of_address(labels)
     chosen = st.multiselect(
         "Models",
         list(labels),
@@ -139,6 +140,7 @@ def pick_model(choices: Sequence[StoredRun], *, key: str) -> str:
     """A box to choose one run, the one of the address or the first by default; its `run_id`."""
     labels = run_labels(choices)
     names, wanted = list(labels), chosen_run()
+    warn_of_address(labels)
     return st.selectbox(
         "Model",
         names,
@@ -147,6 +149,13 @@ def pick_model(choices: Sequence[StoredRun], *, key: str) -> str:
         key=key,
         help="The share after a name is its test accuracy.",
     )
+
+
+def warn_of_address(usable: Collection[str]) -> None:
+    """Says so where the address names a run that cannot be tried, and another one is."""
+    wanted = st.query_params.get(RUN_PARAMETER)
+    if wanted and wanted not in usable:
+        st.warning(f"The address names {escape(shown(wanted))}, whose weights are not here.")
 
 
 def about_models(chosen: Sequence[StoredRun]) -> None:

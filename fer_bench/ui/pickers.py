@@ -31,6 +31,11 @@ def chosen_run() -> str | None:
     return str(chosen) if chosen else None
 
 
+def shown(name: str) -> str:
+    """What an address calls a run, for a sentence: no longer than one."""
+    return f"{called(name):.80}"
+
+
 def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
     """A select box over runs that follows, and keeps up, the address's `?run=`.
 
@@ -39,8 +44,8 @@ def pick_run(choices: Sequence[StoredRun], key: str) -> StoredRun:
     """
     by_id = {run.id: run for run in choices}
     wanted = st.query_params.get(RUN_PARAMETER)
-    if wanted is not None and wanted not in by_id:
-        st.warning(f"This page has no run {escape(called(wanted))}; showing another.")
+    if wanted and wanted not in by_id:
+        st.warning(f"This page has no run {escape(shown(wanted))}; showing another.")
     names = list(by_id)
     usual = default_id() or ""
     if usual not in by_id:
@@ -114,7 +119,7 @@ def pick_several(
     wanted = st.query_params.get_all(RUN_PARAMETER)
     unknown = [name for name in wanted if name not in names]
     if unknown and not elsewhere:
-        st.warning(f"Nothing was measured here of {escape(', '.join(map(called, unknown)))}.")
+        st.warning(f"Nothing was measured here of {escape(', '.join(map(shown, unknown)))}.")
     known = [name for name in dict.fromkeys(wanted) if name in names]
     visited = [name for name in [st.session_state.get(CHOSEN)] if name in names]
     begin = (known or list(dict.fromkeys([*visited, *first]))[: max(len(first), 1)])[:most]
@@ -169,19 +174,20 @@ def run_table(
     """
     if "title" not in table:
         table = table.assign(title=[called(name) for name in ids])
-    event = st.dataframe(
-        in_percents(table, columns),
-        column_order=[name for name in columns if name in table],
-        column_config=columns,
-        hide_index=True,
-        width="stretch",
-        height="content" if len(table) <= MOST_ROWS else "auto",
-        placeholder="",
-        key=key,
-        on_select="rerun",
-        selection_mode="single-cell",
-        alt=alt,
-    )
+    with st.container(key=f"opens-{key}"):  # tables.js knows it by this
+        event = st.dataframe(
+            in_percents(table, columns),
+            column_order=[name for name in columns if name in table],
+            column_config=columns,
+            hide_index=True,
+            width="stretch",
+            height="content" if len(table) <= MOST_ROWS else "auto",
+            placeholder="",
+            key=key,
+            on_select="rerun",
+            selection_mode="single-cell",
+            alt=alt,
+        )
     selection = getattr(event, "selection", None) or {}
     for row, column in selection.get("cells", []):
         if column == "title" and ids[row] in titles():

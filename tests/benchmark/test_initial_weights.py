@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from finished_fixtures import SYNTHETIC, run, tiny_spec
+from page_fixtures import make_ensemble_record
 from record_fixtures import make_record
 from table_fixtures import table
 
@@ -149,6 +150,16 @@ def test_an_older_record_leads_to_its_start_by_the_path(tmp_path: Path) -> None:
     saved(tmp_path, "b", "somewhere/fer2013/a/model.safetensors")
     last = saved(tmp_path, "c", "results/fer2013/b")
     assert origin(last) == "run b (pretraining: run a (pretraining: none))"
+    ensemble = make_ensemble_record("both", {"a": 0.5, "b": 0.5})
+    begun = ("none", last.require_record().spec.pretraining)
+    members = (
+        member.model_copy(update={"pretraining": start})
+        for member, start in zip(ensemble.members, begun, strict=True)
+    )
+    store = ResultsStore(tmp_path)
+    store.save(ensemble.model_copy(update={"members": tuple(members)}))
+    told = summary_table([store.find(ensemble.name)]).iloc[0]["pretraining"]
+    assert told == "none + run b (pretraining: run a (pretraining: none))"
 
 
 @pytest.mark.parametrize("place", ["results/fer2013/gone", "gone.pth", "../..", "imagenet"])

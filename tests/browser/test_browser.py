@@ -110,6 +110,11 @@ def test_a_data_set_from_the_environment_is_drawn(
 
 def test_a_row_leads_to_its_run_and_back(visit: Visit) -> None:
     visit.open("/leaderboard")
+    visit.page.get_by_role("button", name="Fullscreen").first.focus()
+    for _ in range(2):  # the table has the focus, then what follows it, and no run was opened
+        visit.page.keyboard.press("Tab")
+    on = visit.page.evaluate("document.activeElement.tagName")
+    assert on not in ("CANVAS", "BODY") and visit.page.url.endswith("/leaderboard")
     assert titles(visit)[0] == TITLES[BEST]
     visit.page.get_by_test_id("stDataFrame").first.click(position=CELL)
     expect(visit.page.get_by_role("heading", level=1, name="Run")).to_be_visible()

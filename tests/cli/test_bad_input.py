@@ -59,6 +59,7 @@ def cut(path: Path) -> Path:
         (lambda at: put(at / "d", class_files(["test/sad", "test/happy"], 20)), "train split"),
         (lambda at: write_csv(at / "f.csv", [["3", "1 2 3", "Training"]]), "2,304 pixels"),
         (lambda at: put(at, {"f.csv": b"\xff\xfe\x00"}) / "f.csv", "cannot be read as CSV"),
+        (lambda at: put(at, {"f.csv.xz": b"\xfd7zXZ"}) / "f.csv.xz", "is packed in a way that"),
         (lambda at: at / "ghost", "does not exist"),
         (lambda at: "~nobody-of-that-name/fer2013.zip", "does not exist"),
     ],

@@ -6,13 +6,16 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browser_fixtures import save_runs
 from record_fixtures import make_recipe, make_record
 
 from fer_bench.errors import FerBenchError
+from fer_bench.formatting import interval, percent
 from fer_bench.report import ReportContents, bibtex, collect, latex_tables, markdown_tables, methods
 from fer_bench.report.methods import CITED_FOR_DATA, CITED_FOR_MODELS, REFERENCES
+from fer_bench.report.tables import rate
 from fer_bench.results.record import ClassMetrics
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.recipe import Optimizer
@@ -58,8 +61,16 @@ def test_each_emotion_has_its_recall(contents: ReportContents) -> None:
     assert rows[0][2:] == [f"{recall * 100:.1f}" for recall in recalls]
 
 
+def test_a_rate_halfway_between_two_is_rounded_up_as_browsers_round_tables() -> None:
+    run = ResultsStore(Path("results")).find("ensemble-with-emotionlens")
+    precision = run.require_record().metrics["test"].per_class["fear"].precision
+    assert precision == 0.6025
+    said = (rate(precision), percent(precision), interval(precision, np.float32(0.7)))
+    assert said == ("60.3", "60.3\N{NO-BREAK SPACE}%", "60.3 – 70.0\N{NO-BREAK SPACE}%")
+
+
 def test_runs_are_tested_two_by_two(contents: ReportContents) -> None:
-    header, _, *rows = markdown_table(markdown_tables(contents), "### The best 4, two by two")
+    header, _, *rows = markdown_table(markdown_tables(contents), "### The best 3, two by two")
     assert header == [
         "First", "Second", "Points ahead", "95 % interval", "p", "Holm p", "Significant",
     ]  # fmt: skip

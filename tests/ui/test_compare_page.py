@@ -164,7 +164,7 @@ def test_back_shows_the_runs_of_the_address_again(stored: Path) -> None:
     app.query_params.clear()  # as Back does
     app.run()
     assert app.multiselect[0].value == [FIRST, SECOND]
-    app.query_params["runs"] = f"{FIRST},{WORSE}"  # as Forward does
+    app.query_params["runs"] = [FIRST, WORSE]  # as Forward does, or a link with a `runs=` each
     app.run()
     assert app.multiselect[0].value == [FIRST, WORSE]
 

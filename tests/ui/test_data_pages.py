@@ -8,9 +8,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from data_fixtures import csv_row, csv_rows, face, kaggle_files, write_csv, zipped
+from data_fixtures import (
+    class_files,
+    csv_row,
+    csv_rows,
+    face,
+    kaggle_files,
+    put,
+    write_csv,
+    zipped,
+)
 from page_fixtures import BEST, Click, open_page, plain, texts, tiles
 from record_fixtures import make_metrics, make_predictions, make_record
+from streamlit.testing.v1 import AppTest
 
 from fer_bench import ui
 from fer_bench.data.dataset import FaceDataset
@@ -165,6 +175,10 @@ def test_the_most_used_whole_data_set_comes_first(mixed: Path) -> None:
     record = make_record(model="a", emotions=EXPRESSIO)
     info = record.dataset.model_copy(update={"fingerprint": "cd" * 32})
     ResultsStore(mixed).save(record.model_copy(update={"dataset": info}))
+    soft = make_record(model="b")  # tested on the same images and labels as those of the majority
+    votes = {"fingerprint": "ef" * 32, "whole_fingerprint": soft.dataset.fingerprint}
+    info = soft.dataset.model_copy(update=votes)
+    ResultsStore(mixed).save(soft.model_copy(update={"dataset": info}))
     app = open_page("dataset")
     assert len(app.selectbox[0].options) == 2
     assert app.dataframe[0].value["emotion"].tolist() == list(FER2013)
@@ -196,6 +210,29 @@ def test_groups_with_conflicting_labels_are_shown_alone(
     assert len(app.get("image")) == shown - 2
     table = next(frame.value for frame in app.dataframe if "Group" in frame.value)
     assert table["Emotion"].tolist() == ["angry", "happy"]
+
+
+def test_changed_data_are_read_again_and_what_was_decided_is_said(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))
+    folders = [f"{part}/{emotion}" for part in ("train", "test") for emotion in FER2013]
+    source = put(tmp_path / "faces", class_files(folders, 2) | {"train/sad/9.png": b"GIF"})
+    monkeypatch.setenv("FER_BENCH_DATA", str(source))
+
+    def visit() -> AppTest:
+        app = open_page("dataset")
+        return app.segmented_control(key="source").set_value("My data").run()
+
+    damaged = visit()
+    assert "Left out (1 row)" in {one.label for one in damaged.expander}
+    said = texts(damaged)
+    assert "1 of 29 images of faces left out: 1 cannot be decoded (train/sad/9.png)." in said
+    assert "faces has no val part, 10 % of its train part, held out at random," in said
+    assert "PrivateTest" not in said
+    (source / "train/sad/9.png").unlink()
+    mended = visit()
+    assert tiles(mended)["Left out"] == "0"
 
 
 def test_my_data_asks_for_its_place(mixed: Path) -> None:

@@ -116,7 +116,7 @@ BROKEN: list[tuple[str, dict[str, str], str, bytes | None]] = [
     ("run", {}, "history.csv", b"epoch\n1\n"),
     ("run", {}, "latency.json", b"[]"),
     ("run", {"run": "fer2013/broken"}, "votes.csv", None),
-    ("run", {"run": "fer2013/<b>none</b>"}, "votes.csv", None),
+    ("run", {"run": f"fer2013/<b>none</b>{99 * 'x'}"}, "votes.csv", None),
     ("latency", {}, "latency.json", b"{"),
     ("robustness", {}, "robustness.json", b"{"),
 ]

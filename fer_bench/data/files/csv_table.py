@@ -6,7 +6,7 @@ import csv
 import gzip
 import zipfile
 from collections.abc import Iterator
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -29,12 +29,22 @@ def open_text(path: Path | zipfile.Path) -> TextIO:
 def rows(path: Path | zipfile.Path) -> Iterator[list[str]]:
     """The rows of a CSV file, the header first; blank lines are none.
 
+    Columns go by commas; by semicolons or tabs, as spreadsheets write them in many countries, where
+    the header has those and no comma.
+
     Raises:
         FerBenchError: the file cannot be read, is cut short, or is no text.
     """
     try:
         with open_text(path) as file:
-            yield from filter(None, csv.reader(_lines(file)))
+            lines = _lines(file)
+            header = next(lines, "")
+            between = next((sign for sign in ",;\t" if sign in header), ",")
+            yield from filter(None, csv.reader(chain([header], lines), delimiter=between))
+    except UnicodeDecodeError:
+        raise FerBenchError(
+            f"{path.name} cannot be read as CSV: it is no UTF-8 text; save it as that"
+        ) from None
     except (*READ_ERRORS, csv.Error) as error:
         raise FerBenchError(
             f"{path.name} cannot be read as CSV: {error}; expected a whole text file or .csv.gz"

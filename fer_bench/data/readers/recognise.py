@@ -48,5 +48,10 @@ def recognise(source: Path) -> str:
         raise FerBenchError(
             f"{source.name} holds no images, only {', '.join(others[:3])[:160]}: {how}"
         )
+    if source.name.lower().endswith(ARCHIVES) and not is_tree(source):
+        raise FerBenchError(
+            f"{source.name} is packed in a way that is not read: unpack it and give what it holds; "
+            "zips are read as they are, and single tables as .csv.gz"
+        )
     held = "holds no images" if is_tree(source) else "is no data set"
     raise no_data(f"{source.name} {held}", "bad_data")

@@ -17,6 +17,15 @@ def data_fingerprint(record: RunRecord) -> str:
     return record.dataset.whole_fingerprint or record.dataset.fingerprint
 
 
+def answered_fingerprint(record: RunRecord) -> str:
+    """The fingerprint of the images and labels that a run was measured on.
+
+    That of the whole data, as soft votes are tested on the majority's labels; or of the part that a
+    limit took.
+    """
+    return data_fingerprint(record) if record.spec.limit is None else record.dataset.fingerprint
+
+
 def short_fingerprint(record: RunRecord) -> str:
     """`data_fingerprint` as tables show it."""
     return data_fingerprint(record)[:SHORT]

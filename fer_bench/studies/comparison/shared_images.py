@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fer_bench.errors import FerBenchError
 from fer_bench.evaluation.confusion import of_set, scores
+from fer_bench.results.leaderboard.rankings import answered_fingerprint
 from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import PREDICTIONS, StoredRun
 from fer_bench.types import ImageSet
@@ -142,10 +143,11 @@ def why_not_together(a: RunRecord, b: RunRecord) -> str | None:
         )
     if first.protocol != second.protocol:
         return f"their protocols differ ({first.protocol} and {second.protocol})"
-    if first.fingerprint != second.fingerprint:
+    one, other = answered_fingerprint(a), answered_fingerprint(b)
+    if one != other:
         return (
-            f"their data differ (fingerprints {first.fingerprint[:12]} of {first.name} and "
-            f"{second.fingerprint[:12]} of {second.name})"
+            f"their data differ (fingerprints {one[:12]} of {first.name} and {other[:12]} of "
+            f"{second.name})"
         )
     return None
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import streamlit as st
 
 from fer_bench.formatting import escape
+from fer_bench.results.leaderboard.rankings import answered_fingerprint
 from fer_bench.results.parse import read_predictions
 from fer_bench.results.stored_run import PREDICTIONS, RECORD, StoredRun, read_run
 from fer_bench.studies.comparison.compare import Comparison, compare
 from fer_bench.types import ImageSet
-from fer_bench.ui.pickers import has_moved, keep_address
+from fer_bench.ui.pickers import has_moved, keep_address, shown
 from fer_bench.ui.records import called, runs
 
 #: What stands in the address: `?runs=<dataset>/<run>,<dataset>/<run>`.
@@ -36,8 +37,8 @@ def comparable_groups() -> list[list[StoredRun]]:
 
 
 def _measured_on(run: StoredRun) -> tuple[object, ...]:
-    data = run.require_record().dataset
-    return (data.fingerprint, data.protocol, data.emotions)
+    record = run.require_record()
+    return (answered_fingerprint(record), record.dataset.protocol, record.dataset.emotions)
 
 
 def on_the_same_images(chosen: Sequence[StoredRun]) -> list[StoredRun]:
@@ -65,11 +66,12 @@ def pick_runs(groups: Sequence[Sequence[StoredRun]]) -> list[StoredRun]:
         groups: as `comparable_groups` gives them; without the address, the first group's two best.
     """
     by_id = {run.id: run for group in groups for run in group}
-    given = st.query_params.get(RUNS_PARAMETER, "")
-    wanted = [name for name in given.split(",") if name]
+    given = st.query_params.get_all(RUNS_PARAMETER)
+    wanted = [name for name in ",".join(given).split(",") if name]
     unknown = [name for name in wanted if name not in by_id]
     if unknown:
-        st.warning(f"Nothing to compare of {escape(', '.join(unknown))}: no finished run here.")
+        listed = escape(", ".join(map(shown, unknown)))
+        st.warning(f"Nothing to compare of {listed}: no finished run here.")
     known = list(dict.fromkeys(name for name in wanted if name in by_id))[:MOST_RUNS]
     usual = [run.id for run in groups[0][:2]]
     if KEY not in st.session_state or has_moved(RUNS_PARAMETER, KEY):

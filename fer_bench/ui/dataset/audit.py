@@ -11,7 +11,7 @@ import streamlit as st
 from fer_bench import ui
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.evaluation.gallery import ImagesById, enlarged
-from fer_bench.formatting import escape
+from fer_bench.formatting import escape, how_many
 from fer_bench.results.leaderboard.headline import Tile
 
 if TYPE_CHECKING:  # torch loads only when an audit is asked for
@@ -85,7 +85,7 @@ def pick_groups(found: Duplicates, kind: str) -> Sequence[Group]:
 
 def show_rows(title: str, rows: Sequence[tuple[object, ...]], columns: list[str]) -> None:
     if rows:
-        with st.expander(f"{title} ({len(rows):,} rows)"):
+        with st.expander(f"{title} ({how_many(len(rows), 'row')})"):
             table = pd.DataFrame(rows, columns=columns)
             st.dataframe(table, hide_index=True, width="stretch")
             ui.download_csv(table, "audit.csv", f"csv-{title}")

@@ -15,7 +15,7 @@ from fer_bench.results.record import RunRecord
 from fer_bench.results.stored_run import PREDICTIONS, StoredRun
 from fer_bench.studies.labels.label_errors import likely_errors
 from fer_bench.studies.labels.leakage import Leakage, leakage
-from fer_bench.ui.data import SYNTHETIC
+from fer_bench.ui.data import SYNTHETIC, data_state
 
 #: How Streamlit tells runs apart.
 BY_FOLDER: dict[str | type[Any], Callable[[Any], str]] = {StoredRun: lambda run: str(run.folder)}
@@ -37,7 +37,7 @@ def suspects(run: StoredRun) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the votes …")
-def _votes(source: str) -> pd.DataFrame | None:
+def _votes(source: str, state: str) -> pd.DataFrame | None:
     from fer_bench.data.vote_counts import find_vote_counts  # brings OpenCV
     from fer_bench.studies.labels.annotators import votes_table
 
@@ -56,7 +56,7 @@ def connected_votes(record: RunRecord) -> pd.DataFrame | None:
     source = settings.data_source()
     if source is None or record.dataset.name == SYNTHETIC:
         return None
-    return _votes(source)
+    return _votes(source, data_state(source))
 
 
 @st.cache_data(max_entries=4096, show_spinner=False, hash_funcs=BY_FOLDER)

@@ -26,6 +26,9 @@ def choose_models(runs: Sequence[StoredRun]) -> list[str]:
     """Ids of the runs that the box says, up to `MOST_MODELS`; remembered from page to page."""
     labels = models.run_labels(runs)
     before = st.session_state.get(CHOSEN) or [ui.chosen_run()]
+    wanted = st.query_params.get(ui.RUN_PARAMETER)
+    if wanted in labels and wanted not in before:  # a link to it
+        before = [wanted]
     known = [name for name in before if name in labels] or list(labels)[:1]
     chosen = st.multiselect(
         "Models",

@@ -13,7 +13,8 @@ from record_fixtures import STARTED, make_record
 from fer_bench.benchmark.records import describe_dataset
 from fer_bench.data.load import load_dataset
 from fer_bench.emotions import FER2013
-from fer_bench.results.leaderboard.rankings import ranking_key, ranking_names
+from fer_bench.report import collect, markdown_tables, methods
+from fer_bench.results.leaderboard.rankings import answered_fingerprint, ranking_key, ranking_names
 from fer_bench.results.record import DatasetInfo, RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.results.summary import summary_table
@@ -108,8 +109,13 @@ def test_an_old_record_stands_beside_a_new_one_of_the_same_data(tmp_path: Path) 
 
 
 def test_shipped_soft_majority_stands_beside_majority() -> None:
-    runs = [run for run in ResultsStore(Path("results")).runs() if run.dataset == "ferplus"]
+    store = ResultsStore(Path("results"))
+    runs = [run for run in store.runs() if run.dataset == "ferplus"]
     assert len(runs) == 3 and len({ranking_key(run.require_record()) for run in runs}) == 1
+    assert len({answered_fingerprint(run.require_record()) for run in runs}) == 1
+    contents = collect(store, "ferplus")
+    assert "### The best 3, two by two" in markdown_tables(contents)
+    assert "fingerprint of images, labels and splits 87f46edd" in methods(contents)
 
 
 def test_soft_votes_rank_by_the_labels_they_give(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from fer_bench.specs.run import ExternalSpec
 from fer_bench.studies.comparison import paired, tables
 from fer_bench.studies.comparison.compare import Comparison, compare
 from fer_bench.studies.comparison.seeds import over_seeds
-from fer_bench.studies.comparison.shared_images import IMAGE_SETS, join
+from fer_bench.studies.comparison.shared_images import IMAGE_SETS, join, why_not_together
 from fer_bench.studies.comparison.verdicts import pair_verdict, points, remarks, scope, verdict
 
 SHIPPED = ResultsStore(Path(__file__).parents[3] / "results")
@@ -216,6 +216,17 @@ def test_runs_of_other_images_are_refused(
     start = f"{runs[0].name} and {runs[1].name} cannot be compared: {sentence}"
     assert str(refused.value).startswith(start)
     assert str(refused.value).endswith("choose runs that were measured on the same images")
+
+
+def test_soft_votes_are_compared_with_the_majority_whose_labels_they_have(tmp_path: Path) -> None:
+    soft = make_record(model="vgg16", accuracy=0.6)
+    changes = {"fingerprint": "cd" * 32, "whole_fingerprint": soft.dataset.fingerprint}
+    soft = soft.model_copy(update={"dataset": soft.dataset.model_copy(update=changes)})
+    part = soft.model_copy(update={"spec": soft.spec.model_copy(update={"limit": 9})})
+    assert why_not_together(make_record(), soft) is None
+    assert "their data differ" in (why_not_together(make_record(), part) or "")
+    runs = [save_run(tmp_path, make_record()), save_run(tmp_path, soft)]
+    assert len(compare_stored(runs).pairs) == 1
 
 
 def test_predictions_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:

@@ -164,6 +164,21 @@ def test_models_and_switches_are_kept_from_page_to_page(page: AppTest, video: Vi
     assert not page.toggle(key="live-bars").value
 
 
+def test_a_link_to_another_model_opens_that_one(page: AppTest, video: Video) -> None:
+    assert page.multiselect[0].value == [DEFAULT_RUN]
+    page.switch_page("pages/home.py").run()
+    page.switch_page("pages/live.py")
+    page.query_params["run"] = SECOND_RUN
+    page.run()
+    assert page.multiselect[0].value == [SECOND_RUN]
+    page.switch_page("pages/home.py").run()
+    page.switch_page("pages/live.py")
+    page.query_params["run"] = "fer2013/none"
+    page.run()
+    assert page.multiselect[0].value == [SECOND_RUN]
+    assert "The address names fer2013/none, whose weights are not here." in texts(page)
+
+
 def test_a_detector_is_offered_once_its_file_is_here(
     page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
