@@ -192,7 +192,11 @@ class _Meter:
                 errors[name] = first_line(error)
         inputs = {size: self._faces(size) for size in set(sizes.values())}
         calls = {n: partial(backends[n].forward, inputs[size]) for n, size in sizes.items()}
-        taken = interleaved(calls, seconds=self.plan.seconds * len(calls), warmup=WARMUP)
+        taken: Mapping[str, list[float]] = {}
+        try:
+            taken = interleaved(calls, seconds=self.plan.seconds * len(calls), warmup=WARMUP)
+        except FAILURES as error:  # of a batch that ran a moment ago: the other sizes still count
+            errors |= dict.fromkeys(calls, first_line(error))
         return [
             Measurement(
                 backend=name,
