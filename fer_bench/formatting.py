@@ -30,23 +30,21 @@ def escape(text: object) -> str:
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
 
 
-def one_decimal(value: float) -> str:
-    """`60.25` as `60.3`: a tie goes up, as in the pages' tables, which browsers round."""
-    return str(Decimal(float(value)).quantize(Decimal("0.1"), ROUND_HALF_UP))
+def hundredths(share: float) -> str:
+    """`0.6025` as `60.3`: a tie goes up, as in the pages' tables, which browsers round."""
+    return str(Decimal(100 * float(share)).quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
 def percent(value: float | None) -> str:
     """`0.7312` as `73.1 %`, a dash for nothing."""
-    return (
-        "–" if value is None or math.isnan(value) else f"{one_decimal(100 * float(value))}{NBSP}%"
-    )
+    return "–" if value is None or math.isnan(value) else f"{hundredths(value)}{NBSP}%"
 
 
 def interval(low: float | None, high: float | None) -> str:
     """`0.7312, 0.75` as `73.1 – 75.0 %`, a dash for nothing."""
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return "–"
-    return f"{one_decimal(low * 100)} – {one_decimal(high * 100)}{NBSP}%"
+    return f"{hundredths(low)} – {hundredths(high)}{NBSP}%"
 
 
 def setting_name(key: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from fer_bench.formatting import NBSP, one_decimal, percent
+from fer_bench.formatting import NBSP, hundredths, percent
 from fer_bench.plots.style import GRAY, error_bars, finish, label, model_colour, shortened
 from fer_bench.results.summary import run_ids
 from fer_bench.results.titles import model_title
@@ -132,7 +132,7 @@ def _with_accuracies(table: pd.DataFrame) -> dict[str, str]:
     names = {}
     for model in table["model"].unique():
         own = table[table["model"] == model].set_index("mode")["test_accuracy"]
-        values = [one_decimal(own[mode] * 100) for mode in MODE_BARS if mode in own]
+        values = [hundredths(own[mode]) for mode in MODE_BARS if mode in own]
         names[model] = f"{model_title(model)}<br>{' → '.join(values)}{NBSP}%"
     return names
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fer_bench.errors import unknown_name
-from fer_bench.formatting import one_decimal
+from fer_bench.formatting import hundredths
 from fer_bench.report.contents import NumberedRun, ReportContents
 from fer_bench.results.leaderboard.headline import per_class
 from fer_bench.results.leaderboard.published import PublishedFigure
@@ -43,7 +43,7 @@ class Table:
 
 def rate(value: float) -> str:
     """`0.70270` as `70.3`: percent, under a header that says so."""
-    return NOTHING if pd.isna(value) else one_decimal(value * 100)
+    return NOTHING if pd.isna(value) else hundredths(value)
 
 
 def _interval(low: float, high: float) -> str:

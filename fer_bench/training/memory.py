@@ -12,7 +12,7 @@ from contextlib import contextmanager
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 #: The most that glibc raises the two to by itself, on 64-bit machines; bytes.
 USUAL = {TRIM_THRESHOLD: 64 * 2**20, MMAP_THRESHOLD: 32 * 2**20}
-#: Larger than any block of a step, and no limit.
+#: No limit, and more than any block of a step.
 KEEPING = {TRIM_THRESHOLD: -1, MMAP_THRESHOLD: 2**30}
 
 
@@ -21,7 +21,7 @@ def kept_memory() -> Iterator[None]:
     """Within the block, freed memory stays with the process; what is free at its end goes back.
 
     A training step frees hundreds of MB that the next one asks for. glibc gives them back to the
-    kernel, which hands every page out anew, filled with zeros: on a CPU that is a fifth of
+    kernel, which hands every page out anew, filled with zeros: on a CPU that is a sixth of
     VGG16's step (`benchmarks/training/kept_memory.py`). Other C libraries are left as they are.
     """
     if platform.libc_ver()[0] != "glibc":
