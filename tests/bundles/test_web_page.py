@@ -314,12 +314,15 @@ def test_bad_pictures_get_one_sentence(
     Image.new("RGB", (300, 200), "gray").save(tmp_path / "empty.png")
     page = ready(context, address)
     for name in ("damaged.jpg", "text.jpg"):
+        page.set_input_files("#file", PHOTO)
+        page.locator("#faces li").first.wait_for()
         page.set_input_files("#file", tmp_path / name)
         expect(page.locator("#status.problem")).to_have_text(
             f"{name} is damaged or no picture that this browser can read: "
             "choose a JPEG, PNG or WebP.",
             timeout=PATIENCE_MS,
         )
+        assert page.locator("#photo").is_hidden()
     page.set_input_files("#file", tmp_path / "empty.png")
     assert status(page) == "No face found: try more light, a frontal view, or a larger face."
 

@@ -182,6 +182,7 @@ function stopCamera() {
   stream = video.srcObject = null;
   $("camera").textContent = "Start camera";
   overlay.getContext("2d").clearRect(0, 0, overlay.width, overlay.height);
+  stage.hidden = true; // the last picture does not stand under what is said of the next one
   $("faces").replaceChildren();
   $("speed").textContent = "";
 }
