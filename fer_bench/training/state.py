@@ -82,7 +82,7 @@ class TrainingState(Generic[Net]):
         self.average = _moving_average(model, recipe.ema_decay)
         # Its precision is one for the whole process; ours may change from run to run, so autocast
         # stays with us (`training.precision`).
-        # Batch norm's statistics are settled once an epoch (`training.sharing`), not at each step.
+        # Batch norm's statistics are settled once an epoch (`training.parallel`), not at each step.
         how = DistributedDataParallelKwargs(broadcast_buffers=False)
         self.accelerator = Accelerator(
             cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[how]
