@@ -1,4 +1,4 @@
-"""A model's size in parameters and its cost in floating-point operations."""
+"""A model's size in parameters, and its cost in floating-point operations and memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -42,6 +43,25 @@ def count_flops(model: Classifier) -> int | None:
     finally:
         model.train(was_training)
     return int(counter.get_total_flops())
+
+
+@torch.inference_mode()
+def largest_layer(model: Classifier, image: Tensor) -> int:
+    """Bytes that go into and come out of its largest layer: the least memory that an image needs.
+
+    Args:
+        model: in eval mode; of an ONNX file in it only the input and the answers are seen.
+        image: model input, `(1, C, S, S)`.
+    """
+    sizes: list[int] = []
+
+    def look(_: nn.Module, inputs: object, output: object) -> None:
+        taken = inputs if isinstance(inputs, tuple) else ()
+        sizes.append(sum(one.nbytes for one in (*taken, output) if isinstance(one, Tensor)))
+
+    with nn.modules.module.register_module_forward_hook(look):
+        model(image)
+    return max(sizes)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from fer_bench.emotions import EXPRESSIO, FER2013
 from fer_bench.errors import FerBenchError
 from fer_bench.models.build import MODELS, build_model
 from fer_bench.models.classifier import Classifier, ModelRequest
-from fer_bench.models.flops import count_flops, count_parameters
+from fer_bench.models.flops import count_flops, count_parameters, largest_layer
 from fer_bench.models.heads import make_head
 from fer_bench.models.lora import merge_lora
 from fer_bench.models.summary import outline
@@ -250,6 +250,12 @@ def test_flops_count_a_multiply_and_an_add_as_two() -> None:
 def test_flops_see_inside_the_fused_transformer_layer() -> None:
     assert count_flops(full_size("vit_b_16")) == pytest.approx(35.1e9, rel=0.002)
     assert count_flops(full_size("clip_vit_b_32")) == pytest.approx(8.8e9, rel=0.003)
+
+
+def test_the_largest_layer_is_vgg16s_second_convolution() -> None:
+    """64 channels of 224 x 224 pixels go in and come out, 4 bytes each."""
+    image = torch.zeros(1, 3, 224, 224, device="meta")
+    assert largest_layer(full_size("vgg16"), image) == 2 * 64 * 224**2 * 4
 
 
 @table("name", ["vit_b_16", "clip_vit_b_32", "timm:vit_tiny_patch16_224"])

@@ -19,7 +19,7 @@ from fer_bench.backends.timing import interleaved
 from fer_bench.data.preprocess import to_input
 from fer_bench.environment import capture
 from fer_bench.errors import FerBenchError
-from fer_bench.models.flops import count_parameters
+from fer_bench.models.flops import count_parameters, largest_layer
 from fer_bench.results.reports.latency import (
     Fidelity,
     LatencyReport,
@@ -36,9 +36,11 @@ from fer_bench.types import Progress, silent
 
 #: Turns of every back end that are not counted.
 WARMUP = 2
-#: Most of the machine's memory that the faces of a batch may take. What the network makes of them
-#: is many times larger, and Linux kills a process that fills the memory rather than tell it.
-FACES_SHARE = 1 / 32
+#: Most of the machine's memory that a batch's largest layer may take: what stands next to it is
+#: twice as large, and Linux kills a process that fills the memory rather than tell it.
+LAYER_SHARE = 1 / 3
+#: How many times as large as a face its largest layer is at least, where an ONNX file hides it.
+LAYER_TO_FACE = 10
 #: What a back end may raise on a network or a batch that it cannot run.
 FAILURES = (FerBenchError, RuntimeError, MemoryError)
 
@@ -265,12 +267,18 @@ class _Meter:
         """Model input of so many faces.
 
         Raises:
-            MemoryError: they would fill more than their share of this machine's memory.
+            MemoryError: the network would fill more than its share of this machine's memory.
         """
-        gib = self._input[0].nbytes * batch / 2**30
-        if batch > 1 and gib > capture().memory_gib * FACES_SHARE:
-            raise MemoryError(f"{batch} faces take {gib:,.1f} GiB")
+        gib = self._layer * batch / 2**30
+        if batch > 1 and gib > capture().memory_gib * LAYER_SHARE:
+            raise MemoryError(f"one layer of {batch} faces takes {gib:,.1f} GiB")
         return self._input[torch.arange(batch) % len(self._input)]
+
+    @cached_property
+    def _layer(self) -> int:
+        """Bytes of the largest layer's input and output, of one face."""
+        face = self._input[:1]
+        return max(largest_layer(self.network.model, face), LAYER_TO_FACE * face.nbytes)
 
 
 def _threads(n: int) -> str:

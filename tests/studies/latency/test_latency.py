@@ -16,7 +16,7 @@ from fer_bench.backends.registry import AUTO, BACKENDS
 from fer_bench.backends.select import open_backend
 from fer_bench.errors import FerBenchError
 from fer_bench.models.build import MODELS
-from fer_bench.models.flops import count_flops
+from fer_bench.models.flops import count_flops, largest_layer
 from fer_bench.results.reports.latency import LatencyReport
 from fer_bench.results.store import ResultsStore
 from fer_bench.studies.latency import machine
@@ -197,9 +197,10 @@ def test_a_batch_that_fails_otherwise_is_a_row(
 def test_a_batch_too_large_for_the_machine_is_not_tried(
     network: NetworkToMeasure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    face = 3 * 32 * 32 * 4 / 2**30
-    share = 5.5 * face / measuring.capture().memory_gib
-    monkeypatch.setattr(measuring, "FACES_SHARE", share)
+    image = torch.zeros(1, 3, 32, 32)
+    layer = largest_layer(network.model, image) / 2**30
+    share = 5.5 * layer / measuring.capture().memory_gib
+    monkeypatch.setattr(measuring, "LAYER_SHARE", share)
     rows = measure(network, plan("torch-fp32", batches=(1, 5, 2**44))).measurements
     assert [row.batch for row in rows] == [1, 5, 4]
 
