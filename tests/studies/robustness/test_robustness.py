@@ -267,7 +267,9 @@ def test_a_folder_that_cannot_be_written_is_noticed_before_measuring(
         (TRANSFER, lambda: transfer_of_run(run, [Source(data="synthetic")])),
     ):
         (run.folder / f".{name}.lock").mkdir()
-        with pytest.raises(FerBenchError, match=rf"could not save {name} in .*choose another"):
+        with pytest.raises(
+            FerBenchError, match=rf"could not save {name} in .* or copy the run's folder"
+        ):
             measure()
 
 
