@@ -24,9 +24,18 @@ from fer_bench.types import Mode
 
 
 def as_source(data: str | Path | Source) -> Source:
-    """What a caller from Python gave; what is decided about its data is a warning."""
+    """What a caller from Python gave; what is decided about its data is a warning.
+
+    Raises:
+        FerBenchError: something else, such as data that are loaded already.
+    """
     if isinstance(data, Source):
         return data
+    if not isinstance(data, (str, Path)):
+        raise FerBenchError(
+            "expected data as a path, `synthetic` or a `Source`, which each run reads as it needs "
+            f"them, got {type(data).__name__}: give what it was loaded from"
+        )
 
     def warn(dataset: FaceDataset) -> None:
         for note in data_notes(dataset):

@@ -14,6 +14,7 @@ from fer_bench.evaluation.tta import tta_of
 from fer_bench.inference.classifier import load_run_model
 from fer_bench.results.record import Metrics
 from fer_bench.results.store import ResultsStore, open_results
+from fer_bench.results.stored_run import StoredRun
 from fer_bench.types import Progress, Split, silent
 
 
@@ -86,7 +87,7 @@ def evaluate_run(
 
 
 def evaluate(
-    run: str,
+    run: str | Path | StoredRun,
     data: str | Path | Source,
     *,
     split: Split = "test",
@@ -100,7 +101,7 @@ def evaluate(
     """Measures a stored run's model on a split of some data, as the command `evaluate` does.
 
     Args:
-        run: its name, `dataset/run`, its folder, or `default`.
+        run: its name, `dataset/run`, its folder, or `default`; or one that `train` gave.
         data: what `load_dataset` takes, or a `Source`; what is decided about it is a warning.
         split: `train`, `val` or `test`.
         tta: average over the views of the run's recipe.
@@ -116,7 +117,7 @@ def evaluate(
     source = as_source(data)
     return evaluate_run(
         open_results(results),
-        run,
+        str(run.folder if isinstance(run, StoredRun) else run),
         source,
         split=split,
         tta=tta,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-from fer_bench.benchmark.initial_weights import as_recorded
-from fer_bench.benchmark.plan import data_key
+import torch
+
+from fer_bench.benchmark.initial_weights import as_recorded, request_for
+from fer_bench.benchmark.plan import data_key, with_precision
 from fer_bench.benchmark.runner import Runner
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import Source
+from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.models.build import build_model
 from fer_bench.results.locks import run_lock
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
@@ -21,6 +26,24 @@ from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
 RunState = Literal["waiting", "started", "skipped", "done", "failed"]
 #: Hears of a run: its state, and that in words for people (a failure's whole sentence).
 OnRun = Callable[[RunSpec | EnsembleSpec, RunState, str], None]
+
+
+def require_possible(specs: Sequence[RunSpec | EnsembleSpec], precision: str) -> None:
+    """Refuses before the first training what would fail at its turn, hours later.
+
+    Raises:
+        FerBenchError: a model's options, or as `plan.with_precision`.
+    """
+    for spec in specs:
+        if isinstance(spec, RunSpec):
+            with_precision(spec, precision)
+            if spec.model.startswith("clip:"):  # whose configuration may be on the hub
+                continue
+            request = replace(request_for(spec, FER2013), pretraining="none")
+            if spec.mode == "zero-shot":
+                request = replace(request, mode="full")
+            with torch.device("meta"):  # neither weights nor work
+                build_model(request)
 
 
 def run_sweep(
@@ -34,8 +57,10 @@ def run_sweep(
     Returns the stored records of all of them, in order.
 
     Raises:
-        FerBenchError: data that cannot be loaded, or a finished run of the same name that differs.
+        FerBenchError: as `require_possible`, data that cannot be loaded, or a finished run of
+            the same name that differs.
     """
+    require_possible(specs, runner.precision)
     records = []
     loaded: dict[Hashable, FaceDataset] = {}
     for spec in specs:

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, unknown_name
 from fer_bench.types import SPLITS, Split
 
 UNASSIGNED = -1
@@ -88,13 +88,19 @@ class FaceDataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def _of(self, split: Split) -> NDArray[np.bool_]:
+        if split not in SPLITS:
+            raise unknown_name("split", split, SPLITS)
+        here: NDArray[np.bool_] = self.splits == SPLITS.index(split)
+        return here
+
     def indices(self, split: Split) -> NDArray[np.int64]:
         """Positions of a split's samples, ascending.
 
         Raises:
-            FerBenchError: the split is empty.
+            FerBenchError: an unknown split, or an empty one.
         """
-        rows = np.flatnonzero(self.splits == SPLITS.index(split))
+        rows = np.flatnonzero(self._of(split))
         if not len(rows):
             raise FerBenchError(
                 f"the {split} split of {self.source} is empty: expected images there; "
@@ -108,7 +114,7 @@ class FaceDataset:
 
     def class_counts(self, split: Split) -> dict[str, int]:
         """Samples per emotion in a split, in label order."""
-        here = self.labels[self.splits == SPLITS.index(split)]
+        here = self.labels[self._of(split)]
         counts = np.bincount(here, minlength=len(self.emotions))
         return {e: int(n) for e, n in zip(self.emotions, counts, strict=True)}
 
@@ -188,9 +194,14 @@ class FaceDataset:
 
         Samples of other emotions stay, to be left out and counted, and so do the other splits: what
         is clean depends on them. All that measures a model on a part of a split takes this one.
+
+        Raises:
+            FerBenchError: an unknown split, or a limit below 1.
         """
+        if limit is not None and limit < 1:
+            raise FerBenchError(f"expected a limit of 1 image or more, got {limit}")
         numbers = [self.emotions.index(e) for e in emotions if e in self.emotions]
-        here = self.splits == SPLITS.index(split)
+        here = self._of(split)
         known = np.flatnonzero(here & np.isin(self.labels, numbers))
         if limit is None or limit >= len(known):
             return self

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_bench.config import validate
 from fer_bench.data import splits
 from fer_bench.data.cache import cached
 from fer_bench.data.dataset import UNASSIGNED, FaceDataset, SourceData
@@ -21,6 +22,7 @@ from fer_bench.data.readers.recognise import SYNTHETIC, no_data, reader_of, reco
 from fer_bench.data.readers.registry import DATASETS, Reading
 from fer_bench.emotions import FERPLUS, emotion_set
 from fer_bench.errors import FerBenchError, coded, near_names
+from fer_bench.settings import exists
 from fer_bench.specs.run import DataSpec, Protocol, VoteMode
 from fer_bench.types import Progress, silent
 
@@ -94,7 +96,7 @@ class Source:
             )
         # Not pathlib's: it stumbles over an unknown `~user`, and gives `.` and links other names.
         path = Path(os.path.abspath(os.path.expanduser(self.data)))  # noqa: PTH100, PTH111
-        if not self.data or not path.exists():
+        if not self.data or not exists(str(path)):
             sentence = f"the data source {self.data!r} does not exist"
             if self.data and (near := near_names(path)):
                 raise FerBenchError(f"{sentence}; {near}", code="missing_file")
@@ -261,18 +263,19 @@ def load_dataset(
         complete: False lets splits be empty, to evaluate on data that have a test part only.
 
     Raises:
-        FerBenchError: a source that cannot be read, files for the votes missing, an empty split, or
-            a class without training images.
+        FerBenchError: an unknown protocol or kind of votes, a number out of range, a source that
+            cannot be read, files for the votes missing, an empty split, or a class without training
+            images.
     """
-    # As given: what a record may hold is narrower.
-    spec = DataSpec.model_construct(
-        protocol=protocol,
-        emotions=None if emotions is None else emotion_set(emotions),
-        votes=votes,
-        limit=limit,
-        val_share=val_share,
-        image_size=image_size,
-    )
+    wanted = {
+        "protocol": protocol,
+        "emotions": None if emotions is None else emotion_set(emotions),
+        "votes": votes,
+        "limit": limit,
+        "val_share": val_share,
+        "image_size": image_size,
+    }
+    spec = validate(DataSpec, wanted, "the data")
     asked = Source(
         data=str(source), format=format, classes=classes, votes_file=votes_file, rows_file=rows_file
     )

@@ -8,7 +8,22 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fer_bench.errors import FerBenchError
 from fer_bench.types import LUMA, InputSpec
+
+
+def check_faces(images: NDArray[np.uint8] | Tensor) -> None:
+    """Refuses what is no batch of faces, uint8 `(B, H, W)` gray or `(B, H, W, 3)` RGB.
+
+    Raises:
+        FerBenchError: another type or shape, as of PyTorch's `(B, 3, H, W)` or floats in [0, 1].
+    """
+    right = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)
+    if images.dtype not in (np.uint8, torch.uint8) or not right:
+        raise FerBenchError(
+            "expected uint8 images of shape (N, H, W) or (N, H, W, 3), got "
+            f"{images.dtype} of shape {tuple(images.shape)}: convert them to 8-bit gray or RGB"
+        )
 
 
 def to_unit(images: NDArray[np.uint8] | Tensor, channels: int) -> Tensor:
@@ -16,7 +31,11 @@ def to_unit(images: NDArray[np.uint8] | Tensor, channels: int) -> Tensor:
 
     C' is 1 for gray faces even where the model wants 3 channels: they are expanded after resizing,
     which is a third of the work and the same result.
+
+    Raises:
+        FerBenchError: as `check_faces`.
     """
+    check_faces(images)
     if isinstance(images, np.ndarray):  # copied: a memory-mapped batch may be read-only
         images = torch.tensor(np.ascontiguousarray(images))
     x = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
@@ -88,5 +107,8 @@ def to_input(
         out: where to write the result, of that shape, instead of a new tensor. A loop that is done
             with each batch before the next saves its page faults, most of the time at 224 px (38
             MB).
+
+    Raises:
+        FerBenchError: as `check_faces`.
     """
     return normalise(resize(to_unit(images, spec.channels), spec), spec, out)

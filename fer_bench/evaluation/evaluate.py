@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fer_bench import distributed
 from fer_bench.data.dataset import FaceDataset
-from fer_bench.data.preprocess import to_input
-from fer_bench.errors import FerBenchError, RunFailed
+from fer_bench.data.preprocess import check_faces, to_input
+from fer_bench.errors import RunFailed
 from fer_bench.evaluation.confusion import PREFIXES
 from fer_bench.evaluation.metrics import align, compute_metrics, require_known
 from fer_bench.evaluation.tta import PLAIN, View, see, views_of
@@ -151,12 +151,7 @@ def predict_probabilities(
         FerBenchError: an unknown `tta`, or images of another shape or type.
         RunFailed: the model's logits are not finite.
     """
-    gray, rgb = images.ndim == 3, images.ndim == 4 and images.shape[-1] == 3
-    if images.dtype != np.uint8 or not (gray or rgb):
-        raise FerBenchError(
-            "expected uint8 images of shape (N, H, W) or (N, H, W, 3), got "
-            f"{images.dtype} of shape {images.shape}: convert them to 8-bit gray or RGB"
-        )
+    check_faces(images)
     views = views_of(tta)
     forwarding = Forwarding(batch_size=batch_size, device=device, precision=precision)
     chosen = np.arange(len(images)) if rows is None else rows

@@ -74,13 +74,17 @@ class FaceClassifier:
         return [crop_face(image, face, self.model.input_spec) for face in faces]
 
     def prepare(self, crops: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Crops, each uint8 `(H, W)` gray or `(H, W, 3)` RGB, to `(B, channels, S, S)` float32."""
+        """Crops, each uint8 `(H, W)` gray or `(H, W, 3)` RGB, to `(B, channels, S, S)` float32.
+
+        Raises:
+            FerBenchError: crops of another type or shape.
+        """
         spec = self.model.input_spec
         return torch.cat([to_input(crop[None], spec) for crop in crops])
 
     def logits(self, crops: Sequence[NDArray[np.uint8]]) -> Tensor:
         """float32 `(B, C)`, as the network gives them; B may be 0."""
-        if not crops:
+        if not len(crops):  # several may be one array
             return torch.zeros(0, len(self.emotions))
         return self.backend.forward(self.prepare(crops))
 
@@ -88,6 +92,7 @@ class FaceClassifier:
         """float64 `(B, C)`, rows sum to 1; scaled by the temperature (Guo et al., 1706.04599).
 
         Raises:
+            FerBenchError: as `prepare`.
             RunFailed: logits that are not finite.
         """
         return self._calibrated(self.logits(crops))

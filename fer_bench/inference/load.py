@@ -20,7 +20,7 @@ def load(
     *,
     results: str | Path | None = None,
     detector: str = DEFAULT_DETECTOR,
-    detector_file: Path | None = None,
+    detector_file: str | Path | None = None,
     backend: str = AUTO,
     sets: float | None = None,
 ) -> Predictor:
@@ -48,7 +48,9 @@ def load(
         ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
     """
     stored = run if isinstance(run, StoredRun) else open_results(results).find(str(run))
-    finder = make_detector(detector, detector_file)  # before the model, which takes longer
+    finder = make_detector(
+        detector, None if detector_file is None else Path(detector_file)
+    )  # before the model, which takes longer
     if sets is not None:
         require_level(sets)
     classifier = _open(stored, backend, stored.weights_written)

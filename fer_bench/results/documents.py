@@ -114,6 +114,14 @@ class EntriesFile(Generic[E]):
         return path
 
 
+def _saving(path: Path) -> contextlib.AbstractContextManager[None]:
+    """As `saving_results`: another folder holds no such run, as where only root may write."""
+    if (path.parent / "record.json").exists():
+        way_out = "copy the run's folder to another results folder and name the copy"
+        return saving_results(path.name, path.parent, way_out)
+    return saving_results(path.name, path.parent)
+
+
 @contextlib.contextmanager
 def _sole_use(path: Path) -> Iterator[None]:
     """Locks a document for this thread while the block reads, changes and writes it.
@@ -124,7 +132,7 @@ def _sole_use(path: Path) -> Iterator[None]:
         FerBenchError: a disk that is full or not writable.
     """
     lock = path.with_name(f".{path.name}.lock")
-    with saving_results(path.name, path.parent):
+    with _saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
             try:
@@ -146,7 +154,7 @@ def write_document(path: Path, document: Document) -> None:
         type(document).model_validate_json(text)  # JSON has no NaN: it is written as null
     except ValidationError as error:
         raise FerBenchError(f"{path.name} cannot be saved: {key_of(error)} is not finite") from None
-    with saving_results(path.name, path.parent):
+    with _saving(path):
         write_results({path: text})
 
 

@@ -115,11 +115,14 @@ def publishing(files: Mapping[Path, Path]) -> Iterator[None]:
 
 
 @contextmanager
-def saving_results(what: str, folder: Path) -> Iterator[None]:
+def saving_results(
+    what: str, folder: Path, way_out: str = "choose another results folder"
+) -> Iterator[None]:
     """A block that writes to a results folder, and says in words why a disk refuses.
 
     Args:
         what: the file or the run that is saved.
+        way_out: what helps besides more space.
 
     Raises:
         FerBenchError: a disk that is full or not writable.
@@ -128,8 +131,8 @@ def saving_results(what: str, folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise FerBenchError(
-            f"could not save {what} in {folder}: {error.strerror}; free some space or choose "
-            "another results folder, then run it again"
+            f"could not save {what} in {folder}: {error.strerror}; free some space or {way_out}, "
+            "then run it again"
         ) from None
 
 

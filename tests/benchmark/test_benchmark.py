@@ -174,6 +174,13 @@ def test_a_failed_run_is_a_record_and_the_sweep_goes_on(tmp_path):
     assert heard == ["skipped"]
 
 
+def test_a_sweep_refuses_misspelt_options_before_its_first_training(tmp_path):
+    misspelt = tiny_spec(model_options={"tinny": True})
+    with pytest.raises(FerBenchError, match="unknown key 'tinny'; did you mean 'tiny'"):
+        run_sweep([tiny_spec(), misspelt], SYNTHETIC, Runner(store=ResultsStore(tmp_path)), print)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_pinned_precision_is_taken_without_a_measurement(tmp_path):
     spec = tiny_spec("resnet18", epochs=1)
     assert spec.recipe.precision == "auto"

@@ -10,6 +10,7 @@ from PIL import Image
 from table_fixtures import table
 
 from fer_bench.data.preprocess import normalise, resize, to_input, to_unit
+from fer_bench.errors import FerBenchError
 from fer_bench.types import InputSpec, Interpolation
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -115,6 +116,20 @@ def test_read_only_faces_from_a_memory_map_are_taken_without_a_warning() -> None
     faces = random_faces(48, colour=False)
     faces.flags.writeable = False
     assert to_input(faces, plain(48, 1)).shape == (3, 1, 48, 48)
+
+
+@table(
+    ("faces", "came"),
+    [
+        (np.ones((2, 48, 48), np.float32), r"float32 of shape \(2, 48, 48\)"),
+        (torch.ones(2, 3, 48, 48, dtype=torch.uint8), r"uint8 of shape \(2, 3, 48, 48\)"),
+        (np.ones((2, 48, 48, 4), np.uint8), r"uint8 of shape \(2, 48, 48, 4\)"),
+    ],
+    ids=["shares of white", "channels first", "with alpha"],
+)
+def test_what_are_no_faces_is_refused(faces: NDArray[np.uint8], came: str) -> None:
+    with pytest.raises(FerBenchError, match=rf"expected uint8 images .*, got .*{came}: convert"):
+        to_input(faces, plain(48, 3))
 
 
 def test_gradients_flow_back_to_the_pixels() -> None:

@@ -6,6 +6,7 @@ import doctest
 import io
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -136,6 +137,31 @@ def test_what_is_no_run_is_one_sentence(run: object) -> None:
         fer_bench.load(run)  # type: ignore[arg-type]
 
 
+@table(
+    ("call", "sentence"),
+    [
+        (lambda: fer_bench.load_dataset("synthetic", protocol="Kaggle"), "protocol: .*'Kaggle'"),
+        (lambda: fer_bench.load_dataset("synthetic", limit=-5), "limit: .* greater than 0, got -5"),
+        (lambda: fer_bench.load_dataset("synthetic", image_size=0), "image_size: .* got 0"),
+        (lambda: fer_bench.load_dataset("x" * 5000), "the data source .* does not exist"),
+        (lambda: fer_bench.evaluate("default", "synthetic", split="tset"), "unknown split 'tset'"),
+        (lambda: fer_bench.evaluate("default", "synthetic", limit=-1), "a limit of 1 .* got -1"),
+        (
+            lambda: fer_bench.train("resnet18", fer_bench.load_dataset("synthetic")),
+            "expected data as a path, .* got FaceDataset: give what it was loaded from",
+        ),
+        (
+            lambda: fer_bench.load(detector="yunet", detector_file="net.onnx"),
+            "YuNet's network net.onnx cannot be read",
+        ),
+    ],
+    ids=["protocol", "limit", "size", "long", "split", "few", "loaded", "detector"],
+)
+def test_what_does_not_fit_is_one_sentence(call: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(FerBenchError, match=sentence):
+        call()
+
+
 def train_a_little(results: Path, *, force: bool = False) -> StoredRun:
     return fer_bench.train(
         "keras_cnn",
@@ -168,7 +194,8 @@ def test_from_training_to_a_number_and_a_face(tmp_path: Path) -> None:
     assert record.status == "done"
     assert train_a_little(tmp_path).require_record() == record  # not trained again
 
-    report = fer_bench.evaluate(run.name, "synthetic", limit=8, results=tmp_path)
+    report = fer_bench.evaluate(run, "synthetic", limit=8, results=tmp_path)
+    assert report == fer_bench.evaluate(run.name, "synthetic", limit=8, results=tmp_path)
     assert (report.run, report.metrics.n) == (run.name, record.metrics["test"].n)
 
     dataset = fer_bench.load_dataset("synthetic", limit=8)

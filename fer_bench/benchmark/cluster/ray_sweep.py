@@ -16,6 +16,7 @@ from uuid import uuid4
 from fer_bench.benchmark.cluster.ray_cluster import Cluster, connected, gpus_for
 from fer_bench.benchmark.cluster.ray_task import Job, RunEvent, carry_out, mirrors
 from fer_bench.benchmark.runner import Runner
+from fer_bench.benchmark.sweep import require_possible
 from fer_bench.data.load import Source
 from fer_bench.errors import FerBenchError, RunFailed
 from fer_bench.results.location import address_of, local_folder
@@ -52,6 +53,7 @@ def run_sweep_on_ray(
             results folder that a machine does not share.
         RunFailed: a run was lost again and again before it could begin; the others are done.
     """
+    require_possible(specs, runner.precision)
     with connected(cluster), _marked(runner.store) as mark:
         gpus = gpus_for(cluster, runner.device)
         job = Job(

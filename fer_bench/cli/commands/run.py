@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from fer_bench.benchmark import Source
     from fer_bench.benchmark.cluster.ray_cluster import Cluster
     from fer_bench.benchmark.sweep import RunState
-    from fer_bench.specs.run import EnsembleSpec
+    from fer_bench.specs.run import EnsembleSpec, RunSpec
 
 
 def run(
@@ -94,10 +94,8 @@ def run(
     """
     from fer_bench.benchmark import Runner, plan, run_sweep
     from fer_bench.benchmark.cluster.ray_sweep import run_sweep_on_ray
-    from fer_bench.benchmark.estimate.size import network_of
-    from fer_bench.benchmark.plan import with_precision
+    from fer_bench.benchmark.sweep import require_possible
     from fer_bench.config import load_yaml
-    from fer_bench.specs.run import RunSpec
     from fer_bench.specs.sweep import Sweep
 
     trackers = as_trackers(track)
@@ -105,11 +103,7 @@ def run(
     sweep = load_yaml(Sweep, spec)
     specs = plan(sweep, only, limit)
     chosen = choose("precision", precision)
-    for one in specs:
-        if isinstance(one, RunSpec):  # said before anything is read
-            with_precision(one, chosen)
-            if not one.model.startswith("clip:"):  # whose configuration may be on the hub
-                network_of(one)  # refuses its options
+    require_possible(specs, chosen)  # said before anything is read
 
     def open_data() -> Source:
         return open_source(data, votes_file, rows_file, classes, sweep.data)

@@ -125,7 +125,7 @@ def measure_robustness(
     conditions = [(name, severity) for name in names for severity in SEVERITIES]
     pass_over = _Passes(model, dataset, images, seed, device, 1 + len(conditions), progress)
     clean, _ = pass_over(names[0], 0)
-    scores, share_right = [], np.zeros(len(images.labels))
+    scores, times_right = [], np.zeros(len(images.labels))
     for name, severity in conditions:
         score, right = pass_over(name, severity)
         corruption: Corruption = CORRUPTIONS.load(name)
@@ -137,7 +137,7 @@ def measure_robustness(
                 **score.model_dump(),
             )
         )
-        share_right += right / len(conditions)
+        times_right += right  # counted: summed shares would miss 1, or pass it
     return RobustnessReport(
         measured_at=datetime.now(UTC),
         run_finished_at=run_finished_at,
@@ -147,7 +147,7 @@ def measure_robustness(
         clean=clean,
         corrupted=scores,
         mean_corruption_accuracy=float(np.mean([score.accuracy for score in scores])),
-        mean_corruption_accuracy_ci95=mean_interval(share_right),
+        mean_corruption_accuracy_ci95=mean_interval(times_right / len(conditions)),
     )
 
 

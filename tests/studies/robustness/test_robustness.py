@@ -189,7 +189,7 @@ def test_evaluate_robustness_and_transfer_choose_the_same_images(
     assert all((part.indices(s) == dataset.indices(s)).all() for s in others)
 
 
-def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
+def test_the_interval_of_a_mean_is_that_of_its_standard_error(dataset: FaceDataset) -> None:
     values = np.random.default_rng(0).random(400)
     low, high = mean_interval(values)
     error = 1.96 * values.std() / np.sqrt(400)
@@ -200,6 +200,12 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
     # 98 of 98 and 0 of 98 have Wilson's width
     assert mean_interval(np.ones(98)) == pytest.approx((0.9623, 1), abs=1e-4)
     assert mean_interval(np.zeros(98)) == pytest.approx((0, 0.0377), abs=1e-4)
+    # A twentieth added 20 times is more than 1.
+    knows_one = build_model(
+        ModelRequest(name="resnet18", emotions=("happy",), options={"tiny": True, "input_size": 32})
+    )
+    always_right = measure_robustness(knows_one, dataset, corruptions=[*TWO, "blur", "noise"])
+    assert always_right.mean_corruption_accuracy_ci95 == always_right.clean.accuracy_ci95
 
 
 # --- keeping -----------------------------------------------------------------------------------
@@ -261,7 +267,9 @@ def test_a_folder_that_cannot_be_written_is_noticed_before_measuring(
         (TRANSFER, lambda: transfer_of_run(run, [Source(data="synthetic")])),
     ):
         (run.folder / f".{name}.lock").mkdir()
-        with pytest.raises(FerBenchError, match=rf"could not save {name} in .*choose another"):
+        with pytest.raises(
+            FerBenchError, match=rf"could not save {name} in .* or copy the run's folder"
+        ):
             measure()
 
 

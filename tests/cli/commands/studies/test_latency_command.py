@@ -182,4 +182,4 @@ def test_a_folder_that_cannot_be_written_is_noticed_before_measuring(
     monkeypatch.setattr(measure, "measure_latency", lambda *_: pytest.fail("it was measured"))
     (tmp_path / "networks").write_text("no folder")
     code, _, err = fer("keras_cnn")
-    assert code == 2 and "could not save latency.json in " in err
+    assert code == 2 and "could not save latency.json in " in err and "or choose another" in err
