@@ -7,7 +7,7 @@ from pathlib import Path
 from fer_bench import distributed
 from fer_bench.benchmark.plan import as_source, specify
 from fer_bench.benchmark.runner import Runner
-from fer_bench.benchmark.sweep import is_finished
+from fer_bench.benchmark.sweep import is_finished, require_possible
 from fer_bench.data.load import Source
 from fer_bench.models.classifier import Option
 from fer_bench.results.store import open_results
@@ -79,6 +79,7 @@ def train(
         epochs=epochs,
         limit=limit,
     )
+    require_possible([spec], "auto")
     source = as_source(data)
     dataset = source.load(spec)
     if force or not is_finished(store, spec, dataset):

@@ -22,7 +22,6 @@ from fer_bench.data.readers.recognise import SYNTHETIC, no_data, reader_of, reco
 from fer_bench.data.readers.registry import DATASETS, Reading
 from fer_bench.emotions import FERPLUS, emotion_set
 from fer_bench.errors import FerBenchError, coded, near_names
-from fer_bench.settings import exists
 from fer_bench.specs.run import DataSpec, Protocol, VoteMode
 from fer_bench.types import Progress, silent
 
@@ -96,7 +95,14 @@ class Source:
             )
         # Not pathlib's: it stumbles over an unknown `~user`, and gives `.` and links other names.
         path = Path(os.path.abspath(os.path.expanduser(self.data)))  # noqa: PTH100, PTH111
-        if not self.data or not exists(str(path)):
+        try:
+            is_there = bool(self.data) and path.exists()
+        except OSError as error:  # too long a name, or a folder that may not be looked into
+            raise FerBenchError(
+                f"cannot use {path}: {error.strerror}: check its name and rights",
+                code="missing_file",
+            ) from None
+        if not is_there:
             sentence = f"the data source {self.data!r} does not exist"
             if self.data and (near := near_names(path)):
                 raise FerBenchError(f"{sentence}; {near}", code="missing_file")

@@ -158,7 +158,6 @@ def test_a_bad_recipe(refused, train, tmp_path, text, word):
     ("words", "word"),
     [
         (["--option", "input_size=7"], "input_size"),
-        (["--option", "tny=true"], "did you mean 'tiny'"),
         (["--option", "tiny=: {"], "--option KEY=VALUE"),
         (["--option", "=3"], "--option KEY=VALUE"),
         (["--option", "tiny"], "--option KEY=VALUE"),
@@ -183,6 +182,12 @@ def test_a_bad_recipe(refused, train, tmp_path, text, word):
 )
 def test_a_bad_setting(refused, train, words, word):
     assert word in refused(*train(*words))
+
+
+def test_a_misspelt_option_is_refused_before_anything_is_read_or_stored(refused, train, tmp_path):
+    sentence = refused(*train("--option", "tny=true", data=tmp_path / "nowhere.zip"))
+    assert "did you mean 'tiny'" in sentence
+    assert not (tmp_path / "results").exists()
 
 
 @table(

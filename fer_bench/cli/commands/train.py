@@ -112,6 +112,7 @@ def train(
     err.print(f"{model}, {mode}, {recipe}: loading PyTorch", markup=False)
     from fer_bench import distributed
     from fer_bench.benchmark import Runner, require_named, specify
+    from fer_bench.benchmark.sweep import require_possible
     from fer_bench.models.zoo.prompts import load_prompts
 
     trackers = as_trackers(track)
@@ -137,6 +138,7 @@ def train(
             teachers=tuple(store.find(name).name for name in teacher or ()),
             prompts=load_prompts(prompts) if prompts else None,
         )
+        require_possible([spec], choose("precision", precision))
         err.print("reading the data")
         dataset = open_source(data, votes_file, rows_file, classes).load(spec)
         require_named(store, teacher or (), dataset)
