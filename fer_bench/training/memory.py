@@ -23,8 +23,8 @@ def kept_memory() -> Iterator[None]:
     A training step frees hundreds of MB that the next one asks for. glibc gives them back to the
     kernel, which hands every page out anew, filled with zeros: on a CPU that is a sixth of
     VGG16's step (`benchmarks/training/kept_memory.py`). Other C libraries are left as they are, and
-    threads other than the main one gain nothing: their heaps hold no block of 64 MB. Nor does a main
-    thread that has run out of memory once, as it goes on with such a heap.
+    threads gain nothing, as their heaps hold no block of 64 MB; nor does a main thread that has run
+    out of memory once, as it goes on with such a heap.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
