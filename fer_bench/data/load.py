@@ -88,6 +88,10 @@ class Source:
         if self.format is not None:
             DATASETS.entry(self.format)
         if self.data.partition(":")[0] == SYNTHETIC:
+            if self.classes is not None:
+                raise FerBenchError(
+                    "--classes says what numbers mean, but drawn faces have names: leave it out"
+                )
             return _synthetic(self.data, image_size)
         if self.format == SYNTHETIC:
             raise FerBenchError(

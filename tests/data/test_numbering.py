@@ -180,6 +180,8 @@ def test_classes_for_named_folders_are_refused(tmp_path: Path) -> None:
     source = put(tmp_path / "faces", class_files(["happy", "sad"], 2))
     with pytest.raises(FerBenchError, match="are no numbers: leave it out"):
         read_source(source, classes="happy,sad")
+    with pytest.raises(FerBenchError, match="drawn faces have names: leave it out"):
+        read_source("synthetic", classes="happy,sad")
 
 
 def test_numbers_of_persons_within_named_classes_are_no_classes(tmp_path: Path) -> None:
