@@ -7,8 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-import torch
-
 from fer_bench.benchmark.initial_weights import as_recorded, request_for
 from fer_bench.benchmark.plan import data_key, with_precision
 from fer_bench.benchmark.runner import Runner
@@ -16,11 +14,12 @@ from fer_bench.data.dataset import FaceDataset
 from fer_bench.data.load import Source
 from fer_bench.emotions import FER2013
 from fer_bench.errors import FerBenchError, RunFailed
-from fer_bench.models.build import build_model
+from fer_bench.models.summary import outline
 from fer_bench.results.locks import run_lock
 from fer_bench.results.record import RunRecord
 from fer_bench.results.store import ResultsStore
 from fer_bench.specs.run import DataSpec, EnsembleSpec, RunSpec
+from fer_bench.types import Mode
 
 #: What becomes known of a run of a sweep; the last three end it.
 RunState = Literal["waiting", "started", "skipped", "done", "failed"]
@@ -39,11 +38,8 @@ def require_possible(specs: Sequence[RunSpec | EnsembleSpec], precision: str) ->
             with_precision(spec, precision)
             if spec.model.startswith("clip:"):  # whose configuration may be on the hub
                 continue
-            request = replace(request_for(spec, FER2013), pretraining="none")
-            if spec.mode == "zero-shot":
-                request = replace(request, mode="full")
-            with torch.device("meta"):  # neither weights nor work
-                build_model(request)
+            mode: Mode = "full" if spec.mode == "zero-shot" else spec.mode
+            outline(replace(request_for(spec, FER2013), pretraining="none", mode=mode))
 
 
 def run_sweep(

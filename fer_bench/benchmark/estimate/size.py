@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-import torch
-
 from fer_bench.data.dataset import FaceDataset
 from fer_bench.emotions import FER2013
-from fer_bench.models.build import build_model
 from fer_bench.models.classifier import ModelRequest, Option
 from fer_bench.models.flops import count_flops, count_parameters
+from fer_bench.models.summary import outline
 from fer_bench.specs.recipe import Recipe
 from fer_bench.specs.run import DataSpec, RunSpec
 from fer_bench.types import SPLITS, Dtype, Mode, Split
@@ -110,15 +108,13 @@ def _network(
     request = ModelRequest(
         name=model, emotions=FER2013, mode=mode, options=dict(options), head=head
     )
-    with torch.device("meta"):
-        built = build_model(request)
-        flops = count_flops(built)
+    built = outline(request)
     parameters, trainable = count_parameters(built)
     spec = built.input_spec
     return NetworkSize(
         parameters=parameters,
         trainable=trainable,
-        flops=flops or 0,
+        flops=count_flops(built) or 0,
         features=built.feature_size,
         side=spec.size,
         channels=spec.channels,
